@@ -1,0 +1,30 @@
+//! Embargo: a forwarding DNS server that enforces and measures technology-vendor bans.
+//!
+//! It answers the lookups of banned vendors itself, keeps a durable record of which client tried what and what that
+//! proves, and forwards everything else faithfully.
+//!
+//! # Floors
+//! A module uses only modules declared before it; `tests/integration/tidy.rs` holds this. The order of declaration is
+//! the order of dependency and the order of reading.
+//!
+//! ```text
+//! ground       diag, time, wire, policy, cache   values in, values out: no files, sockets, clock, async, logs, serde
+//! instruments  metrics, clock, socket            what the server counts; the one reader of the clock; bound sockets
+//! outside      upstream, journal                 ask other servers; remember who tried what
+//! service      serve                             the way of one query
+//! faces        admin, config, app, cli           HTTP, settings, wiring, command line
+//! ```
+//!
+//! # One door per foreign crate
+//! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
+//! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`]. The same test holds this.
+//!
+//! # The way of one query
+//! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
+//! policy, the record, the cache and the upstreams, in that order, in one function. Every message read ends in exactly
+//! one outcome counter.
+
+pub mod diag;
+pub mod policy;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! The `embargo` command.
+
+fn main() {}

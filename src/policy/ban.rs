@@ -1,0 +1,229 @@
+//! A ban: a vendor, the law behind it, its dates, and what is done to its names.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use crate::time::Timestamp;
+
+/// What is done about a rule or a ban: the ceiling for each rule of a ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Never matches.
+    Off,
+    /// Counted and recorded, answered normally.
+    Observe,
+    /// Counted, recorded, and answered by the ban's action.
+    Enforce,
+}
+
+impl Mode {
+    /// Every mode, weakest first.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
+
+    /// The word for it in files, JSON and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// How a banned lookup is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// NXDOMAIN with a SOA; NODATA where some name below is not answered so (RFC 8020).
+    Nxdomain,
+    /// NOERROR without an answer, with a SOA.
+    Nodata,
+    /// Addresses of ours for A and AAAA, NODATA for every other type.
+    Sinkhole,
+    /// REFUSED.
+    Refuse,
+    /// No response at all; a stream is closed.
+    Drop,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 5] = [Self::Nxdomain, Self::Nodata, Self::Sinkhole, Self::Refuse, Self::Drop];
+
+    /// The word for it in files, JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nxdomain => "nxdomain",
+            Self::Nodata => "nodata",
+            Self::Sinkhole => "sinkhole",
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// What a lookup proves about the client, strongest first. Only `Installed` counts as product present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// Only the vendor's software makes this lookup.
+    Installed,
+    /// Nearly always software.
+    Likely,
+    /// A device on this network, or a person's viewer application.
+    DeviceOrApp,
+    /// Product or person.
+    Ambiguous,
+    /// A service used with nothing installed.
+    Service,
+    /// A browser.
+    Visit,
+    /// Looks like the vendor and proves nothing.
+    None,
+}
+
+impl Evidence {
+    /// Every grade, strongest first.
+    pub const ALL: [Self; 7] =
+        [Self::Installed, Self::Likely, Self::DeviceOrApp, Self::Ambiguous, Self::Service, Self::Visit, Self::None];
+
+    /// The word for it in files, JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Likely => "likely",
+            Self::DeviceOrApp => "device_or_app",
+            Self::Ambiguous => "ambiguous",
+            Self::Service => "service",
+            Self::Visit => "visit",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Whether a ban is a vendor ban or only a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BanKind {
+    /// A vendor ban, with law and dates.
+    Ban,
+    /// A signal such as encrypted-DNS names: no law, hidden unless asked for.
+    Signal,
+}
+
+/// An extended DNS error to send with a blocked answer (RFC 8914).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ede {
+    /// INFO-CODE: 15 Blocked by default.
+    pub code: u16,
+    /// EXTRA-TEXT, at most 120 octets.
+    pub text: Arc<str>,
+}
+
+/// Whether a legal basis prohibits using the product, not only supplying it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndUse {
+    /// Using it is prohibited.
+    Yes,
+    /// Only supplying it is.
+    No,
+    /// Using it is prohibited to some.
+    Partial,
+}
+
+/// One legal basis of a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Law {
+    /// Unique within the ban; what the operator's `bound_by` names.
+    pub id: Arc<str>,
+    /// Country or body, for example `US`.
+    pub jurisdiction: Arc<str>,
+    /// The instrument's name.
+    pub instrument: Arc<str>,
+    /// Where it is published.
+    pub citation: Arc<str>,
+    /// Day of issue.
+    pub issued: Option<Date>,
+    /// Day from which it has effect.
+    pub effective: Option<Date>,
+    /// Whom it binds.
+    pub applies_to: Arc<str>,
+    /// Whether using the product is prohibited.
+    pub end_use: EndUse,
+    /// What a reader should know.
+    pub note: Arc<str>,
+    /// Where this was read.
+    pub source: Arc<str>,
+}
+
+/// A date in the life of a ban, shown in pages and reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Milestone {
+    /// The day.
+    pub date: Date,
+    /// What happened or happens.
+    pub text: Arc<str>,
+}
+
+/// A ban as declared by its `ban.toml`, valid by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// `[a-z0-9-]{1,32}`; the label value everywhere.
+    pub id: Arc<str>,
+    /// A ban, or only a signal.
+    pub kind: BanKind,
+    /// Short name for people.
+    pub title: Arc<str>,
+    /// The vendor's legal name.
+    pub vendor: Arc<str>,
+    /// The ceiling for every rule.
+    pub mode: Mode,
+    /// Before this moment the ban is off; `None`: always on.
+    pub observe_from: Option<Timestamp>,
+    /// Before this moment the ban only observes; `None`: always enforced.
+    pub enforce_from: Option<Timestamp>,
+    /// What is done where a rule names no action of its own.
+    pub action: Action,
+    /// Sent with blocked answers.
+    pub ede: Ede,
+    /// TTL of blocked answers, in whole seconds.
+    pub ttl: Duration,
+    /// IPv4 addresses given by [`Action::Sinkhole`].
+    pub sinkhole_v4: Vec<Ipv4Addr>,
+    /// IPv6 addresses given by [`Action::Sinkhole`].
+    pub sinkhole_v6: Vec<Ipv6Addr>,
+    /// Whom to ask.
+    pub contact: Arc<str>,
+    /// What to use instead.
+    pub alternatives: Arc<str>,
+    /// Legal bases.
+    pub laws: Vec<Law>,
+    /// Those of `laws` that bind this network, by the operator's word.
+    pub bound_by: Vec<Arc<str>>,
+    /// Dates to show.
+    pub milestones: Vec<Milestone>,
+}
+
+impl Ban {
+    /// The mode in force at `at`: the ceiling, lowered by the dates.
+    pub fn mode_at(&self, at: Timestamp) -> Mode {
+        let dated = if self.observe_from.is_some_and(|from| at < from) {
+            Mode::Off
+        } else if self.enforce_from.is_some_and(|from| at < from) {
+            Mode::Observe
+        } else {
+            Mode::Enforce
+        };
+        dated.min(self.mode)
+    }
+
+    /// The next moment after `at` at which [`Ban::mode_at`] changes, if any.
+    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+        let mode = self.mode_at(at);
+        [self.observe_from, self.enforce_from]
+            .into_iter()
+            .flatten()
+            .filter(|&from| from > at && self.mode_at(from) != mode)
+            .min()
+    }
+}

@@ -1,0 +1,69 @@
+//! DNS messages as octets: names, the query read in place, answers built and aged without decoding them.
+//!
+//! Leaves full decoding (and every hickory type) to [`serve`](crate) and [`upstream`](crate).
+
+mod name;
+
+pub use name::{LowerName, Name, NameError};
+
+/// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
+#[allow(missing_docs, reason = "the names are those of the IANA registry")]
+pub mod qtype {
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const PTR: u16 = 12;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const AAAA: u16 = 28;
+    pub const SRV: u16 = 33;
+    pub const NAPTR: u16 = 35;
+    pub const DNAME: u16 = 39;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const DNSKEY: u16 = 48;
+    pub const NSEC3: u16 = 50;
+    pub const TLSA: u16 = 52;
+    pub const SVCB: u16 = 64;
+    pub const HTTPS: u16 = 65;
+    pub const TSIG: u16 = 250;
+    pub const IXFR: u16 = 251;
+    pub const AXFR: u16 = 252;
+    pub const ANY: u16 = 255;
+    pub const CAA: u16 = 257;
+}
+
+/// How a message travelled; the word for it in metrics, JSON and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the variants are the transports' own names")]
+pub enum Transport {
+    Udp,
+    Tcp,
+    Dot,
+    Doh,
+    Doq,
+}
+
+impl Transport {
+    /// Every transport.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Dot, Self::Doh, Self::Doq];
+
+    /// `udp`, `tcp`, `dot`, `doh` or `doq`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Dot => "dot",
+            Self::Doh => "doh",
+            Self::Doq => "doq",
+        }
+    }
+
+    /// Whether a handshake has shown that the client owns its address.
+    pub fn proves_address(self) -> bool {
+        self != Self::Udp
+    }
+}

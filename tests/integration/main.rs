@@ -1,0 +1,1 @@
+//! Integration tests: the server over loopback, as clients and operators see it.
