@@ -1,9 +1,11 @@
 //! DNS messages as octets: names, the query read in place, answers built and aged without decoding them.
 //!
-//! Leaves full decoding (and every hickory type) to [`serve`](crate) and [`upstream`](crate).
+//! Leaves full decoding (and every hickory type) to `serve` and `upstream`.
 
+mod layout;
 mod name;
 
+pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
