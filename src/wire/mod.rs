@@ -2,11 +2,19 @@
 //!
 //! Leaves full decoding (and every hickory type) to `serve` and `upstream`.
 
+mod answer;
+mod chain;
 mod layout;
 mod name;
+mod query;
+mod reply;
 
+pub use answer::{Answer, Fit, Target};
+pub use chain::{Link, chain};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
+pub use query::{CLASS_CH, CLASS_IN, Edns, Query, Unfit};
+pub use reply::{OPTION_EDE, PAYLOAD, Reply, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]

@@ -286,7 +286,7 @@ fn present(wire: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for &octet in &wire[at + 1..at + 1 + usize::from(size)] {
             match octet {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' | b'/' => {
-                    write!(f, "{}", char::from(octet))?
+                    write!(f, "{}", char::from(octet))?;
                 }
                 b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
                 other => write!(f, "\\{other:03}")?,
@@ -369,8 +369,8 @@ mod tests {
 
         #[test]
         fn rubbish_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..300), at in 0..300_usize) {
-            let _ = LowerName::read(&octets, at);
-            let _ = LowerName::read_compressed(&octets, at);
+            let _any = LowerName::read(&octets, at);
+            let _any = LowerName::read_compressed(&octets, at);
         }
     }
 }

@@ -1,0 +1,325 @@
+//! An upstream's response kept as octets, to be given to many clients: each with its own id, flags, case, TTLs and size.
+
+use super::layout::{HEADER, Layout, Malformed, Section, be32, edns_options};
+use super::name::{LowerName, Name, NameError};
+use super::qtype;
+use super::query::Query;
+use super::reply::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
+
+/// A response without its OPT record, with what is needed to hand it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The message without OPT; id and flags are those of the upstream's answer and are patched on each copy.
+    body: Box<[u8]>,
+    /// Where each TTL stands in `body`.
+    ttl_offsets: Box<[u16]>,
+    question_end: u16,
+    rcode: u16,
+    authentic_data: bool,
+    negative: bool,
+    /// The upstream's extended errors, as EDNS options (RFC 8914 §3: passed on).
+    options: Box<[u8]>,
+    /// Names that this answer leads to: CNAME, DNAME, SVCB and HTTPS targets, in order of appearance.
+    targets: Box<[Target]>,
+}
+
+/// A name that an answer leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The record's type: CNAME, DNAME, SVCB or HTTPS.
+    pub rtype: u16,
+    /// Where it leads.
+    pub name: Name,
+}
+
+impl Answer {
+    /// Keeps a validated response: no TC, QR=1, one question.
+    ///
+    /// # Errors
+    /// [`Malformed::Opt`] when records stand behind the OPT record (cutting it out would move what they point at), and
+    /// whatever [`Layout::read`] and the walk over the targets find.
+    pub fn keep(message: &[u8], layout: &Layout) -> Result<Self, Malformed> {
+        let (mut body, mut extended, mut options) = (message[..layout.end].to_vec(), 0, Vec::new());
+        if let (Some(index), Some(opt)) = (layout.opt, layout.opt()) {
+            if index + 1 != layout.records.len() {
+                return Err(Malformed::Opt);
+            }
+            body.truncate(opt.start);
+            let count = u16::from_be_bytes([body[10], body[11]]).saturating_sub(1);
+            body[10..HEADER].copy_from_slice(&count.to_be_bytes());
+            [extended, _, _, _] = opt.ttl.to_be_bytes();
+            for (code, value) in edns_options(&message[opt.rdata.clone()]) {
+                if let (OPTION_EDE, Some((&[high, low], text))) = (code, value.split_first_chunk::<2>()) {
+                    push_ede(&mut options, u16::from_be_bytes([high, low]), text);
+                }
+            }
+        }
+        let ttl_offsets = layout.records.iter().filter(|record| record.rtype != qtype::OPT);
+        let offset = |at: usize| u16::try_from(at).map_err(|_beyond_64_kib| Malformed::Cut);
+        let rcode = (u16::from(extended) << 4) | u16::from(body[3] & 0x0F);
+        Ok(Self {
+            negative: is_negative(layout, rcode),
+            rcode,
+            ttl_offsets: ttl_offsets.map(|record| offset(record.ttl_offset())).collect::<Result<_, _>>()?,
+            question_end: offset(layout.question_end)?,
+            authentic_data: body[3] & 0x20 != 0,
+            options: options.into(),
+            targets: targets(message, layout)?,
+            body: body.into(),
+        })
+    }
+
+    /// The whole response code, upper bits of EDNS included.
+    pub fn rcode(&self) -> u16 {
+        self.rcode
+    }
+
+    /// The names it leads to.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The message without OPT, TTLs as the upstream sent them.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Octets that this answer holds in memory, itself included.
+    pub fn memory_bytes(&self) -> usize {
+        let targets = self.targets.iter().map(|target| size_of::<Target>() + target.name.wire().len()).sum::<usize>();
+        size_of::<Self>() + self.body.len() + self.ttl_offsets.len() * 2 + self.options.len() + targets
+    }
+
+    /// Whether it says that the name or the type does not exist.
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// Seconds that this answer may be kept: the least TTL of the answer section, or for a negative answer what its SOA
+    /// allows (RFC 2308 §5). `None`: not to be kept at all.
+    pub fn lifetime(&self) -> Option<u32> {
+        if !matches!(self.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+            return None;
+        }
+        let layout = Layout::read(&self.body).ok()?;
+        let answered = layout.section(Section::Answer).map(|record| sane_ttl(record.ttl)).min();
+        if !self.negative {
+            return answered;
+        }
+        let soa = layout.section(Section::Authority).find(|record| record.rtype == qtype::SOA)?;
+        let minimum = be32(&self.body, soa.rdata.end - 4).ok()?;
+        Some(sane_ttl(soa.ttl).min(sane_ttl(minimum)).min(answered.unwrap_or(u32::MAX)))
+    }
+
+    /// The response for one client: its id, RD, CD and question, our RA, AD only if it asked for it (RFC 6840 §5.7), TTLs
+    /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`.
+    pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>) -> Vec<u8> {
+        let mut options = self.options.to_vec();
+        if let Some((code, text)) = fit.ede {
+            push_ede(&mut options, code, text.as_bytes());
+        }
+        let opt = |options: &[u8]| query.edns.map_or(0, |_edns| 11 + options.len());
+        if self.body.len() + opt(&options) > fit.limit {
+            options = without_texts(&options);
+        }
+        let whole = self.body.len() + opt(&options) <= fit.limit;
+        let mut out = Vec::with_capacity(self.body.len() + opt(&options));
+        out.extend_from_slice(if whole { &self.body } else { &self.body[..usize::from(self.question_end)] });
+        let authentic = self.authentic_data && query.wants_authentic_data() && fit.authentic;
+        out[..2].copy_from_slice(&query.message[..2]);
+        out[2] = 0x80 | (query.message[2] & 0x01) | if whole { 0 } else { 0x02 };
+        let [_, code] = self.rcode.to_be_bytes();
+        out[3] = 0x80 | (query.message[3] & 0x10) | (u8::from(authentic) << 5) | (code & 0x0F);
+        out[HEADER..query.question_end].copy_from_slice(&query.message[HEADER..query.question_end]);
+        if whole {
+            for &at in &self.ttl_offsets {
+                let at = usize::from(at);
+                let ttl = fit.ttl(u32::from_be_bytes([out[at], out[at + 1], out[at + 2], out[at + 3]]));
+                out[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
+            }
+        } else {
+            out[6..HEADER].fill(0);
+        }
+        if let Some(edns) = query.edns {
+            bump(&mut out, 10);
+            write_opt(&mut out, 0, edns.dnssec_ok, &options);
+        }
+        out
+    }
+}
+
+/// How an answer is made to fit one client at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit<'a> {
+    /// Octets at most.
+    pub limit: usize,
+    /// Seconds since the upstream sent it.
+    pub age: u32,
+    /// TTL at least, for a stale answer (RFC 8767 §4: 30 s).
+    pub ttl_min: u32,
+    /// TTL at most, where policy may change before it runs out.
+    pub ttl_max: u32,
+    /// Whether AD may pass: the upstream is believed.
+    pub authentic: bool,
+    /// An extended error of ours.
+    pub ede: Option<(u16, &'a str)>,
+}
+
+impl Fit<'_> {
+    /// The TTL to send.
+    fn ttl(&self, ttl: u32) -> u32 {
+        sane_ttl(ttl).saturating_sub(self.age).max(self.ttl_min).min(self.ttl_max)
+    }
+}
+
+/// A TTL with the top bit set counts as 0 (RFC 2181 §8).
+fn sane_ttl(ttl: u32) -> u32 {
+    if i32::try_from(ttl).is_ok() { ttl } else { 0 }
+}
+
+/// NXDOMAIN, or NOERROR without a record of the type that was asked for (RFC 2308 §2).
+fn is_negative(layout: &Layout, rcode: u16) -> bool {
+    let fits = |rtype| rtype == layout.qtype || layout.qtype == qtype::ANY;
+    match rcode {
+        rcode::NOERROR => !layout.section(Section::Answer).any(|record| fits(record.rtype)),
+        other => other == rcode::NXDOMAIN,
+    }
+}
+
+/// Every CNAME, DNAME, SVCB and HTTPS target in the answer section, and SVCB targets in the additional section.
+fn targets(message: &[u8], layout: &Layout) -> Result<Box<[Target]>, Malformed> {
+    let mut found: Vec<Target> = Vec::new();
+    for record in &layout.records {
+        let name_at = match (record.section, record.rtype) {
+            (Section::Answer, qtype::CNAME | qtype::DNAME) => record.rdata.start,
+            (Section::Answer | Section::Additional, qtype::SVCB | qtype::HTTPS) => record.rdata.start + 2,
+            _ => continue,
+        };
+        let message = message.get(..record.rdata.end).ok_or(Malformed::Cut)?;
+        let (name, end) = LowerName::read_compressed(message, name_at)?;
+        if end > record.rdata.end {
+            return Err(Malformed::Name(NameError::Cut));
+        }
+        // "." is no name to screen: in SVCB it stands for the owner (RFC 9460 §2.5).
+        if name.labels() > 0 {
+            let name = Name::from(&name);
+            if !found.iter().any(|target| target.rtype == record.rtype && target.name == name) {
+                found.push(Target { rtype: record.rtype, name });
+            }
+        }
+    }
+    Ok(found.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Reply, chain};
+
+    const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01";
+
+    fn wire(text: &str) -> Vec<u8> {
+        Name::parse(text).unwrap().wire().to_vec()
+    }
+
+    fn with_opt(question: &[u8], dnssec_ok: bool) -> Vec<u8> {
+        let mut message = question.to_vec();
+        message[11] = 1;
+        message.extend_from_slice(&[0, 0, 41, 4, 0xD0, 0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+        message
+    }
+
+    /// a.example CNAME b.example, b.example CNAME c.test, c.test A.
+    fn kept() -> Answer {
+        let question = with_opt(QUESTION, false);
+        let mut message = Reply::to(&Query::read(&question).unwrap())
+            .answer_at(&wire("a.example"), qtype::CNAME, 300, &wire("b.example"))
+            .answer_at(&wire("b.example"), qtype::CNAME, 200, &wire("c.test"))
+            .answer_at(&wire("c.test"), qtype::A, 100, &[192, 0, 2, 1])
+            .ede(22, "hello")
+            .finish(1232);
+        message[3] |= 0x20;
+        Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap()
+    }
+
+    const FIT: Fit<'static> = Fit { limit: 1232, age: 0, ttl_min: 0, ttl_max: u32::MAX, authentic: true, ede: None };
+
+    fn ttls(message: &[u8]) -> Vec<u32> {
+        let layout = Layout::read(message).unwrap();
+        layout.section(Section::Answer).map(|record| record.ttl).collect()
+    }
+
+    #[test]
+    fn each_client_gets_its_own_id_case_flags_and_ttls() {
+        let answer = kept();
+        let query = b"\xAB\xCD\x01\x10\0\x01\0\0\0\0\0\0\x01a\x07EXAMPLE\0\0\x01\0\x01";
+        let message = answer.render(&Query::read(query).unwrap(), &Fit { age: 150, ..FIT });
+        assert_eq!(message[..4], [0xAB, 0xCD, 0x81, 0x90]);
+        assert_eq!(message[12..27], query[12..27]);
+        assert_eq!(ttls(&message), [150, 50, 0]);
+        assert!(Layout::read(&message).unwrap().opt().is_none(), "a client without EDNS gets no OPT");
+    }
+
+    #[test]
+    fn ad_passes_only_to_clients_that_asked_and_from_upstreams_that_are_believed() {
+        let answer = kept();
+        let asks = with_opt(QUESTION, true);
+        let ad = |query: &[u8], fit| answer.render(&Query::read(query).unwrap(), &fit)[3] & 0x20;
+        assert_eq!(ad(&asks, FIT), 0x20);
+        assert_eq!(ad(QUESTION, FIT), 0);
+        assert_eq!(ad(&asks, Fit { authentic: false, ..FIT }), 0);
+    }
+
+    #[test]
+    fn the_upstreams_extended_error_is_passed_on() {
+        let query = with_opt(QUESTION, false);
+        let message = kept().render(&Query::read(&query).unwrap(), &FIT);
+        let layout = Layout::read(&message).unwrap();
+        let options: Vec<_> = edns_options(&message[layout.opt().unwrap().rdata.clone()]).collect();
+        assert_eq!(options, [(OPTION_EDE, b"\0\x16hello".as_slice())]);
+    }
+
+    #[test]
+    fn an_answer_too_large_is_cut_to_its_question_with_tc() {
+        let answer = kept();
+        let message = answer.render(&Query::read(QUESTION).unwrap(), &Fit { limit: answer.body().len() - 1, ..FIT });
+        assert_eq!(message.len(), QUESTION.len());
+        assert_eq!(message[2] & 0x02, 0x02);
+    }
+
+    #[test]
+    fn it_lives_as_long_as_its_least_ttl_and_a_negative_one_as_its_soa_says() {
+        assert_eq!(kept().lifetime(), Some(100));
+        let query = Query::read(QUESTION).unwrap();
+        let keep = |message: Vec<u8>| Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap().lifetime();
+        assert_eq!(keep(Reply::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).finish(512)), Some(60));
+        assert_eq!(keep(Reply::to(&query).rcode(rcode::NXDOMAIN).finish(512)), None);
+        assert_eq!(keep(Reply::to(&query).finish(512)), None);
+        assert_eq!(keep(Reply::to(&query).rcode(rcode::SERVFAIL).finish(512)), None);
+        let huge = Reply::to(&query).answer(qtype::A, u32::MAX, &[192, 0, 2, 1]).finish(512);
+        assert_eq!(keep(huge), Some(0), "a TTL with the top bit set is 0 (RFC 2181 §8)");
+    }
+
+    #[test]
+    fn the_chain_ends_at_the_name_asked_for() {
+        let answer = kept();
+        let names: Vec<_> = answer.targets().iter().map(|target| target.name.to_string()).collect();
+        assert_eq!(names, ["b.example", "c.test"]);
+        let links = chain(&answer, &Name::parse("c.test").unwrap());
+        assert_eq!(
+            links.iter().map(|link| (link.owner.to_string(), link.ttl)).collect::<Vec<_>>(),
+            [("a.example".to_owned(), 300), ("b.example".to_owned(), 200)]
+        );
+        assert_eq!(chain(&answer, &Name::parse("b.example").unwrap()).len(), 1);
+        assert!(chain(&answer, &Name::parse("d.test").unwrap()).is_empty());
+    }
+
+    #[test]
+    fn records_behind_the_opt_are_refused() {
+        let mut message = with_opt(QUESTION, false);
+        message[2] |= 0x80;
+        message[11] = 2;
+        message.extend_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\0\x01\0\x04\xC0\0\x02\x01");
+        assert_eq!(Answer::keep(&message, &Layout::read(&message).unwrap()), Err(Malformed::Opt));
+    }
+}

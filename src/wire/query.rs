@@ -1,0 +1,248 @@
+//! A client's message read in place: what is asked, with which flags, and what makes it unfit to be answered.
+//!
+//! Copies the name (255 octets on the stack) and allocates nothing.
+
+use super::layout::{HEADER, Malformed, be16, edns_options, read_record};
+use super::name::LowerName;
+use super::{Section, qtype};
+
+/// QCLASS IN.
+pub const CLASS_IN: u16 = 1;
+/// QCLASS CH.
+pub const CLASS_CH: u16 = 3;
+/// EDNS option: DNS cookie (RFC 7873).
+const OPTION_COOKIE: u16 = 10;
+/// UDP payload that every client accepts (RFC 1035 §2.3.4).
+const PAYLOAD_MIN: u16 = 512;
+
+/// A message with one question that can be answered.
+#[derive(Clone, Debug)]
+pub struct Query<'m> {
+    /// The whole message as it came.
+    pub message: &'m [u8],
+    /// QNAME in lower case; the client's own case stands in `message`.
+    pub name: LowerName,
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS.
+    pub qclass: u16,
+    /// Offset behind the question.
+    pub question_end: usize,
+    /// The client's EDNS, if it sent an OPT record.
+    pub edns: Option<Edns>,
+    /// Whether the message ends in a TSIG record (RFC 8945), which a forwarder can't honour.
+    pub signed: bool,
+}
+
+/// What a client says in its OPT record (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// Octets that the client takes over UDP, at least 512.
+    pub payload: u16,
+    /// EDNS version; only 0 exists.
+    pub version: u8,
+    /// DO: the client wants DNSSEC records (RFC 3225).
+    pub dnssec_ok: bool,
+}
+
+/// Why a message is not answered as a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Shorter than a header: silence.
+    Short,
+    /// QR=1: silence, or two servers could answer each other for ever.
+    Response,
+    /// An opcode other than QUERY: NOTIMP.
+    Opcode,
+    /// Malformed, or a question count other than one (RFC 9619): FORMERR.
+    FormErr,
+    /// No question, but a COOKIE option: an empty NOERROR (RFC 7873 §5.4).
+    CookieOnly,
+}
+
+impl<'m> Query<'m> {
+    /// Reads a client's message.
+    ///
+    /// # Errors
+    /// [`Unfit`] says how a message that is no query is to be met.
+    pub fn read(message: &'m [u8]) -> Result<Self, Unfit> {
+        if message.len() < HEADER {
+            return Err(Unfit::Short);
+        }
+        if message[2] & 0x80 != 0 {
+            return Err(Unfit::Response);
+        }
+        if message[2] & 0x78 != 0 {
+            return Err(Unfit::Opcode);
+        }
+        // AN and NS counts have no place in a query; a huge count costs nothing, for nothing is reserved by it.
+        let counts = [4, 6, 8, 10].map(|at| be16(message, at).unwrap_or_default());
+        match counts {
+            [1, 0, 0, additional] => Self::read_one(message, additional).map_err(|_malformed| Unfit::FormErr),
+            [0, 0, 0, additional] => Err(unfit_without_question(message, additional)),
+            _ => Err(Unfit::FormErr),
+        }
+    }
+
+    fn read_one(message: &'m [u8], additional: u16) -> Result<Self, Malformed> {
+        let (name, after) = LowerName::read(message, HEADER)?;
+        let (qtype, qclass) = (be16(message, after)?, be16(message, after + 2)?);
+        let question_end = after + 4;
+        let tail = Tail::read(message, question_end, additional)?;
+        Ok(Self { message, name, qtype, qclass, question_end, edns: tail.edns, signed: tail.signed })
+    }
+
+    /// The message id.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.message[0], self.message[1]])
+    }
+
+    /// RD: the client wants recursion.
+    pub fn recursion_desired(&self) -> bool {
+        self.message[2] & 0x01 != 0
+    }
+
+    /// CD: the client does its own validation (RFC 4035 §3.2.2).
+    pub fn checking_disabled(&self) -> bool {
+        self.message[3] & 0x10 != 0
+    }
+
+    /// Whether AD may stand in the response: the query had AD or DO (RFC 6840 §5.7, §5.8).
+    pub fn wants_authentic_data(&self) -> bool {
+        self.message[3] & 0x20 != 0 || self.dnssec_ok()
+    }
+
+    /// DO: the client wants DNSSEC records.
+    pub fn dnssec_ok(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// The question's name as the client wrote it, on the wire.
+    pub fn qname_as_sent(&self) -> &'m [u8] {
+        &self.message[HEADER..self.question_end - 4]
+    }
+
+    /// Octets of a UDP response at most: what the client takes, but never more than `server_max`.
+    pub fn udp_limit(&self, server_max: u16) -> usize {
+        usize::from(self.edns.map_or(PAYLOAD_MIN, |edns| edns.payload.clamp(PAYLOAD_MIN, server_max.max(PAYLOAD_MIN))))
+    }
+}
+
+/// What stands behind the question.
+struct Tail {
+    edns: Option<Edns>,
+    signed: bool,
+    cookie: bool,
+}
+
+impl Tail {
+    /// Reads the additional section to the last octet of the message.
+    fn read(message: &[u8], start: usize, additional: u16) -> Result<Self, Malformed> {
+        let mut tail = Self { edns: None, signed: false, cookie: false };
+        let mut end = start;
+        for _ in 0..additional {
+            let record = read_record(message, end, Section::Additional)?;
+            end = record.rdata.end;
+            if record.rtype == qtype::OPT {
+                // A second OPT could hide from the filter what the next server reads (RFC 6891 §6.1.1).
+                if tail.edns.is_some() || message.get(record.start) != Some(&0) {
+                    return Err(Malformed::Opt);
+                }
+                let [_extended_rcode, version, flags, _] = record.ttl.to_be_bytes();
+                tail.edns =
+                    Some(Edns { payload: record.class.max(PAYLOAD_MIN), version, dnssec_ok: flags & 0x80 != 0 });
+                tail.cookie = edns_options(&message[record.rdata]).any(|(code, _value)| code == OPTION_COOKIE);
+            } else {
+                tail.signed |= record.rtype == qtype::TSIG;
+            }
+        }
+        if end == message.len() { Ok(tail) } else { Err(Malformed::Cut) }
+    }
+}
+
+fn unfit_without_question(message: &[u8], additional: u16) -> Unfit {
+    match Tail::read(message, HEADER, additional) {
+        Ok(tail) if tail.cookie => Unfit::CookieOnly,
+        _ => Unfit::FormErr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLAIN: &[u8] = b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x1c\0\x01";
+    const OPT: &[u8] = b"\0\0\x29\x04\xD0\0\0\x80\0\0\0";
+
+    fn with_additional(count: u8, records: &[&[u8]]) -> Vec<u8> {
+        let mut message = PLAIN.to_vec();
+        message[11] = count;
+        for record in records {
+            message.extend_from_slice(record);
+        }
+        message
+    }
+
+    #[track_caller]
+    fn check(message: &[u8], expected: Result<(), Unfit>) {
+        assert_eq!(Query::read(message).map(|_query| ()), expected, "{message:02x?}");
+    }
+
+    #[test]
+    fn a_query_is_read_in_place() {
+        let query = Query::read(PLAIN).unwrap();
+        assert_eq!((query.id(), query.qtype, query.qclass), (0x1234, qtype::AAAA, CLASS_IN));
+        assert_eq!(query.name.to_string(), "a.example");
+        assert_eq!(query.qname_as_sent(), b"\x01A\x07eXample\0");
+        assert!(query.recursion_desired() && query.checking_disabled() && !query.wants_authentic_data());
+        assert_eq!(query.udp_limit(1232), 512);
+    }
+
+    #[test]
+    fn the_client_payload_is_honoured_between_512_and_the_servers_own_limit() {
+        let message = with_additional(1, &[OPT]);
+        let query = Query::read(&message).unwrap();
+        assert_eq!(query.edns, Some(Edns { payload: 1232, version: 0, dnssec_ok: true }));
+        assert_eq!(query.udp_limit(1232), 1232);
+        assert_eq!(query.udp_limit(600), 600);
+        let small = with_additional(1, &[b"\0\0\x29\0\x01\0\0\0\0\0\0"]);
+        assert_eq!(Query::read(&small).unwrap().udp_limit(1232), 512);
+    }
+
+    #[test]
+    fn what_is_no_query_is_told_apart() {
+        check(&PLAIN[..11], Err(Unfit::Short));
+        check(&[0x12, 0x34, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0], Err(Unfit::Response));
+        check(&[0x12, 0x34, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0], Err(Unfit::Opcode));
+        check(&[0x12, 0x34, 0x01, 0, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0], Err(Unfit::FormErr));
+        check(&[0x12, 0x34, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0], Err(Unfit::FormErr));
+        check(
+            b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01\0\0\x29\x04\xD0\0\0\0\0\0\x0c\0\x0a\0\x0812345678",
+            Err(Unfit::CookieOnly),
+        );
+        check(&with_additional(2, &[OPT, OPT]), Err(Unfit::FormErr));
+        check(&with_additional(0, &[b"x"]), Err(Unfit::FormErr));
+        check(&with_additional(1, &[]), Err(Unfit::FormErr));
+        check(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\xC0\x0C\0\x01\0\x01", Err(Unfit::FormErr));
+    }
+
+    #[test]
+    fn every_cut_of_a_query_is_refused() {
+        let message = with_additional(1, &[OPT]);
+        for end in 0..message.len() {
+            assert!(Query::read(&message[..end]).is_err(), "{end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _any = Query::read(&octets);
+            let mut message = PLAIN.to_vec();
+            message.extend_from_slice(&octets);
+            let _any = Query::read(&message);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Answers of our own, written octet by octet: errors, blocked answers, local answers.
+//!
+//! The client's question is echoed as it came (its case is its proof against forgery), every owner name is a pointer
+//! into it, and what does not fit is cut by the rules of RFC 2181 §9 and RFC 6891 §7.
+
+use super::layout::HEADER;
+use super::qtype;
+use super::query::Query;
+
+/// The UDP payload that we announce and keep to: fits one unfragmented packet on nearly every path (RFC 9715).
+pub const PAYLOAD: u16 = 1232;
+/// EDNS option: extended DNS error (RFC 8914).
+pub const OPTION_EDE: u16 = 15;
+/// Octets of EXTRA-TEXT at most.
+const EDE_TEXT_MAX: usize = 120;
+/// Octets of an OPT record without options.
+const OPT_EMPTY: usize = 11;
+
+/// Response codes of the IANA registry that Embargo sends or tells apart.
+#[allow(missing_docs, reason = "the names are those of the IANA registry")]
+pub mod rcode {
+    pub const NOERROR: u16 = 0;
+    pub const FORMERR: u16 = 1;
+    pub const SERVFAIL: u16 = 2;
+    pub const NXDOMAIN: u16 = 3;
+    pub const NOTIMP: u16 = 4;
+    pub const REFUSED: u16 = 5;
+    pub const NOTAUTH: u16 = 9;
+    pub const BADVERS: u16 = 16;
+}
+
+/// Extended DNS error codes of RFC 8914 that Embargo sends.
+#[allow(missing_docs, reason = "the names are those of the IANA registry")]
+pub mod ede {
+    pub const STALE_ANSWER: u16 = 3;
+    pub const FORGED_ANSWER: u16 = 4;
+    pub const NOT_READY: u16 = 14;
+    pub const BLOCKED: u16 = 15;
+    pub const PROHIBITED: u16 = 18;
+    pub const STALE_NXDOMAIN: u16 = 19;
+    pub const NOT_AUTHORITATIVE: u16 = 20;
+    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    pub const NETWORK_ERROR: u16 = 23;
+}
+
+/// A response under construction.
+#[derive(Debug)]
+pub struct Reply {
+    octets: Vec<u8>,
+    question_end: usize,
+    /// The OPT record to end with: the client sent one (RFC 6891 §6.1.1). `Some(dnssec_ok)`.
+    opt: Option<bool>,
+    rcode: u16,
+    options: Vec<u8>,
+}
+
+impl Reply {
+    /// A NOERROR response to `query` without records: id, opcode, RD and CD as asked, RA set, AA and AD clear.
+    pub fn to(query: &Query<'_>) -> Self {
+        let mut octets = Vec::with_capacity(usize::from(PAYLOAD));
+        octets.extend_from_slice(&query.message[..query.question_end]);
+        octets[2] = 0x80 | (query.message[2] & 0x79);
+        octets[3] = 0x80 | (query.message[3] & 0x10);
+        octets[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+        Self {
+            octets,
+            question_end: query.question_end,
+            opt: query.edns.map(|edns| edns.dnssec_ok),
+            rcode: rcode::NOERROR,
+            options: Vec::new(),
+        }
+    }
+
+    /// The response to a message that is no query: its header turned round, without a question (it may be no question).
+    /// `message` has at least a header.
+    pub fn to_unfit(message: &[u8], rcode: u16) -> Vec<u8> {
+        let [high, low, flags] = [0, 1, 2].map(|at| message.get(at).copied().unwrap_or_default());
+        let [_, code] = rcode.to_be_bytes();
+        vec![high, low, 0x80 | (flags & 0x79), 0x80 | (code & 0x0F), 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    /// The empty NOERROR for a cookie without a question (RFC 7873 §5.4).
+    pub fn to_cookie_only(message: &[u8]) -> Vec<u8> {
+        let mut octets = Self::to_unfit(message, rcode::NOERROR);
+        octets[11] = 1;
+        write_opt(&mut octets, 0, false, &[]);
+        octets
+    }
+
+    /// Sets the response code; codes over 15 reach only clients with EDNS.
+    #[must_use]
+    pub fn rcode(mut self, rcode: u16) -> Self {
+        self.rcode = rcode;
+        self
+    }
+
+    /// Adds an extended error; a client without EDNS is told nothing. Text over 120 octets is cut.
+    #[must_use]
+    pub fn ede(mut self, code: u16, text: &str) -> Self {
+        push_ede(&mut self.options, code, text.as_bytes());
+        self
+    }
+
+    /// Adds an answer record of class IN whose owner is the qname.
+    #[must_use]
+    pub fn answer(mut self, rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+        push_record(&mut self.octets, &[0xC0, 0x0C], rtype, ttl, rdata);
+        bump(&mut self.octets, 6);
+        self
+    }
+
+    /// Adds an answer record of class IN with an owner of its own, on the wire, uncompressed.
+    #[must_use]
+    pub fn answer_at(mut self, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+        push_record(&mut self.octets, owner, rtype, ttl, rdata);
+        bump(&mut self.octets, 6);
+        self
+    }
+
+    /// Adds the SOA that lets a negative answer be cached (RFC 2308 §3). Its owner is `owner` on the wire; TTL and
+    /// MINIMUM are `ttl`.
+    #[must_use]
+    pub fn soa(mut self, owner: &[u8], ttl: u32) -> Self {
+        // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
+        let mut rdata = owner.to_vec();
+        rdata.extend_from_slice(b"\x06nobody\x07invalid\0");
+        for value in [1, 3600, 1200, 604_800, ttl] {
+            rdata.extend_from_slice(&u32::to_be_bytes(value));
+        }
+        push_record(&mut self.octets, owner, qtype::SOA, ttl, &rdata);
+        bump(&mut self.octets, 8);
+        self
+    }
+
+    /// The finished message of at most `limit` octets. The error text goes first, then the error, then the records with
+    /// TC set; the OPT record stays (RFC 6891 §7).
+    pub fn finish(mut self, limit: usize) -> Vec<u8> {
+        let room =
+            |reply: &Self| reply.octets.len() + reply.opt.map_or(0, |_do| OPT_EMPTY + reply.options.len()) <= limit;
+        if !room(&self) {
+            self.options = without_texts(&self.options);
+        }
+        if !room(&self) {
+            self.options.clear();
+        }
+        if !room(&self) {
+            self.octets.truncate(self.question_end);
+            self.octets[6..HEADER].fill(0);
+            self.octets[2] |= 0x02;
+        }
+        let [extended, low] = (self.rcode << 4).to_be_bytes();
+        self.octets[3] = (self.octets[3] & 0xF0) | (low >> 4);
+        if let Some(dnssec_ok) = self.opt {
+            bump(&mut self.octets, 10);
+            write_opt(&mut self.octets, extended, dnssec_ok, &self.options);
+        }
+        self.octets
+    }
+}
+
+/// Appends one EDE option: code, text cut at a character boundary.
+pub(super) fn push_ede(options: &mut Vec<u8>, code: u16, text: &[u8]) {
+    let mut end = text.len().min(EDE_TEXT_MAX);
+    while end < text.len() && end > 0 && text[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    let size = u16::try_from(2 + end).unwrap_or(2);
+    options.extend_from_slice(&OPTION_EDE.to_be_bytes());
+    options.extend_from_slice(&size.to_be_bytes());
+    options.extend_from_slice(&code.to_be_bytes());
+    options.extend_from_slice(&text[..end]);
+}
+
+/// The same EDE options, codes only.
+pub(super) fn without_texts(options: &[u8]) -> Vec<u8> {
+    let mut bare = Vec::new();
+    for (code, value) in super::edns_options(options) {
+        if let (OPTION_EDE, Some(&[high, low])) = (code, value.first_chunk::<2>()) {
+            push_ede(&mut bare, u16::from_be_bytes([high, low]), b"");
+        }
+    }
+    bare
+}
+
+/// Appends an OPT record: our payload, the upper rcode bits, DO as the client had it (RFC 3225 §3), options.
+pub(super) fn write_opt(octets: &mut Vec<u8>, extended_rcode: u8, dnssec_ok: bool, options: &[u8]) {
+    octets.push(0);
+    octets.extend_from_slice(&qtype::OPT.to_be_bytes());
+    octets.extend_from_slice(&PAYLOAD.to_be_bytes());
+    octets.extend_from_slice(&[extended_rcode, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
+    octets.extend_from_slice(&u16::try_from(options.len()).unwrap_or(0).to_be_bytes());
+    octets.extend_from_slice(options);
+}
+
+fn push_record(octets: &mut Vec<u8>, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) {
+    octets.extend_from_slice(owner);
+    octets.extend_from_slice(&rtype.to_be_bytes());
+    octets.extend_from_slice(&super::query::CLASS_IN.to_be_bytes());
+    octets.extend_from_slice(&ttl.to_be_bytes());
+    octets.extend_from_slice(&u16::try_from(rdata.len()).unwrap_or(u16::MAX).to_be_bytes());
+    octets.extend_from_slice(rdata);
+}
+
+/// Adds one to the section count at `at`.
+pub(super) fn bump(octets: &mut [u8], at: usize) {
+    let count = u16::from_be_bytes([octets[at], octets[at + 1]]).saturating_add(1);
+    octets[at..at + 2].copy_from_slice(&count.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Layout, Section, edns_options};
+
+    const PLAIN: &[u8] = b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x1c\0\x01";
+
+    fn with_edns() -> Vec<u8> {
+        let mut message = PLAIN.to_vec();
+        message[11] = 1;
+        message.extend_from_slice(b"\0\0\x29\x10\0\0\0\x80\0\0\0");
+        message
+    }
+
+    #[test]
+    fn a_blocked_answer_has_soa_and_extended_error() {
+        let message = with_edns();
+        let query = Query::read(&message).unwrap();
+        let reply =
+            Reply::to(&query).rcode(rcode::NXDOMAIN).soa(query.name.suffix(1), 30).ede(15, "banned").finish(512);
+        let layout = Layout::read(&reply).unwrap();
+        assert_eq!(reply[..4], [0x12, 0x34, 0x81, 0x93]);
+        assert_eq!(&reply[12..23], b"\x01A\x07eXample\0");
+        let soa = layout.section(Section::Authority).next().unwrap();
+        assert_eq!((soa.rtype, soa.ttl), (qtype::SOA, 30));
+        let opt = layout.opt().unwrap();
+        assert_eq!((opt.class, opt.ttl), (PAYLOAD, 0x8000));
+        let options: Vec<_> = edns_options(&reply[opt.rdata.clone()]).collect();
+        assert_eq!(options, [(OPTION_EDE, b"\0\x0fbanned".as_slice())]);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_in_order_text_then_error_then_records() {
+        let message = with_edns();
+        let query = Query::read(&message).unwrap();
+        let build = |limit| Reply::to(&query).answer(qtype::AAAA, 1, &[0; 16]).ede(15, &"x".repeat(100)).finish(limit);
+        let whole = build(1232).len();
+        assert_eq!(build(whole - 1).len(), whole - 100);
+        assert_eq!(build(whole - 101).len(), whole - 106);
+        let cut = build(whole - 107);
+        assert_eq!(cut.len(), query.question_end + OPT_EMPTY);
+        assert_eq!(cut[2] & 0x02, 0x02);
+        assert!(Layout::read(&cut).unwrap().section(Section::Answer).next().is_none());
+    }
+
+    #[test]
+    fn extended_codes_are_split_between_header_and_opt() {
+        let message = with_edns();
+        let reply = Reply::to(&Query::read(&message).unwrap()).rcode(rcode::BADVERS).finish(512);
+        let layout = Layout::read(&reply).unwrap();
+        assert_eq!(reply[3] & 0x0F, 0);
+        assert_eq!(layout.opt().unwrap().ttl >> 24, 1);
+    }
+
+    #[test]
+    fn a_client_without_edns_gets_none() {
+        let reply = Reply::to(&Query::read(PLAIN).unwrap()).ede(15, "banned").finish(512);
+        assert_eq!(reply.len(), PLAIN.len());
+    }
+}
