@@ -4,5 +4,20 @@
 //! building an answer from a verdict is left to [`serve`](crate).
 
 mod ban;
+mod builder;
+mod explain;
+pub mod list;
+mod pattern;
+#[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
+mod policy;
+mod rule;
+mod verdict;
 
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
+pub use builder::{PolicyBuilder, RuleRefused};
+pub use explain::{Candidate, Explanation, Lost};
+pub use list::{Line, ListFormat, Parsed, Strictness};
+pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
+pub use policy::{BanIndex, ListIndex, ListInfo, Policy, Series};
+pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};
+pub use verdict::{Blocked, Client, Decision, Hit, Verdict};

@@ -1,0 +1,310 @@
+//! What a rule matches: a name and all below it, one name, what is below a name, or a glob; in front a `!` allows.
+//!
+//! Leaves finding the pattern that matches a name to the table.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use crate::wire::{LowerName, NameError};
+
+/// Octets of a label at most (RFC 1035 §3.1).
+const LABEL_MAX: usize = 63;
+/// Octets of a name on the wire at most, the root's zero included (RFC 1035 §3.1).
+const WIRE_MAX: usize = 255;
+
+/// How the name of a pattern is meant; where two patterns have the same name, the lower one here is less specific.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PatternKind {
+    /// `ksn-*.name`: `*` stands for any octets inside its label; matches names of exactly as many labels.
+    Glob,
+    /// `name`: the name and all below it.
+    Suffix,
+    /// `*.name`: all below the name, not the name itself.
+    Below,
+    /// `=name`: the name alone.
+    Exact,
+}
+
+/// A parsed pattern, held on the stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    name: LowerName,
+    kind: PatternKind,
+    allow: bool,
+}
+
+/// A pattern that stands in a compiled policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PatternRef<'p> {
+    /// The name part in lower case on the wire, the root's zero included; in a glob, `*` stands for any octets.
+    pub wire: &'p [u8],
+    /// How the name is meant.
+    pub kind: PatternKind,
+    /// Whether it allows.
+    pub allow: bool,
+}
+
+/// Why a text is no pattern, and which octets of the text say so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct PatternError {
+    /// What is wrong.
+    pub fault: PatternFault,
+    /// The octets at fault, counted from the pattern's beginning.
+    pub span: Range<usize>,
+}
+
+/// What can be wrong with a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternFault {
+    /// Nothing where a name is expected.
+    #[error("pattern has no name")]
+    Empty,
+    /// What no name can be: too long, an empty label, an octet outside ASCII, a bad escape.
+    #[error("{0}")]
+    Name(NameError),
+    /// `*` or `*.`.
+    #[error("`*` alone matches every name; write the name it stands below, `*.name`")]
+    StarAlone,
+    /// `**`.
+    #[error("`**` says no more than `*`")]
+    DoubleStar,
+    /// `\*`.
+    #[error("`*` can't be escaped; no rule can name a literal `*`")]
+    EscapedStar,
+    /// `=` in front of a glob, or `*.` in front of one.
+    #[error("a glob matches names of exactly its labels; it takes neither `=` nor `*.` in front")]
+    PrefixedGlob,
+    /// A glob whose last label holds `*`.
+    #[error("the last label of a glob can't hold `*`")]
+    GlobWithoutSuffix,
+    /// `!!`, `==`, `=!` and the like.
+    #[error("write at most one `!`, then at most one `=` or `*.`")]
+    Prefix,
+    /// An octet that host names don't use and that no escape announces.
+    #[error("`{}` can't stand in a name; write it as `\\{:03}` if it is meant", .0.escape_ascii(), .0)]
+    Octet(u8),
+    /// An IPv4 address.
+    #[error("an address is no name")]
+    Address,
+}
+
+impl Pattern {
+    /// Reads a pattern. Case folds; the last dot may be missing; `\X` and `\DDD` escape.
+    ///
+    /// # Errors
+    /// [`PatternError`] with the octets at fault.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let (allow, rest) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (prefix, name) = if let Some(name) = rest.strip_prefix('=') {
+            (PatternKind::Exact, name)
+        } else if let Some(name) = rest.strip_prefix("*.") {
+            (PatternKind::Below, name)
+        } else {
+            (PatternKind::Suffix, rest)
+        };
+        let at = text.len() - name.len();
+        let fail = |fault, span: Range<usize>| Err(PatternError { fault, span });
+        if name.starts_with(['!', '=']) {
+            return fail(PatternFault::Prefix, at..at + 1);
+        }
+        if name == "*" || (name.is_empty() && prefix == PatternKind::Below) {
+            return fail(PatternFault::StarAlone, 0..text.len());
+        }
+        if name.is_empty() {
+            return fail(PatternFault::Empty, 0..text.len());
+        }
+        let read = Reader::new(name).read();
+        let (name, glob) = match read {
+            Ok(read) => read,
+            Err(error) => return fail(error.fault, at + error.span.start..at + error.span.end),
+        };
+        match (glob, prefix) {
+            (false, kind) => Ok(Self { name, kind, allow }),
+            (true, PatternKind::Suffix) => Ok(Self { name, kind: PatternKind::Glob, allow }),
+            (true, _) => fail(PatternFault::PrefixedGlob, 0..text.len()),
+        }
+    }
+
+    /// The name part; in a glob, `*` stands for any octets.
+    pub fn name(&self) -> &LowerName {
+        &self.name
+    }
+
+    /// How the name is meant.
+    pub fn kind(&self) -> PatternKind {
+        self.kind
+    }
+
+    /// Whether it allows.
+    pub fn allow(&self) -> bool {
+        self.allow
+    }
+
+    /// The same pattern as the compiled policy shows it.
+    pub fn as_ref(&self) -> PatternRef<'_> {
+        PatternRef { wire: self.name.wire(), kind: self.kind, allow: self.allow }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// The text that [`Pattern::parse`] reads as this pattern: lower case, no last dot, other octets escaped.
+impl fmt::Display for PatternRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allow = if self.allow { "!" } else { "" };
+        let prefix = match self.kind {
+            PatternKind::Exact => "=",
+            PatternKind::Below => "*.",
+            PatternKind::Suffix | PatternKind::Glob => "",
+        };
+        // The octets came from a `LowerName`, so reading them back can't fail.
+        let name = LowerName::read(self.wire, 0).map_or(LowerName::ROOT, |(name, _end)| name);
+        write!(f, "{allow}{prefix}{name}")
+    }
+}
+
+impl fmt::Debug for PatternRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PatternRef({self})")
+    }
+}
+
+/// Reads the name part of a pattern into wire form, octet by octet, so that an error knows its place.
+struct Reader<'t> {
+    text: &'t [u8],
+    at: usize,
+    wire: [u8; WIRE_MAX],
+    len: usize,
+    label_at: usize,
+    glob: bool,
+    last_label_globs: bool,
+}
+
+impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Self {
+        let (wire, len) = ([0; WIRE_MAX], 1);
+        Self { text: text.as_bytes(), at: 0, wire, len, label_at: 0, glob: false, last_label_globs: false }
+    }
+
+    /// The name, and whether it holds a `*`.
+    fn read(mut self) -> Result<(LowerName, bool), PatternError> {
+        if self.text == b"." {
+            return Ok((LowerName::ROOT, false));
+        }
+        while self.at < self.text.len() {
+            self.octet()?;
+        }
+        if self.label_at + 1 < self.len {
+            self.end_label()?;
+        }
+        if self.last_label_globs {
+            return Err(self.fault(PatternFault::GlobWithoutSuffix, 0..self.text.len()));
+        }
+        if is_address(self.text) {
+            return Err(self.fault(PatternFault::Address, 0..self.text.len()));
+        }
+        // The open label's length octet is zero: the root.
+        match LowerName::read(&self.wire[..self.len], 0) {
+            Ok((name, _end)) => Ok((name, self.glob)),
+            Err(error) => Err(self.fault(PatternFault::Name(error), 0..self.text.len())),
+        }
+    }
+
+    fn octet(&mut self) -> Result<(), PatternError> {
+        let start = self.at;
+        let octet = self.text[start];
+        self.at += 1;
+        match octet {
+            b'.' => self.end_label(),
+            b'*' => self.star(),
+            b'\\' => {
+                let octet = self.escape(start)?;
+                self.push(octet, start)
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' => self.push(octet, start),
+            128.. => {
+                let end = (start..self.text.len()).find(|&at| self.text[at].is_ascii()).unwrap_or(self.text.len());
+                Err(self.fault(PatternFault::Name(NameError::NotAscii), start..end))
+            }
+            other => Err(self.fault(PatternFault::Octet(other), start..start + 1)),
+        }
+    }
+
+    fn star(&mut self) -> Result<(), PatternError> {
+        let start = self.at - 1;
+        if start > 0 && self.text[start - 1] == b'*' {
+            return Err(self.fault(PatternFault::DoubleStar, start - 1..start + 1));
+        }
+        (self.glob, self.last_label_globs) = (true, true);
+        self.push(b'*', start)
+    }
+
+    /// The octet that an escape stands for.
+    fn escape(&mut self, start: usize) -> Result<u8, PatternError> {
+        let rest = &self.text[self.at..];
+        let (value, used) = match rest {
+            [a, b, c, ..] if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) => {
+                let value = [a, b, c].iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(**digit - b'0'));
+                (u8::try_from(value).ok(), 3)
+            }
+            [plain, ..] if plain.is_ascii() && !plain.is_ascii_digit() => (Some(*plain), 1),
+            _ => (None, rest.len().min(1)),
+        };
+        self.at += used;
+        match value {
+            Some(b'*') => Err(self.fault(PatternFault::EscapedStar, start..self.at)),
+            Some(octet) => Ok(octet),
+            None => Err(self.fault(PatternFault::Name(NameError::Escape), start..self.at)),
+        }
+    }
+
+    fn push(&mut self, octet: u8, start: usize) -> Result<(), PatternError> {
+        if self.len - self.label_at > LABEL_MAX {
+            let end =
+                self.text[start..].iter().position(|&octet| octet == b'.').map_or(self.text.len(), |dot| start + dot);
+            return Err(self.fault(PatternFault::Name(NameError::LongLabel), start..end));
+        }
+        // One octet stays free for the root.
+        if self.len + 1 >= WIRE_MAX {
+            return Err(self.fault(PatternFault::Name(NameError::LongName), start..self.text.len()));
+        }
+        self.wire[self.len] = octet.to_ascii_lowercase();
+        self.len += 1;
+        Ok(())
+    }
+
+    fn end_label(&mut self) -> Result<(), PatternError> {
+        let size = self.len - self.label_at - 1;
+        if size == 0 {
+            let dot = self.at.saturating_sub(1);
+            return Err(self.fault(PatternFault::Name(NameError::EmptyLabel), dot..dot + 1));
+        }
+        self.wire[self.label_at] = u8::try_from(size).unwrap_or_default();
+        self.label_at = self.len;
+        self.len += 1;
+        if self.at < self.text.len() {
+            self.last_label_globs = false;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the reader's own")]
+    fn fault(&self, fault: PatternFault, span: Range<usize>) -> PatternError {
+        PatternError { fault, span }
+    }
+}
+
+/// Whether the text is an IPv4 address, which a list of addresses would otherwise turn into names of numbers.
+fn is_address(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_digit)
+        && std::str::from_utf8(text).is_ok_and(|text| text.trim_end_matches('.').parse::<Ipv4Addr>().is_ok())
+}

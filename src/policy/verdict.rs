@@ -1,0 +1,78 @@
+//! What policy says about one question.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::ban::{Action, Ban, Evidence};
+use super::pattern::PatternRef;
+use super::policy::{BanIndex, ListInfo};
+use super::rule::Effect;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The address the query came from.
+    pub address: IpAddr,
+}
+
+/// What is to be done with one question.
+#[derive(Clone, Debug)]
+pub struct Verdict<'p> {
+    /// What the first ban in line says.
+    pub decision: Decision<'p>,
+    /// The winning rules of further bans that observe or enforce, in order; each is an attempt of its own.
+    pub also: Vec<Hit<'p>>,
+    /// The TTL that no record of any answer may exceed, in seconds; `None`: any.
+    pub ttl_cap: Option<u32>,
+}
+
+/// What the first ban in line says.
+#[derive(Clone, Debug)]
+pub enum Decision<'p> {
+    /// No ban has a say.
+    Pass,
+    /// An allow rule matched, and no ban observes or enforces: no attempt.
+    Allow(Hit<'p>),
+    /// An attempt, answered normally.
+    Observe(Hit<'p>),
+    /// An attempt, answered by us.
+    Enforce(Hit<'p>, Blocked),
+}
+
+/// The rule of a ban that matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit<'p> {
+    /// Whose rule it is.
+    pub ban: &'p Arc<Ban>,
+    /// The same, as an index into [`Policy::bans`](super::Policy::bans).
+    pub ban_index: BanIndex,
+    /// The list that holds the rule.
+    pub list: &'p ListInfo,
+    /// Index into [`Policy::series`](super::Policy::series).
+    pub series: usize,
+    /// What matched.
+    pub pattern: PatternRef<'p>,
+    /// The rule's category.
+    pub category: &'p Arc<str>,
+    /// What the match proves.
+    pub evidence: Evidence,
+    /// Whether it is an allow rule.
+    pub allow: bool,
+    /// What the rule does at that time.
+    pub effect: Effect,
+}
+
+/// How a banned question is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The action.
+    pub action: Action,
+    /// Whether NXDOMAIN is true for every name below as well (RFC 8020 §2); if not, the answer is NODATA.
+    /// Only ever set with [`Action::Nxdomain`].
+    pub nxdomain: bool,
+    /// The owner of the SOA is `qname.suffix(soa_labels)`: the topmost name at or above the qname that this ban
+    /// enforces, never a public suffix.
+    pub soa_labels: usize,
+    /// TTL of the answer, in seconds.
+    pub ttl: u32,
+}
