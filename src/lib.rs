@@ -29,3 +29,5 @@ pub mod diag;
 pub mod policy;
 pub mod time;
 pub mod wire;
+
+pub mod clock;

@@ -1,1 +1,3 @@
 //! Integration tests: the server over loopback, as clients and operators see it.
+
+mod upstream_fake;
