@@ -24,10 +24,10 @@
 //! policy, the record, the cache and the upstreams, in that order, in one function. Every message read ends in exactly
 //! one outcome counter.
 
-pub mod cache;
 pub mod diag;
-pub mod policy;
 pub mod time;
 pub mod wire;
+pub mod policy;
+pub mod cache;
 
 pub mod clock;
