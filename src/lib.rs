@@ -30,4 +30,6 @@ pub mod wire;
 pub mod policy;
 pub mod cache;
 
+pub mod metrics;
 pub mod clock;
+pub mod journal;

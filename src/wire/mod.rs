@@ -8,6 +8,7 @@ mod layout;
 mod name;
 mod query;
 mod reply;
+pub mod rtype;
 
 pub use answer::{Answer, Fit, Target};
 pub use chain::{Link, chain};

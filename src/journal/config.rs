@@ -1,0 +1,47 @@
+//! Settings of the journal.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the journal; every limit has its unit in its name.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The directory of `embargo.db`; made with mode 0700 if it is not there.
+    pub state_dir: PathBuf,
+    /// Rows kept in memory at most. Past it, attempts fold into overflow rows without client and name.
+    pub pending_max_rows: usize,
+    /// Overflow rows kept in memory at most. Past it, attempts are lost and counted as lost.
+    pub overflow_max_rows: usize,
+    /// New rows that keep their names, a second; past it rows fold without qname, past twice as many into overflow rows.
+    pub rows_per_second_max: u32,
+    /// Time between two transactions.
+    pub commit_interval: Duration,
+    /// Time between two tries to open a store that could not be opened.
+    pub reopen_interval: Duration,
+    /// Time to wait for a lock that another process holds on the store.
+    pub lock_timeout: Duration,
+    /// Days that attempts are kept.
+    pub attempts_keep_days: u32,
+    /// Days that clients are kept after they were last seen.
+    pub clients_keep_days: u32,
+    /// Size of the store at most; the oldest attempts go first.
+    pub size_max_bytes: u64,
+}
+
+impl Config {
+    /// The defaults, with the store in `state_dir`.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            pending_max_rows: 200_000,
+            overflow_max_rows: 10_000,
+            rows_per_second_max: 10_000,
+            commit_interval: Duration::from_secs(1),
+            reopen_interval: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(5),
+            attempts_keep_days: 400,
+            clients_keep_days: 400,
+            size_max_bytes: 4 << 30,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The label values of the metrics that are known when Embargo is compiled: one enum for each label.
+//!
+//! Each has `ALL`, `as_str` and a place in an array, so that a counter is found by an index and nothing a client sends
+//! can become a label.
+
+use crate::wire::qtype;
+
+/// Declares a label's values: the enum, every variant in order, and the word for each.
+macro_rules! label {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
+            /// The word for it in metrics, JSON and rows.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The place of this value in [`Self::ALL`].
+            pub(crate) fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// How a query that got a response was answered.
+    Outcome {
+        /// By an upstream, asked for this query or for an equal one in flight.
+        Forwarded = "forwarded",
+        /// From the cache, within its TTL.
+        Cached = "cached",
+        /// From the cache, past its TTL (RFC 8767).
+        Stale = "stale",
+        /// By a ban.
+        Policy = "policy",
+        /// From data of our own.
+        Local = "local",
+        /// With REFUSED: not served, or not for this query.
+        Refused = "refused",
+        /// With an rcode that says what was wrong with the query or with us.
+        Error = "error",
+    }
+}
+
+label! {
+    /// Why a message that was read got no response.
+    DropReason {
+        /// A ban's action is `drop`.
+        PolicyDrop = "policy_drop",
+        /// Shorter than a DNS header.
+        Short = "short",
+        /// It is a response, not a query: answering one could start an endless exchange.
+        ResponseBit = "response_bit",
+        /// The client is not served, and silence is what it gets.
+        NotServed = "not_served",
+        /// A rate limit on responses.
+        RateLimit = "rate_limit",
+        /// The server has as much work as it takes on.
+        Shed = "shed",
+        /// The kernel did not take the response.
+        SendFailure = "send_failure",
+        /// The connection ended, or the work was given up, before there was a response.
+        ClientGone = "client_gone",
+    }
+}
+
+label! {
+    /// The family of a client's address; an IPv4-mapped IPv6 address is IPv4.
+    Family {
+        /// IPv4.
+        V4 = "1",
+        /// IPv6.
+        V6 = "2",
+    }
+}
+
+label! {
+    /// What was done about a banned lookup: the `action` of metrics, rows and JSON.
+    Did {
+        /// Answered NXDOMAIN.
+        Nxdomain = "nxdomain",
+        /// Answered NOERROR without records.
+        Nodata = "nodata",
+        /// Answered with an address of ours.
+        Sinkhole = "sinkhole",
+        /// Answered REFUSED.
+        Refuse = "refuse",
+        /// Not answered.
+        Drop = "drop",
+        /// Answered as if there were no ban.
+        Observe = "observe",
+        /// Answered as if there were no ban, by an exemption.
+        Exempt = "exempt",
+    }
+}
+
+label! {
+    /// Why counts of attempts are not in the store.
+    Loss {
+        /// The store could not be written and memory for waiting rows was used up.
+        Disk = "disk",
+        /// The writer fell behind and memory for waiting rows was used up.
+        Overflow = "overflow",
+        /// The process stopped before the store could be written.
+        Shutdown = "shutdown",
+    }
+}
+
+label! {
+    /// Why an exchange with an upstream failed.
+    UpstreamFailure {
+        /// No response in time.
+        Timeout = "timeout",
+        /// The network or the host says that nobody is there.
+        Unreachable = "unreachable",
+        /// The connection could not be made, or ended too early.
+        Connection = "connection",
+        /// No TLS session with the server that was meant.
+        Tls = "tls",
+        /// A response that is no DNS message or not an answer to the query.
+        Malformed = "malformed",
+        /// SERVFAIL.
+        Servfail = "servfail",
+        /// REFUSED.
+        Refused = "refused",
+        /// Any other rcode that is no answer.
+        Rcode = "rcode",
+    }
+}
+
+label! {
+    /// Why a packet that reached a socket towards an upstream was not taken for the response.
+    IgnoredPacket {
+        /// Not from the upstream's address.
+        Source = "source",
+        /// Another message id.
+        Id = "id",
+        /// Another question, or the same in other letters' case.
+        Question = "question",
+        /// Shorter than a DNS header, or not to be read.
+        Malformed = "malformed",
+        /// A query, not a response.
+        NotResponse = "not_response",
+    }
+}
+
+label! {
+    /// The level of a log message.
+    Level {
+        /// Something does not work.
+        Error = "error",
+        /// Something needs attention.
+        Warn = "warn",
+        /// What happens.
+        Info = "info",
+        /// For those who look for a fault.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+label! {
+    /// Windows over which clients are counted, rolling, ending now.
+    Window {
+        /// 24 hours.
+        Day = "1d",
+        /// 7 days.
+        Week = "7d",
+        /// 30 days.
+        Month = "30d",
+    }
+}
+
+impl Window {
+    /// Its length in milliseconds.
+    pub fn millis(self) -> i64 {
+        const DAY: i64 = 86_400_000;
+        match self {
+            Self::Day => DAY,
+            Self::Week => 7 * DAY,
+            Self::Month => 30 * DAY,
+        }
+    }
+}
+
+/// Query types that are counted by name. Every other type is `other`, so that 65,536 types can't become 65,536 series.
+const QTYPES: [(u16, &str); 18] = [
+    (qtype::A, "A"),
+    (qtype::AAAA, "AAAA"),
+    (qtype::HTTPS, "HTTPS"),
+    (qtype::PTR, "PTR"),
+    (qtype::NS, "NS"),
+    (qtype::CNAME, "CNAME"),
+    (qtype::SOA, "SOA"),
+    (qtype::MX, "MX"),
+    (qtype::TXT, "TXT"),
+    (qtype::SRV, "SRV"),
+    (qtype::NAPTR, "NAPTR"),
+    (qtype::DS, "DS"),
+    (qtype::DNSKEY, "DNSKEY"),
+    (qtype::RRSIG, "RRSIG"),
+    (qtype::TLSA, "TLSA"),
+    (qtype::SVCB, "SVCB"),
+    (qtype::CAA, "CAA"),
+    (qtype::ANY, "ANY"),
+];
+/// The place of `other` among the query type labels.
+const QTYPE_OTHER: usize = QTYPES.len();
+/// The place of `none` among the query type labels: no question could be read.
+pub(super) const QTYPE_NONE: usize = QTYPES.len() + 1;
+/// Number of query type labels.
+pub(super) const QTYPE_COUNT: usize = QTYPES.len() + 2;
+
+/// The place of a query type's label.
+pub(super) fn qtype_index(qtype: u16) -> usize {
+    QTYPES.iter().position(|&(number, _)| number == qtype).unwrap_or(QTYPE_OTHER)
+}
+
+/// The query type labels in order.
+pub(super) fn qtype_labels() -> impl Iterator<Item = &'static str> {
+    QTYPES.iter().map(|&(_, word)| word).chain(["other", "none"])
+}
+
+/// Rcodes that are counted by name (IANA DNS parameters; RFC 6895 §2.3). Every other one is `other`.
+const RCODES: [(u16, &str); 10] = [
+    (0, "NOERROR"),
+    (3, "NXDOMAIN"),
+    (2, "SERVFAIL"),
+    (5, "REFUSED"),
+    (1, "FORMERR"),
+    (4, "NOTIMP"),
+    (6, "YXDOMAIN"),
+    (9, "NOTAUTH"),
+    (16, "BADVERS"),
+    (23, "BADCOOKIE"),
+];
+/// Number of rcode labels.
+pub(super) const RCODE_COUNT: usize = RCODES.len() + 1;
+
+/// The place of an rcode's label.
+pub(super) fn rcode_index(rcode: u16) -> usize {
+    RCODES.iter().position(|&(number, _)| number == rcode).unwrap_or(RCODES.len())
+}
+
+/// The rcode labels in order.
+pub(super) fn rcode_labels() -> impl Iterator<Item = &'static str> {
+    RCODES.iter().map(|&(_, word)| word).chain(["other"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_at_its_own_place() {
+        for (place, did) in Did::ALL.into_iter().enumerate() {
+            assert_eq!(did.index(), place);
+        }
+        assert_eq!(qtype_labels().nth(qtype_index(qtype::HTTPS)), Some("HTTPS"));
+        assert_eq!(qtype_labels().nth(qtype_index(65280)), Some("other"));
+        assert_eq!(qtype_labels().nth(QTYPE_NONE), Some("none"));
+        assert_eq!(qtype_labels().count(), QTYPE_COUNT);
+        assert_eq!(rcode_labels().nth(rcode_index(3)), Some("NXDOMAIN"));
+        assert_eq!(rcode_labels().nth(rcode_index(4095)), Some("other"));
+        assert_eq!(rcode_labels().count(), RCODE_COUNT);
+    }
+}

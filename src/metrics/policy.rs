@@ -1,0 +1,147 @@
+//! What is banned and who tried it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::labels::{Did, Window};
+use super::registry::Registry;
+use super::table::{Cell, Table};
+use crate::policy::{Evidence, Mode};
+
+/// The one site there is until sites are configured.
+pub const DEFAULT_SITE: &str = "default";
+
+/// What tells attempts of one kind from others: ban, category, evidence.
+pub type Series = (Arc<str>, Arc<str>, Evidence);
+
+/// A blocklist in force, in figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListFigures {
+    /// The list's name.
+    pub list: Arc<str>,
+    /// Rules in force.
+    pub entries: u64,
+    /// Lines that were not understood or not allowed.
+    pub rejected_lines: u64,
+}
+
+/// Clients of one ban and evidence, for each of [`Window::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientFigures {
+    /// The ban's id.
+    pub ban: Arc<str>,
+    /// What their lookups prove.
+    pub evidence: Evidence,
+    /// Distinct clients seen in each window.
+    pub clients: [u64; Window::ALL.len()],
+}
+
+/// Metrics of bans and lists.
+#[derive(Debug)]
+pub struct Banned {
+    attempts: Table<5>,       // embargo_attempts_total{ban, category, evidence, action, site}
+    clients: Table<3>,        // embargo_clients{ban, evidence, window}
+    enforcement: Table<1>,    // embargo_policy_enforcement{ban}
+    entries: Table<1>,        // embargo_list_entries{list}
+    rejected_lines: Table<1>, // embargo_list_rejected_lines{list}
+    in_force: Mutex<InForce>,
+}
+
+/// What the clients gauge is made of: only bans in force are shown, whoever is in the store.
+#[derive(Debug, Default)]
+struct InForce {
+    series: BTreeSet<(Arc<str>, Evidence)>,
+    figures: Vec<ClientFigures>,
+}
+
+/// Counters of the attempts of one policy, so that counting one is an index and an atomic addition.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptCounters {
+    cells: Vec<[Cell; Did::ALL.len()]>,
+}
+
+impl AttemptCounters {
+    /// Counts one attempt of the series at `series`, an index into the slice the counters were made from.
+    pub fn count(&self, series: usize, did: Did) {
+        if let Some(cells) = self.cells.get(series) {
+            cells[did.index()].inc();
+        }
+    }
+}
+
+impl Banned {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            attempts: registry.counters(
+                "attempts_total",
+                "Banned lookups, by ban, category, evidence, what was done, and site.",
+                ["ban", "category", "evidence", "action", "site"],
+            ),
+            clients: registry.gauges(
+                "clients",
+                "Distinct clients with banned lookups in a window that ends now.",
+                ["ban", "evidence", "window"],
+            ),
+            enforcement: registry.gauges(
+                "policy_enforcement",
+                "What a ban does now: 0 = off, 1 = observe, 2 = enforce.",
+                ["ban"],
+            ),
+            entries: registry.gauges("list_entries", "Rules in force, by list.", ["list"]),
+            rejected_lines: registry.gauges(
+                "list_rejected_lines",
+                "Lines of a list that were not understood or not allowed.",
+                ["list"],
+            ),
+            in_force: Mutex::default(),
+        }
+    }
+
+    /// Takes over the bans and series of a policy that comes into force. Gauges of bans that are gone vanish; counters
+    /// of their attempts stay as long as the process.
+    pub fn set_policy(&self, bans: &[(Arc<str>, Mode)], series: &[Series]) -> AttemptCounters {
+        self.set_enforcement(bans);
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.series = series.iter().map(|(ban, _, evidence)| (Arc::clone(ban), *evidence)).collect();
+        self.show_clients(&in_force);
+        AttemptCounters { cells: series.iter().map(|series| self.attempt_cells(series)).collect() }
+    }
+
+    /// Shows what each ban does now; for every ban in force, at a reload and when a date passes.
+    pub fn set_enforcement(&self, bans: &[(Arc<str>, Mode)]) {
+        let value = |mode| match mode {
+            Mode::Off => 0,
+            Mode::Observe => 1,
+            Mode::Enforce => 2,
+        };
+        self.enforcement.replace(bans.iter().map(|(ban, mode)| ([Arc::clone(ban)], value(*mode))));
+    }
+
+    /// Shows the lists in force; every other list's gauges vanish.
+    pub fn set_lists(&self, lists: &[ListFigures]) {
+        self.entries.replace(lists.iter().map(|list| ([Arc::clone(&list.list)], list.entries)));
+        self.rejected_lines.replace(lists.iter().map(|list| ([Arc::clone(&list.list)], list.rejected_lines)));
+    }
+
+    /// Shows how many clients tried what. Figures of bans that are not in force are kept until they are.
+    pub fn set_clients(&self, figures: Vec<ClientFigures>) {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.figures = figures;
+        self.show_clients(&in_force);
+    }
+
+    fn show_clients(&self, in_force: &InForce) {
+        let series = in_force.series.iter().flat_map(|(ban, evidence)| {
+            let figures = in_force.figures.iter().find(|figures| figures.ban == *ban && figures.evidence == *evidence);
+            Window::ALL.map(|window| {
+                let count = figures.map_or(0, |figures| figures.clients[window.index()]);
+                ([Arc::clone(ban), Arc::from(evidence.as_str()), Arc::from(window.as_str())], count)
+            })
+        });
+        self.clients.replace(series);
+    }
+
+    fn attempt_cells(&self, (ban, category, evidence): &Series) -> [Cell; Did::ALL.len()] {
+        Did::ALL.map(|did| self.attempts.fixed([ban, category, evidence.as_str(), did.as_str(), DEFAULT_SITE]))
+    }
+}
