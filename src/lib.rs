@@ -32,4 +32,8 @@ pub mod cache;
 
 pub mod metrics;
 pub mod clock;
+pub mod socket;
+
 pub mod journal;
+
+pub mod serve;

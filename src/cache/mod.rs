@@ -113,6 +113,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An answer that is given to its client and not kept.
+    pub fn unkept(answer: Answer, now: Mono) -> Self {
+        Self { answer, authentic: true, born: now, fresh_until: now, stale_until: now }
+    }
+
     /// Seconds since the upstream sent it.
     pub fn age(&self, now: Mono) -> u32 {
         u32::try_from(now.since(self.born).as_secs()).unwrap_or(u32::MAX)

@@ -3,6 +3,8 @@
 //! Each has `ALL`, `as_str` and a place in an array, so that a counter is found by an index and nothing a client sends
 //! can become a label.
 
+use std::net::IpAddr;
+
 use crate::wire::qtype;
 
 /// Declares a label's values: the enum, every variant in order, and the word for each.
@@ -78,6 +80,13 @@ label! {
         V4 = "1",
         /// IPv6.
         V6 = "2",
+    }
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.to_canonical().is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 

@@ -1,0 +1,95 @@
+//! From octets to the one handler and back: what UDP and TCP share.
+
+use std::sync::Arc;
+
+use hickory_server::net::runtime::TokioTime;
+use hickory_server::server::{Request, RequestHandler};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::metrics::{DropReason, Family, Ledger, Metrics};
+use crate::wire::{Query, rcode};
+
+use super::capture::Capture;
+use super::client::Client;
+use super::handler::unfit_said;
+use super::said::Said;
+use super::wrapped::protocol;
+
+/// What every listener of ours shares.
+#[derive(Debug)]
+pub(super) struct Door<H> {
+    handler: H,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    /// One for each query that waits for an answer; when none is left, queries are shed and counted.
+    permits: Arc<Semaphore>,
+    /// Cancelled when nothing more is to be read.
+    pub(super) stop: CancellationToken,
+    /// Every task that still owes a client an answer, and every listener.
+    pub(super) tasks: TaskTracker,
+}
+
+impl<H: RequestHandler> Door<H> {
+    /// A door to `handler` that lets `waiting_max` queries wait at a time.
+    pub(super) fn new(
+        handler: H,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        waiting_max: usize,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { handler, metrics, clock, permits: Arc::new(Semaphore::new(waiting_max)), stop, tasks }
+    }
+
+    /// Opens the ledger of a message just read.
+    pub(super) fn opened(&self, client: &Client) -> Ledger {
+        self.metrics.received(client.transport, Family::of(client.address()), self.clock.now().mono)
+    }
+
+    /// The right to wait for an answer.
+    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Where listeners count their connections.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Carries one message to the handler; says how it ended.
+    pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Said {
+        match Query::read(&message) {
+            Ok(query) => ledger.asked(query.qtype),
+            Err(unfit) => return unfit_said(&message, unfit),
+        }
+        let header: Vec<u8> = message.iter().take(12).copied().collect();
+        let Ok(request) = Request::from_bytes(message, client.socket, protocol(client.transport)) else {
+            return Said::unfit(&header, rcode::FORMERR);
+        };
+        let capture = Capture::default();
+        self.handler.handle_request::<_, TokioTime>(&request, capture.clone()).await;
+        // A handler that says nothing owes nothing: its client waits in vain, and that is counted.
+        capture.take().unwrap_or(Said::Silence(DropReason::Shed))
+    }
+
+    /// Closes the ledger of a message by what became of its response.
+    pub(super) fn closed(&self, ledger: Ledger, end: End) {
+        match end {
+            End::Sent { outcome, rcode } => ledger.responded(outcome, rcode, self.clock.now().mono),
+            End::Dropped(reason) => ledger.dropped(reason),
+        }
+    }
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// Its response was handed to the kernel.
+    Sent { outcome: crate::metrics::Outcome, rcode: u16 },
+    /// None was.
+    Dropped(DropReason),
+}

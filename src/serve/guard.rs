@@ -1,0 +1,159 @@
+//! What stands in front of every answer: who is served, the policy in force, and the record.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::clock::Clock;
+use crate::journal::{Attempt, Journal};
+use crate::metrics::{AttemptCounters, Did, Metrics};
+use crate::policy::{Action, Blocked, Decision, Hit, Mode, Policy, Series, Verdict};
+use crate::time::Now;
+use crate::wire::Query;
+
+use super::client::{Admission, Client};
+use super::screen;
+
+/// The site of every client until sites are configured.
+const SITE: &str = "default";
+
+/// Policy, record and admission; one for the whole process, swapped part by part while queries run.
+pub struct Guard {
+    policy: ArcSwapOption<InForce>,
+    admission: ArcSwap<Admission>,
+    journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    site: Arc<str>,
+}
+
+/// A policy in force, with its counters looked up once.
+pub struct InForce {
+    /// The policy.
+    pub policy: Policy,
+    counters: AttemptCounters,
+}
+
+/// One attempt as it is to be recorded.
+pub(super) struct Deed<'a> {
+    pub(super) hit: &'a Hit<'a>,
+    pub(super) did: Did,
+    /// Whether the answer, not the name asked for, led to the banned name.
+    pub(super) led: bool,
+}
+
+impl Guard {
+    /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL.
+    pub fn new(admission: Admission, journal: Arc<Journal>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        Self {
+            policy: ArcSwapOption::empty(),
+            admission: ArcSwap::from_pointee(admission),
+            journal,
+            metrics,
+            clock,
+            site: Arc::from(SITE),
+        }
+    }
+
+    /// Puts a policy in force, in place of the one before, between one query and the next.
+    pub fn enforce(&self, policy: Policy) {
+        let at = self.clock.now().wall;
+        let modes: Vec<(Arc<str>, Mode)> =
+            policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
+        // Behind the rules' own series stand the same ones as an answer that leads to a banned name counts them.
+        let labels = |series: &Series, evidence| (Arc::clone(&series.ban), Arc::clone(&series.category), evidence);
+        let own = policy.series().iter().map(|series| labels(series, series.evidence));
+        let led = policy.series().iter().map(|series| labels(series, screen::weakened(series.evidence)));
+        let series: Vec<_> = own.chain(led).collect();
+        let counters = self.metrics.banned.set_policy(&modes, &series);
+        self.policy.store(Some(Arc::new(InForce { policy, counters })));
+    }
+
+    /// Serves these networks from now on.
+    pub fn admit(&self, admission: Admission) {
+        self.admission.store(Arc::new(admission));
+    }
+
+    /// The policy in force, if there is one yet.
+    pub fn in_force(&self) -> Option<Arc<InForce>> {
+        self.policy.load_full()
+    }
+
+    /// Both clocks.
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Where everything is counted.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        self.admission.load().allows(address)
+    }
+
+    /// Records what a verdict says: one attempt for each ban that observes or enforces.
+    pub(super) fn record(
+        &self,
+        in_force: &InForce,
+        query: &Query<'_>,
+        client: &Client,
+        verdict: &Verdict<'_>,
+        now: Now,
+    ) {
+        let (first, did) = match &verdict.decision {
+            Decision::Pass | Decision::Allow(_) => return,
+            Decision::Observe(hit) => (hit, Did::Observe),
+            Decision::Enforce(hit, blocked) => (hit, did(Some(blocked))),
+        };
+        for hit in std::iter::once(first).chain(&verdict.also) {
+            self.record_one(in_force, query, client, &Deed { hit, did, led: false }, now);
+        }
+    }
+
+    /// Counts one attempt and hands it to the journal; waits for nothing.
+    pub(super) fn record_one(&self, in_force: &InForce, query: &Query<'_>, client: &Client, deed: &Deed<'_>, now: Now) {
+        let (series, evidence) = if deed.led {
+            (in_force.policy.series().len() + deed.hit.series, screen::weakened(deed.hit.evidence))
+        } else {
+            (deed.hit.series, deed.hit.evidence)
+        };
+        in_force.counters.count(series, deed.did);
+        self.journal.record(&Attempt {
+            at: now.wall,
+            client: client.address(),
+            site: &self.site,
+            qname: &query.name,
+            qtype: query.qtype,
+            ban: &deed.hit.ban.id,
+            category: deed.hit.category,
+            evidence,
+            pattern: &deed.hit.pattern,
+            action: deed.did,
+            transport: client.transport,
+            verified: client.verified(),
+        });
+    }
+}
+
+/// What is recorded as done.
+pub(super) fn did(blocked: Option<&Blocked>) -> Did {
+    match blocked.map(|blocked| blocked.action) {
+        None => Did::Observe,
+        Some(Action::Nxdomain) => Did::Nxdomain,
+        Some(Action::Nodata) => Did::Nodata,
+        Some(Action::Sinkhole) => Did::Sinkhole,
+        Some(Action::Refuse) => Did::Refuse,
+        Some(Action::Drop) => Did::Drop,
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let generation = self.in_force().map(|in_force| in_force.policy.generation());
+        f.debug_struct("Guard").field("generation", &generation).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The one handler: every message of every listener, ours or a foreign server's, passes here. The clock is read here.
+
+use std::any::Any;
+
+use async_trait::async_trait;
+use hickory_server::net::runtime::Time;
+use hickory_server::net::xfer::Protocol;
+use hickory_server::proto::op::{Header, HeaderCounts, Message, MessageType, Metadata, OpCode, ResponseCode};
+use hickory_server::proto::rr::Record;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+
+use crate::metrics::{DropReason, Family};
+use crate::wire::{Query, Transport, Unfit, rcode};
+
+use super::capture::Capture;
+use super::client::Client;
+use super::next::Next;
+use super::pipeline::Embargo;
+use super::said::Said;
+
+#[async_trait]
+impl<N: Next> RequestHandler for Embargo<N> {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, responder: R) -> ResponseInfo {
+        let now = self.guard.now();
+        let client = Client::new(request.src(), transport(request.protocol()));
+        // Our own listeners opened the ledger when they read the message; a foreign server keeps none.
+        let own = (&responder as &dyn Any).downcast_ref::<Capture>().cloned();
+        let query = Query::read(request.as_slice());
+        if let Some(capture) = own {
+            let said = match &query {
+                Ok(query) => self.answer(query, &client, now).await,
+                Err(unfit) => unfit_said(request.as_slice(), *unfit),
+            };
+            capture.put(said);
+            return info(request, ResponseCode::NoError);
+        }
+        let family = Family::of(client.address());
+        let mut ledger = self.guard.metrics().received(client.transport, family, now.mono);
+        let said = match &query {
+            Ok(query) => {
+                ledger.asked(query.qtype);
+                self.answer(query, &client, now).await
+            }
+            Err(unfit) => unfit_said(request.as_slice(), *unfit),
+        };
+        match said {
+            Said::Silence(reason) => {
+                ledger.dropped(reason);
+                info(request, ResponseCode::NoError)
+            }
+            Said::Response { message, outcome, rcode } => match hand_on(request, responder, &message).await {
+                Some(info) => {
+                    ledger.responded(outcome, rcode, self.guard.now().mono);
+                    info
+                }
+                None => {
+                    ledger.dropped(DropReason::SendFailure);
+                    info(request, ResponseCode::ServFail)
+                }
+            },
+        }
+    }
+}
+
+/// The end of a message that is no query.
+pub(super) fn unfit_said(message: &[u8], unfit: Unfit) -> Said {
+    match unfit {
+        Unfit::Short => Said::Silence(DropReason::Short),
+        Unfit::Response => Said::Silence(DropReason::ResponseBit),
+        Unfit::Opcode => Said::unfit(message, rcode::NOTIMP),
+        Unfit::FormErr => Said::unfit(message, rcode::FORMERR),
+        Unfit::CookieOnly => Said::cookie_only(message),
+    }
+}
+
+/// Gives octets to a foreign server's responder, which takes records only.
+async fn hand_on<R: ResponseHandler>(request: &Request, mut responder: R, octets: &[u8]) -> Option<ResponseInfo> {
+    let message = Message::from_vec(octets).ok()?;
+    let records = |records: &[Record]| records.to_vec();
+    let (answers, authorities, additionals) =
+        (records(&message.answers), records(&message.authorities), records(&message.additionals));
+    let response = MessageResponseBuilder::new(&request.queries, message.edns.as_ref()).build(
+        message.metadata,
+        answers.iter(),
+        authorities.iter(),
+        std::iter::empty(),
+        additionals.iter(),
+    );
+    responder.send_response(response).await.ok()
+}
+
+/// What hickory's caller is told; it looks at nothing but the header.
+fn info(request: &Request, code: ResponseCode) -> ResponseInfo {
+    let mut metadata = Metadata::new(request.metadata.id, MessageType::Response, OpCode::Query);
+    metadata.response_code = code;
+    ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
+}
+
+fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Udp => Transport::Udp,
+        _ => Transport::Tcp,
+    }
+}

@@ -1,0 +1,134 @@
+//! The way of one query: listeners, the one handler, and what it asks in turn.
+//!
+//! [`Embargo`] is hickory-server's `RequestHandler`: policy and record in front, a [`Next`] behind. Embargo's own server puts
+//! its [`Forwarder`] behind; any other server built on hickory-server can put its own handler there by [`Wrapped`]:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use embargo::clock::Clock;
+//! use embargo::journal::{self, Journal};
+//! use embargo::metrics::Metrics;
+//! use embargo::serve::{Admission, Embargo, Guard, Wrapped};
+//! use hickory_server::Server;
+//! use hickory_server::zone_handler::Catalog;
+//!
+//! # async fn run(policy: embargo::policy::Policy) -> Result<(), Box<dyn std::error::Error>> {
+//! let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
+//! let wall = clock.clone();
+//! let config = journal::Config::new("/var/lib/example");
+//! let journal = Arc::new(Journal::start(config, Arc::clone(&metrics), Arc::new(move || wall.now().wall))?);
+//! let served = Admission::new(vec!["192.0.2.0/24".parse()?]);
+//! let guard = Arc::new(Guard::new(served, journal, metrics, clock));
+//! guard.enforce(policy);
+//!
+//! let catalog = Catalog::new(); // whatever the server answered with so far
+//! let mut server = Server::new(Embargo::new(guard, Wrapped::new(catalog)));
+//! server.register_socket(tokio::net::UdpSocket::bind("192.0.2.53:53").await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! UDP and TCP listeners are our own, since hickory's answer malformed messages and responses before any handler sees them
+//! and abort what is in flight when they stop; both lead every message through hickory's `Request` to the one handler.
+
+mod blocked;
+mod capture;
+mod client;
+mod door;
+mod flight;
+//mod forwarder;
+mod guard;
+mod handler;
+mod next;
+mod pipeline;
+mod said;
+mod screen;
+mod tcp;
+mod udp;
+mod wrapped;
+
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_server::server::RequestHandler;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use client::{Admission, Client};
+//pub use forwarder::{Forwarder, ForwarderConfig};
+pub use guard::{Guard, InForce};
+pub use next::{Failure, Found, Next};
+pub use pipeline::Embargo;
+pub use said::Said;
+pub use tcp::TcpConfig;
+pub use wrapped::Wrapped;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// Time to wait when the operating system refuses a socket operation, so that a lasting fault costs no processor.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Limits of the listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// Queries that may wait for an answer at a time, over all listeners; more are shed and counted.
+    pub waiting_max: usize,
+    /// Limits of TCP connections.
+    pub tcp: TcpConfig,
+}
+
+/// Sockets that are bound but not read yet.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Non-blocking UDP sockets, each read by a task of its own.
+    pub udp: Vec<UdpSocket>,
+    /// Non-blocking TCP listeners.
+    pub tcp: Vec<TcpListener>,
+}
+
+/// Listeners that run.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Reads `sockets` and leads every message to `handler`. To be called within a tokio runtime.
+///
+/// # Errors
+/// The runtime's, when it can't take a socket.
+pub fn start<H: RequestHandler>(
+    handler: H,
+    sockets: Sockets,
+    config: ListenConfig,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+) -> io::Result<Running> {
+    let running = Running { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+    let (stop, tasks) = (running.stop.clone(), running.tasks.clone());
+    let door = Arc::new(door::Door::new(handler, metrics, clock, config.waiting_max, stop, tasks));
+    for socket in sockets.udp {
+        let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
+        running.tasks.spawn(udp::listen(Arc::clone(&door), socket));
+    }
+    let connections = Arc::new(tcp::Connections::new(config.tcp));
+    for listener in sockets.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        running.tasks.spawn(tcp::listen(Arc::clone(&door), listener, Arc::clone(&connections)));
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// Stops reading and waits for the queries in flight, at most `within`; says how many were given up.
+    pub async fn drain(self, within: Duration) -> usize {
+        self.stop.cancel();
+        self.tasks.close();
+        let _elapsed = tokio::time::timeout(within, self.tasks.wait()).await;
+        self.tasks.len()
+    }
+}

@@ -1,0 +1,48 @@
+//! Who answers what policy lets through: our own forwarder, or any other handler.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::cache::{Entry, Lookup};
+use crate::time::Now;
+use crate::wire::Query;
+
+use super::client::Client;
+
+/// The part of a server behind the ban: asked only for what policy lets through.
+pub trait Next: Send + Sync + 'static {
+    /// What is known already; never waits.
+    fn known(&self, query: &Query<'_>, now: Now) -> Lookup;
+
+    /// Finds the answer. Ends within the deadline of whoever implements it.
+    fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> impl Future<Output = Result<Found, Failure>> + Send;
+}
+
+/// An answer, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// The response as another handler wrote it, to be handed on untouched when policy has nothing against it.
+    pub verbatim: Option<Vec<u8>>,
+}
+
+/// Why there is no answer; each has its extended error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No upstream answered in time.
+    #[error("no upstream answered in time")]
+    Deadline,
+    /// No upstream could be reached.
+    #[error("no upstream can be reached")]
+    Unreachable,
+    /// Upstreams answered, but none with an answer.
+    #[error("every upstream refused or failed")]
+    Refused,
+    /// More questions are open than the limit allows.
+    #[error("too many questions are open")]
+    Overload,
+    /// The handler behind the ban sent no response at all.
+    #[error("nothing answered")]
+    Silent,
+}

@@ -1,0 +1,65 @@
+//! How one query ended: what is sent and under which counter, or why nothing is sent.
+
+use crate::metrics::{DropReason, Outcome};
+use crate::wire::{Fit, PAYLOAD, Query, Reply, ede, rcode};
+
+use super::client::Client;
+
+/// The end of one query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A response to hand to the kernel.
+    Response {
+        /// The whole message.
+        message: Vec<u8>,
+        /// The counter it ends in.
+        outcome: Outcome,
+        /// Its response code, upper bits included.
+        rcode: u16,
+    },
+    /// Nothing is sent.
+    Silence(DropReason),
+}
+
+impl Said {
+    /// A response of ours.
+    pub(super) fn reply(query: &Query<'_>, client: &Client, reply: Reply, outcome: Outcome, rcode: u16) -> Self {
+        Self::Response { message: reply.rcode(rcode).finish(limit(query, client)), outcome, rcode }
+    }
+
+    /// REFUSED, with the reason for clients that speak EDNS.
+    pub(super) fn refused(query: &Query<'_>, client: &Client, code: u16, why: &str) -> Self {
+        Self::reply(query, client, Reply::to(query).ede(code, why), Outcome::Refused, rcode::REFUSED)
+    }
+
+    /// SERVFAIL, with the reason for clients that speak EDNS.
+    pub(super) fn servfail(query: &Query<'_>, client: &Client, code: u16, why: &str) -> Self {
+        Self::reply(query, client, Reply::to(query).ede(code, why), Outcome::Error, rcode::SERVFAIL)
+    }
+
+    /// SERVFAIL because no policy is in force: nothing is let through unjudged.
+    pub(super) fn not_ready(query: &Query<'_>, client: &Client) -> Self {
+        Self::servfail(query, client, ede::NOT_READY, "no policy is in force yet")
+    }
+
+    /// A malformed or unsupported message, answered with its header only.
+    pub(super) fn unfit(message: &[u8], rcode: u16) -> Self {
+        Self::Response { message: Reply::to_unfit(message, rcode), outcome: Outcome::Error, rcode }
+    }
+
+    /// An empty NOERROR for a cookie without a question.
+    pub(super) fn cookie_only(message: &[u8]) -> Self {
+        let message = Reply::to_cookie_only(message);
+        Self::Response { message, outcome: Outcome::Local, rcode: rcode::NOERROR }
+    }
+}
+
+/// Octets of a response at most: over UDP what the client takes and one packet carries, else what a frame holds.
+pub(super) fn limit(query: &Query<'_>, client: &Client) -> usize {
+    if client.transport.proves_address() { usize::from(u16::MAX) } else { query.udp_limit(PAYLOAD) }
+}
+
+/// An upstream's answer as it is for this client, `age` seconds after it came.
+pub(super) fn fit(query: &Query<'_>, client: &Client, age: u32, ttl_cap: Option<u32>, authentic: bool) -> Fit<'static> {
+    Fit { limit: limit(query, client), age, ttl_min: 0, ttl_max: ttl_cap.unwrap_or(u32::MAX), authentic, ede: None }
+}

@@ -1,0 +1,93 @@
+//! Where an answer leads: a name that nobody banned may still point at one that is.
+//!
+//! Cached and fresh answers pass here alike. The upstream has already asked the servers behind the chain when it answers;
+//! what screening stops is the client's connection, not that lookup.
+
+use crate::cache::Entry;
+use crate::policy::{Blocked, Decision, Evidence, Hit, Policy, Verdict};
+use crate::time::Now;
+use crate::wire::{LowerName, Query, Reply, Target, chain, qtype, rcode};
+
+use super::blocked;
+use super::client::Client;
+use super::said::Said;
+
+/// The first banned name that an answer leads to.
+pub(super) struct Led<'p, 'e> {
+    /// The winning rule.
+    pub(super) hit: Hit<'p>,
+    /// How to answer; `None` where the ban only observes.
+    pub(super) blocked: Option<Blocked>,
+    /// The target.
+    target: &'e Target,
+    name: LowerName,
+}
+
+/// What a lookup proves when only the answer led to the vendor: the client asked for another name, so `ambiguous` at most.
+pub(super) fn weakened(evidence: Evidence) -> Evidence {
+    evidence.max(Evidence::Ambiguous)
+}
+
+/// Finds where `entry` leads to a banned name: the first enforced target, else the first observed one. A ban that had its
+/// say on the name itself (`own`) is not asked again: its rule for that name is the operator's word.
+pub(super) fn find<'p, 'e>(
+    policy: &'p Policy,
+    own: &Verdict<'p>,
+    query: &Query<'_>,
+    client: &Client,
+    entry: &'e Entry,
+    now: Now,
+) -> Option<Led<'p, 'e>> {
+    let mut observed = None;
+    for target in entry.answer.targets() {
+        let name = LowerName::from(&target.name);
+        let (hit, blocked) = match policy.decide(&name, query.qtype, &client.for_policy(), now.wall).decision {
+            Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
+            Decision::Observe(hit) => (hit, None),
+            Decision::Allow(_) | Decision::Pass => continue,
+        };
+        if has_spoken(own, &hit) {
+            continue;
+        }
+        let enforced = blocked.is_some();
+        let led = Led { hit, blocked, target, name };
+        if enforced {
+            return Some(led);
+        }
+        observed = observed.or(Some(led));
+    }
+    observed
+}
+
+/// Whether the ban of `hit` already had its say on the name that was asked for.
+fn has_spoken(own: &Verdict<'_>, hit: &Hit<'_>) -> bool {
+    let first = match &own.decision {
+        Decision::Pass => None,
+        Decision::Allow(hit) | Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
+    };
+    first.into_iter().chain(&own.also).any(|own| own.ban_index == hit.ban_index)
+}
+
+/// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.
+pub(super) fn answer(
+    query: &Query<'_>,
+    client: &Client,
+    led: &Led<'_, '_>,
+    blocked: &Blocked,
+    entry: &Entry,
+    now: Now,
+) -> Said {
+    let age = entry.age(now.mono);
+    let mut reply = Reply::to(query);
+    if matches!(led.target.rtype, qtype::SVCB | qtype::HTTPS) {
+        // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
+        let ede = &led.hit.ban.ede;
+        let none = reply.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
+        return Said::reply(query, client, none, crate::metrics::Outcome::Policy, rcode::NOERROR);
+    }
+    for link in chain(&entry.answer, &led.target.name) {
+        let ttl = link.ttl.saturating_sub(age).min(blocked.ttl);
+        reply = reply.answer_at(link.owner.wire(), link.rtype, ttl, &link.rdata);
+    }
+    blocked::finish(query, client, &led.hit, blocked, &led.name, reply)
+}

@@ -1,0 +1,236 @@
+//! DNS over TCP (RFC 7766): two octets of length before each message, many messages on one connection, answers in the order
+//! in which they are ready.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use hickory_server::server::RequestHandler;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{DropReason, Ledger, Outcome};
+use crate::wire::Transport;
+
+use super::client::Client;
+use super::door::{Door, End};
+use super::said::Said;
+
+/// Limits of stream connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpConfig {
+    /// Connections at most.
+    pub connections_max: usize,
+    /// Connections of one client address at most.
+    pub connections_per_client_max: usize,
+    /// Queries of one connection that may wait for their answers at a time; beyond it the connection is not read.
+    pub pipeline_max: usize,
+    /// A connection without an open query is closed after this.
+    pub idle: Duration,
+    /// A message that has begun must be whole, and a response taken, within this.
+    pub slow: Duration,
+}
+
+/// The connections there are.
+#[derive(Debug)]
+pub(super) struct Connections {
+    config: TcpConfig,
+    all: Arc<Semaphore>,
+    by_client: DashMap<IpAddr, usize>,
+}
+
+impl Connections {
+    pub(super) fn new(config: TcpConfig) -> Self {
+        Self { config, all: Arc::new(Semaphore::new(config.connections_max)), by_client: DashMap::new() }
+    }
+
+    /// A place for a connection of `client`, if both limits allow it.
+    fn place(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let mut held = self.by_client.entry(client).or_insert(0);
+        if *held >= self.config.connections_per_client_max {
+            return None;
+        }
+        *held += 1;
+        Some(Place { connections: Arc::clone(self), client, _permit: permit })
+    }
+}
+
+/// The place of one open connection; given back when it ends, however it ends.
+struct Place {
+    connections: Arc<Connections>,
+    client: IpAddr,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let dashmap::Entry::Occupied(mut held) = self.connections.by_client.entry(self.client) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+}
+
+/// Accepts connections until the door stops.
+pub(super) async fn listen<H: RequestHandler>(
+    door: Arc<Door<H>>,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = door.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, source)) => admit(&door, &connections, stream, source),
+            // The client went away before it was accepted: its affair, and no reason to stop listening.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => (),
+            // No file descriptor is left, most likely: one is free again when a connection ends.
+            Err(error) => {
+                tracing::warn!(%error, "A TCP connection could not be accepted.");
+                tokio::time::sleep(super::RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+fn admit<H: RequestHandler>(
+    door: &Arc<Door<H>>,
+    connections: &Arc<Connections>,
+    stream: TcpStream,
+    source: SocketAddr,
+) {
+    let client = Client::new(source, Transport::Tcp);
+    let Some(place) = connections.place(client.address()) else {
+        return door.metrics().dns.tcp_refused.inc();
+    };
+    let (config, owner) = (connections.config, Arc::clone(door));
+    door.tasks.spawn(async move {
+        owner.metrics().dns.tcp_connections.inc();
+        converse(&owner, stream, client, &config).await;
+        owner.metrics().dns.tcp_connections.dec();
+        drop(place);
+    });
+}
+
+/// One response on its way to the connection's writer.
+struct Framed {
+    message: Vec<u8>,
+    ledger: Ledger,
+    outcome: Outcome,
+    rcode: u16,
+}
+
+/// Reads, answers and writes one connection until either side has enough.
+async fn converse<H: RequestHandler>(door: &Arc<Door<H>>, stream: TcpStream, client: Client, config: &TcpConfig) {
+    // A response is one write of one segment; it must not wait for an acknowledgement.
+    let _best_effort = stream.set_nodelay(true);
+    let (reader, writer) = stream.into_split();
+    let (sender, receiver) = mpsc::channel(config.pipeline_max);
+    let hang_up = CancellationToken::new();
+    let writing = tokio::spawn(write(Arc::clone(door), writer, receiver, config.slow, hang_up.clone()));
+    read(door, reader, &sender, client, config, &hang_up).await;
+    // Queries still open hold senders of their own: the writer ends after the last of them.
+    drop(sender);
+    let _ended = writing.await;
+}
+
+async fn read<H: RequestHandler>(
+    door: &Arc<Door<H>>,
+    mut reader: OwnedReadHalf,
+    sender: &mpsc::Sender<Framed>,
+    client: Client,
+    config: &TcpConfig,
+    hang_up: &CancellationToken,
+) {
+    let open = Arc::new(Semaphore::new(config.pipeline_max));
+    loop {
+        // Closed only ever by this function's caller going away, so this can't fail; to stop reading is right if it does.
+        let Ok(slot) = Arc::clone(&open).acquire_owned().await else { return };
+        let idle = open.available_permits() + 1 == config.pipeline_max;
+        let message = tokio::select! {
+            biased;
+            () = door.stop.cancelled() => return,
+            () = hang_up.cancelled() => return,
+            message = frame(&mut reader, config, idle) => message,
+        };
+        let Some(message) = message else { return };
+        let mut ledger = door.opened(&client);
+        let Some(permit) = door.permit() else {
+            ledger.dropped(DropReason::Shed);
+            continue;
+        };
+        let (owner, sender, hang_up) = (Arc::clone(door), sender.clone(), hang_up.clone());
+        door.tasks.spawn(async move {
+            match owner.carry(message, client, &mut ledger).await {
+                // To drop one answer of a stream is to leave its client guessing: the stream is closed.
+                Said::Silence(reason) => {
+                    owner.closed(ledger, End::Dropped(reason));
+                    if reason == DropReason::PolicyDrop {
+                        hang_up.cancel();
+                    }
+                }
+                Said::Response { message, outcome, rcode } => {
+                    // The writer is gone: the ledger goes with the frame and counts the client as gone.
+                    let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
+                }
+            }
+            drop((permit, slot));
+        });
+    }
+}
+
+/// The next message. `None`: the client closed, was idle or slow for too long, or sent half a message.
+async fn frame(reader: &mut OwnedReadHalf, config: &TcpConfig, idle: bool) -> Option<Vec<u8>> {
+    let mut size = [0; 2];
+    let first = reader.read(&mut size[..1]);
+    // While answers are open, the client may well be waiting for them in silence.
+    let patience = if idle { config.idle } else { config.idle.max(config.slow) };
+    let octets = tokio::time::timeout(patience, first).await.ok()?.ok()?;
+    if octets == 0 {
+        return None;
+    }
+    let rest = async {
+        reader.read_exact(&mut size[1..]).await?;
+        let mut message = vec![0; usize::from(u16::from_be_bytes(size))];
+        reader.read_exact(&mut message).await?;
+        io::Result::Ok(message)
+    };
+    tokio::time::timeout(config.slow, rest).await.ok()?.ok()
+}
+
+async fn write<H: RequestHandler>(
+    door: Arc<Door<H>>,
+    mut writer: OwnedWriteHalf,
+    mut receiver: mpsc::Receiver<Framed>,
+    slow: Duration,
+    hang_up: CancellationToken,
+) {
+    while let Some(framed) = receiver.recv().await {
+        // Length and message in one write (RFC 7766 §8).
+        let mut octets = Vec::with_capacity(framed.message.len() + 2);
+        octets.extend_from_slice(&u16::try_from(framed.message.len()).unwrap_or(u16::MAX).to_be_bytes());
+        octets.extend_from_slice(&framed.message);
+        let written = tokio::time::timeout(slow, writer.write_all(&octets)).await;
+        let end = match written {
+            Ok(Ok(())) => End::Sent { outcome: framed.outcome, rcode: framed.rcode },
+            Ok(Err(_)) | Err(_) => End::Dropped(DropReason::ClientGone),
+        };
+        door.closed(framed.ledger, end);
+        if matches!(end, End::Dropped(_)) {
+            hang_up.cancel();
+            return;
+        }
+    }
+    let _best_effort = writer.shutdown().await;
+}
