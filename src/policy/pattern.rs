@@ -207,15 +207,15 @@ impl<'t> Reader<'t> {
             self.end_label()?;
         }
         if self.last_label_globs {
-            return Err(self.fault(PatternFault::GlobWithoutSuffix, 0..self.text.len()));
+            return Err(fault(PatternFault::GlobWithoutSuffix, 0..self.text.len()));
         }
         if is_address(self.text) {
-            return Err(self.fault(PatternFault::Address, 0..self.text.len()));
+            return Err(fault(PatternFault::Address, 0..self.text.len()));
         }
         // The open label's length octet is zero: the root.
         match LowerName::read(&self.wire[..self.len], 0) {
             Ok((name, _end)) => Ok((name, self.glob)),
-            Err(error) => Err(self.fault(PatternFault::Name(error), 0..self.text.len())),
+            Err(error) => Err(fault(PatternFault::Name(error), 0..self.text.len())),
         }
     }
 
@@ -233,16 +233,16 @@ impl<'t> Reader<'t> {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' => self.push(octet, start),
             128.. => {
                 let end = (start..self.text.len()).find(|&at| self.text[at].is_ascii()).unwrap_or(self.text.len());
-                Err(self.fault(PatternFault::Name(NameError::NotAscii), start..end))
+                Err(fault(PatternFault::Name(NameError::NotAscii), start..end))
             }
-            other => Err(self.fault(PatternFault::Octet(other), start..start + 1)),
+            other => Err(fault(PatternFault::Octet(other), start..start + 1)),
         }
     }
 
     fn star(&mut self) -> Result<(), PatternError> {
         let start = self.at - 1;
         if start > 0 && self.text[start - 1] == b'*' {
-            return Err(self.fault(PatternFault::DoubleStar, start - 1..start + 1));
+            return Err(fault(PatternFault::DoubleStar, start - 1..start + 1));
         }
         (self.glob, self.last_label_globs) = (true, true);
         self.push(b'*', start)
@@ -261,9 +261,9 @@ impl<'t> Reader<'t> {
         };
         self.at += used;
         match value {
-            Some(b'*') => Err(self.fault(PatternFault::EscapedStar, start..self.at)),
+            Some(b'*') => Err(fault(PatternFault::EscapedStar, start..self.at)),
             Some(octet) => Ok(octet),
-            None => Err(self.fault(PatternFault::Name(NameError::Escape), start..self.at)),
+            None => Err(fault(PatternFault::Name(NameError::Escape), start..self.at)),
         }
     }
 
@@ -271,11 +271,11 @@ impl<'t> Reader<'t> {
         if self.len - self.label_at > LABEL_MAX {
             let end =
                 self.text[start..].iter().position(|&octet| octet == b'.').map_or(self.text.len(), |dot| start + dot);
-            return Err(self.fault(PatternFault::Name(NameError::LongLabel), start..end));
+            return Err(fault(PatternFault::Name(NameError::LongLabel), start..end));
         }
         // One octet stays free for the root.
         if self.len + 1 >= WIRE_MAX {
-            return Err(self.fault(PatternFault::Name(NameError::LongName), start..self.text.len()));
+            return Err(fault(PatternFault::Name(NameError::LongName), start..self.text.len()));
         }
         self.wire[self.len] = octet.to_ascii_lowercase();
         self.len += 1;
@@ -286,7 +286,7 @@ impl<'t> Reader<'t> {
         let size = self.len - self.label_at - 1;
         if size == 0 {
             let dot = self.at.saturating_sub(1);
-            return Err(self.fault(PatternFault::Name(NameError::EmptyLabel), dot..dot + 1));
+            return Err(fault(PatternFault::Name(NameError::EmptyLabel), dot..dot + 1));
         }
         self.wire[self.label_at] = u8::try_from(size).unwrap_or_default();
         self.label_at = self.len;
@@ -296,15 +296,107 @@ impl<'t> Reader<'t> {
         }
         Ok(())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as the reader's own")]
-    fn fault(&self, fault: PatternFault, span: Range<usize>) -> PatternError {
-        PatternError { fault, span }
-    }
+fn fault(fault: PatternFault, span: Range<usize>) -> PatternError {
+    PatternError { fault, span }
 }
 
 /// Whether the text is an IPv4 address, which a list of addresses would otherwise turn into names of numbers.
 fn is_address(text: &[u8]) -> bool {
     text.first().is_some_and(u8::is_ascii_digit)
         && std::str::from_utf8(text).is_ok_and(|text| text.trim_end_matches('.').parse::<Ipv4Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, kind: PatternKind, canonical: &str) {
+        let pattern = Pattern::parse(text).unwrap();
+        assert_eq!((pattern.kind(), pattern.allow()), (kind, text.starts_with('!')), "{text:?}");
+        assert_eq!(pattern.to_string(), canonical, "{text:?}");
+        assert_eq!(Pattern::parse(canonical).unwrap(), pattern, "{text:?}");
+    }
+
+    #[track_caller]
+    fn check_fault(text: &str, fault: PatternFault, span: Range<usize>) {
+        assert_eq!(Pattern::parse(text), Err(PatternError { fault, span }), "{text:?}");
+    }
+
+    #[test]
+    fn every_kind_is_read_and_printed() {
+        check("Geo.Example.", PatternKind::Suffix, "geo.example");
+        check("=geo.example", PatternKind::Exact, "=geo.example");
+        check("*.geo.example", PatternKind::Below, "*.geo.example");
+        check("ksn-*.geo.example", PatternKind::Glob, "ksn-*.geo.example");
+        check("ftp.downloads*.geo.example", PatternKind::Glob, "ftp.downloads*.geo.example");
+        check("a.*.geo.example", PatternKind::Glob, "a.*.geo.example");
+        check("*a*.geo.example", PatternKind::Glob, "*a*.geo.example");
+        check("!geo.example", PatternKind::Suffix, "!geo.example");
+        check("!=geo.example", PatternKind::Exact, "!=geo.example");
+        check("!*.geo.example", PatternKind::Below, "!*.geo.example");
+        check("!a*.geo.example", PatternKind::Glob, "!a*.geo.example");
+        check(r"a\.b\010.example", PatternKind::Suffix, r"a\.b\010.example");
+        check("_dns.resolver.arpa", PatternKind::Suffix, "_dns.resolver.arpa");
+        check("0/25.2.0.192.in-addr.arpa", PatternKind::Suffix, "0/25.2.0.192.in-addr.arpa");
+        check(".", PatternKind::Suffix, ".");
+    }
+
+    #[test]
+    fn a_fault_names_its_octets() {
+        use PatternFault as Fault;
+        let name = Fault::Name;
+        check_fault("", Fault::Empty, 0..0);
+        check_fault("!", Fault::Empty, 0..1);
+        check_fault("!=", Fault::Empty, 0..2);
+        check_fault("*", Fault::StarAlone, 0..1);
+        check_fault("*.", Fault::StarAlone, 0..2);
+        check_fault("!*", Fault::StarAlone, 0..2);
+        check_fault("a..example", name(NameError::EmptyLabel), 2..3);
+        check_fault(".a.example", name(NameError::EmptyLabel), 0..1);
+        check_fault("a.example..", name(NameError::EmptyLabel), 10..11);
+        check_fault("*..example", name(NameError::EmptyLabel), 2..3);
+        check_fault("!=b\u{fc}cher.example", name(NameError::NotAscii), 3..5);
+        check_fault(r"a\256.example", name(NameError::Escape), 1..5);
+        check_fault(r"a\1", name(NameError::Escape), 1..3);
+        check_fault(r"a\", name(NameError::Escape), 1..2);
+        check_fault(&format!("=x.{}.example", "a".repeat(64)), name(NameError::LongLabel), 66..67);
+        check_fault(&"abcdefg.".repeat(32), name(NameError::LongName), 253..256);
+        check_fault("a**.example", Fault::DoubleStar, 1..3);
+        check_fault(r"\*.example", Fault::EscapedStar, 0..2);
+        check_fault(r"\042.example", Fault::EscapedStar, 0..4);
+        check_fault("=a*.example", Fault::PrefixedGlob, 0..11);
+        check_fault("*.a*.example", Fault::PrefixedGlob, 0..12);
+        check_fault("*.*.example", Fault::PrefixedGlob, 0..11);
+        check_fault("a.example*", Fault::GlobWithoutSuffix, 0..10);
+        check_fault("a*.", Fault::GlobWithoutSuffix, 0..3);
+        check_fault("!!a.example", Fault::Prefix, 1..2);
+        check_fault("==a.example", Fault::Prefix, 1..2);
+        check_fault("=!a.example", Fault::Prefix, 1..2);
+        check_fault("a b", Fault::Octet(b' '), 1..2);
+        check_fault("http://a.example", Fault::Octet(b':'), 4..5);
+        check_fault("192.0.2.1", Fault::Address, 0..9);
+        check_fault("=192.0.2.1.", Fault::Address, 1..11);
+    }
+
+    #[test]
+    fn a_name_of_255_octets_is_a_pattern() {
+        let text = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
+        assert_eq!(Pattern::parse(&text).unwrap().name().wire().len(), 255);
+        assert_eq!(Pattern::parse(&format!("*.{text}.")).unwrap().to_string(), format!("*.{text}"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_pattern_that_survives_printing_or_a_fault_inside_it(text in "[!=*.\\\\a0-9 \u{e9}]{0,20}|.{0,300}") {
+            match Pattern::parse(&text) {
+                Ok(pattern) => prop_assert_eq!(Pattern::parse(&pattern.to_string()), Ok(pattern)),
+                Err(error) => prop_assert!(error.span.start <= error.span.end && error.span.end <= text.len()),
+            }
+        }
+    }
 }

@@ -2,12 +2,18 @@
 //!
 //! Leaves reading files to `config` and storing rules to [`PolicyBuilder`](super::PolicyBuilder).
 
+mod domains;
+mod line;
+mod rules;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use self::line::{Bounded, lines};
+pub use self::line::{LINE_MAX, Line};
 use super::pattern::PatternRef;
-use super::rule::Rule;
-use crate::diag::{Diagnostic, Severity, Source};
+use super::rule::{Rule, UNCATEGORISED};
+use crate::diag::{Diagnostic, Source};
 
 /// The list formats. To add one: a file beside this one, a variant here, and what the compiler then asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,27 +44,6 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// The line that a rule stands on, for messages about it.
-#[derive(Clone, Debug)]
-pub struct Line<'t> {
-    /// The name of the source.
-    pub source: &'t Arc<str>,
-    /// From 1.
-    pub number: usize,
-    /// The whole line.
-    pub text: &'t str,
-    /// Octets of the pattern in `text`.
-    pub pattern: Range<usize>,
-}
-
-impl Line<'_> {
-    /// A warning that points at the pattern.
-    pub fn warning(&self, message: impl Into<String>) -> Diagnostic {
-        let source = Arc::clone(self.source);
-        Diagnostic::on_line(Severity::Warning, source, self.number, self.text, self.pattern.clone(), message)
-    }
-}
-
 impl ListFormat {
     /// Every format.
     pub const ALL: [Self; 2] = [Self::Rules, Self::Domains];
@@ -72,15 +57,74 @@ impl ListFormat {
     }
 
     /// Gives every rule of the text to `sink`, in order. Never fails: what was not understood is in the result.
-    /// A strict text with any error gives the sink nothing.
+    /// A strict text with any bad line gives the sink nothing.
     pub fn parse(self, source: &Source, strictness: Strictness, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
-        let (_lines, _rules) = ((source, strictness), sink);
-        Parsed::default()
+        if strictness == Strictness::Strict {
+            // Rules can't be taken back from a table, so a strict text is read once before it counts.
+            let checked = self.read(source, strictness, &mut |_rule, _line| ());
+            if checked.bad_lines > 0 {
+                return Parsed { rules: 0, ..checked };
+            }
+        }
+        self.read(source, strictness, sink)
     }
 
-    /// The line of the first rule with this pattern, from 1.
+    fn read(self, source: &Source, strictness: Strictness, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
+        let mut faults = Bounded::new(source, strictness);
+        let (mut rules, mut reader) = (0, LineReader::new(self));
+        for mut line in lines(source) {
+            match reader.rule(&mut line) {
+                Ok(None) => (),
+                Ok(Some(rule)) => {
+                    rules += 1;
+                    sink(&rule, &line);
+                }
+                Err(fault) => faults.add(&line, fault),
+            }
+        }
+        let (bad_lines, diagnostics) = faults.finish();
+        Parsed { rules, bad_lines, diagnostics }
+    }
+
+    /// The line of the first rule with this pattern, from 1. Compiled rules keep no lines; the text is read again.
     pub fn find_line(self, source: &Source, pattern: PatternRef<'_>) -> Option<usize> {
-        let _ = (source, pattern);
-        None
+        let mut reader = LineReader::new(self);
+        lines(source).find_map(|mut line| {
+            let rule = reader.rule(&mut line).ok().flatten()?;
+            (rule.pattern.as_ref() == pattern).then_some(line.number)
+        })
     }
 }
+
+/// What is wrong with a line, and where in it.
+struct Fault {
+    span: Range<usize>,
+    message: String,
+}
+
+/// Reads line after line of one format.
+struct LineReader {
+    format: ListFormat,
+    /// The category of the line before: lists stay with one for many lines.
+    category: Arc<str>,
+}
+
+impl LineReader {
+    fn new(format: ListFormat) -> Self {
+        Self { format, category: UNCATEGORISED.into() }
+    }
+
+    /// The line's rule; `None` for a line without one.
+    fn rule(&mut self, line: &mut Line<'_>) -> Result<Option<Rule>, Fault> {
+        if line.text.len() > LINE_MAX {
+            return Err(Fault { span: 0..1, message: format!("line is longer than {LINE_MAX} octets") });
+        }
+        match self.format {
+            ListFormat::Rules => rules::read(line, &mut self.category),
+            ListFormat::Domains => domains::read(line, &mut self.category),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

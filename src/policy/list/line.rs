@@ -1,0 +1,99 @@
+//! Lines, their columns, and a bounded number of messages about them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Fault, Strictness};
+use crate::diag::{Diagnostic, Severity, Source};
+
+/// Octets of a line at most: a name needs 255, the rest is room for a source.
+pub const LINE_MAX: usize = 4096;
+/// Messages about one list at most; a binary file named by mistake must not fill the log.
+const DIAGNOSTICS_MAX: usize = 100;
+
+/// The line that a rule stands on, for messages about it.
+#[derive(Clone, Debug)]
+pub struct Line<'t> {
+    /// The name of the source.
+    pub source: &'t Arc<str>,
+    /// From 1.
+    pub number: usize,
+    /// The whole line without its end.
+    pub text: &'t str,
+    /// Octets of the pattern in `text`.
+    pub pattern: Range<usize>,
+}
+
+impl<'t> Line<'t> {
+    /// A warning that points at the pattern.
+    pub fn warning(&self, message: impl Into<String>) -> Diagnostic {
+        self.at(Severity::Warning, self.pattern.clone(), message)
+    }
+
+    fn at(&self, severity: Severity, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::on_line(severity, Arc::clone(self.source), self.number, self.text, span, message)
+    }
+
+    /// The columns in front of a comment: runs of anything but spaces and tabs, with their places.
+    /// A column that begins with `#` begins the comment.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (Range<usize>, &'t str)> + use<'t> {
+        let text = self.text;
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let rest = text.get(at..)?;
+            let start = at + rest.find(|character| character != ' ' && character != '\t')?;
+            let rest = text.get(start..)?;
+            let word = rest.split([' ', '\t']).next().filter(|word| !word.starts_with('#'))?;
+            at = start + word.len();
+            Some((start..at, word))
+        })
+    }
+}
+
+/// The lines of a text; a byte order mark in front and carriage returns at the ends are no part of them.
+pub(super) fn lines(source: &Source) -> impl Iterator<Item = Line<'_>> {
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    text.split('\n').enumerate().map(|(index, text)| Line {
+        source: &source.name,
+        number: index + 1,
+        text: text.strip_suffix('\r').unwrap_or(text),
+        pattern: 0..0,
+    })
+}
+
+/// Messages about bad lines: the first ones whole, the rest as a number.
+pub(super) struct Bounded<'t> {
+    source: &'t Source,
+    severity: Severity,
+    skipped: &'static str,
+    bad_lines: usize,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'t> Bounded<'t> {
+    pub(super) fn new(source: &'t Source, strictness: Strictness) -> Self {
+        let (severity, skipped) = match strictness {
+            Strictness::Strict => (Severity::Error, ""),
+            Strictness::Lenient => (Severity::Warning, "; the line is skipped"),
+        };
+        Self { source, severity, skipped, bad_lines: 0, diagnostics: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, line: &Line<'_>, fault: Fault) {
+        self.bad_lines += 1;
+        if self.bad_lines <= DIAGNOSTICS_MAX {
+            let message = format!("{}{}", fault.message, self.skipped);
+            self.diagnostics.push(line.at(self.severity, fault.span, message));
+        }
+    }
+
+    /// The exact number of bad lines, and the messages.
+    pub(super) fn finish(mut self) -> (usize, Vec<Diagnostic>) {
+        let more = self.bad_lines.saturating_sub(DIAGNOSTICS_MAX);
+        if more > 0 {
+            let message = format!("{more} more lines like these are not shown");
+            self.diagnostics.push(Diagnostic::whole(self.severity, Arc::clone(&self.source.name), message));
+        }
+        (self.bad_lines, self.diagnostics)
+    }
+}

@@ -1,0 +1,73 @@
+//! The own format: `PATTERN [CATEGORY [EVIDENCE [MODE-OR-ACTION]]]  # source`, columns separated by spaces or tabs.
+//!
+//! A missing category is `uncategorised`, a missing evidence `ambiguous`, a missing action the ban's; so a file of bare
+//! names is a valid list.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Fault, Line};
+use crate::policy::ban::{Action, Evidence, Mode};
+use crate::policy::pattern::Pattern;
+use crate::policy::rule::{Does, Rule, UNCATEGORISED};
+
+/// Characters of a category at most; it is a metric label.
+const CATEGORY_MAX: usize = 32;
+
+/// The line's rule. `category` is the one of the line before, to share it.
+pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>) -> Result<Option<Rule>, Fault> {
+    let mut columns = line.columns();
+    let Some((span, word)) = columns.next() else {
+        return Ok(None);
+    };
+    line.pattern = span.clone();
+    let pattern = pattern(&span, word)?;
+    let word = columns.next().map_or(Ok(UNCATEGORISED), |(span, word)| checked_category(span, word))?;
+    if **category != *word {
+        *category = word.into();
+    }
+    let evidence = columns.next().map_or(Ok(Evidence::Ambiguous), |(span, word)| {
+        let known = Evidence::ALL.into_iter().find(|evidence| evidence.as_str() == word);
+        known.ok_or_else(|| unknown("evidence", &span, word, &Evidence::ALL.map(Evidence::as_str)))
+    })?;
+    let does = columns.next().map(|(span, word)| does(&span, word, pattern.allow())).transpose()?;
+    if let Some((span, _word)) = columns.next() {
+        let message = "more than four columns: PATTERN CATEGORY EVIDENCE MODE-OR-ACTION; a comment begins with `#`";
+        return Err(Fault { span, message: message.to_owned() });
+    }
+    Ok(Some(Rule { pattern, category: Arc::clone(category), evidence, does }))
+}
+
+/// The pattern in a column that begins at `span`.
+pub(super) fn pattern(span: &Range<usize>, word: &str) -> Result<Pattern, Fault> {
+    Pattern::parse(word).map_err(|error| Fault {
+        span: span.start + error.span.start..span.start + error.span.end,
+        message: error.to_string(),
+    })
+}
+
+fn does(span: &Range<usize>, word: &str, allow: bool) -> Result<Does, Fault> {
+    let Some(does) = Does::parse(word) else {
+        let known = [Mode::ALL.map(Mode::as_str).as_slice(), Action::ALL.map(Action::as_str).as_slice()].concat();
+        return Err(unknown("mode or action", span, word, &known));
+    };
+    if allow && does != Does::Mode(Mode::Off) {
+        let message = format!("an allow rule can't `{word}`; drop the `!` or the fourth column");
+        return Err(Fault { span: span.clone(), message });
+    }
+    Ok(does)
+}
+
+fn checked_category(span: Range<usize>, word: &str) -> Result<&str, Fault> {
+    let plain = |octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    if word.len() <= CATEGORY_MAX && word.bytes().all(plain) {
+        return Ok(word);
+    }
+    Err(Fault { span, message: format!("category is not 1 to {CATEGORY_MAX} of `a-z`, `0-9`, `_`, `-`") })
+}
+
+fn unknown(what: &str, span: &Range<usize>, word: &str, known: &[&str]) -> Fault {
+    // The line itself is shown below the message, escaped; the word is not needed twice when it is long.
+    let shown: String = word.chars().take(CATEGORY_MAX).flat_map(char::escape_default).collect();
+    Fault { span: span.clone(), message: format!("unknown {what} `{shown}`; known: {}", known.join(", ")) }
+}

@@ -1,0 +1,164 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::rule::Does;
+use crate::policy::{Action, Evidence, Mode, Pattern};
+
+fn parse(format: ListFormat, strictness: Strictness, text: &str) -> (Vec<(usize, Rule)>, Parsed) {
+    let mut rules = Vec::new();
+    let source = Source::new("r.txt", text);
+    let parsed = format.parse(&source, strictness, &mut |rule, line| rules.push((line.number, rule.clone())));
+    assert_eq!(parsed.rules, rules.len());
+    (rules, parsed)
+}
+
+/// Each rule of a strict text as `line:pattern category evidence does`.
+fn shown(text: &str) -> Vec<String> {
+    let (rules, parsed) = parse(ListFormat::Rules, Strictness::Strict, text);
+    assert_eq!(parsed.diagnostics, [], "{text:?}");
+    let one = |(line, rule): &(usize, Rule)| {
+        let does = match rule.does {
+            None => "",
+            Some(Does::Mode(mode)) => mode.as_str(),
+            Some(Does::Action(action)) => action.as_str(),
+        };
+        format!("{line}:{} {} {} {does}", rule.pattern, rule.category, rule.evidence.as_str())
+    };
+    rules.iter().map(one).collect()
+}
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(shown(text), expected, "{text:?}");
+}
+
+/// The fault of one line: `column+width: message`.
+#[track_caller]
+fn check_fault(format: ListFormat, text: &str, column: usize, carets: &str, message: &str) {
+    let (rules, parsed) = parse(format, Strictness::Strict, text);
+    assert_eq!((rules.len(), parsed.bad_lines), (0, 1), "{text:?}");
+    let diagnostic = &parsed.diagnostics[0];
+    assert!(diagnostic.is_error());
+    assert_eq!(diagnostic.place.as_ref().unwrap().column, column, "{diagnostic}");
+    assert!(diagnostic.message.contains(message), "{diagnostic}");
+    assert_eq!(diagnostic.to_string().rsplit(' ').next(), Some(carets), "{diagnostic}");
+}
+
+#[test]
+fn missing_columns_take_their_defaults() {
+    check("a.example", &["1:a.example uncategorised ambiguous "]);
+    check("a.example update", &["1:a.example update ambiguous "]);
+    check("a.example update installed", &["1:a.example update installed "]);
+    check("a.example web visit enforce", &["1:a.example web visit enforce"]);
+    check("a.example web visit sinkhole # why", &["1:a.example web visit sinkhole"]);
+    check("!a.example web visit off", &["1:!a.example web visit off"]);
+}
+
+#[test]
+fn spaces_tabs_comments_and_line_ends_are_no_part_of_a_rule() {
+    check("", &[]);
+    check("# a.example\n\n \t # b.example\n", &[]);
+    check(
+        "\u{feff}a.example\r\nB.Example.\r\n",
+        &["1:a.example uncategorised ambiguous ", "2:b.example uncategorised ambiguous "],
+    );
+    check("\ta.example \t update\t# source: é", &["1:a.example update ambiguous "]);
+}
+
+#[test]
+fn every_word_of_the_last_two_columns_is_known() {
+    for evidence in Evidence::ALL {
+        check(&format!("a.example c {}", evidence.as_str()), &[&format!("1:a.example c {} ", evidence.as_str())]);
+    }
+    let words = Mode::ALL.map(Mode::as_str).into_iter().chain(Action::ALL.map(Action::as_str));
+    for word in words {
+        check(&format!("a.example c none {word}"), &[&format!("1:a.example c none {word}")]);
+    }
+}
+
+#[test]
+fn a_fault_points_at_its_octets() {
+    let rules = ListFormat::Rules;
+    check_fault(rules, "a..example c", 3, "^", "label is empty");
+    check_fault(rules, "a.example Update", 11, "^^^^^^", "category is not");
+    check_fault(rules, "0.0.0.0 a.example", 1, "^^^^^^^", "an address is no name");
+    check_fault(
+        rules,
+        "a.example c strong",
+        13,
+        "^^^^^^",
+        "unknown evidence `strong`; known: installed, likely, device_or_app",
+    );
+    check_fault(
+        rules,
+        "a.example c none block",
+        18,
+        "^^^^^",
+        "known: off, observe, enforce, nxdomain, nodata, sinkhole, refuse, drop",
+    );
+    check_fault(rules, "!a.example c none drop", 19, "^^^^", "an allow rule can't `drop`");
+    check_fault(rules, "a.example c none drop why", 23, "^^^", "more than four columns");
+    check_fault(rules, "||a.example^", 1, "^", "`|` can't stand in a name");
+    check_fault(rules, "a.example#", 10, "^", "`#` can't stand in a name");
+    check_fault(rules, "a.example\u{b}", 10, "^^^^^", "can't stand in a name");
+    check_fault(rules, "a\0.example", 2, "^^^^^", "`\\x00` can't stand in a name; write it as `\\000`");
+    check_fault(rules, &format!("a.example #{}", "x".repeat(LINE_MAX)), 1, "^", "line is longer than 4096 octets");
+    let domains = ListFormat::Domains;
+    check_fault(domains, "127.0.0.1 a.example", 11, "^^^^^^^^^", "one name a line");
+    check_fault(domains, "=a.example", 1, "^^^^^^^^^^", "not a plain name");
+    check_fault(domains, "!a.example", 1, "^^^^^^^^^^", "not a plain name");
+    check_fault(domains, "*.a.example", 1, "^^^^^^^^^^^", "not a plain name");
+}
+
+#[test]
+fn a_strict_list_with_one_bad_line_gives_no_rule_and_shows_all_faults() {
+    let (rules, parsed) = parse(ListFormat::Rules, Strictness::Strict, "a.example\nb..example\nc.example x y\n");
+    assert!(rules.is_empty());
+    assert_eq!((parsed.bad_lines, parsed.diagnostics.len()), (2, 2));
+}
+
+#[test]
+fn a_lenient_list_skips_and_counts_bad_lines() {
+    let (rules, parsed) = parse(ListFormat::Domains, Strictness::Lenient, "a.example\nb..example\nc.example\n");
+    assert_eq!(rules.iter().map(|(line, _rule)| *line).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(&*rules[0].1.category, "list");
+    assert_eq!(parsed.bad_lines, 1);
+    assert!(!parsed.diagnostics[0].is_error());
+    assert_eq!(parsed.diagnostics[0].message, "label is empty; the line is skipped");
+}
+
+#[test]
+fn messages_are_bounded_and_their_number_is_exact() {
+    let (_rules, parsed) = parse(ListFormat::Rules, Strictness::Lenient, &"..\n".repeat(1234));
+    assert_eq!((parsed.bad_lines, parsed.diagnostics.len()), (1234, 101));
+    assert_eq!(parsed.diagnostics[100].message, "1134 more lines like these are not shown");
+}
+
+#[test]
+fn a_rule_is_found_again_by_its_pattern() {
+    let source = Source::new("r.txt", "# x\na.example\n=a.example\n!a.example\nA.EXAMPLE. again\nksn-*.example\n");
+    let line = |text: &str| ListFormat::Rules.find_line(&source, Pattern::parse(text).unwrap().as_ref());
+    assert_eq!(line("a.example"), Some(2));
+    assert_eq!(line("=a.example"), Some(3));
+    assert_eq!(line("!a.example"), Some(4));
+    assert_eq!(line("ksn-*.example"), Some(6));
+    assert_eq!(line("b.example"), None);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic_and_every_line_is_accounted_for(
+        text in prop_oneof![".*", "[a*!=.# \t\r\n\\\\0-9é\u{0}]{0,200}", "([a.!=*]{1,8} [a-z]{1,4} (none|visit|x) (off|drop|y)?\r?\n){0,9}"],
+    ) {
+        for format in ListFormat::ALL {
+            let (rules, parsed) = parse(format, Strictness::Lenient, &text);
+            let blank = lines(&Source::new("x", &*text)).filter(|line| line.columns().next().is_none()).count();
+            prop_assert_eq!(rules.len() + parsed.bad_lines + blank, text.split('\n').count());
+            let (strict, parsed) = parse(format, Strictness::Strict, &text);
+            prop_assert_eq!(strict.len(), if parsed.bad_lines == 0 { rules.len() } else { 0 });
+            for diagnostic in parsed.diagnostics {
+                let _shown = diagnostic.to_string();
+            }
+        }
+    }
+}
