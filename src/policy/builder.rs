@@ -1,36 +1,55 @@
 //! Rules in, a [`Policy`] out.
+//!
+//! Rules go straight into the table's own memory as they come; building adds the slots and drops what stands twice, so
+//! that a reload holds the old policy, the new one and little else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ban::Ban;
+use super::arena::Arena;
+use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling};
+use super::ban::{Action, Ban};
+use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
+use super::hash::Key;
+use super::literals::Literals;
+use super::mixed::{Mixed, MixedBuilder, Reach, Scope};
+use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
-use super::rule::Rule;
-use crate::diag::Diagnostic;
-use crate::wire::Name;
+use super::rule::{Effect, Rule};
+use super::suffix;
+use crate::diag::{Diagnostic, Severity};
+use crate::wire::{LowerName, Name};
 
-/// Takes bans, lists and their rules, and compiles them. Rules stream into the table's own memory.
+/// Takes bans, lists and their rules, and compiles them.
 #[derive(Debug)]
 pub struct PolicyBuilder {
-    seed: u64,
-    protected: Vec<Name>,
+    key: Key,
+    protected: Vec<LowerName>,
     bans: Vec<Arc<Ban>>,
     lists: Vec<ListInfo>,
+    interner: Interner,
+    arena: Arena,
+    literals: usize,
+    globs: HashMap<Box<[u8]>, Vec<Glob>>,
+    glob_count: usize,
+    /// By list: rules whose pattern stands already with other columns, and the first of them.
+    conflicts: Vec<(u64, String)>,
 }
 
 /// Why a rule was not taken; the message of a warning at its line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleRefused {
     /// An enforced rule for everything.
-    #[error("a rule can't enforce the root; it is left out")]
+    #[error("no list can enforce the root; the rule is left out")]
     Root,
     /// An enforced rule at a public suffix.
-    #[error("`{suffix}` is a public suffix and can't be enforced; the rule is left out")]
+    #[error("`{suffix}` is a public suffix, which no list can enforce; the rule is left out")]
     PublicSuffix {
         /// The suffix.
-        suffix: String,
+        suffix: Name,
     },
     /// An enforced rule that would hit a protected name.
-    #[error("would block `{name}`, which this server needs; the rule is left out")]
+    #[error("this would block `{name}`, which is protected; the rule is left out")]
     Protected {
         /// The protected name.
         name: Name,
@@ -58,9 +77,21 @@ pub enum RuleRefused {
 }
 
 impl PolicyBuilder {
-    /// A builder. `seed` should be random and secret; `protected` names are never enforced.
+    /// A builder. `seed` should be random and secret, so that nobody can choose names that collide in the table.
+    /// No rule can enforce a `protected` name.
     pub fn new(seed: u64, protected: Vec<Name>) -> Self {
-        Self { seed, protected, bans: Vec::new(), lists: Vec::new() }
+        Self {
+            key: Key::new(seed),
+            protected: protected.into_iter().map(|name| LowerName::from(&name)).collect(),
+            bans: Vec::new(),
+            lists: Vec::new(),
+            interner: Interner::default(),
+            arena: Arena::new(),
+            literals: 0,
+            globs: HashMap::new(),
+            glob_count: 0,
+            conflicts: Vec::new(),
+        }
     }
 
     /// Adds a ban.
@@ -72,20 +103,211 @@ impl PolicyBuilder {
     /// Adds a list of a ban.
     pub fn list(&mut self, list: ListInfo) -> ListIndex {
         self.lists.push(list);
+        self.conflicts.push((0, String::new()));
         ListIndex(self.lists.len() - 1)
     }
 
-    /// Adds a rule of a list; a rule that stands already is counted and dropped in silence.
+    /// Adds a rule of a list. A pattern that stands in its ban already is dropped and counted when the policy is built.
     ///
     /// # Errors
     /// [`RuleRefused`] when the rule is left out: a warning, the list stands.
     pub fn rule(&mut self, list: ListIndex, rule: &Rule) -> Result<(), RuleRefused> {
-        let _ = (list, rule, &self.protected, self.seed);
+        let BanIndex(ban) = self.lists[list.0].ban;
+        if matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
+            self.guard(&rule.pattern)?;
+        }
+        let attributes = self.interner.intern(list.0, ban, &self.bans[ban], rule);
+        let attributes = attributes.ok_or(RuleRefused::Attributes { max: ATTRIBUTES_MAX })?;
+        if rule.pattern.kind() == PatternKind::Glob {
+            return self.glob(attributes, &rule.pattern);
+        }
+        self.arena.push(attributes, rule.pattern.name().wire());
+        self.literals += 1;
         Ok(())
     }
 
-    /// The policy, and warnings that no single line is to blame for.
+    /// Refuses an enforced rule that would take down more than a vendor.
+    fn guard(&self, pattern: &Pattern) -> Result<(), RuleRefused> {
+        let name = pattern.name();
+        if name.labels() == 0 {
+            return Err(RuleRefused::Root);
+        }
+        // Which names a glob matches is seen when they are asked.
+        if pattern.kind() != PatternKind::Glob && suffix::is_registry(name, name.labels()) {
+            return Err(RuleRefused::PublicSuffix { suffix: name.into() });
+        }
+        let hit = self.protected.iter().find(|protected| match pattern.kind() {
+            PatternKind::Suffix => protected.is_below(name),
+            PatternKind::Below => protected.labels() > name.labels() && protected.is_below(name),
+            PatternKind::Exact => *protected == name,
+            PatternKind::Glob => glob::matches(name.wire(), protected.wire()),
+        });
+        hit.map_or(Ok(()), |name| Err(RuleRefused::Protected { name: name.into() }))
+    }
+
+    fn glob(&mut self, attributes: u16, pattern: &Pattern) -> Result<(), RuleRefused> {
+        let name = pattern.name();
+        let suffix = name.suffix(glob::literal_labels(name));
+        let hanging = self.globs.get(suffix).map(Vec::as_slice).unwrap_or_default();
+        let row = self.interner.row(attributes);
+        let same_name = hanging.iter().filter(|glob| *glob.wire == *name.wire());
+        if let Some(older) =
+            same_name.map(|glob| self.interner.row(glob.attributes)).find(|older| older.same_pattern(row))
+        {
+            drop_duplicate(&mut self.lists, &mut self.conflicts, older, row, name);
+            return Ok(());
+        }
+        if hanging.len() >= GLOBS_PER_SUFFIX_MAX {
+            let suffix = LowerName::read(suffix, 0).map_or(LowerName::ROOT, |(name, _end)| name).to_string();
+            return Err(RuleRefused::GlobsPerSuffix { suffix, max: GLOBS_PER_SUFFIX_MAX });
+        }
+        if self.glob_count >= GLOBS_MAX {
+            return Err(RuleRefused::Globs { max: GLOBS_MAX });
+        }
+        self.glob_count += 1;
+        self.lists[row.list].entries += 1;
+        let glob = Glob { attributes, labels: name.labels(), wire: name.wire().into() };
+        self.globs.entry(suffix.into()).or_default().push(glob);
+        Ok(())
+    }
+
+    /// The policy, and warnings about whole lists.
     pub fn build(self, generation: u64) -> (Policy, Vec<Diagnostic>) {
-        (Policy { generation, bans: self.bans, lists: self.lists, series: Vec::new() }, Vec::new())
+        let Self { key, bans, mut lists, interner, arena, literals, globs, mut conflicts, .. } = self;
+        let literals = Literals::build(key, arena, literals, |older, newer, name| {
+            let (older, newer) = (interner.row(older), interner.row(newer));
+            let stands = older.same_pattern(newer);
+            if stands {
+                drop_duplicate(&mut lists, &mut conflicts, older, newer, name);
+            }
+            stands
+        });
+        let groups = globs.into_iter().map(|(suffix, globs)| Group { suffix, globs }).collect();
+        let globs = Globs::new(key, groups);
+        let (attributes, series) = interner.finish();
+        for (number, _name) in literals.entries() {
+            lists[attributes[usize::from(number)].list].entries += 1;
+        }
+        let mixed = mixed(key, &attributes, &literals, &globs);
+        let ranks = ranks(&bans);
+        let diagnostics =
+            lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();
+        let policy = Policy { generation, bans, ranks, lists, series, key, attributes, literals, globs, mixed };
+        (policy, diagnostics)
+    }
+}
+
+fn drop_duplicate(
+    lists: &mut [ListInfo],
+    conflicts: &mut [(u64, String)],
+    older: &Attributes,
+    newer: &Attributes,
+    name: &LowerName,
+) {
+    lists[newer.list].duplicates += 1;
+    if !older.same_columns(newer) {
+        let (count, example) = &mut conflicts[newer.list];
+        if *count == 0 {
+            *example = PatternRef { wire: name.wire(), kind: newer.kind, allow: newer.allow }.to_string();
+        }
+        *count += 1;
+    }
+}
+
+fn conflict_message(list: &ListInfo, (count, example): (u64, String)) -> Option<Diagnostic> {
+    let message = match count {
+        0 => return None,
+        1 => format!("`{example}` stands already with other columns; the first rule is in force"),
+        _ => format!(
+            "{count} patterns stand already with other columns, `{example}` first; the first rules are in force"
+        ),
+    };
+    Some(Diagnostic::whole(Severity::Warning, Arc::clone(&list.name), message))
+}
+
+/// The place of each ban among all, by id.
+fn ranks(bans: &[Arc<Ban>]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..bans.len()).collect();
+    order.sort_by_key(|&index| &bans[index].id);
+    let mut ranks = vec![0; bans.len()];
+    for (rank, &index) in order.iter().enumerate() {
+        ranks[index] = rank;
+    }
+    ranks
+}
+
+/// Marks every name that NXDOMAIN could be said of but for a rule below it.
+fn mixed(key: Key, attributes: &[Attributes], literals: &Literals, globs: &Globs) -> Mixed {
+    let mut builder = Marks { attributes, literals, key, covers: 0, builder: MixedBuilder::new(key) };
+    let name = |wire: &[u8]| LowerName::read(wire, 0).ok().map(|(name, _end)| name);
+    for (number, wire) in literals.entries() {
+        if is_cover(&attributes[usize::from(number)])
+            && let Some(name) = name(wire)
+        {
+            builder.covers |= 1 << name.labels();
+        }
+    }
+    for (number, wire) in literals.entries() {
+        if let Some(scope) = scope(&attributes[usize::from(number)])
+            && let Some(name) = name(wire)
+        {
+            builder.mark_above(&name, name.labels(), scope);
+        }
+    }
+    for group in globs.groups() {
+        let Some(suffix) = name(&group.suffix) else { continue };
+        for glob in &group.globs {
+            if let Some(scope) = scope(&attributes[usize::from(glob.attributes)]) {
+                builder.mark_above(&suffix, suffix.labels() + 1, scope);
+                if glob.labels > suffix.labels() + 1 {
+                    builder.builder.mark(key.whole(&suffix), scope, Reach::Below);
+                }
+            }
+        }
+    }
+    builder.builder.build()
+}
+
+struct Marks<'p> {
+    attributes: &'p [Attributes],
+    literals: &'p Literals,
+    key: Key,
+    /// Bit n: some rule that answers all names below it with NXDOMAIN has n labels.
+    covers: u128,
+    builder: MixedBuilder,
+}
+
+impl Marks<'_> {
+    /// Marks the ancestors of `name` that have fewer than `labels` labels, from the topmost covered one down.
+    fn mark_above(&mut self, name: &LowerName, labels: usize, scope: Scope) {
+        if self.covers == 0 {
+            return;
+        }
+        let mut covered = false;
+        for (depth, hash) in self.key.suffixes(name).take(labels) {
+            let mut here = self.literals.at(hash, name.suffix(depth));
+            covered = covered
+                || self.covers >> depth & 1 == 1
+                    && here.any(|(number, _)| is_cover(&self.attributes[usize::from(number)]));
+            if covered {
+                self.builder.mark(hash, scope, Reach::Here);
+            }
+        }
+    }
+}
+
+/// Whether a rule answers all names below its own with NXDOMAIN, when nothing else speaks for them.
+fn is_cover(attributes: &Attributes) -> bool {
+    attributes.ceiling == Effect::Enforce(Action::Nxdomain)
+        && matches!(attributes.kind, PatternKind::Suffix | PatternKind::Below)
+}
+
+/// For whom a rule makes the names above it mixed. What a ban allows or observes keeps no other ban from enforcing;
+/// what it answers otherwise may come before another ban's answer.
+fn scope(attributes: &Attributes) -> Option<Scope> {
+    match attributes.ceiling {
+        Effect::Off | Effect::Enforce(Action::Nxdomain) => None,
+        Effect::Enforce(_) => Some(Scope::AnyBan),
+        Effect::Allow | Effect::Observe => Some(Scope::Ban(attributes.ban)),
     }
 }

@@ -1,6 +1,13 @@
 //! Why policy says what it says.
 
-use super::verdict::{Hit, Verdict};
+use super::lookup::{Found, Winners, is_screened};
+use super::pattern::PatternKind;
+use super::policy::Policy;
+use super::rule::{Does, Effect};
+use super::verdict::{Client, Decision, Hit, Verdict};
+use super::{Mode, PatternRef};
+use crate::time::Timestamp;
+use crate::wire::LowerName;
 
 /// A verdict with every rule that was considered for it.
 #[derive(Clone, Debug)]
@@ -64,4 +71,75 @@ impl Lost {
             Self::ParentsBusiness => "DS belongs to the parent zone",
         }
     }
+}
+
+impl Policy {
+    /// The verdict, with every rule that was considered for it.
+    pub fn explain(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Explanation<'_> {
+        let winners = self.winners(name);
+        let verdict = self.judge(name, qtype, client, at, &winners);
+        let mut found = self.everything_at(name);
+        let decisive = |found: &Found<'_>| verdict.decision.hit().is_some_and(|hit| is_same(found, hit));
+        found
+            .sort_by_key(|found| (!decisive(found), self.ranks[found.attributes.ban], std::cmp::Reverse(found.rank())));
+        let candidates = found.iter().map(|found| Candidate {
+            hit: self.hit(found, at),
+            lost: self.lost(found, name, at, &winners, &verdict.decision),
+        });
+        let candidates = candidates.collect();
+        Explanation { verdict, candidates }
+    }
+
+    /// Every rule at the name or above it, whether for this name or not, and every glob that matches it.
+    fn everything_at(&self, name: &LowerName) -> Vec<Found<'_>> {
+        let mut found = Vec::new();
+        for (depth, hash) in self.key.suffixes(name) {
+            found.extend(self.literals_at(hash, name, depth));
+            found.extend(self.all_globs_at(hash, name, depth, name.labels()));
+        }
+        found
+    }
+
+    fn lost(
+        &self,
+        found: &Found<'_>,
+        name: &LowerName,
+        at: Timestamp,
+        winners: &Winners<'_>,
+        decision: &Decision<'_>,
+    ) -> Option<Lost> {
+        let wins = |winner: &Found<'_>| {
+            std::ptr::eq(winner.wire, found.wire) && std::ptr::eq(winner.attributes, found.attributes)
+        };
+        if found.attributes.ceiling == Effect::Off {
+            let rule_off = found.attributes.does == Does::Mode(Mode::Off);
+            return Some(if rule_off { Lost::RuleOff } else { Lost::BanOff });
+        }
+        if !found.covers(name.labels()) {
+            let exact = found.attributes.kind == PatternKind::Exact;
+            return Some(if exact { Lost::ExactElsewhere } else { Lost::OnlyBelow });
+        }
+        if found.attributes.kind == PatternKind::Glob && is_screened(found, name, name.labels()) {
+            return Some(Lost::PublicSuffix);
+        }
+        if !winners.iter().any(wins) {
+            return Some(Lost::LessSpecific);
+        }
+        let effect = self.effect(found, at);
+        match decision {
+            _ if effect == Effect::Off => Some(Lost::NotYetInForce),
+            Decision::Pass => Some(Lost::ParentsBusiness),
+            Decision::Allow(hit) | Decision::Observe(hit) | Decision::Enforce(hit, _) if is_same(found, hit) => None,
+            Decision::Observe(_) | Decision::Enforce(..) if effect == Effect::Allow => Some(Lost::AllowsOwnBanOnly),
+            Decision::Enforce(..) => Some(Lost::OtherBanEnforced),
+            Decision::Allow(_) | Decision::Observe(_) => Some(Lost::OtherBanFirst),
+        }
+    }
+}
+
+/// Whether a hit is of this rule: a pattern stands once in a ban.
+fn is_same(found: &Found<'_>, hit: &Hit<'_>) -> bool {
+    let Found { attributes, wire, .. } = *found;
+    attributes.ban == hit.ban_index.0
+        && hit.pattern == PatternRef { wire, kind: attributes.kind, allow: attributes.allow }
 }

@@ -3,14 +3,24 @@
 //! Values in, values out. Reading files, TOML and the clock are left to [`config`](crate) and [`clock`](crate);
 //! building an answer from a verdict is left to [`serve`](crate).
 
+mod arena;
+mod attributes;
 mod ban;
 mod builder;
+mod decide;
 mod explain;
+mod glob;
+mod hash;
 pub mod list;
+mod literals;
+mod lookup;
+mod mixed;
 mod pattern;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
 mod policy;
 mod rule;
+mod slots;
+mod suffix;
 mod verdict;
 
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};

@@ -1,13 +1,17 @@
-//! The compiled policy, immutable.
+//! The compiled policy: immutable, shared by every thread that answers.
+//!
+//! Leaves making one to [`PolicyBuilder`](super::PolicyBuilder), and what to make of its rules to `decide` and
+//! `explain`.
 
 use std::sync::Arc;
 
+use super::attributes::Attributes;
 use super::ban::{Ban, Evidence};
-use super::explain::Explanation;
+use super::glob::Globs;
+use super::hash::Key;
 use super::list::ListFormat;
-use super::verdict::{Client, Decision, Verdict};
-use crate::time::Timestamp;
-use crate::wire::LowerName;
+use super::literals::Literals;
+use super::mixed::Mixed;
 
 /// A ban, as an index into [`Policy::bans`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,9 +32,9 @@ pub struct ListInfo {
     pub format: ListFormat,
     /// SHA-256 of its octets, in hexadecimal.
     pub digest: String,
-    /// Rules in force.
+    /// Rules held.
     pub entries: u64,
-    /// Rules dropped because they stand already, in this list or one before it.
+    /// Rules dropped because their pattern stands already, in this list or one before it of the same ban.
     pub duplicates: u64,
 }
 
@@ -57,22 +61,18 @@ pub struct Series {
 pub struct Policy {
     pub(super) generation: u64,
     pub(super) bans: Vec<Arc<Ban>>,
+    /// By ban: its place among the bans sorted by id.
+    pub(super) ranks: Vec<usize>,
     pub(super) lists: Vec<ListInfo>,
     pub(super) series: Vec<Series>,
+    pub(super) key: Key,
+    pub(super) attributes: Box<[Attributes]>,
+    pub(super) literals: Literals,
+    pub(super) globs: Globs,
+    pub(super) mixed: Mixed,
 }
 
 impl Policy {
-    /// What is to be done with a question. Allocates nothing unless rules of two bans or more match.
-    pub fn decide(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Verdict<'_> {
-        let _ = (name, qtype, client, at);
-        Verdict { decision: Decision::Pass, also: Vec::new(), ttl_cap: None }
-    }
-
-    /// The same, with every rule that was considered.
-    pub fn explain(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Explanation<'_> {
-        Explanation { verdict: self.decide(name, qtype, client, at), candidates: Vec::new() }
-    }
-
     /// The bans, in the order they were added.
     pub fn bans(&self) -> &[Arc<Ban>] {
         &self.bans
@@ -96,5 +96,9 @@ impl Policy {
     /// Octets held by the compiled rules.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
+            + size_of_val(&*self.attributes)
+            + self.literals.memory_bytes()
+            + self.globs.memory_bytes()
+            + self.mixed.memory_bytes()
     }
 }

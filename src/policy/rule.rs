@@ -54,6 +54,26 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The effect under a ban (or a date) of this mode.
+    #[must_use]
+    pub(super) fn capped(self, mode: Mode) -> Self {
+        match (self, mode) {
+            (Self::Off, _) | (_, Mode::Off) => Self::Off,
+            (Self::Enforce(_), Mode::Observe) => Self::Observe,
+            (effect, _) => effect,
+        }
+    }
+
+    /// Whose turn it is among the bans' winning rules: enforcing ones first, then observing ones.
+    pub(super) fn turn(self) -> u8 {
+        match self {
+            Self::Enforce(_) => 0,
+            Self::Observe => 1,
+            Self::Allow => 2,
+            Self::Off => 3,
+        }
+    }
+
     /// `off`, `allow`, `observe`, or the word of the action.
     pub fn as_str(self) -> &'static str {
         match self {

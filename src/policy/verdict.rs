@@ -39,6 +39,16 @@ pub enum Decision<'p> {
     Enforce(Hit<'p>, Blocked),
 }
 
+impl<'p> Decision<'p> {
+    /// The rule that decided.
+    pub fn hit(&self) -> Option<&Hit<'p>> {
+        match self {
+            Self::Pass => None,
+            Self::Allow(hit) | Self::Observe(hit) | Self::Enforce(hit, _) => Some(hit),
+        }
+    }
+}
+
 /// The rule of a ban that matched.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit<'p> {

@@ -1,0 +1,103 @@
+//! One hash for each suffix of a name, from the root to the left, so that one pass over the labels finds them all.
+//!
+//! The key is random for each build: whoever writes a list or asks for names can't choose names that collide.
+
+use crate::wire::LowerName;
+
+/// Odd, with bits in no pattern: the first 64 bits of the fraction of the golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A secret key for hashes of names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    root: u64,
+    factor: u64,
+}
+
+impl Key {
+    pub(super) fn new(seed: u64) -> Self {
+        // Two unlike words from one seed; the factor is odd, so that no bit of a word is lost.
+        Self { root: fold(seed ^ SPREAD, SPREAD), factor: fold(seed, !SPREAD) | 1 }
+    }
+
+    /// The hashes of every suffix, beginning with the root, with their number of labels.
+    pub(super) fn suffixes(self, name: &LowerName) -> impl Iterator<Item = (usize, u64)> {
+        let labels = name.labels();
+        let mut hash = self.root;
+        (0..=labels).map(move |depth| {
+            if depth > 0 {
+                hash = self.below(hash, name.label(labels - depth));
+            }
+            (depth, hash)
+        })
+    }
+
+    /// The hash of the whole name.
+    pub(super) fn whole(self, name: &LowerName) -> u64 {
+        (0..name.labels()).rev().fold(self.root, |hash, index| self.below(hash, name.label(index)))
+    }
+
+    /// A hash made from another and a number.
+    pub(super) fn tagged(self, hash: u64, tag: u64) -> u64 {
+        fold(hash ^ tag.wrapping_mul(SPREAD), self.factor)
+    }
+
+    /// The hash of the name that has `label` in front of the name hashed.
+    fn below(self, hash: u64, label: &[u8]) -> u64 {
+        let (words, rest) = label.as_chunks::<8>();
+        let mut hash = hash.wrapping_add(label.len() as u64);
+        for word in words {
+            hash = fold(hash ^ u64::from_le_bytes(*word), self.factor);
+        }
+        let rest = rest.iter().fold(0, |word, octet| word << 8 | u64::from(*octet));
+        fold(hash ^ rest, self.factor)
+    }
+}
+
+/// Both halves of the product, so that every bit of both factors reaches every bit of the result.
+fn fold(left: u64, right: u64) -> u64 {
+    let product = u128::from(left) * u128::from(right);
+    high(product) ^ low(product)
+}
+
+/// The upper half of a product.
+pub(super) fn high(product: u128) -> u64 {
+    low(product >> 64)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+fn low(product: u128) -> u64 {
+    product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn name(text: &str) -> LowerName {
+        LowerName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_suffix_hashes_like_the_name_it_is() {
+        let key = Key::new(7);
+        let hashes: Vec<_> = key.suffixes(&name("a.longer-label-than-eight.example")).collect();
+        assert_eq!(hashes[3], (3, key.whole(&name("a.longer-label-than-eight.example"))));
+        assert_eq!(hashes[1], (1, key.whole(&name("example"))));
+        assert_eq!(hashes[0], (0, key.whole(&LowerName::ROOT)));
+    }
+
+    #[test]
+    fn names_that_differ_little_hash_apart_and_another_seed_hashes_otherwise() {
+        let key = Key::new(7);
+        let texts =
+            (0..100_000).map(|index| format!("{index}.example")).chain([r"a.\000.example".into(), "a.example".into()]);
+        let mut seen = HashSet::new();
+        for text in texts {
+            assert!(seen.insert(key.whole(&name(&text)) & 0xFFFF_FFFF_FFFF), "{text}");
+        }
+        assert_ne!(key.whole(&name("a.example")), Key::new(8).whole(&name("a.example")));
+    }
+}

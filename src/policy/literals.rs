@@ -1,0 +1,68 @@
+//! Every rule without `*` in a label: found by the hash of its name, proven by the name itself.
+
+use super::arena::{Arena, Compaction, Offset};
+use super::hash::Key;
+use super::slots::Slots;
+use crate::wire::LowerName;
+
+/// The compiled literal rules.
+#[derive(Debug)]
+pub(super) struct Literals {
+    arena: Arena,
+    slots: Slots,
+    /// Bit n: some rule's name has n labels.
+    depths: u128,
+}
+
+impl Literals {
+    /// Compiles `count` rules. `stands` says of two rules of one name whether the first makes the second superfluous;
+    /// such a rule is dropped.
+    pub(super) fn build(
+        key: Key,
+        mut arena: Arena,
+        count: usize,
+        mut stands: impl FnMut(u16, u16, &LowerName) -> bool,
+    ) -> Self {
+        let mut slots = Slots::for_entries(count);
+        let mut depths = 0;
+        let mut compaction = Compaction::new();
+        let copy = |attributes, wire: &[u8]| (attributes, LowerName::read(wire, 0).map(|(name, _end)| name));
+        while let Some((from, (attributes, name))) = compaction.next(&arena, copy) {
+            let Ok(name) = name else { continue };
+            let hash = key.whole(&name);
+            let older = |offset| arena.find(Offset(offset), name.wire()).map(|(older, _name)| older);
+            if slots.find(hash).filter_map(older).any(|older| stands(older, attributes, &name)) {
+                continue;
+            }
+            let to = compaction.keep(&mut arena, from);
+            slots.insert(hash, to.0);
+            depths |= 1 << name.labels();
+        }
+        compaction.finish(&mut arena);
+        Self { arena, slots, depths }
+    }
+
+    /// Whether some rule's name has this many labels.
+    pub(super) fn stand_at(&self, depth: usize) -> bool {
+        self.depths >> depth & 1 == 1
+    }
+
+    /// The attributes of every rule at the name `wire`, and the name as it is held here.
+    pub(super) fn at<'p, 'n>(
+        &'p self,
+        hash: u64,
+        wire: &'n [u8],
+    ) -> impl Iterator<Item = (u16, &'p [u8])> + use<'p, 'n> {
+        self.slots.find(hash).filter_map(|offset| self.arena.find(Offset(offset), wire))
+    }
+
+    /// Every rule: attributes and name.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        self.arena.entries()
+    }
+
+    /// Octets held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.arena.memory_bytes() + self.slots.memory_bytes()
+    }
+}
