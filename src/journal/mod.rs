@@ -4,24 +4,40 @@
 //! `embargo.db` once a second. [`Store`] reads it, while a server writes it or long after.
 
 mod config;
+mod database;
+mod error;
+mod fold;
+mod group;
 mod read;
+mod upkeep;
+mod words;
+mod writer;
 
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use config::Config;
-pub use read::{AttemptRow, ClientRow, Filter, Store, StoreError};
+pub use error::{JournalError, StoreError};
+use fold::Kept;
+pub use read::{AttemptRow, ClientRow, Filter, Store};
+use writer::{Answer, Command, Shared, Writer};
 
+use crate::clock::Clock;
 pub use crate::metrics::Did;
-use crate::metrics::Metrics;
-use crate::policy::Evidence;
+use crate::metrics::{Loss, Metrics};
+use crate::policy::{Evidence, PatternRef};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
+/// Commands that wait for the writer at most.
+const COMMANDS_MAX: usize = 16;
+
 /// One banned lookup.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// When the query was read.
     pub at: Timestamp,
@@ -39,8 +55,8 @@ pub struct Attempt<'a> {
     pub category: &'a Arc<str>,
     /// What the lookup proves.
     pub evidence: Evidence,
-    /// The rule's pattern: a `&str`, or what displays it. At most 1,100 octets are kept.
-    pub pattern: &'a (dyn fmt::Display + Sync),
+    /// The rule's pattern.
+    pub pattern: PatternRef<'a>,
     /// What was done.
     pub action: Did,
     /// How the query came.
@@ -64,32 +80,13 @@ pub struct Status {
     pub size_bytes: u64,
 }
 
-/// Why a journal could not start or flush.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The operating system gave no thread.
-    #[error("can't start the journal's writer: {0}")]
-    Thread(#[source] std::io::Error),
-    /// The writer did not answer in time.
-    #[error("the journal was not written within {after:?}")]
-    Timeout {
-        /// How long was waited.
-        after: Duration,
-    },
-    /// The writer has stopped.
-    #[error("the journal is closed")]
-    Closed,
-    /// The store could not be written; what was recorded is kept and tried again.
-    #[error("the journal can't be written: {0}")]
-    Store(String),
-}
-
-/// Reads the wall clock, for the writer's thread.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The record being written.
+/// The record being written; one for each [`Metrics`].
+#[derive(Debug)]
 pub struct Journal {
-    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
+    commands: SyncSender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    closed: AtomicBool,
 }
 
 impl Journal {
@@ -98,36 +95,73 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Thread`] when there is no thread for the writer.
-    pub fn start(config: Config, metrics: Arc<Metrics>, clock: WallClock) -> Result<Self, JournalError> {
-        drop((config, clock));
-        Ok(Self { metrics })
+    pub fn start(config: Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, JournalError> {
+        let shared = Arc::new(Shared::new(&config, metrics));
+        let writer = Writer::new(config, Arc::clone(&shared), clock);
+        let (commands, told) = mpsc::sync_channel(COMMANDS_MAX);
+        let thread = thread::Builder::new().name("journal".to_owned());
+        let thread = thread.spawn(move || writer.run(told)).map_err(JournalError::Thread)?;
+        Ok(Self { shared, commands, thread: Mutex::new(Some(thread)), closed: AtomicBool::new(false) })
     }
 
     /// Records one attempt: counted in memory at once, in the store within a second. Never waits for the disk, and
     /// allocates nothing if an attempt equal but for its time was recorded in the same minute.
     pub fn record(&self, attempt: &Attempt<'_>) {
-        let _ = attempt.at;
-        self.metrics.record.events.inc();
+        let record = &self.shared.metrics.record;
+        record.events.inc();
+        if self.closed.load(Ordering::Relaxed) {
+            record.lost(Loss::Shutdown).inc();
+            return;
+        }
+        match self.shared.fold.add(attempt) {
+            Kept::Whole => (),
+            Kept::Folded => record.overflow.inc(),
+            Kept::Lost if record.writable.value() == 0 => record.lost(Loss::Disk).inc(),
+            Kept::Lost => record.lost(Loss::Overflow).inc(),
+        }
     }
 
-    /// Writes what was recorded before the call.
+    /// Writes what was recorded before the call. Blocks: not for a thread that answers queries.
     ///
     /// # Errors
     /// [`JournalError`] when that did not happen within `timeout`; nothing is lost by it.
     pub fn flush(&self, timeout: Duration) -> Result<(), JournalError> {
-        Err(JournalError::Timeout { after: timeout })
+        self.tell(Command::Flush, timeout)
     }
 
-    /// Writes everything and stops. What can't be written now is counted as lost; what is recorded later too.
+    /// Writes everything and stops. What can't be written now is counted as lost; what is recorded later too. Blocks.
     ///
     /// # Errors
-    /// [`JournalError`] when not everything was written within `timeout`.
+    /// [`JournalError`] when not everything was written within `timeout`, or when it was closed before.
     pub fn close(&self, timeout: Duration) -> Result<(), JournalError> {
-        self.flush(timeout)
+        self.closed.store(true, Ordering::Relaxed);
+        let result = self.tell(Command::Close, timeout);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread.filter(|_| !matches!(result, Err(JournalError::Timeout { .. }))) {
+            // A writer that panicked has been reported by the panic hook.
+            thread.join().unwrap_or_default();
+        }
+        result
     }
 
     /// How the journal is.
     pub fn status(&self) -> Status {
-        Status { lost: self.metrics.record.lost_in_all(), ..Status::default() }
+        self.shared.status()
+    }
+
+    fn tell(&self, command: fn(Answer) -> Command, timeout: Duration) -> Result<(), JournalError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.commands.try_send(command(answer)).map_err(|error| match error {
+            TrySendError::Full(_) => JournalError::Timeout { after: Duration::ZERO },
+            TrySendError::Disconnected(_) => JournalError::Closed,
+        })?;
+        match answered.recv_timeout(timeout) {
+            Ok(result) => result.map_err(JournalError::Store),
+            Err(RecvTimeoutError::Timeout) => Err(JournalError::Timeout { after: timeout }),
+            Err(RecvTimeoutError::Disconnected) => Err(JournalError::Closed),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

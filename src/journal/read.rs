@@ -1,14 +1,25 @@
 //! Reading the store: while a server writes it, and after it died.
 
+use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use rusqlite::{Connection, OpenFlags, Row, params};
+use serde::Serialize;
+
+use super::StoreError;
+use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format};
+use super::words;
 
 use crate::metrics::Did;
 use crate::policy::Evidence;
-use crate::time::{Timestamp, rfc3339};
-use crate::wire::Transport;
+use crate::time::Timestamp;
+use crate::wire::{Transport, rtype};
+
+/// Time to wait while another process opens or checkpoints the store.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which rows to read; every field that is set narrows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +42,10 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AttemptRow {
     /// The first of them.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "words::time")]
     pub first: Timestamp,
     /// The last of them.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "words::time")]
     pub last: Timestamp,
     /// Who asked; `None`: too many rows at once to tell.
     pub client: Option<IpAddr>,
@@ -51,15 +62,15 @@ pub struct AttemptRow {
     /// The rule's category.
     pub category: String,
     /// What it proves.
-    #[serde(serialize_with = "evidence")]
+    #[serde(serialize_with = "words::evidence")]
     pub evidence: Evidence,
     /// The rule's pattern; `None`: too many rows at once to tell.
     pub pattern: Option<String>,
     /// What was done.
-    #[serde(serialize_with = "did")]
+    #[serde(serialize_with = "words::did")]
     pub action: Did,
     /// How the queries came; `None`: too many rows at once to tell.
-    #[serde(serialize_with = "transport")]
+    #[serde(serialize_with = "words::transport")]
     pub transport: Option<Transport>,
     /// Whether the client has shown that the address is its own.
     pub verified: bool,
@@ -79,56 +90,50 @@ pub struct ClientRow {
     /// The ban's id.
     pub ban: String,
     /// What its lookups prove.
-    #[serde(serialize_with = "evidence")]
+    #[serde(serialize_with = "words::evidence")]
     pub evidence: Evidence,
     /// The first of them.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "words::time")]
     pub first_seen: Timestamp,
     /// The last of them.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "words::time")]
     pub last_seen: Timestamp,
     /// How many.
     pub count: u64,
 }
 
-fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time))
+/// The store, open for reading.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
 }
-
-fn evidence<S: Serializer>(evidence: &Evidence, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(evidence.as_str())
-}
-
-fn did<S: Serializer>(did: &Did, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(did.as_str())
-}
-
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
-fn transport<S: Serializer>(transport: &Option<Transport>, serializer: S) -> Result<S::Ok, S::Error> {
-    transport.map(Transport::as_str).serialize(serializer)
-}
-
-/// Why a store can't be used. Nothing in it is ever deleted for that.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is no store: no server has recorded anything here yet.
-    #[error("no record at {path}: no server has kept its state there")]
-    Missing {
-        /// Where it was looked for.
-        path: String,
-    },
-}
-
-/// The store, for reading.
-pub struct Store {}
 
 impl Store {
-    /// Opens the store in a state directory without changing it.
+    /// Opens the store in a state directory without changing it. Works while a server writes it, and after one died.
     ///
     /// # Errors
-    /// [`StoreError`] when it is missing, unreadable, corrupt, or of another version.
+    /// [`StoreError`] when it is missing, unreadable, damaged, or of another format.
     pub fn open_read_only(state_dir: &Path) -> Result<Self, StoreError> {
-        Err(StoreError::Missing { path: state_dir.display().to_string() })
+        let path = state_dir.join(FILE);
+        fs::metadata(&path).map_err(|error| StoreError::io(&path, &error))?;
+        match Self::open(&path, "mode=ro") {
+            // A reader of a write-ahead log needs the files beside it, and may not make them in a directory that is not
+            // its own. Where there is no log there is no writer and nothing to read but the file: then it may be taken
+            // as one that does not change.
+            Err(StoreError::Denied { .. }) if is_empty(&beside(&path, "-wal")) => Self::open(&path, "immutable=1"),
+            other => other,
+        }
+    }
+
+    fn open(path: &Path, how: &str) -> Result<Self, StoreError> {
+        let fail = |error: rusqlite::Error| StoreError::new(path, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(uri(path, how), flags).map_err(fail)?;
+        connection.busy_timeout(LOCK_TIMEOUT).map_err(fail)?;
+        connection.pragma_update(None, "trusted_schema", false).map_err(fail)?;
+        check_format(&connection, path, false)?;
+        Ok(Self { connection, path: path.to_owned() })
     }
 
     /// The attempts that pass the filter, newest first.
@@ -136,8 +141,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store can't be read to the end.
     pub fn attempts(&self, filter: &Filter) -> Result<Vec<AttemptRow>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
+        let sql = "SELECT a.first_ms, a.last_ms, a.client, a.device, a.site, n.name, a.qtype, r.ban, r.category, \
+                   r.evidence, r.pattern, a.action, a.transport, a.verified, a.count \
+                   FROM attempts AS a CROSS JOIN rules AS r ON r.id = a.rule LEFT JOIN names AS n ON n.id = a.name \
+                   WHERE a.minute BETWEEN ?1 / 60000 AND ?2 / 60000 AND a.last_ms >= ?1 AND a.first_ms <= ?2 \
+                   AND (?3 IS NULL OR r.ban = ?3) AND (?4 IS NULL OR a.client = ?4) \
+                   AND (?5 IS NULL OR r.evidence = ?5) \
+                   ORDER BY a.minute DESC, a.last_ms DESC, a.client, n.name, a.qtype LIMIT ?6";
+        self.rows(sql, filter, attempt_row)
     }
 
     /// The clients that pass the filter, last seen first.
@@ -145,7 +156,135 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store can't be read to the end.
     pub fn clients(&self, filter: &Filter) -> Result<Vec<ClientRow>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
+        let sql = "SELECT client, device, site, ban, evidence, first_seen_ms, last_seen_ms, count FROM clients \
+                   WHERE last_seen_ms >= ?1 AND first_seen_ms <= ?2 \
+                   AND (?3 IS NULL OR ban = ?3) AND (?4 IS NULL OR client = ?4) AND (?5 IS NULL OR evidence = ?5) \
+                   ORDER BY last_seen_ms DESC, client, ban, evidence, site LIMIT ?6";
+        self.rows(sql, filter, client_row)
     }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        filter: &Filter,
+        read: fn(&Row<'_>) -> Result<T, Unreadable>,
+    ) -> Result<Vec<T>, StoreError> {
+        let since = filter.since.map_or(0, Timestamp::as_millisecond);
+        let until = filter.until.map_or(i64::MAX, Timestamp::as_millisecond);
+        let client = filter.client.map(|client| client.to_canonical().to_string());
+        let evidence = filter.evidence.map(Evidence::as_str);
+        let limit = filter.limit.map_or(-1, i64::from);
+        let select = || -> Result<Vec<T>, Unreadable> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query(params![since, until, filter.ban, client, evidence, limit])?;
+            let mut read_rows = Vec::new();
+            while let Some(row) = rows.next()? {
+                read_rows.push(read(row)?);
+            }
+            Ok(read_rows)
+        };
+        select().map_err(|error| match error {
+            Unreadable::Value(reason) => StoreError::value(&self.path, reason),
+            Unreadable::Sqlite(error) => StoreError::new(&self.path, &error),
+        })
+    }
+}
+
+/// Why a row can't be read.
+enum Unreadable {
+    Sqlite(rusqlite::Error),
+    /// A value that no version of Embargo writes.
+    Value(String),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..) => Self::Value(error.to_string()),
+            other => Self::Sqlite(other),
+        }
+    }
+}
+
+fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
+    let client: Option<String> = told(row.get(2)?);
+    let transport: Option<String> = told(row.get(12)?);
+    Ok(AttemptRow {
+        first: moment(row.get(0)?)?,
+        last: moment(row.get(1)?)?,
+        client: client.map(|client| address(&client)).transpose()?,
+        device: told(row.get(3)?),
+        site: row.get(4)?,
+        qname: row.get(5)?,
+        qtype: Some(row.get(6)?).filter(|&qtype| qtype != SEVERAL_TYPES).map(type_in_words).transpose()?,
+        ban: row.get(7)?,
+        category: row.get(8)?,
+        evidence: word(Evidence::ALL, Evidence::as_str, &row.get::<_, String>(9)?)?,
+        pattern: told(row.get(10)?),
+        action: word(Did::ALL, Did::as_str, &row.get::<_, String>(11)?)?,
+        transport: transport.map(|word_| word(Transport::ALL, Transport::as_str, &word_)).transpose()?,
+        verified: row.get(13)?,
+        count: count(row.get(14)?)?,
+    })
+}
+
+fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
+    Ok(ClientRow {
+        client: address(&row.get::<_, String>(0)?)?,
+        device: told(row.get(1)?),
+        site: row.get(2)?,
+        ban: row.get(3)?,
+        evidence: word(Evidence::ALL, Evidence::as_str, &row.get::<_, String>(4)?)?,
+        first_seen: moment(row.get(5)?)?,
+        last_seen: moment(row.get(6)?)?,
+        count: count(row.get(7)?)?,
+    })
+}
+
+/// The text, unless it is the one that stands for several or none.
+fn told(text: String) -> Option<String> {
+    Some(text).filter(|text| text != SEVERAL_TEXT)
+}
+
+fn count(count: i64) -> Result<u64, Unreadable> {
+    u64::try_from(count).map_err(|error| Unreadable::Value(format!("count {count}: {error}")))
+}
+
+fn moment(millis: i64) -> Result<Timestamp, Unreadable> {
+    Timestamp::from_millisecond(millis).map_err(|error| Unreadable::Value(error.to_string()))
+}
+
+fn address(text: &str) -> Result<IpAddr, Unreadable> {
+    text.parse().map_err(|error| Unreadable::Value(format!("client `{}`: {error}", text.escape_debug())))
+}
+
+fn type_in_words(qtype: i64) -> Result<String, Unreadable> {
+    let known = u16::try_from(qtype).map(|qtype| rtype::mnemonic(qtype).into_owned());
+    known.map_err(|error| Unreadable::Value(format!("qtype {qtype}: {error}")))
+}
+
+/// The value whose word this is.
+fn word<T: Copy, const N: usize>(all: [T; N], as_str: fn(T) -> &'static str, text: &str) -> Result<T, Unreadable> {
+    let known = all.into_iter().find(|&value| as_str(value) == text);
+    known.ok_or_else(|| Unreadable::Value(format!("unknown word `{}`", text.escape_debug())))
+}
+
+/// Whether there is nothing in the file, or no file.
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
+}
+
+/// The file as SQLite's URI (RFC 8089, with everything escaped that could mean something).
+fn uri(path: &Path, how: &str) -> String {
+    let mut uri = String::from("file:");
+    for &octet in path.as_os_str().as_bytes() {
+        if octet.is_ascii_alphanumeric() || b"/-_.".contains(&octet) {
+            uri.push(char::from(octet));
+        } else {
+            uri.extend(["%", &format!("{octet:02X}")]);
+        }
+    }
+    uri + "?" + how
 }

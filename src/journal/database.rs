@@ -1,0 +1,335 @@
+//! The store being written: opening it, bringing it to the newest format, adding a batch.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+
+use super::fold::Row;
+use super::group::Tally;
+use super::{Config, StoreError};
+use crate::policy::Evidence;
+use crate::wire::LowerName;
+
+/// The store's name in the state directory.
+pub(super) const FILE: &str = "embargo.db";
+/// `EMBG`: what `file` and SQLite call the application of this database.
+pub(super) const APPLICATION_ID: i64 = 0x454D_4247;
+/// One script for each format, with the format that it makes of the one before.
+const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("schema/1.sql"))];
+/// The format that is written and read here.
+pub(super) const FORMAT: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+/// Runs whose last batch is remembered.
+const RUNS_KEPT: i64 = 100;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// What the columns say where there are several of something, or none is known.
+pub(super) const SEVERAL_TEXT: &str = "";
+/// As [`SEVERAL_TEXT`], for a query type.
+pub(super) const SEVERAL_TYPES: i64 = -1;
+/// As [`SEVERAL_TEXT`], for a name's number.
+pub(super) const SEVERAL_NAMES: i64 = 0;
+
+/// Rows that are added in one transaction, with a number that grows from batch to batch of one run.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) number: i64,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Batch {
+    /// How many attempts the rows stand for.
+    pub(super) fn attempts(&self) -> u64 {
+        self.rows.iter().map(|row| row.tally.count).sum()
+    }
+}
+
+/// An open store.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    run: i64,
+    /// Device and inode of the file, to notice when it is removed or replaced.
+    identity: (u64, u64),
+}
+
+impl Database {
+    /// Opens the store of this configuration, making directory, file and tables where they are missing. `run` tells this
+    /// run of the server from every other.
+    pub(super) fn open(config: &Config, run: i64) -> Result<Self, StoreError> {
+        let path = config.state_dir.join(FILE);
+        make_file(&config.state_dir, &path)?;
+        let fail = |error: rusqlite::Error| StoreError::new(&path, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags).map_err(fail)?;
+        connection.busy_timeout(config.lock_timeout).map_err(fail)?;
+        let found = check_format(&connection, &path, true)?;
+        prepare(&connection, config, found == 0).map_err(fail)?;
+        migrate(&mut connection, run).map_err(fail)?;
+        let identity = identity(&path)?;
+        Ok(Self { connection, path, run, identity })
+    }
+
+    /// Adds the batch in one transaction, or nothing. A batch that is already there is not added again.
+    pub(super) fn add(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if identity(&self.path).ok() != Some(self.identity) {
+            return Err(StoreError::Replaced { path: self.path.clone() });
+        }
+        let run = self.run;
+        self.transaction(|transaction| {
+            let last = "SELECT last FROM batches WHERE run = ?1";
+            let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
+            if last.is_some_and(|last| last >= batch.number) {
+                return Ok(());
+            }
+            add_attempts(transaction, &batch.rows)?;
+            add_clients(transaction, &batch.rows)?;
+            let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
+            transaction.execute(mark, [run, batch.number]).map(drop)
+        })
+    }
+
+    /// Does some work in one transaction, all of it or none.
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let whole = |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        whole(&mut self.connection).map_err(|error| StoreError::new(&self.path, &error))
+    }
+
+    /// The size of the store's files, in bytes.
+    pub(super) fn size_bytes(&self) -> u64 {
+        ["", "-wal", "-shm"]
+            .iter()
+            .filter_map(|suffix| fs::metadata(beside(&self.path, suffix)).ok())
+            .map(|metadata| metadata.len())
+            .sum()
+    }
+
+    /// Moves what is in the write-ahead log into the file; best effort, for a tidy end.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+            .map_err(|error| StoreError::new(&self.path, &error))
+    }
+}
+
+/// The file that SQLite keeps beside the store under this suffix.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes directory and file so that nobody else can read them: who tried what is personal data.
+fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| StoreError::Denied { path: directory.to_owned(), reason: error.to_string() })?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::io(path, &error)),
+    }
+}
+
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).map_err(|error| StoreError::io(path, &error))
+}
+
+/// The store's format; 0 if there is nothing in the file, which only a writer may meet.
+pub(super) fn check_format(connection: &Connection, path: &Path, may_be_new: bool) -> Result<i64, StoreError> {
+    let number = |sql: &str| {
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| StoreError::new(path, &error))
+    };
+    let application = number("PRAGMA application_id")?;
+    let format = number("PRAGMA user_version")?;
+    let path = path.to_owned();
+    match (application, format) {
+        (0, 0) if number("SELECT count(*) FROM sqlite_master")? == 0 => {
+            if may_be_new {
+                Ok(0)
+            } else {
+                Err(StoreError::Missing { path })
+            }
+        }
+        (APPLICATION_ID, found) if found > FORMAT => Err(StoreError::Newer { path, found, known: FORMAT }),
+        (APPLICATION_ID, found) if found == FORMAT || (may_be_new && found > 0) => Ok(found),
+        (APPLICATION_ID, found) if found > 0 => Err(StoreError::Older { path, found, known: FORMAT }),
+        _ => Err(StoreError::Foreign { path }),
+    }
+}
+
+/// Sets up the connection: the write-ahead log, so that readers never block the writer; a commit that is on the disk when
+/// it returns; and a hard limit somewhat above the size limit, for the case that deleting does not keep up.
+fn prepare(connection: &Connection, config: &Config, new: bool) -> rusqlite::Result<()> {
+    if new {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let ceiling = config.size_max_bytes.saturating_add(config.size_max_bytes / 4);
+    let pages = i64::try_from(ceiling).unwrap_or(i64::MAX) / page.max(1);
+    connection.pragma_update_and_check(None, "max_page_count", pages.clamp(64, i64::from(u32::MAX) - 1), |_| Ok(()))
+}
+
+/// Brings the tables to the newest format, each step in a transaction with its number.
+fn migrate(connection: &mut Connection, run: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: another process may have done it meanwhile.
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (_, script) in MIGRATIONS.iter().filter(|(format, _)| *format > found) {
+        transaction.execute_batch(script)?;
+    }
+    if found < FORMAT {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    // Only to bound the table; which runs go does not matter, except this one, which comes again after each reopening.
+    let surplus = "DELETE FROM batches WHERE run IN (SELECT run FROM batches WHERE run <> ?1 LIMIT -1 OFFSET ?2)";
+    transaction.execute(surplus, [run, RUNS_KEPT])?;
+    transaction.commit()
+}
+
+fn add_attempts(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut rules = Rules::new(transaction)?;
+    let mut names = Names::new(transaction)?;
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO attempts (minute, client, rule, name, qtype, action, transport, verified, device, site, count, \
+         first_ms, last_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, first_ms = min(first_ms, excluded.first_ms), \
+         last_ms = max(last_ms, excluded.last_ms)",
+    )?;
+    for row in rows {
+        add.execute(params![
+            row.minute,
+            client_text(row),
+            rules.number(row)?,
+            names.number(row)?,
+            row.qtype.map_or(SEVERAL_TYPES, i64::from),
+            row.action.as_str(),
+            row.transport.map_or(SEVERAL_TEXT, |transport| transport.as_str()),
+            row.verified,
+            SEVERAL_TEXT,
+            &*row.site,
+            count(row.tally.count),
+            row.tally.first,
+            row.tally.last,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Ban, evidence, site and address.
+type ClientKey<'r> = (&'r str, Evidence, &'r str, IpAddr);
+
+/// Adds to what is known about each client. Overflow rows have no client and add to none.
+fn add_clients(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut clients = HashMap::<ClientKey<'_>, Tally>::new();
+    for row in rows {
+        if let Some(client) = row.client {
+            clients.entry((&row.ban, row.evidence, &row.site, client)).or_default().merge(row.tally);
+        }
+    }
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO clients (ban, evidence, client, device, site, count, first_seen_ms, last_seen_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, \
+         first_seen_ms = min(first_seen_ms, excluded.first_seen_ms), \
+         last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)",
+    )?;
+    for ((ban, evidence, site, client), tally) in clients {
+        let (evidence, client) = (evidence.as_str(), client.to_string());
+        add.execute(params![ban, evidence, client, SEVERAL_TEXT, site, count(tally.count), tally.first, tally.last])?;
+    }
+    Ok(())
+}
+
+fn client_text(row: &Row) -> String {
+    row.client.map_or_else(|| SEVERAL_TEXT.to_owned(), |client| client.to_string())
+}
+
+/// SQLite's integers are signed.
+fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Numbers of rules, looked up once in a batch.
+struct Rules<'t> {
+    find: rusqlite::CachedStatement<'t>,
+    insert: rusqlite::CachedStatement<'t>,
+    known: HashMap<[String; 4], i64>,
+}
+
+impl<'t> Rules<'t> {
+    fn new(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
+        let find = "SELECT id FROM rules WHERE ban = ?1 AND category = ?2 AND evidence = ?3 AND pattern = ?4";
+        let insert = "INSERT INTO rules (ban, category, evidence, pattern) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+        let (find, insert) = (transaction.prepare_cached(find)?, transaction.prepare_cached(insert)?);
+        Ok(Self { find, insert, known: HashMap::new() })
+    }
+
+    fn number(&mut self, row: &Row) -> rusqlite::Result<i64> {
+        let pattern = row.pattern.as_ref().map_or_else(String::new, |pattern| pattern.as_ref().to_string());
+        let key = [row.ban.to_string(), row.category.to_string(), row.evidence.as_str().to_owned(), pattern];
+        if let Some(&number) = self.known.get(&key) {
+            return Ok(number);
+        }
+        let found = self.find.query_row(params_from_iter(&key), |row| row.get(0)).optional()?;
+        let number = found.map_or_else(|| self.insert.query_row(params_from_iter(&key), |row| row.get(0)), Ok)?;
+        self.known.insert(key, number);
+        Ok(number)
+    }
+}
+
+/// Numbers of names.
+struct Names<'t> {
+    find: rusqlite::CachedStatement<'t>,
+    insert: rusqlite::CachedStatement<'t>,
+    touch: rusqlite::CachedStatement<'t>,
+}
+
+impl<'t> Names<'t> {
+    fn new(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            find: transaction.prepare_cached("SELECT id, used_day FROM names WHERE name = ?1")?,
+            insert: transaction.prepare_cached("INSERT INTO names (name, used_day) VALUES (?1, ?2) RETURNING id")?,
+            touch: transaction.prepare_cached("UPDATE names SET used_day = ?2 WHERE id = ?1")?,
+        })
+    }
+
+    fn number(&mut self, row: &Row) -> rusqlite::Result<i64> {
+        let Some(wire) = &row.qname else { return Ok(SEVERAL_NAMES) };
+        // The octets came from a `LowerName`, so reading them back can't fail.
+        let name = LowerName::read(wire, 0).map_or(LowerName::ROOT, |(name, _end)| name).to_string();
+        let day = row.tally.last.max(i64::from(row.minute) * 60_000) / DAY_MS;
+        let found = self.find.query_row([&name], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).optional()?;
+        match found {
+            None => self.insert.query_row(params![name, day], |row| row.get(0)),
+            Some((number, used_day)) => {
+                if used_day < day {
+                    self.touch.execute([number, day])?;
+                }
+                Ok(number)
+            }
+        }
+    }
+}

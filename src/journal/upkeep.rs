@@ -1,0 +1,140 @@
+//! Keeping the store within its limits, and counting clients in it.
+//!
+//! Each call does a bounded piece of work in a transaction of its own; what is left is done by the next.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::database::Database;
+use super::{Config, StoreError};
+use crate::metrics::{ClientFigures, Window};
+use crate::policy::Evidence;
+use crate::time::Timestamp;
+
+/// Rows deleted in one transaction at most, about.
+const ROWS_AT_ONCE: i64 = 10_000;
+/// Rows that a piece of work deletes if it has not done all.
+const AT_ONCE_LEAST: usize = 10_000;
+/// Free pages given back to the file system in one transaction at most.
+const PAGES_AT_ONCE: u32 = 2_000;
+/// Transactions of one call at most, when the store is too large.
+const STEPS_MAX: usize = 20;
+/// Minutes of a day.
+const DAY_MINUTES: i64 = 1_440;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+impl Database {
+    /// Deletes what is older than the settings say, and the oldest attempts while the store is larger than they say.
+    pub(super) fn trim(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+        let minute = now.as_second() / 60 - i64::from(config.attempts_keep_days) * DAY_MINUTES;
+        let seen = now.as_millisecond() - i64::from(config.clients_keep_days) * DAY_MS;
+        for _step in 0..STEPS_MAX {
+            if self.transaction(|transaction| delete_attempts(transaction, minute))? < AT_ONCE_LEAST {
+                break;
+            }
+        }
+        self.transaction(|transaction| Ok(delete_clients(transaction, seen)? + delete_names(transaction)?))?;
+        for _step in 0..STEPS_MAX {
+            if self.used_bytes()? <= config.size_max_bytes {
+                break;
+            }
+            let deleted = self.transaction(|transaction| {
+                let attempts = delete_attempts(transaction, i64::MAX)?;
+                let names = delete_names(transaction)?;
+                let clients = if attempts + names == 0 { delete_clients(transaction, i64::MAX)? } else { 0 };
+                Ok(attempts + names + clients)
+            })?;
+            if deleted == 0 {
+                break;
+            }
+        }
+        self.shrink()
+    }
+
+    /// Distinct clients of each ban and evidence in each window that ends at `now`.
+    pub(super) fn count_clients(&self, now: Timestamp) -> Result<Vec<ClientFigures>, StoreError> {
+        let since = Window::ALL.map(|window| now.as_millisecond() - window.millis());
+        let sql = "SELECT ban, evidence, sum(seen > ?1), sum(seen > ?2), sum(seen > ?3) FROM \
+                   (SELECT ban, evidence, max(last_seen_ms) AS seen FROM clients GROUP BY ban, evidence, client) \
+                   GROUP BY ban, evidence";
+        let count = || -> rusqlite::Result<Vec<_>> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let rows = select.query_map(since, |row| {
+                let clients = [row.get(2)?, row.get(3)?, row.get(4)?].map(natural);
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, clients))
+            })?;
+            rows.collect()
+        };
+        let rows = count().map_err(|error| StoreError::new(&self.path, &error))?;
+        let figures = rows.into_iter().filter_map(|(ban, evidence, clients)| {
+            let evidence = Evidence::ALL.into_iter().find(|known| known.as_str() == evidence)?;
+            Some(ClientFigures { ban: Arc::from(ban), evidence, clients })
+        });
+        Ok(figures.collect())
+    }
+
+    /// Bytes of the pages in use.
+    fn used_bytes(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT (page_count - freelist_count) * page_size \
+                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+        let used = self.connection.query_row(sql, [], |row| row.get(0).map(natural));
+        used.map_err(|error| StoreError::new(&self.path, &error))
+    }
+
+    /// Gives free pages back, when they are more than a tenth: fewer will soon be used again.
+    fn shrink(&self) -> Result<(), StoreError> {
+        let shrink = || {
+            let sql = "SELECT freelist_count * 10 > page_count FROM pragma_page_count, pragma_freelist_count";
+            if self.connection.query_row(sql, [], |row| row.get(0))? {
+                self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+            }
+            Ok(())
+        };
+        shrink().map_err(|error| StoreError::new(&self.path, &error))
+    }
+}
+
+/// SQLite's integers are signed; a count or size is not.
+fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Deletes some of the oldest attempts of before `minute`: as many as one piece of work allows.
+fn delete_attempts(transaction: &Transaction<'_>, minute: i64) -> rusqlite::Result<usize> {
+    let last =
+        "SELECT minute, client, rule FROM attempts WHERE minute < ?1 ORDER BY minute, client, rule LIMIT 1 OFFSET ?2";
+    let last = transaction
+        .prepare_cached(last)?
+        .query_row([minute, ROWS_AT_ONCE], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+        })
+        .optional()?;
+    match last {
+        None => transaction.prepare_cached("DELETE FROM attempts WHERE minute < ?1")?.execute([minute]),
+        Some((minute, client, rule)) => transaction
+            .prepare_cached("DELETE FROM attempts WHERE (minute, client, rule) <= (?1, ?2, ?3)")?
+            .execute(params![minute, client, rule]),
+    }
+}
+
+/// Deletes some of the clients last seen before this time, those of longest ago first.
+fn delete_clients(transaction: &Transaction<'_>, last_seen_ms: i64) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM clients WHERE (ban, evidence, client, device, site) IN (SELECT ban, evidence, client, device, \
+             site FROM clients WHERE last_seen_ms < ?1 ORDER BY last_seen_ms LIMIT ?2)",
+        )?
+        .execute([last_seen_ms, ROWS_AT_ONCE])
+}
+
+/// Deletes some of the names that no attempt refers to any more: those last used before the day of the oldest attempt.
+fn delete_names(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+    let oldest: Option<i64> =
+        transaction.prepare_cached("SELECT min(minute) FROM attempts")?.query_row([], |row| row.get(0))?;
+    let day = oldest.map_or(i64::MAX, |minute| minute / DAY_MINUTES);
+    transaction
+        .prepare_cached("DELETE FROM names WHERE id IN (SELECT id FROM names WHERE used_day < ?1 LIMIT ?2)")?
+        .execute([day, ROWS_AT_ONCE])
+}

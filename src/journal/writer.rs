@@ -1,0 +1,237 @@
+//! The one thread that writes the store.
+//!
+//! It takes what was folded, adds it in one transaction, and keeps the batch until that has worked. While the store can't
+//! be written nothing more is taken, so that memory stays within the limits of the fold.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{error, info, warn};
+
+use super::database::{Batch, Database};
+use super::fold::Fold;
+use super::{Config, Status, StoreError};
+use crate::clock::Clock;
+use crate::metrics::{Loss, Metrics, Window};
+use crate::time::Timestamp;
+
+/// Ticks after which clients are counted again even if nothing was written, because the windows roll on.
+const COUNT_TICKS: u32 = 60;
+/// Clients for which counting may take another tick: counting a million is then done every twentieth tick.
+const CLIENTS_PER_TICK: u64 = 50_000;
+/// Ticks between two looks at the limits of the store.
+const TRIM_TICKS: u32 = 10;
+
+/// Where the writer says how it went.
+pub(super) type Answer = SyncSender<Result<(), StoreError>>;
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Write now, and answer.
+    Flush(Answer),
+    /// Write now, answer, and stop.
+    Close(Answer),
+}
+
+/// What the journal and its writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) fold: Fold,
+    pub(super) metrics: Arc<Metrics>,
+    status: Mutex<Status>,
+}
+
+impl Shared {
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
+        Self { fold: Fold::new(config), metrics, status: Mutex::default() }
+    }
+
+    /// How the journal is now.
+    pub(super) fn status(&self) -> Status {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let record = &self.metrics.record;
+        // In this order: an attempt is counted as an event before it can be stored or lost.
+        let (stored, lost) = (record.stored.value(), record.lost_in_all());
+        status.lost = lost;
+        status.pending = record.events.value().saturating_sub(stored + lost);
+        status
+    }
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    config: Config,
+    shared: Arc<Shared>,
+    clock: Clock,
+    run: i64,
+    database: Option<Database>,
+    batch: Batch,
+    trouble: Option<StoreError>,
+    reopen_in: u32,
+    count_in: u32,
+    counted: u64,
+    trim_in: u32,
+}
+
+impl Writer {
+    /// Opens the store; whether that worked is in the status.
+    pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock) -> Self {
+        let (run, batch) = (rand::random::<i64>(), Batch::default());
+        let mut writer = Self {
+            config,
+            shared,
+            clock,
+            run,
+            database: None,
+            batch,
+            trouble: None,
+            reopen_in: 0,
+            count_in: 0,
+            counted: 0,
+            trim_in: 0,
+        };
+        let result = writer.open().and_then(|()| writer.count_clients(writer.clock.now().wall));
+        writer.report(&result);
+        writer
+    }
+
+    /// Writes every interval and whenever told, until told to stop or nobody is left to tell.
+    #[expect(clippy::needless_pass_by_value, reason = "the thread owns its end of the channel")]
+    pub(super) fn run(mut self, commands: Receiver<Command>) {
+        loop {
+            match commands.recv_timeout(self.config.commit_interval) {
+                Err(RecvTimeoutError::Timeout) => self.tick().unwrap_or_default(),
+                Ok(Command::Flush(answer)) => {
+                    self.reopen_in = 0;
+                    let result = self.tick();
+                    // Whoever asked may have stopped waiting.
+                    answer.try_send(result).unwrap_or_default();
+                }
+                Ok(Command::Close(answer)) => {
+                    let result = self.finish();
+                    answer.try_send(result).unwrap_or_default();
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.finish().unwrap_or_default();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes what waits and says how it went.
+    fn tick(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now().wall;
+        let result = self.write(now).and_then(|()| self.keep_up(now));
+        self.report(&result);
+        result
+    }
+
+    /// Writes what waits for the last time; what can't be written is lost.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        self.reopen_in = 0;
+        let mut result = self.tick();
+        if result.is_ok() {
+            result = self.database.as_ref().map_or(Ok(()), Database::checkpoint);
+        }
+        let now = self.clock.now().wall;
+        self.shared.fold.drain(now, &mut self.batch.rows);
+        let lost = self.batch.attempts();
+        if lost > 0 {
+            self.shared.metrics.record.lost(Loss::Shutdown).add(lost);
+            error!(attempts = lost, "Attempts are lost: the journal was closed while its store could not be written.");
+        }
+        result
+    }
+
+    fn write(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.open()?;
+        // First what could not be written before. Only then is more taken.
+        self.add_batch(now)?;
+        self.shared.fold.drain(now, &mut self.batch.rows);
+        self.batch.number += 1;
+        self.add_batch(now)
+    }
+
+    fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(database) = self.database.as_mut().filter(|_| !self.batch.rows.is_empty()) else { return Ok(()) };
+        if let Err(error) = database.add(&self.batch) {
+            self.shared.metrics.record.write_failures.inc();
+            if matches!(error, StoreError::Full { .. }) {
+                // The limit of size is perhaps what is in the way; if it is the disk, this fails as well.
+                return database.trim(&self.config, now).and(Err(error));
+            }
+            if !error.may_pass() {
+                self.database = None;
+            }
+            return Err(error);
+        }
+        self.shared.metrics.record.stored.add(self.batch.attempts());
+        self.shared.metrics.record.last_commit.set(now);
+        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_commit = Some(now);
+        self.batch.rows = Vec::new();
+        self.count_in = self.count_in.min(u32::try_from(self.counted / CLIENTS_PER_TICK).unwrap_or(COUNT_TICKS));
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(), StoreError> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        if let Some(trouble) = self.trouble.as_ref().filter(|_| self.reopen_in > 0) {
+            self.reopen_in -= 1;
+            return Err(trouble.clone());
+        }
+        let ticks = self.config.reopen_interval.as_millis() / self.config.commit_interval.as_millis().max(1);
+        self.reopen_in = u32::try_from(ticks).unwrap_or(u32::MAX);
+        self.database = Some(Database::open(&self.config, self.run)?);
+        Ok(())
+    }
+
+    /// The work that is not due at every tick.
+    fn keep_up(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.trim_in = self.trim_in.saturating_sub(1);
+        if self.trim_in == 0
+            && let Some(database) = &mut self.database
+        {
+            self.trim_in = TRIM_TICKS;
+            database.trim(&self.config, now)?;
+        }
+        self.count_in = self.count_in.saturating_sub(1);
+        if self.count_in == 0 { self.count_clients(now) } else { Ok(()) }
+    }
+
+    fn count_clients(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let figures = database.count_clients(now)?;
+        self.counted = figures.iter().map(|figures| figures.clients[Window::Month as usize]).sum();
+        self.count_in = COUNT_TICKS;
+        self.shared.metrics.banned.set_clients(figures);
+        Ok(())
+    }
+
+    /// Shows how the store is, and logs it when that has changed.
+    fn report(&mut self, result: &Result<(), StoreError>) {
+        let record = &self.shared.metrics.record;
+        record.writable.set(u64::from(result.is_ok()));
+        record.queue_length.set((self.shared.fold.waiting() + self.batch.rows.len()) as u64);
+        let size_bytes = self.database.as_ref().map_or(0, Database::size_bytes);
+        record.size_bytes.set(size_bytes);
+        let trouble = result.as_ref().err().cloned();
+        {
+            let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.size_bytes = size_bytes;
+            status.store_error = trouble.as_ref().map(ToString::to_string);
+        }
+        match (&trouble, &self.trouble) {
+            (Some(now), before) if before.as_ref() != Some(now) => {
+                warn!(error = %now, "The journal can't be written; attempts are kept in memory, and DNS goes on.");
+            }
+            (None, Some(_)) => info!("The journal is written again."),
+            _ => (),
+        }
+        self.trouble = trouble;
+    }
+}
