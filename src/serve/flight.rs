@@ -111,7 +111,7 @@ mod tests {
     async fn no_more_than_the_limit_is_open() {
         let flights = Arc::new(Flights::<u8, u8>::new(1));
         let first = Arc::clone(&flights);
-        let (held, release) = tokio::sync::oneshot::channel::<()>();
+        let (release, held) = tokio::sync::oneshot::channel::<()>();
         let waiting = tokio::spawn(async move {
             let exchange = || async move {
                 let _released = held.await;

@@ -131,7 +131,7 @@ impl Guard {
             ban: &deed.hit.ban.id,
             category: deed.hit.category,
             evidence,
-            pattern: &deed.hit.pattern,
+            pattern: deed.hit.pattern,
             action: deed.did,
             transport: client.transport,
             verified: client.verified(),
