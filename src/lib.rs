@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod clock;
 pub mod socket;
 
+pub mod upstream;
 pub mod journal;
 
 pub mod serve;

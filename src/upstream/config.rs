@@ -1,0 +1,54 @@
+//! The settings of the upstreams, as they are meant.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::Servers;
+
+/// How upstreams are asked. Every limit counts per upstream. Sensible times are in the order `hedge` < `retry` <
+/// `patience` < `deadline` <= `exchange_max`; in any other order the later ones come to nothing, and nothing breaks.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whom to ask, in order.
+    pub servers: Servers,
+    /// The next upstream is asked after this much silence; earlier attempts stay open.
+    pub hedge: Duration,
+    /// A silent upstream is asked again this long after the last attempt there, three times at most.
+    pub retry: Duration,
+    /// An attempt that meets silence for so long counts as failed; it may stay open.
+    pub patience: Duration,
+    /// The client's answer leaves by then: no new attempt begins later.
+    pub deadline: Duration,
+    /// The exchange ends by then, whatever is still open.
+    pub exchange_max: Duration,
+    /// An unhealthy upstream is probed this often.
+    pub probe_interval: Duration,
+    /// Attempts within their patience. Each may hold a socket, so the sum over all upstreams of this and of `late_max`
+    /// belongs well below the limit of open files.
+    pub in_flight_max: NonZeroUsize,
+    /// Attempts that stay open beyond their patience, so that a slow answer still fills the cache.
+    pub late_max: usize,
+    /// A TCP connection is made within this time.
+    pub tcp_connect_timeout: Duration,
+    /// A TCP connection that has been unused for so long is not trusted to be alive (RFC 7766 §6.2.3).
+    pub tcp_idle_max: Duration,
+}
+
+impl Config {
+    /// These servers with the default times and limits.
+    pub fn new(servers: Servers) -> Self {
+        Self {
+            servers,
+            hedge: Duration::from_millis(300),
+            retry: Duration::from_millis(800),
+            patience: Duration::from_millis(1500),
+            deadline: Duration::from_secs(2),
+            exchange_max: Duration::from_secs(10),
+            probe_interval: Duration::from_secs(2),
+            in_flight_max: const { NonZeroUsize::new(256).unwrap() },
+            late_max: 64,
+            tcp_connect_timeout: Duration::from_millis(1200),
+            tcp_idle_max: Duration::from_secs(10),
+        }
+    }
+}

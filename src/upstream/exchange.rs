@@ -1,0 +1,228 @@
+//! One question on its way through the upstreams: makes the attempts that the [`Plan`] calls for, listens to all of them,
+//! and picks the response.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::datagram::Conversation;
+use super::member::{Member, Permit};
+use super::message::{Ask, Judged, Reply, dislikes_edns, is_answer};
+use super::plan::{Pace, Plan, Step};
+use super::{FailReason, Protocol, UpstreamError};
+use crate::wire::rcode;
+
+/// One question and all that is open for it.
+pub(super) struct Exchange<'m> {
+    members: &'m [Arc<Member>],
+    ask: Arc<Ask>,
+    started: Instant,
+    pace: Pace,
+    plan: Plan,
+    open: FuturesUnordered<BoxFuture<'static, Option<Heard>>>,
+    /// The best response so far that is no answer.
+    fallback: Option<Box<Reply>>,
+    /// Who sent a response that is no answer.
+    rejecters: Vec<usize>,
+    gravest: Option<FailReason>,
+    closing: &'m CancellationToken,
+}
+
+/// What one attempt came to.
+struct Heard {
+    turn: usize,
+    edns: bool,
+    result: Result<Judged, FailReason>,
+    /// What is left of the attempt: its right to be open, and over UDP its ear.
+    rest: Rest,
+}
+
+struct Rest {
+    permit: Permit,
+    conversation: Option<Conversation>,
+}
+
+impl<'m> Exchange<'m> {
+    /// A question to these members; those that are ill come after the others.
+    pub(super) fn new(members: &'m [Arc<Member>], ask: &Ask, pace: Pace, closing: &'m CancellationToken) -> Self {
+        let (well, ill): (Vec<_>, Vec<_>) = (0..members.len()).partition(|&index| members[index].is_healthy());
+        Self {
+            members,
+            ask: Arc::new(ask.clone()),
+            started: Instant::now(),
+            pace,
+            plan: Plan::new(pace, well.into_iter().chain(ill)),
+            open: FuturesUnordered::new(),
+            fallback: None,
+            rejecters: Vec::new(),
+            gravest: None,
+            closing,
+        }
+    }
+
+    /// Runs to the response, or to the end of all hope.
+    pub(super) async fn run(mut self) -> Result<Reply, UpstreamError> {
+        loop {
+            let until = match self.plan.step(self.started.elapsed()) {
+                Step::Ask(turn) => {
+                    self.attempt(turn);
+                    continue;
+                }
+                Step::Finish => return self.finish(),
+                Step::Wait(until) => self.started + until,
+            };
+            tokio::select! {
+                biased;
+                Some(heard) = self.open.next() => {
+                    if let Some(reply) = heard.and_then(|heard| self.take(heard)) {
+                        self.close(&reply);
+                        return Ok(*reply);
+                    }
+                }
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    fn attempt(&mut self, turn: usize) {
+        let member = &self.members[self.plan.upstream(turn)];
+        let Some(permit) = member.admit() else {
+            self.fail(turn, FailReason::Busy);
+            return;
+        };
+        let (member, ask) = (Arc::clone(member), Arc::clone(&self.ask));
+        self.open.push(match member.server.protocol {
+            Protocol::Plain => datagram(member, ask, turn, true, permit).boxed(),
+            Protocol::Tcp => stream(member, ask, turn, true, permit).boxed(),
+        });
+    }
+
+    /// Takes in what one attempt came to; returns the response if that settles the question.
+    fn take(&mut self, heard: Heard) -> Option<Box<Reply>> {
+        let Heard { turn, edns, result, rest } = heard;
+        match result {
+            Ok(Judged::Whole(reply)) if is_answer(reply.rcode) || reply.is_final_failure() => return Some(reply),
+            Ok(Judged::Whole(reply)) => self.reject(turn, edns, reply.rcode, Some(reply), rest),
+            Ok(Judged::Bare(rcode)) => self.reject(turn, edns, rcode, None, rest),
+            Ok(Judged::Truncated) => self.continue_over_tcp(turn, edns, rest.permit),
+            Err(reason) => self.fail(turn, reason),
+        }
+        None
+    }
+
+    fn fail(&mut self, turn: usize, reason: FailReason) {
+        // An upstream that was well a moment ago may just be starting again; an ill one is not waited for.
+        let member = &self.members[self.plan.upstream(turn)];
+        let again = match reason {
+            FailReason::Unreachable => member.server.protocol == Protocol::Plain && member.is_healthy(),
+            FailReason::Timeout => true,
+            _ => false,
+        };
+        self.gravest = self.gravest.max(Some(reason));
+        self.plan.failed(turn, again);
+    }
+
+    /// A response that is no answer: others are asked, and this upstream again without EDNS if that may be the reason.
+    /// The ear stays open, since a forger may have sent it.
+    fn reject(&mut self, turn: usize, edns: bool, rcode: u16, reply: Option<Box<Reply>>, rest: Rest) {
+        let upstream = self.plan.upstream(turn);
+        let better = |kept: &Reply| {
+            kept.rcode != rcode::SERVFAIL || reply.as_ref().is_some_and(|new| new.rcode == rcode::SERVFAIL)
+        };
+        if self.fallback.as_deref().is_none_or(better) {
+            self.fallback = reply.or(self.fallback.take());
+        }
+        self.rejecters.push(upstream);
+        let member = &self.members[upstream];
+        let plain = edns && dislikes_edns(rcode);
+        if plain && let Some(permit) = member.admit() {
+            let (member, ask) = (Arc::clone(member), Arc::clone(&self.ask));
+            self.plan.continued(turn);
+            self.open.push(match rest.conversation {
+                Some(_) => datagram(member, ask, turn, false, permit).boxed(),
+                None => stream(member, ask, turn, false, permit).boxed(),
+            });
+        } else {
+            self.plan.rejected(turn, self.started.elapsed(), dislikes_edns(rcode));
+        }
+        if let Some(conversation) = rest.conversation {
+            self.open.push(listen(Arc::clone(member), conversation, turn, rest.permit).boxed());
+        }
+    }
+
+    fn continue_over_tcp(&mut self, turn: usize, edns: bool, permit: Permit) {
+        let member = Arc::clone(&self.members[self.plan.upstream(turn)]);
+        self.plan.continued(turn);
+        self.open.push(stream(member, Arc::clone(&self.ask), turn, edns, permit).boxed());
+    }
+
+    fn finish(mut self) -> Result<Reply, UpstreamError> {
+        match self.fallback.take() {
+            Some(reply) => Ok(*reply),
+            None if self.plan.is_waiting() => Err(UpstreamError::Timeout { asked: self.plan.asked() }),
+            None if self.gravest.is_none() && !self.rejecters.is_empty() => Err(UpstreamError::Unusable),
+            None => Err(UpstreamError::from_failure(self.gravest, self.plan.asked())),
+        }
+    }
+
+    /// The question is settled. Those who are still silent are listened to a little longer: only so can silence be told
+    /// from slowness, and a dead upstream in front be found out although another one answers for it.
+    fn close(self, reply: &Reply) {
+        if is_answer(reply.rcode) {
+            for upstream in self.rejecters.iter().filter(|&&upstream| upstream != reply.upstream) {
+                self.members[*upstream].was_outvoted(&self.ask.name);
+            }
+        }
+        if self.plan.is_waiting() {
+            let (mut open, end) = (self.open, self.started + self.pace.deadline.max(self.pace.patience));
+            let closing = self.closing.clone();
+            tokio::spawn(async move {
+                let drain = async { while open.next().await.is_some() {} };
+                closing.run_until_cancelled(timeout_at(end, drain)).await
+            });
+        }
+    }
+}
+
+/// One attempt over UDP.
+async fn datagram(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, mut permit: Permit) -> Option<Heard> {
+    let mut conversation = match Conversation::open(Arc::clone(&member), Arc::clone(&ask), edns).await {
+        Ok(conversation) => conversation,
+        Err(reason) => {
+            member.failed(reason, &ask.name);
+            return Some(Heard { turn, edns, result: Err(reason), rest: Rest { permit, conversation: None } });
+        }
+    };
+    let since = conversation.started();
+    let result = member.patiently(&mut permit, since, &ask.name, conversation.hear()).await;
+    Some(Heard { turn, edns, result, rest: Rest { permit, conversation: Some(conversation) } })
+}
+
+/// One attempt over TCP.
+async fn stream(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, mut permit: Permit) -> Option<Heard> {
+    let response = member.stream.exchange(&ask, member.index, edns);
+    let result = member.patiently(&mut permit, Instant::now(), &ask.name, response).await;
+    Some(Heard { turn, edns, result, rest: Rest { permit, conversation: None } })
+}
+
+/// Goes on listening after a response that is no answer, until patience ends. Only an answer is worth telling.
+async fn listen(member: Arc<Member>, mut conversation: Conversation, turn: usize, permit: Permit) -> Option<Heard> {
+    let started = conversation.started();
+    let answer = async {
+        loop {
+            match conversation.hear().await {
+                Ok(Judged::Whole(reply)) if is_answer(reply.rcode) => return Some(reply),
+                Ok(_) => (),
+                Err(_unreachable) => return None,
+            }
+        }
+    };
+    let reply = timeout_at(started + member.patience, answer).await.ok()??;
+    member.answered(reply.rcode, started.elapsed());
+    let rest = Rest { permit, conversation: None };
+    Some(Heard { turn, edns: false, result: Ok(Judged::Whole(reply)), rest })
+}

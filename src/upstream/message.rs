@@ -1,0 +1,308 @@
+//! Our query as octets, and the judgement of what came back for it.
+
+use std::ops::RangeInclusive;
+
+use crate::wire::{HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, be16, edns_options, qtype, rcode};
+
+/// DNAME made the name too long (RFC 6672 §2.2).
+const YXDOMAIN: u16 = 6;
+
+/// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
+const QR: u16 = 0x8000;
+const OPCODE: u16 = 0x7800;
+const TC: u16 = 0x0200;
+const RD: u16 = 0x0100;
+const AD: u16 = 0x0020;
+const CD: u16 = 0x0010;
+const RCODE: u16 = 0x000F;
+/// Bit of an OPT record's flags (RFC 3225).
+const DO: u16 = 0x8000;
+/// Errors of validation: another upstream that does not validate would only hide them (RFC 8914 §4.6 to 4.13).
+const EDE_VALIDATION: RangeInclusive<u16> = 5..=12;
+
+/// A question for an upstream. Equal values are the same query on the wire, so it serves as a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// QNAME.
+    pub name: Name,
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS.
+    pub qclass: u16,
+    /// DO: the answer shall carry DNSSEC records (RFC 3225).
+    pub dnssec_ok: bool,
+    /// CD: the upstream shall not validate (RFC 4035 §3.2.2).
+    pub checking_disabled: bool,
+}
+
+/// An upstream's response.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The whole message as received, the id included, which is ours and no client's.
+    pub message: Vec<u8>,
+    /// Where everything stands in it.
+    pub layout: Layout,
+    /// RCODE with the upper bits from the OPT record (RFC 6891 §6.1.3).
+    pub rcode: u16,
+    /// Index of the upstream in the configuration.
+    pub upstream: usize,
+}
+
+/// Why a datagram was no response to our query and was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BadPacket {
+    /// Shorter than a header; empty too.
+    Short,
+    /// Another id: a guess of a forger, or a very late answer of someone else.
+    Id,
+    /// QR is 0: a query.
+    Query,
+    /// An opcode other than ours.
+    Opcode,
+    /// Another question, none, or more than one.
+    Question,
+    /// The records are no records.
+    Malformed,
+}
+
+impl BadPacket {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [Self::Short, Self::Id, Self::Query, Self::Opcode, Self::Question, Self::Malformed];
+
+    /// The word for it in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Id => "id",
+            Self::Query => "query",
+            Self::Opcode => "opcode",
+            Self::Question => "question",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What a response to our query is.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// A whole response.
+    Whole(Box<Reply>),
+    /// The answer did not fit a datagram; ask over TCP.
+    Truncated,
+    /// A header that says FORMERR or NOTIMP and nothing else: a server from before EDNS (RFC 6891 §7).
+    Bare(u16),
+}
+
+impl Ask {
+    /// The query in octets: RD, AD (so that AD in the response is meaningful, RFC 6840 §5.7), CD as given, and with
+    /// `edns` an OPT record with DO as given and no option. Nothing else of a client reaches an upstream.
+    pub(super) fn query(&self, id: u16, edns: bool) -> Vec<u8> {
+        let flags = RD | AD | if self.checking_disabled { CD } else { 0 };
+        let mut octets = Vec::with_capacity(HEADER + self.name.wire().len() + 15);
+        for word in [id, flags, 1, 0, 0, u16::from(edns)] {
+            octets.extend_from_slice(&word.to_be_bytes());
+        }
+        octets.extend_from_slice(self.name.wire());
+        octets.extend_from_slice(&self.qtype.to_be_bytes());
+        octets.extend_from_slice(&self.qclass.to_be_bytes());
+        if edns {
+            let flags = if self.dnssec_ok { DO } else { 0 };
+            octets.push(0);
+            for word in [qtype::OPT, PAYLOAD, 0, flags, 0] {
+                octets.extend_from_slice(&word.to_be_bytes());
+            }
+        }
+        octets
+    }
+
+    /// Judges octets that may be the response to this question. `id` is that of our query, or `None` where the
+    /// transport has matched it. `cut` says that the octets are only the beginning of the message.
+    pub(super) fn judge(
+        &self,
+        message: Vec<u8>,
+        id: Option<u16>,
+        cut: bool,
+        upstream: usize,
+    ) -> Result<Judged, BadPacket> {
+        let short = |_malformed: Malformed| BadPacket::Short;
+        let (their_id, flags) = (be16(&message, 0).map_err(short)?, be16(&message, 2).map_err(short)?);
+        if message.len() < HEADER {
+            return Err(BadPacket::Short);
+        }
+        if id.is_some_and(|id| id != their_id) {
+            return Err(BadPacket::Id);
+        }
+        if flags & QR == 0 {
+            return Err(BadPacket::Query);
+        }
+        if flags & OPCODE != 0 {
+            return Err(BadPacket::Opcode);
+        }
+        let rcode = flags & RCODE;
+        let questions = be16(&message, 4).map_err(short)?;
+        if questions == 0 && matches!(rcode, rcode::FORMERR | rcode::NOTIMP) {
+            return Ok(Judged::Bare(rcode));
+        }
+        if questions != 1 || !self.is_question_of(&message) {
+            return Err(BadPacket::Question);
+        }
+        if cut || flags & TC != 0 {
+            return Ok(Judged::Truncated);
+        }
+        let layout = Layout::read(&message).map_err(|_malformed| BadPacket::Malformed)?;
+        let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
+        Ok(Judged::Whole(Box::new(Reply { message, layout, rcode, upstream })))
+    }
+
+    /// Whether the message's first question is ours; the name may differ in case (RFC 4343).
+    fn is_question_of(&self, message: &[u8]) -> bool {
+        LowerName::read(message, HEADER).is_ok_and(|(name, end)| {
+            name.wire() == self.name.wire()
+                && be16(message, end) == Ok(self.qtype)
+                && be16(message, end + 2) == Ok(self.qclass)
+        })
+    }
+}
+
+/// The upper eight bits of the RCODE, which stand where an ordinary record has the top of its TTL.
+fn upper_rcode(ttl: u32) -> u16 {
+    u16::from(ttl.to_be_bytes()[0])
+}
+
+/// Whether this is an answer: the name exists, does not, or can't. Every other RCODE
+/// speaks of the upstream rather than of the name.
+pub(super) fn is_answer(rcode: u16) -> bool {
+    matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN | YXDOMAIN)
+}
+
+/// Whether this RCODE may be about our OPT record, so that the question is worth asking without it (RFC 6891 §7).
+pub(super) fn dislikes_edns(rcode: u16) -> bool {
+    matches!(rcode, rcode::FORMERR | rcode::NOTIMP | rcode::BADVERS)
+}
+
+impl Reply {
+    /// The codes of its extended DNS errors (RFC 8914).
+    pub fn extended_errors(&self) -> impl Iterator<Item = u16> {
+        let rdata = self.layout.opt().and_then(|opt| self.message.get(opt.rdata.clone())).unwrap_or_default();
+        edns_options(rdata)
+            .filter(|(code, _value)| *code == OPTION_EDE)
+            .filter_map(|(_code, value)| be16(value, 0).ok())
+    }
+
+    /// Whether no other upstream may overrule this response: validation failed.
+    pub(super) fn is_final_failure(&self) -> bool {
+        self.rcode == rcode::SERVFAIL && self.extended_errors().any(|code| EDE_VALIDATION.contains(&code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask() -> Ask {
+        let name = Name::parse("a.example").unwrap();
+        Ask { name, qtype: 1, qclass: 1, dnssec_ok: true, checking_disabled: true }
+    }
+
+    /// A response to [`ask`] with id 7: one address, one OPT record.
+    fn response() -> Vec<u8> {
+        let mut message = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\x01\x01A\x07eXample\0\0\x01\0\x01".to_vec();
+        message.extend_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x01");
+        message.extend_from_slice(b"\0\0\x29\x04\xD0\x01\0\0\0\0\x06\0\x0F\0\x02\0\x06");
+        message
+    }
+
+    fn judge(message: Vec<u8>) -> Result<Judged, BadPacket> {
+        ask().judge(message, Some(7), false, 0)
+    }
+
+    #[test]
+    fn the_query_carries_the_question_and_our_own_edns() {
+        let expected =
+            b"\x12\x34\x01\x30\0\x01\0\0\0\0\0\x01\x01a\x07example\0\0\x01\0\x01\0\0\x29\x04\xD0\0\0\x80\0\0\0";
+        assert_eq!(ask().query(0x1234, true), expected);
+        let plain = Ask { dnssec_ok: false, checking_disabled: false, ..ask() }.query(0x1234, false);
+        assert_eq!(plain, b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01");
+    }
+
+    #[test]
+    fn a_response_is_whole_in_any_case_and_its_rcode_has_twelve_bits() {
+        let Ok(Judged::Whole(reply)) = judge(response()) else { panic!("not whole") };
+        assert_eq!(reply.rcode, 16);
+        assert_eq!(reply.extended_errors().collect::<Vec<_>>(), [6]);
+        assert_eq!(reply.layout.records.len(), 2);
+    }
+
+    #[test]
+    fn each_lie_is_told_apart() {
+        let change = |at: usize, value: u8| {
+            let mut message = response();
+            message[at] = value;
+            judge(message).map(|_judged| ())
+        };
+        assert_eq!(judge(Vec::new()).unwrap_err(), BadPacket::Short);
+        assert_eq!(judge(response()[..11].to_vec()).unwrap_err(), BadPacket::Short);
+        assert_eq!(change(1, 8), Err(BadPacket::Id));
+        assert_eq!(change(2, 0x01), Err(BadPacket::Query));
+        assert_eq!(change(2, 0xA9), Err(BadPacket::Opcode));
+        assert_eq!(change(5, 0), Err(BadPacket::Question));
+        assert_eq!(change(5, 2), Err(BadPacket::Question));
+        assert_eq!(change(13, b'b'), Err(BadPacket::Question));
+        assert_eq!(change(24, 28), Err(BadPacket::Question));
+        assert_eq!(change(26, 3), Err(BadPacket::Question));
+        assert_eq!(change(6, 0xFF), Err(BadPacket::Malformed));
+        assert_eq!(change(38, 0xFF), Err(BadPacket::Malformed));
+        assert_eq!(change(0, 0), Ok(()));
+    }
+
+    #[test]
+    fn truncated_needs_only_the_question_to_be_ours() {
+        let mut message = response();
+        message[2] |= 0x02;
+        message.truncate(30);
+        assert!(matches!(judge(message), Ok(Judged::Truncated)));
+        assert!(matches!(ask().judge(response(), Some(7), true, 0), Ok(Judged::Truncated)));
+    }
+
+    #[test]
+    fn only_a_bare_formerr_or_notimp_may_lack_the_question() {
+        let bare = |rcode: u8| judge(vec![0, 7, 0x81, rcode, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(matches!(bare(1), Ok(Judged::Bare(rcode::FORMERR))));
+        assert!(matches!(bare(4), Ok(Judged::Bare(rcode::NOTIMP))));
+        for rcode in [0, 2, 3, 5] {
+            assert_eq!(bare(rcode).unwrap_err(), BadPacket::Question);
+        }
+    }
+
+    #[test]
+    fn only_failed_validation_is_final() {
+        let final_failure = |rcode: u8, code: u8| {
+            let mut message = response();
+            message[3] = 0x80 | rcode;
+            message[48] = 0;
+            *message.last_mut().unwrap() = code;
+            let Ok(Judged::Whole(reply)) = judge(message) else { panic!("not whole") };
+            reply.is_final_failure()
+        };
+        assert!(final_failure(2, 6));
+        assert!(final_failure(2, 12));
+        assert!(!final_failure(2, 22));
+        assert!(!final_failure(0, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..200), flips in proptest::collection::vec((0..60_usize, any::<u8>()), 0..6)) {
+            let _judged = judge(octets);
+            let mut message = response();
+            for (at, value) in flips {
+                message[at] = value;
+            }
+            if let Ok(Judged::Whole(reply)) = judge(message) {
+                let _codes = reply.extended_errors().count();
+            }
+        }
+    }
+}

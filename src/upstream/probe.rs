@@ -1,0 +1,50 @@
+//! Asks upstreams that are ill until they answer again: at once when one falls ill, since it may have been bad luck, and
+//! then at every interval.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::datagram::Conversation;
+use super::member::Member;
+use super::message::{Ask, Judged};
+use super::{FailReason, Protocol};
+use crate::wire::{CLASS_IN, LowerName, Name, qtype, rcode};
+
+/// Probes whoever is ill, for ever. `fell_ill` is rung when one falls ill.
+pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Arc<Notify>) {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = fell_ill.notified() => {}
+        }
+        join_all(members.iter().filter(|member| !member.is_healthy()).map(probe)).await;
+    }
+}
+
+/// Asks for the root's name servers, which every resolver has at hand and no policy forbids to ask.
+async fn probe(member: &Arc<Member>) {
+    let name = Name::from(&LowerName::ROOT);
+    let ask = Ask { name, qtype: qtype::NS, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
+    let started = Instant::now();
+    if let Ok(Ok(judged)) = timeout(member.patience, exchange(member, ask)).await {
+        let rcode = match judged {
+            Judged::Whole(reply) => reply.rcode,
+            Judged::Bare(rcode) => rcode,
+            Judged::Truncated => rcode::NOERROR,
+        };
+        member.responded(rcode, started.elapsed());
+    }
+}
+
+async fn exchange(member: &Arc<Member>, ask: Ask) -> Result<Judged, FailReason> {
+    match member.server.protocol {
+        Protocol::Plain => Conversation::open(Arc::clone(member), Arc::new(ask), true).await?.hear().await,
+        Protocol::Tcp => member.stream.exchange(&ask, member.index, true).await,
+    }
+}
