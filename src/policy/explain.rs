@@ -80,8 +80,10 @@ impl Policy {
         let verdict = self.judge(name, qtype, client, at, &winners);
         let mut found = self.everything_at(name);
         let decisive = |found: &Found<'_>| verdict.decision.hit().is_some_and(|hit| is_same(found, hit));
-        let ban = |found: &Found<'_>| (!decisive(found), self.ranks[found.attributes.ban]);
-        found.sort_by(|a, b| ban(a).cmp(&ban(b)).then_with(|| b.rank().cmp(&a.rank())));
+        found.sort_by(|a, b| {
+            let place = |found: &Found<'_>| (!decisive(found), self.ranks[found.attributes.ban]);
+            place(a).cmp(&place(b)).then_with(|| b.rank().cmp(&a.rank()))
+        });
         let candidates = found.iter().map(|found| Candidate {
             hit: self.hit(found, at),
             lost: self.lost(found, name, at, &winners, &verdict.decision),

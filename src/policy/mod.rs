@@ -23,6 +23,9 @@ mod slots;
 mod suffix;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
 pub use builder::{PolicyBuilder, RuleRefused};
 pub use explain::{Candidate, Explanation, Lost};

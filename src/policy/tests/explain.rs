@@ -1,0 +1,69 @@
+use super::*;
+
+/// The candidates in order: `ban/pattern effect: why it lost`, the winner without a reason.
+#[track_caller]
+fn check(policy: &Policy, text: &str, qtype: u16, at: &str, expected: &[&str]) {
+    let asked = name(text);
+    let explanation = policy.explain(&asked, qtype, &CLIENT, time(at));
+    let line = |candidate: &Candidate<'_>| {
+        let Candidate { hit, lost } = candidate;
+        let lost = lost.map_or(String::new(), |lost| format!(": {}", lost.as_str()));
+        format!("{}/{} {}{lost}", hit.ban.id, hit.pattern, hit.effect.as_str())
+    };
+    assert_eq!(explanation.candidates.iter().map(line).collect::<Vec<_>>(), expected, "{text}");
+    let decided = explanation.verdict.decision.hit().is_some();
+    assert_eq!(
+        explanation.candidates.iter().filter(|candidate| candidate.lost.is_none()).count(),
+        usize::from(decided)
+    );
+}
+
+#[test]
+fn every_rule_is_shown_with_the_reason_it_lost() {
+    let rules = "a.example\nb.a.example\n=a.example\n*.b.a.example\nb*.a.example\n!b*.a.example\nb.a.example c none off\n=b.a.example c none off";
+    let (policy, _warnings) = World::new()
+        .ban(ban("v"), rules)
+        .ban(Ban { mode: Mode::Off, ..ban("o") }, "a.example")
+        .ban(Ban { observe_from: Some(time("2040-01-01T00:00:00Z")), ..ban("n") }, "a.example")
+        .ban(ban("w"), "!b.a.example\na.example")
+        .ban(Ban { mode: Mode::Observe, ..ban("x") }, "a.example")
+        .ban(ban("y"), "a.example c none drop")
+        .warned();
+    check(
+        &policy,
+        "b.a.example",
+        qtype::A,
+        "2030-01-01T00:00:00Z",
+        &[
+            "v/b.a.example nxdomain",
+            "n/a.example off: not yet in force",
+            "o/a.example off: ban off",
+            "v/=b.a.example off: rule off",
+            "v/*.b.a.example nxdomain: matches only below this name",
+            "v/!b*.a.example allow: less specific",
+            "v/b*.a.example nxdomain: less specific",
+            "v/=a.example nxdomain: matches another name only",
+            "v/a.example nxdomain: less specific",
+            "w/!b.a.example allow: allows in its own ban only",
+            "w/a.example nxdomain: less specific",
+            "x/a.example observe: other ban enforced first",
+            "y/a.example drop: other ban enforced first",
+        ],
+    );
+}
+
+#[test]
+fn a_verdict_that_is_no_block_is_explained_too() {
+    let policy = World::new()
+        .ban(ban("a"), "!x.example\nc*.uk\nvendor.com")
+        .ban(ban("b"), "!x.example")
+        .ban(Ban { mode: Mode::Observe, ..ban("c") }, "y.example")
+        .ban(Ban { mode: Mode::Observe, ..ban("d") }, "y.example")
+        .build();
+    let at = "2030-01-01T00:00:00Z";
+    check(&policy, "x.example", qtype::A, at, &["a/!x.example allow", "b/!x.example allow: other ban first"]);
+    check(&policy, "y.example", qtype::A, at, &["c/y.example observe", "d/y.example observe: other ban first"]);
+    check(&policy, "co.uk", qtype::A, at, &["a/c*.uk nxdomain: a glob can't enforce a public suffix"]);
+    check(&policy, "vendor.com", qtype::DS, at, &["a/vendor.com nxdomain: DS belongs to the parent zone"]);
+    check(&policy, "z.example", qtype::A, at, &[]);
+}

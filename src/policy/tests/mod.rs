@@ -1,0 +1,127 @@
+//! What policy says, from rules as an operator writes them.
+
+mod decide;
+mod explain;
+mod guards;
+mod model;
+mod table;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::diag::{Diagnostic, Source};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, Name, qtype};
+
+const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+
+/// A ban that enforces, always, by NXDOMAIN.
+fn ban(id: &str) -> Ban {
+    Ban {
+        id: id.into(),
+        kind: BanKind::Ban,
+        title: id.into(),
+        vendor: id.into(),
+        mode: Mode::Enforce,
+        observe_from: None,
+        enforce_from: None,
+        action: Action::Nxdomain,
+        ede: Ede { code: 15, text: "".into() },
+        ttl: Duration::from_secs(30),
+        sinkhole_v4: Vec::new(),
+        sinkhole_v6: Vec::new(),
+        contact: "".into(),
+        alternatives: "".into(),
+        laws: Vec::new(),
+        bound_by: Vec::new(),
+        milestones: Vec::new(),
+    }
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn name(text: &str) -> LowerName {
+    LowerName::parse(text).unwrap()
+}
+
+/// Bans with their rules on the way to a policy.
+struct World {
+    builder: PolicyBuilder,
+    warnings: Vec<Diagnostic>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::protecting(&[])
+    }
+
+    fn protecting(names: &[&str]) -> Self {
+        let names = names.iter().map(|text| Name::parse(text).unwrap()).collect();
+        Self { builder: PolicyBuilder::new(0x5EED, names), warnings: Vec::new() }
+    }
+
+    /// Adds a ban with one list.
+    fn ban(mut self, ban: Ban, rules: &str) -> Self {
+        let list = format!("{}/rules.txt", ban.id);
+        let index = self.builder.ban(ban);
+        self.list(index, &list, rules);
+        self
+    }
+
+    fn list(&mut self, ban: BanIndex, source: &str, rules: &str) {
+        let source = Source::new(source, rules);
+        let info = ListInfo::new(Arc::clone(&source.name), ban, ListFormat::Rules, "00");
+        let list = self.builder.list(info);
+        let (builder, warnings) = (&mut self.builder, &mut self.warnings);
+        let parsed = ListFormat::Rules.parse(&source, Strictness::Strict, &mut |rule, line| {
+            if let Err(refused) = builder.rule(list, rule) {
+                warnings.push(line.warning(refused.to_string()));
+            }
+        });
+        assert_eq!(parsed.diagnostics, [], "{rules}");
+    }
+
+    fn warned(self) -> (Policy, Vec<String>) {
+        let (policy, diagnostics) = self.builder.build(1);
+        (policy, self.warnings.into_iter().chain(diagnostics).map(|warning| warning.to_string()).collect())
+    }
+
+    fn build(self) -> Policy {
+        let (policy, warnings) = self.warned();
+        assert_eq!(warnings, [""; 0]);
+        policy
+    }
+}
+
+/// A verdict in one line: what is done, by which rule of which ban, the SOA's owner, and the other bans' winners.
+fn shown(policy: &Policy, text: &str, qtype: u16, at: Timestamp) -> String {
+    let asked = name(text);
+    let verdict = policy.decide(&asked, qtype, &CLIENT, at);
+    let rule = |hit: &Hit<'_>| format!("{}/{}", hit.ban.id, hit.pattern);
+    let mut line = match &verdict.decision {
+        Decision::Pass => "pass".to_owned(),
+        Decision::Allow(hit) => format!("allow {}", rule(hit)),
+        Decision::Observe(hit) => format!("observe {}", rule(hit)),
+        Decision::Enforce(hit, blocked) => {
+            let (soa, _end) = LowerName::read(asked.suffix(blocked.soa_labels), 0).unwrap();
+            let action = match blocked {
+                Blocked { action: Action::Nxdomain, nxdomain: false, .. } => "nxdomain-as-nodata",
+                Blocked { action, .. } => action.as_str(),
+            };
+            format!("{action} {} soa {soa}", rule(hit))
+        }
+    };
+    for hit in &verdict.also {
+        line.push_str(&format!(", {} {}", hit.effect.as_str(), rule(hit)));
+    }
+    line
+}
+
+#[track_caller]
+fn check(policy: &Policy, name: &str, expected: &str) {
+    assert_eq!(shown(policy, name, qtype::A, time("2030-01-01T00:00:00Z")), expected, "{name}");
+}

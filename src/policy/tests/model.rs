@@ -1,0 +1,295 @@
+//! The table against a model that looks at every rule for every name.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LABELS: [&str; 4] = ["a", "b", "ab", "ba"];
+const STARS: [&str; 6] = ["*", "a*", "*b", "a*b", "*a*", "b"];
+
+/// A rule as the test writes it; `labels` from the left, without the last one, `example`.
+#[derive(Clone, Debug)]
+struct Made {
+    ban: usize,
+    allow: bool,
+    /// ``, `=`, `*.` or `glob`.
+    kind: &'static str,
+    labels: Vec<&'static str>,
+    columns: &'static str,
+}
+
+impl Made {
+    fn name(&self) -> Vec<&'static str> {
+        self.labels.iter().copied().chain(["example"]).collect()
+    }
+
+    fn text(&self) -> String {
+        let prefix = self.kind.trim_start_matches("glob");
+        format!("{}{prefix}{}", if self.allow { "!" } else { "" }, self.name().join("."))
+    }
+
+    fn line(&self) -> String {
+        format!("{} c {}\n", self.text(), if self.allow { "likely" } else { self.columns })
+    }
+
+    fn matches(&self, asked: &[&str]) -> bool {
+        let name = self.name();
+        match self.kind {
+            "" => asked.ends_with(&name),
+            "=" => asked == name,
+            "*." => asked.ends_with(&name) && asked.len() > name.len(),
+            _ => asked.len() == name.len() && name.iter().zip(asked).all(|(glob, label)| glob_matches(glob, label)),
+        }
+    }
+
+    /// More is more specific.
+    fn specificity(&self) -> (usize, usize, bool, usize, std::cmp::Reverse<Vec<u8>>) {
+        let kind = ["glob", "", "*.", "="].iter().position(|kind| *kind == self.kind).unwrap();
+        let wire: Vec<u8> = self
+            .name()
+            .iter()
+            .flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat())
+            .collect();
+        (self.name().len(), kind, self.allow, wire.len(), std::cmp::Reverse(wire))
+    }
+
+    /// `off`, `allow`, `observe` or an action, in a ban of this mode and action.
+    fn effect(&self, mode: Mode, action: &'static str) -> &'static str {
+        let own = match self.columns {
+            _ if self.allow => "allow",
+            "likely" | "likely enforce" => action,
+            "visit" | "likely observe" => "observe",
+            "likely off" => "off",
+            "none sinkhole" => "sinkhole",
+            "visit nxdomain" => "nxdomain",
+            other => panic!("{other}"),
+        };
+        match mode {
+            Mode::Off => "off",
+            Mode::Observe if own != "off" && own != "allow" => "observe",
+            _ => own,
+        }
+    }
+}
+
+fn glob_matches(glob: &str, label: &str) -> bool {
+    match glob.split_at_checked(1) {
+        Some(("*", rest)) => (0..=label.len()).any(|taken| glob_matches(rest, &label[taken..])),
+        Some((octet, rest)) => label.strip_prefix(octet).is_some_and(|label| glob_matches(rest, label)),
+        None => label.is_empty(),
+    }
+}
+
+fn is_blocking(effect: &str) -> bool {
+    !["off", "allow", "observe"].contains(&effect)
+}
+
+/// Everything that a verdict depends on.
+#[derive(Clone, Debug)]
+struct Model {
+    bans: Vec<Ban>,
+    rules: Vec<Made>,
+}
+
+impl Model {
+    /// The rules as the builder takes them: no enforced public suffix, no pattern twice.
+    fn new(bans: Vec<Ban>, mut rules: Vec<Made>) -> Self {
+        let mut seen = HashSet::new();
+        rules.retain(|rule| {
+            let ban = &bans[rule.ban];
+            let refused = rule.labels.is_empty() && is_blocking(rule.effect(ban.mode, ban.action.as_str()));
+            !refused && seen.insert((rule.ban, rule.text()))
+        });
+        Self { bans, rules }
+    }
+
+    fn policy(&self) -> Policy {
+        self.bans
+            .iter()
+            .enumerate()
+            .fold(World::new(), |world, (index, ban)| {
+                let rules: String = self.rules.iter().filter(|rule| rule.ban == index).map(Made::line).collect();
+                world.ban(ban.clone(), &rules)
+            })
+            .build()
+    }
+
+    /// The winning rule of a ban and what it does.
+    fn winner(&self, ban: usize, asked: &[&str], at: Timestamp) -> Option<(&Made, &'static str)> {
+        let (full, action) = (&self.bans[ban], self.bans[ban].action.as_str());
+        let candidates = self.rules.iter().filter(|rule| rule.ban == ban && rule.matches(asked));
+        let winner =
+            candidates.filter(|rule| rule.effect(full.mode, action) != "off").max_by_key(|rule| rule.specificity())?;
+        Some((winner, winner.effect(full.mode_at(at), action)))
+    }
+
+    /// All winners that are not off: the deciding one first.
+    fn winners(&self, asked: &[&str], at: Timestamp) -> Vec<(usize, &Made, &'static str)> {
+        let of = |ban| self.winner(ban, asked, at).map(|(rule, effect)| (ban, rule, effect));
+        let mut winners: Vec<_> =
+            (0..self.bans.len()).filter_map(of).filter(|(_, _, effect)| *effect != "off").collect();
+        winners.sort_by_key(|(ban, _, effect)| {
+            (!is_blocking(effect), *effect == "allow", Arc::clone(&self.bans[*ban].id))
+        });
+        winners
+    }
+
+    /// The verdict as [`shown`] prints it, NXDOMAIN and NODATA not told apart.
+    fn verdict(&self, asked: &[&str], at: Timestamp) -> String {
+        let winners = self.winners(asked, at);
+        let Some(((ban, rule, effect), others)) = winners.split_first() else {
+            return "pass".to_owned();
+        };
+        let by = |ban: usize, rule: &Made| format!("{}/{}", self.bans[ban].id, rule.text());
+        let mut line = format!("{effect} {}", by(*ban, rule));
+        if is_blocking(effect) {
+            line.push_str(&format!(" soa {}", self.soa(*ban, asked, at)));
+        }
+        for (ban, rule, effect) in others.iter().filter(|(_, _, effect)| *effect != "allow") {
+            line.push_str(&format!(", {effect} {}", by(*ban, rule)));
+        }
+        line
+    }
+
+    fn soa(&self, ban: usize, asked: &[&str], at: Timestamp) -> String {
+        let enforced = |labels: &usize| {
+            let (rule, effect) = self.winner(ban, &asked[asked.len() - labels..], at)?;
+            is_blocking(effect).then_some(rule)
+        };
+        let labels = (1..=asked.len()).find(|labels| enforced(labels).is_some()).unwrap();
+        let is_glob = enforced(&labels).unwrap().kind == "glob";
+        let labels = if is_glob && labels > 2 { labels - 1 } else { labels };
+        asked[asked.len() - labels..].join(".")
+    }
+
+    fn ttl_cap(&self, asked: &[&str], at: Timestamp) -> Option<i64> {
+        let answers = |time| {
+            let of =
+                |ban| self.winner(ban, asked, time).map(|(_, effect)| if effect == "allow" { "off" } else { effect });
+            (0..self.bans.len()).map(of).collect::<Vec<_>>()
+        };
+        let dates = self.bans.iter().flat_map(|ban| [ban.observe_from, ban.enforce_from]).flatten();
+        let change = dates.filter(|date| *date > at && answers(*date) != answers(at)).min();
+        let seconds = change.map(|change| change.as_second() - at.as_second());
+        let observed = self.winners(asked, at).first().is_some_and(|(_, _, effect)| *effect == "observe");
+        if observed { Some(seconds.unwrap_or(300).min(300)) } else { seconds }
+    }
+}
+
+fn at(day: i64) -> Timestamp {
+    Timestamp::from_second(day * 86_400).unwrap()
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let columns = [
+        "likely",
+        "likely",
+        "likely enforce",
+        "visit",
+        "likely observe",
+        "likely off",
+        "none sinkhole",
+        "visit nxdomain",
+    ];
+    let literal = (
+        prop::sample::select(vec!["", "", "=", "*."]),
+        prop::collection::vec(prop::sample::select(LABELS.to_vec()), 0..4),
+    );
+    let glob = (
+        Just("glob"),
+        (
+            prop::sample::select(STARS[..5].to_vec()),
+            prop::collection::vec(prop::sample::select(STARS.to_vec()), 0..3),
+            0..3_usize,
+        ),
+    )
+        .prop_map(|(kind, (star, mut labels, at))| {
+            labels.insert(at.min(labels.len()), star);
+            // A star alone in front would make it another kind.
+            if labels[0] == "*" {
+                labels[0] = "a*";
+            }
+            (kind, labels)
+        });
+    let name = prop_oneof![4 => literal, 1 => glob];
+    (0..3_usize, prop::bool::weighted(0.2), name, prop::sample::select(columns.to_vec()))
+        .prop_map(|(ban, allow, (kind, labels), columns)| Made { ban, allow, kind, labels, columns })
+}
+
+fn dated(id: &'static str) -> impl Strategy<Value = Ban> {
+    let date = || prop_oneof![2 => Just(None), 1 => (1..9_i64).prop_map(|day| Some(at(day)))];
+    let mode = prop::sample::select(vec![Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Observe, Mode::Off]);
+    let action = prop::sample::select(vec![Action::Nxdomain, Action::Nxdomain, Action::Nxdomain, Action::Refuse]);
+    (mode, action, date(), date()).prop_map(move |(mode, action, observe_from, enforce_from)| Ban {
+        mode,
+        action,
+        observe_from,
+        enforce_from,
+        ..ban(id)
+    })
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    // Not in the order of their ids.
+    ((dated("m"), dated("z"), dated("b")), prop::collection::vec(made(), 0..14))
+        .prop_map(|((m, z, b), rules)| Model::new(vec![m, z, b], rules))
+}
+
+fn asked() -> impl Strategy<Value = Vec<&'static str>> {
+    let label = prop::sample::select(vec!["a", "b", "ab", "ba", "aab", "x"]);
+    (prop::collection::vec(label, 0..5), prop::sample::select(vec!["example", "example", "example", "test"]))
+        .prop_map(|(labels, last)| labels.into_iter().chain([last]).collect())
+}
+
+/// Whether a name is answered with NXDOMAIN: `None` if it is not enforced so at all.
+fn nxdomain(policy: &Policy, asked: &[&str], at: Timestamp) -> Option<bool> {
+    match policy.decide(&name(&asked.join(".")), qtype::A, &CLIENT, at).decision {
+        Decision::Enforce(_, blocked) if blocked.action == Action::Nxdomain => Some(blocked.nxdomain),
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_table_says_what_a_look_at_every_rule_says(
+        model in model(), names in prop::collection::vec(asked(), 1..20), day in 0..10_i64,
+    ) {
+        let (policy, at) = (model.policy(), at(day));
+        for asked in names {
+            let text = asked.join(".");
+            prop_assert_eq!(shown(&policy, &text, qtype::A, at).replace("-as-nodata", ""), model.verdict(&asked, at), "{}", text);
+            let verdict = policy.decide(&name(&text), qtype::A, &CLIENT, at);
+            prop_assert_eq!(verdict.ttl_cap.map(i64::from), model.ttl_cap(&asked, at), "{}", text);
+            let explanation = policy.explain(&name(&text), qtype::A, &CLIENT, at);
+            let matching = model.rules.iter().filter(|rule| rule.matches(&asked)).count();
+            prop_assert!(explanation.candidates.len() >= matching);
+            let winner = explanation.candidates.first().filter(|candidate| candidate.lost.is_none());
+            prop_assert_eq!(winner.map(|winner| winner.hit.pattern), verdict.decision.hit().map(|hit| hit.pattern));
+        }
+    }
+
+    #[test]
+    fn below_nxdomain_everything_is_nxdomain(
+        model in model(), parents in prop::collection::vec(asked(), 1..10), below in prop::collection::vec(asked(), 1..20), day in 0..10_i64,
+    ) {
+        let (policy, at) = (model.policy(), at(day));
+        for parent in parents.iter().filter(|parent| nxdomain(&policy, parent, at) == Some(true)) {
+            for labels in &below {
+                let child: Vec<_> = labels[..labels.len() - 1].iter().chain(parent).copied().collect();
+                prop_assert_eq!(nxdomain(&policy, &child, at), Some(true), "{:?} below {:?}", child, parent);
+            }
+        }
+    }
+
+    #[test]
+    fn a_ban_without_exceptions_gives_nxdomain_to_all_it_covers(labels in prop::collection::vec(prop::collection::vec(prop::sample::select(LABELS.to_vec()), 1..4), 1..9), asked in asked()) {
+        let rules = labels.into_iter().map(|labels| Made { ban: 0, allow: false, kind: "", labels, columns: "likely" });
+        let model = Model::new(vec![ban("v")], rules.collect());
+        let banned = model.winner(0, &asked, at(0)).is_some();
+        prop_assert_eq!(nxdomain(&model.policy(), &asked, at(0)), banned.then_some(true));
+    }
+}

@@ -1,0 +1,79 @@
+use super::*;
+
+/// A policy of one plain list with this many names of 20 characters.
+fn plain(count: usize) -> Policy {
+    let mut builder = PolicyBuilder::new(3, Vec::new());
+    let index = builder.ban(ban("list"));
+    let list = builder.list(ListInfo::new("list", index, ListFormat::Domains, "00"));
+    for number in 0..count {
+        let pattern = Pattern::parse(&format!("n{number:011}.example")).unwrap();
+        let rule = Rule { pattern, category: LISTED.into(), evidence: Evidence::Ambiguous, does: None };
+        builder.rule(list, &rule).unwrap();
+    }
+    builder.build(1).0
+}
+
+#[test]
+fn a_name_of_20_characters_costs_at_most_40_octets() {
+    for count in [10_000, 100_000] {
+        let policy = plain(count);
+        let each = policy.memory_bytes() / count;
+        assert!(each <= 40, "{each} octets a name at {count}");
+    }
+}
+
+#[test]
+fn every_name_of_a_large_list_is_found_and_its_neighbours_are_not() {
+    let policy = plain(100_000);
+    let at = time("2030-01-01T00:00:00Z");
+    for number in 0..100_000 {
+        let banned = name(&format!("x.n{number:011}.example"));
+        assert!(matches!(policy.decide(&banned, qtype::A, &CLIENT, at).decision, Decision::Enforce(..)), "{banned}");
+    }
+    for number in 100_000..200_000 {
+        let other = name(&format!("n{number:011}.example"));
+        assert!(matches!(policy.decide(&other, qtype::A, &CLIENT, at).decision, Decision::Pass), "{other}");
+    }
+}
+
+#[test]
+fn a_list_that_stands_twice_costs_its_memory_once() {
+    let mut builder = PolicyBuilder::new(3, Vec::new());
+    let index = builder.ban(ban("list"));
+    for round in 0..2 {
+        let list = builder.list(ListInfo::new(format!("list {round}"), index, ListFormat::Domains, "00"));
+        for number in 0..50_000 {
+            let pattern = Pattern::parse(&format!("n{number:011}.example")).unwrap();
+            let rule = Rule { pattern, category: LISTED.into(), evidence: Evidence::Ambiguous, does: None };
+            builder.rule(list, &rule).unwrap();
+        }
+    }
+    let (policy, _warnings) = builder.build(7);
+    assert_eq!(
+        policy.lists().iter().map(|list| (list.entries, list.duplicates)).collect::<Vec<_>>(),
+        [(50_000, 0), (0, 50_000)]
+    );
+    // The slots are made before the duplicates are known.
+    assert!(policy.memory_bytes() <= 50_000 * 50, "{}", policy.memory_bytes());
+    assert_eq!(policy.generation(), 7);
+}
+
+#[test]
+fn a_policy_without_rules_passes_everything() {
+    let policy = World::new().ban(ban("v"), "").build();
+    check(&policy, "a.example", "pass");
+    check(&policy, ".", "pass");
+    check(&PolicyBuilder::new(0, Vec::new()).build(1).0, "a.example", "pass");
+}
+
+#[test]
+fn names_of_127_labels_are_rules_too() {
+    let long = "a.".repeat(126) + "example";
+    let longest = "a.".repeat(127);
+    let longest = longest.trim_end_matches('.');
+    assert!(Pattern::parse(&long).is_err());
+    let policy = World::new().ban(ban("v"), &format!("{longest} c none observe\na.a.a\n!b.{}", &longest[4..])).build();
+    let at = time("2030-01-01T00:00:00Z");
+    assert!(shown(&policy, longest, qtype::A, at).starts_with("observe v/a.a.a."));
+    assert_eq!(shown(&policy, &longest[2..], qtype::A, at), "nxdomain-as-nodata v/a.a.a soa a.a.a");
+}
