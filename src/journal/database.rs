@@ -70,6 +70,7 @@ impl Database {
         let mut connection = Connection::open_with_flags(&path, flags).map_err(fail)?;
         connection.busy_timeout(config.lock_timeout).map_err(fail)?;
         let found = check_format(&connection, &path, true)?;
+        check_length(&connection, &path)?;
         prepare(&connection, config, found == 0).map_err(fail)?;
         migrate(&mut connection, run).map_err(fail)?;
         let identity = identity(&path)?;
@@ -111,11 +112,7 @@ impl Database {
 
     /// The size of the store's files, in bytes.
     pub(super) fn size_bytes(&self) -> u64 {
-        ["", "-wal", "-shm"]
-            .iter()
-            .filter_map(|suffix| fs::metadata(beside(&self.path, suffix)).ok())
-            .map(|metadata| metadata.len())
-            .sum()
+        ["", "-wal", "-shm"].iter().filter_map(|suffix| length(&beside(&self.path, suffix)).ok()).sum()
     }
 
     /// Moves what is in the write-ahead log into the file; best effort, for a tidy end.
@@ -173,6 +170,25 @@ pub(super) fn check_format(connection: &Connection, path: &Path, may_be_new: boo
         (APPLICATION_ID, found) if found > 0 => Err(StoreError::Older { path, found, known: FORMAT }),
         _ => Err(StoreError::Foreign { path }),
     }
+}
+
+/// Whether the file is as long as it says. SQLite reads what is cut off the last page as zeros, without an error.
+/// While there is a write-ahead log, the file may rightly be shorter.
+pub(super) fn check_length(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    // In this order: what a log holds in between counts as a log, or is in the file.
+    let stated: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(|error| StoreError::new(path, &error))?;
+    let log = length(&beside(path, "-wal")).unwrap_or(0);
+    let found = length(path).map_err(|error| StoreError::io(path, &error))?;
+    if log > 0 || u64::try_from(stated).is_ok_and(|stated| stated <= found) {
+        return Ok(());
+    }
+    Err(StoreError::value(path, format!("{found} bytes of {stated}")))
+}
+
+/// The length of a file in bytes.
+pub(super) fn length(path: &Path) -> io::Result<u64> {
+    fs::metadata(path).map(|metadata| metadata.len())
 }
 
 /// Sets up the connection: the write-ahead log, so that readers never block the writer; a commit that is on the disk when

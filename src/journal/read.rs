@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 use serde::Serialize;
 
 use super::StoreError;
-use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format};
+use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format, check_length, length};
 use super::words;
 
 use crate::metrics::Did;
@@ -121,7 +121,9 @@ impl Store {
             // A reader of a write-ahead log needs the files beside it, and may not make them in a directory that is not
             // its own. Where there is no log there is no writer and nothing to read but the file: then it may be taken
             // as one that does not change.
-            Err(StoreError::Denied { .. }) if is_empty(&beside(&path, "-wal")) => Self::open(&path, "immutable=1"),
+            Err(StoreError::Denied { .. }) if length(&beside(&path, "-wal")).unwrap_or(0) == 0 => {
+                Self::open(&path, "immutable=1")
+            }
             other => other,
         }
     }
@@ -133,6 +135,7 @@ impl Store {
         connection.busy_timeout(LOCK_TIMEOUT).map_err(fail)?;
         connection.pragma_update(None, "trusted_schema", false).map_err(fail)?;
         check_format(&connection, path, false)?;
+        check_length(&connection, path)?;
         Ok(Self { connection, path: path.to_owned() })
     }
 
@@ -269,11 +272,6 @@ fn type_in_words(qtype: i64) -> Result<String, Unreadable> {
 fn word<T: Copy, const N: usize>(all: [T; N], as_str: fn(T) -> &'static str, text: &str) -> Result<T, Unreadable> {
     let known = all.into_iter().find(|&value| as_str(value) == text);
     known.ok_or_else(|| Unreadable::Value(format!("unknown word `{}`", text.escape_debug())))
-}
-
-/// Whether there is nothing in the file, or no file.
-fn is_empty(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
 }
 
 /// The file as SQLite's URI (RFC 8089, with everything escaped that could mean something).
