@@ -16,7 +16,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The directory or file can't be made, opened, read or written.
-    #[error("{}: {reason}; the server's user must own this directory and be able to write in it", .path.display())]
+    #[error("{}: {reason}; run as the user who owns this directory, and let the server be that user", .path.display())]
     Denied {
         /// The file or directory.
         path: PathBuf,

@@ -110,7 +110,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a state directory without changing it. Works while a server writes it, and after one died.
+    /// Opens the store in a state directory and leaves the record as it is. Works while a server writes it, and after one
+    /// died. Needs the rights of the server's user.
     ///
     /// # Errors
     /// [`StoreError`] when it is missing, unreadable, damaged, or of another format.
