@@ -1,0 +1,215 @@
+//! `embargo.toml` and `ban.toml` as written: every key, nothing understood yet.
+//!
+//! Every value may be missing: what is required, known or in range is told by the step from here to values
+//! ([`super::convert`], [`super::ban`]), which names all mistakes at once. Neither `flatten` nor `untagged` is used: serde
+//! loses the place of a value in both.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use toml::Spanned;
+use toml::value::Datetime;
+
+use super::units::Amount;
+
+/// A text with its place.
+pub(super) type Text = Option<Spanned<String>>;
+/// Texts, each with its place.
+pub(super) type Texts = Option<Vec<Spanned<String>>>;
+/// A number of things, with its place.
+pub(super) type Count = Option<Spanned<i64>>;
+/// A duration or a size, with its place.
+pub(super) type Measure = Option<Spanned<Amount>>;
+/// A date or time, with its place.
+pub(super) type Moment = Option<Spanned<Datetime>>;
+
+/// `embargo.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Texts,
+    pub(super) admin: Text,
+    pub(super) allow: Texts,
+    pub(super) workers: Count,
+    pub(super) state_dir: Text,
+    pub(super) time_zone: Text,
+    pub(super) blocklists: Text,
+    pub(super) protected: Texts,
+    pub(super) upstream: Upstream,
+    pub(super) cache: Cache,
+    pub(super) tcp: Tcp,
+    pub(super) journal: Journal,
+    pub(super) log: Log,
+    pub(super) list: Vec<Spanned<List>>,
+    pub(super) ban: BTreeMap<Spanned<String>, Change>,
+}
+
+/// `[upstream]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Upstream {
+    pub(super) servers: Texts,
+    pub(super) hedge_after: Measure,
+    pub(super) deadline: Measure,
+    pub(super) exchange_max: Measure,
+}
+
+/// `[cache]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cache {
+    pub(super) size: Measure,
+    pub(super) ttl_min: Measure,
+    pub(super) ttl_max: Measure,
+    pub(super) negative_ttl_max: Measure,
+    pub(super) stale_max: Measure,
+}
+
+/// `[tcp]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tcp {
+    pub(super) connections_max: Count,
+    pub(super) connections_per_client_max: Count,
+    pub(super) queries_in_flight_max: Count,
+    pub(super) idle: Measure,
+}
+
+/// `[journal]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Journal {
+    pub(super) keep: Measure,
+    pub(super) size_max: Measure,
+    pub(super) rows_in_memory_max: Count,
+    pub(super) rows_per_second_max: Count,
+    pub(super) names_per_minute_max: Count,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) format: Text,
+    pub(super) level: Text,
+}
+
+/// `[[list]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct List {
+    pub(super) file: Text,
+    pub(super) format: Text,
+}
+
+/// `[ban.<id>]`: what the operator changes about a ban.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Change {
+    pub(super) mode: Text,
+    pub(super) observe_from: Moment,
+    pub(super) enforce_from: Moment,
+    pub(super) action: Text,
+    pub(super) ede: Ede,
+    pub(super) ttl: Measure,
+    pub(super) sinkhole: Texts,
+    pub(super) contact: Text,
+    pub(super) alternatives: Text,
+    pub(super) bound_by: Texts,
+}
+
+/// `ede = { code = …, text = "…" }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Ede {
+    pub(super) code: Count,
+    pub(super) text: Text,
+}
+
+/// `ban.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BanFile {
+    pub(super) version: Count,
+    pub(super) id: Text,
+    pub(super) kind: Text,
+    pub(super) title: Text,
+    pub(super) vendor: Text,
+    pub(super) lists: Option<Spanned<Vec<Spanned<ListName>>>>,
+    pub(super) mode: Text,
+    pub(super) observe_from: Moment,
+    pub(super) enforce_from: Moment,
+    pub(super) action: Text,
+    pub(super) ede: Ede,
+    pub(super) ttl: Measure,
+    pub(super) sinkhole: Texts,
+    pub(super) contact: Text,
+    pub(super) alternatives: Text,
+    pub(super) law: Vec<Spanned<Law>>,
+    pub(super) milestone: Vec<Spanned<Milestone>>,
+}
+
+/// `[[law]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Law {
+    pub(super) id: Text,
+    pub(super) jurisdiction: Text,
+    pub(super) instrument: Text,
+    pub(super) citation: Text,
+    pub(super) issued: Moment,
+    pub(super) effective: Moment,
+    pub(super) applies_to: Text,
+    pub(super) end_use: Text,
+    pub(super) note: Text,
+    pub(super) source: Text,
+}
+
+/// `[[milestone]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Milestone {
+    pub(super) date: Moment,
+    pub(super) text: Text,
+}
+
+/// One of a ban's `lists`: `"rules.txt"` or `{ file = "x.txt", format = "domains" }`.
+#[derive(Debug, Default)]
+pub(super) struct ListName {
+    pub(super) file: String,
+    pub(super) format: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListTable {
+    file: String,
+    format: Text,
+}
+
+impl<'de> Deserialize<'de> for ListName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListNameVisitor)
+    }
+}
+
+struct ListNameVisitor;
+
+impl<'de> Visitor<'de> for ListNameVisitor {
+    type Value = ListName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a file name, or { file = \"…\", format = \"…\" }")
+    }
+
+    fn visit_str<E: Error>(self, file: &str) -> Result<ListName, E> {
+        Ok(ListName { file: file.to_owned(), format: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ListName, A::Error> {
+        let table = ListTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        Ok(ListName { file: table.file, format: table.format })
+    }
+}
