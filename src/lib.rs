@@ -24,6 +24,7 @@
 //! policy, the record, the cache and the upstreams, in that order, in one function. Every message read ends in exactly
 //! one outcome counter.
 
+pub mod config;
 pub mod diag;
 pub mod time;
 pub mod wire;

@@ -17,7 +17,7 @@ use super::units::Amount;
 /// A text with its place.
 pub(super) type Text = Option<Spanned<String>>;
 /// Texts, each with its place.
-pub(super) type Texts = Option<Vec<Spanned<String>>>;
+pub(super) type Texts = Option<Spanned<Vec<Spanned<String>>>>;
 /// A number of things, with its place.
 pub(super) type Count = Option<Spanned<i64>>;
 /// A duration or a size, with its place.
@@ -81,11 +81,11 @@ pub(super) struct Tcp {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Journal {
-    pub(super) keep: Measure,
+    pub(super) attempts_keep: Measure,
+    pub(super) clients_keep: Measure,
     pub(super) size_max: Measure,
     pub(super) rows_in_memory_max: Count,
     pub(super) rows_per_second_max: Count,
-    pub(super) names_per_minute_max: Count,
 }
 
 /// `[log]`.
@@ -149,6 +149,24 @@ pub(super) struct BanFile {
     pub(super) alternatives: Text,
     pub(super) law: Vec<Spanned<Law>>,
     pub(super) milestone: Vec<Spanned<Milestone>>,
+}
+
+impl BanFile {
+    /// The keys that `ban.toml` shares with `[ban.<id>]`; serde's `flatten` would lose their places.
+    pub(super) fn take_change(&mut self) -> Change {
+        Change {
+            mode: self.mode.take(),
+            observe_from: self.observe_from.take(),
+            enforce_from: self.enforce_from.take(),
+            action: self.action.take(),
+            ede: std::mem::take(&mut self.ede),
+            ttl: self.ttl.take(),
+            sinkhole: self.sinkhole.take(),
+            contact: self.contact.take(),
+            alternatives: self.alternatives.take(),
+            bound_by: None,
+        }
+    }
 }
 
 /// `[[law]]`.

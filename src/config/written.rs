@@ -58,13 +58,13 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>>
     })
 }
 
-fn take_out_below(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
+fn take_out_below<'i>(value: &mut Spanned<DeValue<'i>>, span: &Range<usize>) -> Option<Vec<String>> {
     match value.get_mut() {
         DeValue::Table(table) => take_out(table, span),
         DeValue::Array(array) => {
             let before = array.len();
-            let kept: DeArray<'_> =
-                std::mem::take(array).into_iter().filter(|element| element.span() != *span).collect();
+            let elements = std::mem::replace(array, DeArray::new());
+            let kept: DeArray<'i> = elements.into_iter().filter(|element| element.span() != *span).collect();
             *array = kept;
             if array.len() < before {
                 return Some(Vec::new());

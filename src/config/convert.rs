@@ -1,0 +1,225 @@
+//! `embargo.toml` as written to [`Settings`]; all mistakes at once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+use super::ban::{Change, is_id};
+use super::file::{self, File, Text, Texts};
+use super::reader::Reader;
+use super::settings::{
+    BanChange, Blocklists, CacheSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings, TcpSettings,
+    UpstreamSettings,
+};
+use super::unreadable::Unreadable;
+use super::written;
+use crate::diag::{Diagnostic, Source};
+use crate::policy::ListFormat;
+use crate::wire::Name;
+
+/// What `admin` is set to when nobody shall be served.
+const OFF: &str = "off";
+
+/// Reads a configuration; `base` is the directory that its relative paths start from.
+pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnostic>) {
+    let mut reader = Reader::new(source);
+    let file: File = written::read(source, &mut reader.mistakes);
+    let default = Settings::default();
+    let zone = time_zone(&file.time_zone, &mut reader);
+    let settings = Settings {
+        listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
+        admin: admin(&file.admin, default.admin, &mut reader),
+        allow: each(&file.allow, network, &mut reader).unwrap_or(default.allow),
+        workers: workers(&file.workers, &mut reader),
+        state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
+        blocklists: file.blocklists.map_or(Blocklists::Embedded, |dir| Blocklists::Directory(base.join(dir.get_ref()))),
+        protected: each(&file.protected, name, &mut reader).unwrap_or_default(),
+        upstream: upstream(&file.upstream, default.upstream, &mut reader),
+        cache: cache(&file.cache, default.cache, &mut reader),
+        tcp: tcp(&file.tcp, default.tcp, &mut reader),
+        journal: journal(&file.journal, default.journal, &mut reader),
+        log: log(&file.log, default.log, &mut reader),
+        lists: file.list.iter().filter_map(|list| list_file(list, base, &mut reader)).collect(),
+        bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &zone, &mut reader)).collect(),
+        time_zone: zone,
+    };
+    (settings, reader.mistakes)
+}
+
+/// Reads each text by `read`; what it says becomes a mistake at the text.
+fn each<T>(texts: &Texts, read: impl Fn(&str) -> Result<T, Unreadable>, reader: &mut Reader<'_>) -> Option<Vec<T>> {
+    let mut values = Vec::new();
+    for text in texts.as_ref()?.get_ref() {
+        match read(text.get_ref()) {
+            Ok(value) => values.push(value),
+            Err(error) => reader.error(text.span(), error.to_string()),
+        }
+    }
+    Some(values)
+}
+
+fn at_least_one<T>(
+    texts: &Texts,
+    read: impl Fn(&str) -> Result<T, Unreadable>,
+    default: Vec<T>,
+    reader: &mut Reader<'_>,
+) -> Vec<T> {
+    let known = reader.mistakes.len();
+    let values = each(texts, read, reader).unwrap_or(default);
+    if values.is_empty() && reader.mistakes.len() == known {
+        let span = texts.as_ref().map(Spanned::span).unwrap_or_default();
+        reader.error(span, "needs at least one entry; remove the line for the default");
+    }
+    values
+}
+
+/// An address to listen on, for the file and for flags.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Unreadable> {
+    text.parse().map_err(|_no_address| match text.parse::<IpAddr>() {
+        Ok(address) => Unreadable::NoPort { with_port: SocketAddr::new(address, 53) },
+        Err(_) => Unreadable::NoAddress,
+    })
+}
+
+/// The address of the admin server, or off, for the file and for flags.
+pub(super) fn admin_address(text: &str) -> Result<Option<SocketAddr>, Unreadable> {
+    if text == OFF { Ok(None) } else { listen(text).map(Some) }
+}
+
+fn admin(written: &Text, default: Option<SocketAddr>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let Some(text) = written else { return default };
+    admin_address(text.get_ref()).unwrap_or_else(|error| {
+        reader.error(text.span(), error.to_string());
+        default
+    })
+}
+
+fn network(text: &str) -> Result<IpNet, Unreadable> {
+    let network = IpNet::from_str(text).or_else(|_no_prefix| IpAddr::from_str(text).map(IpNet::from));
+    let network = network.map_err(|_neither| Unreadable::NoNetwork)?;
+    if network.addr() == network.network() { Ok(network) } else { Err(Unreadable::HostBits { meant: network.trunc() }) }
+}
+
+fn name(text: &str) -> Result<Name, Unreadable> {
+    Ok(Name::parse(text)?)
+}
+
+fn time_zone(written: &Text, reader: &mut Reader<'_>) -> TimeZone {
+    let Some(text) = written.as_ref().filter(|text| text.get_ref() != "UTC") else { return TimeZone::UTC };
+    TimeZone::get(text.get_ref()).unwrap_or_else(|_unknown| {
+        reader.error(text.span(), "unknown time zone; write \"UTC\" or a name such as \"America/New_York\"");
+        TimeZone::UTC
+    })
+}
+
+fn workers(written: &file::Count, reader: &mut Reader<'_>) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(reader.count(written, 1..=1_024, 0))
+}
+
+/// Seconds as limits.
+fn seconds(limits: RangeInclusive<u64>) -> RangeInclusive<Duration> {
+    Duration::from_secs(*limits.start())..=Duration::from_secs(*limits.end())
+}
+
+fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reader<'_>) -> UpstreamSettings {
+    const HEDGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(8);
+    const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(8);
+    let settings = UpstreamSettings {
+        servers: at_least_one(&file.servers, str::parse, default.servers, reader),
+        hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
+        deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
+        exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
+    };
+    let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
+    if settings.hedge_after >= settings.deadline {
+        let span = place(&file.hedge_after).or(place(&file.deadline)).unwrap_or_default();
+        reader.error(span, "`hedge_after` must be less than `deadline`, or no second server is ever asked");
+    }
+    if settings.exchange_max < settings.deadline {
+        let span = place(&file.exchange_max).or(place(&file.deadline)).unwrap_or_default();
+        reader.error(span, "`exchange_max` must not be less than `deadline`");
+    }
+    settings
+}
+
+fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) -> CacheSettings {
+    const DAY: u64 = 24 * 60 * 60;
+    let settings = CacheSettings {
+        size_max_bytes: reader.bytes(&file.size, 1 << 20..=1 << 40, default.size_max_bytes),
+        // Longer would keep answers past what their owners allow for more than a slip (RFC 2181 §8).
+        ttl_min: reader.duration(&file.ttl_min, seconds(0..=300), default.ttl_min),
+        ttl_max: reader.duration(&file.ttl_max, seconds(1..=7 * DAY), default.ttl_max),
+        negative_ttl_max: reader.duration(&file.negative_ttl_max, seconds(1..=DAY), default.negative_ttl_max),
+        stale_max: reader.duration(&file.stale_max, seconds(0..=7 * DAY), default.stale_max),
+    };
+    if settings.ttl_min > settings.ttl_max {
+        let span = file.ttl_min.as_ref().or(file.ttl_max.as_ref()).map(Spanned::span).unwrap_or_default();
+        reader.error(span, "`ttl_min` is more than `ttl_max`");
+    }
+    settings
+}
+
+fn tcp(file: &file::Tcp, default: TcpSettings, reader: &mut Reader<'_>) -> TcpSettings {
+    let each = default.connections_per_client_max;
+    TcpSettings {
+        connections_max: reader.count(&file.connections_max, 1..=1_000_000, default.connections_max),
+        connections_per_client_max: reader.count(&file.connections_per_client_max, 1..=1_000_000, each),
+        queries_in_flight_max: reader.count(&file.queries_in_flight_max, 1..=10_000, default.queries_in_flight_max),
+        idle: reader.duration(&file.idle, seconds(1..=600), default.idle),
+    }
+}
+
+fn journal(file: &file::Journal, default: JournalSettings, reader: &mut Reader<'_>) -> JournalSettings {
+    /// Ten years: more than any of the laws asks for.
+    const DAYS_MAX: u32 = 3_660;
+    JournalSettings {
+        attempts_keep_days: reader.days(&file.attempts_keep, DAYS_MAX, default.attempts_keep_days),
+        clients_keep_days: reader.days(&file.clients_keep, DAYS_MAX, default.clients_keep_days),
+        size_max_bytes: reader.bytes(&file.size_max, 16 << 20..=16 << 40, default.size_max_bytes),
+        rows_in_memory_max: reader.count(&file.rows_in_memory_max, 1_000..=10_000_000, default.rows_in_memory_max),
+        rows_per_second_max: reader.count(&file.rows_per_second_max, 100..=1_000_000, default.rows_per_second_max),
+    }
+}
+
+fn log(file: &file::Log, default: LogSettings, reader: &mut Reader<'_>) -> LogSettings {
+    let format = reader.word(&file.format, "log format", &LogFormat::ALL, LogFormat::as_str);
+    let level = match &file.level {
+        Some(level) if EnvFilter::try_new(level.get_ref()).is_ok() => level.get_ref().clone(),
+        Some(level) => {
+            reader.error(level.span(), "no log filter; write off, error, warn, info, debug or trace");
+            default.level
+        }
+        None => default.level,
+    };
+    LogSettings { format: format.map_or(default.format, |at| at.value), level }
+}
+
+fn list_file(list: &Spanned<file::List>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
+    let (table, list) = (list.span(), list.get_ref());
+    let file = reader.required(&list.file, "file", table.clone());
+    let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str);
+    let span = list.file.as_ref().map_or(table, Spanned::span);
+    let path: PathBuf = base.join(&*file);
+    (!file.is_empty())
+        .then(|| ListFile { path: reader.at(path, span), format: format.map_or(ListFormat::Domains, |at| at.value) })
+}
+
+fn ban_change(id: &Spanned<String>, change: &file::Change, zone: &TimeZone, reader: &mut Reader<'_>) -> BanChange {
+    if !is_id(id.get_ref()) {
+        reader.error(id.span(), "an id is 1 to 32 of a-z, 0-9 and `-`");
+    }
+    let laws = change.bound_by.iter().flat_map(Spanned::get_ref);
+    BanChange {
+        id: reader.at(id.get_ref().as_str().into(), id.span()),
+        bound_by: laws.map(|law| reader.at(law.get_ref().as_str().into(), law.span())).collect(),
+        change: Change::read(change, zone, reader),
+    }
+}

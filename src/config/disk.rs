@@ -1,0 +1,150 @@
+//! Reading whole files that an operator named: bounded, and never waiting on what is no file.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+
+use super::settings::Blocklists;
+use super::units::show_bytes;
+
+/// The shipped ban folders, inside the binary.
+static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/blocklists");
+
+/// What a shipped file's name begins with in messages.
+const SHIPPED_NAME: &str = "<embedded>";
+
+/// Why a file can't be read; the message of a diagnostic.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A directory, FIFO, socket or device.
+    #[error("is no regular file")]
+    NotRegular,
+    /// More than `max` octets.
+    #[error("is larger than {}", show_bytes(*max))]
+    TooLarge {
+        /// The limit.
+        max: u64,
+    },
+    /// The system's own words.
+    #[error("can't be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A file that can be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On disk.
+    File(PathBuf),
+    /// Shipped: its path below the embedded folders.
+    Shipped(String),
+}
+
+impl Origin {
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Shipped(path) => format!("{SHIPPED_NAME}/{path}"),
+        }
+    }
+
+    /// The octets, `max` at most.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is no such regular file or it is too large.
+    pub fn read(&self, max: u64) -> Result<Vec<u8>, ReadError> {
+        match self {
+            Self::File(path) => read_file(path, max),
+            Self::Shipped(path) => match SHIPPED.get_file(path) {
+                Some(file) => Ok(file.contents().to_vec()),
+                None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            },
+        }
+    }
+}
+
+fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
+    // Asked before opening: to open a FIFO would wait for a writer. Asked again after: it may have been replaced.
+    check(&std::fs::metadata(path)?, max)?;
+    let file = File::open(path)?;
+    check(&file.metadata()?, max)?;
+    let mut octets = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut octets)?;
+    if octets.len() as u64 > max { Err(ReadError::TooLarge { max }) } else { Ok(octets) }
+}
+
+fn check(metadata: &Metadata, max: u64) -> Result<(), ReadError> {
+    if !metadata.is_file() {
+        Err(ReadError::NotRegular)
+    } else if metadata.len() > max {
+        Err(ReadError::TooLarge { max })
+    } else {
+        Ok(())
+    }
+}
+
+impl Blocklists {
+    /// What messages call the whole.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Embedded => SHIPPED_NAME.to_owned(),
+            Self::Directory(path) => path.display().to_string(),
+        }
+    }
+
+    /// Names of the ban folders, sorted. Files beside them and hidden folders are none.
+    pub(super) fn folders(&self) -> Result<Vec<String>, ReadError> {
+        let mut folders = match self {
+            Self::Embedded => SHIPPED.dirs().map(|folder| folder.path().display().to_string()).collect(),
+            Self::Directory(path) => folders_in(path)?,
+        };
+        folders.sort();
+        Ok(folders)
+    }
+
+    /// A file of a ban folder.
+    pub(super) fn file(&self, folder: &str, file: &str) -> Origin {
+        match self {
+            Self::Embedded => Origin::Shipped(format!("{folder}/{file}")),
+            Self::Directory(path) => Origin::File(path.join(folder).join(file)),
+        }
+    }
+}
+
+fn folders_in(path: &Path) -> Result<Vec<String>, ReadError> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') && path.is_dir() {
+            folders.push(name);
+        }
+    }
+    Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_and_a_large_file_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("x");
+        std::fs::write(&file, "12345").unwrap();
+        assert_eq!(read_file(&file, 5).unwrap(), b"12345");
+        assert!(matches!(read_file(&file, 4), Err(ReadError::TooLarge { max: 4 })));
+        assert!(matches!(read_file(directory.path(), 5), Err(ReadError::NotRegular)));
+        assert!(matches!(read_file(Path::new("/dev/zero"), 5), Err(ReadError::NotRegular)));
+    }
+
+    #[test]
+    fn shipped_folders_are_found_and_read() {
+        assert_eq!(Blocklists::Embedded.folders().unwrap(), ["bypass", "kaspersky"]);
+        let origin = Blocklists::Embedded.file("kaspersky", "ban.toml");
+        assert_eq!(origin.name(), "<embedded>/kaspersky/ban.toml");
+        assert!(!origin.read(1 << 20).unwrap().is_empty());
+    }
+}

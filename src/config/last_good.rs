@@ -1,0 +1,189 @@
+//! The last good copy: the files of the policy in force, kept in the state directory for a start with broken ones.
+//!
+//! ```text
+//! <state>/policy/current          names the copy in use; replaced by rename
+//! <state>/policy/<digest>/bans/<id>/ban.toml, …
+//! <state>/policy/<digest>/lists/<format>/<id>
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::disk::Origin;
+use super::policy::{LoadedFile, PolicyLoad, UnknownBan, hex_digest, load};
+use super::settings::{At, Blocklists, ListFile, Settings};
+use crate::diag::Source;
+use crate::policy::ListFormat;
+
+/// The file that names the copy in use.
+const CURRENT: &str = "current";
+/// Octets of that file at most.
+const CURRENT_MAX: u64 = 128;
+
+/// Why a copy can't be saved or used.
+#[derive(Debug, thiserror::Error)]
+pub enum LastGoodError {
+    /// The disk.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// The system's own words.
+        error: io::Error,
+    },
+    /// A file changed between loading and saving; the next load saves again.
+    #[error("{name} has changed since it was loaded")]
+    Changed {
+        /// What messages call the file.
+        name: String,
+    },
+    /// There is no copy.
+    #[error("no good copy of the blocklists was saved before")]
+    None,
+    /// What is saved is not what was saved.
+    #[error("the saved copy in {} is damaged", path.display())]
+    Damaged {
+        /// Its directory.
+        path: PathBuf,
+    },
+}
+
+/// Saves the files of a load as the copy to fall back to; does nothing when it is the one already.
+///
+/// # Errors
+/// [`LastGoodError`] when the disk refuses or a file has changed; the copy before stays.
+pub fn save(state_dir: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
+    let parent = state_dir.join("policy");
+    let digest = digest_of(&load.files);
+    let copy = parent.join(&digest);
+    if current(&parent).is_some_and(|name| name == digest) && copy.is_dir() {
+        return Ok(());
+    }
+    make_directory(&parent)?;
+    if !copy.is_dir() {
+        let new = parent.join(format!("{digest}.new"));
+        remove(&new)?;
+        make_directory(&new)?;
+        for file in &load.files {
+            save_file(&new, file)?;
+        }
+        sync_tree(&new)?;
+        rename(&new, &copy)?;
+    }
+    point_to(&parent, &digest)?;
+    remove_others(&parent, &digest)
+}
+
+/// Loads the last good copy, with the settings of today.
+///
+/// # Errors
+/// [`LastGoodError`] when there is none, or it is not what was saved.
+pub fn last_good(state_dir: &Path, settings: &Settings, generation: u64) -> Result<PolicyLoad, LastGoodError> {
+    let parent = state_dir.join("policy");
+    let name = current(&parent).ok_or(LastGoodError::None)?;
+    let copy = parent.join(&name);
+    let saved = Settings {
+        blocklists: Blocklists::Directory(copy.join("bans")),
+        lists: saved_lists(&copy.join("lists"))?,
+        ..settings.clone()
+    };
+    let load = load(&saved, generation, UnknownBan::Tolerated);
+    if digest_of(&load.files) == name { Ok(load) } else { Err(LastGoodError::Damaged { path: copy }) }
+}
+
+/// One digest over all files and their places.
+fn digest_of(files: &[LoadedFile]) -> String {
+    let mut lines: Vec<String> =
+        files.iter().map(|file| format!("{} {}\n", file.digest, file.saved_as.display())).collect();
+    lines.sort();
+    hex_digest(lines.concat().as_bytes())
+}
+
+/// The name of the copy in use, if it is one that we could have written.
+fn current(parent: &Path) -> Option<String> {
+    let octets = Origin::File(parent.join(CURRENT)).read(CURRENT_MAX).ok()?;
+    let name = String::from_utf8(octets).ok()?.trim().to_owned();
+    (name.len() == 64 && name.bytes().all(|octet| octet.is_ascii_hexdigit())).then_some(name)
+}
+
+fn saved_lists(lists: &Path) -> Result<Vec<ListFile>, LastGoodError> {
+    let mut found = Vec::new();
+    for format in ListFormat::ALL {
+        let directory = lists.join(format.as_str());
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for entry in entries {
+            let path = entry.map_err(|error| LastGoodError::Io { path: directory.clone(), error })?.path();
+            let place = Source::new(path.display().to_string(), "");
+            found.push(ListFile { path: At::new(path, &place, 0..0), format });
+        }
+    }
+    found.sort_by(|left, right| left.path.value.cmp(&right.path.value));
+    Ok(found)
+}
+
+fn save_file(copy: &Path, file: &LoadedFile) -> Result<(), LastGoodError> {
+    let octets = file.reread().ok_or_else(|| LastGoodError::Changed { name: file.origin.name() })?;
+    let path = copy.join(&file.saved_as);
+    make_directory(path.parent().unwrap_or(copy))?;
+    write(&path, &octets)
+}
+
+fn point_to(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
+    let new = parent.join(format!("{CURRENT}.new"));
+    write(&new, format!("{digest}\n").as_bytes())?;
+    rename(&new, &parent.join(CURRENT))?;
+    sync(parent)
+}
+
+fn remove_others(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
+    let entries = fs::read_dir(parent).map_err(|error| LastGoodError::Io { path: parent.to_owned(), error })?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        if !path.ends_with(digest) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn with_path(path: &Path, result: io::Result<()>) -> Result<(), LastGoodError> {
+    result.map_err(|error| LastGoodError::Io { path: path.to_owned(), error })
+}
+
+/// For the owner alone: what is banned, and where it was read, is nobody else's business.
+fn make_directory(path: &Path) -> Result<(), LastGoodError> {
+    with_path(path, DirBuilder::new().recursive(true).mode(0o700).create(path))
+}
+
+fn write(path: &Path, octets: &[u8]) -> Result<(), LastGoodError> {
+    let written = File::create(path).and_then(|mut file| {
+        file.write_all(octets)?;
+        file.sync_all()
+    });
+    with_path(path, written)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), LastGoodError> {
+    with_path(to, fs::rename(from, to))
+}
+
+fn remove(path: &Path) -> Result<(), LastGoodError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => with_path(path, Err(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), LastGoodError> {
+    with_path(directory, File::open(directory).and_then(|directory| directory.sync_all()))
+}
+
+/// Names are durable only when their directories are.
+fn sync_tree(directory: &Path) -> Result<(), LastGoodError> {
+    let entries = fs::read_dir(directory).map_err(|error| LastGoodError::Io { path: directory.to_owned(), error })?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        sync_tree(&path)?;
+    }
+    sync(directory)
+}

@@ -1,0 +1,167 @@
+//! Settings: what was written, then what is meant.
+//!
+//! [`load`] reads `embargo.toml` and the flags into [`Settings`]; [`policy`] reads the ban folders and lists that they name
+//! into a [`Policy`](crate::policy::Policy). Each gathers **all** mistakes and then stops. `run`, `check`, `explain` and a
+//! reload take the same two steps.
+//!
+//! Leaves applying settings to [`app`](crate). The only user of `toml`.
+
+mod ban;
+mod convert;
+mod disk;
+mod file;
+mod last_good;
+mod place;
+mod policy;
+mod reader;
+mod settings;
+mod suggest;
+mod units;
+mod unreadable;
+mod upstream;
+mod written;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use ban::Change;
+pub use disk::{Origin, ReadError};
+pub use last_good::{LastGoodError, last_good, save};
+pub use place::{CONFIG_FILES, Environment, state_dir};
+pub use policy::{LoadedFile, PolicyLoad, policy};
+pub use settings::{
+    At, BanChange, Blocklists, CacheSettings, DEFAULT_LISTEN, JournalSettings, ListFile, LogFormat, LogSettings,
+    Settings, TcpSettings, UpstreamServer, UpstreamSettings,
+};
+pub use unreadable::Unreadable;
+
+use crate::diag::{Diagnostic, Severity, Source};
+use crate::policy::ListFormat;
+
+/// Octets of a configuration at most.
+const CONFIG_MAX: u64 = 1 << 20;
+
+/// What the command line says; it overrides the file. Texts are as typed: they are read here, as those of the file are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Args {
+    /// `--config FILE`.
+    pub config: Option<PathBuf>,
+    /// `--listen ADDR`, instead of the file's.
+    pub listen: Vec<String>,
+    /// `--admin ADDR`, or `off`.
+    pub admin: Option<String>,
+    /// `--upstream SPEC`, instead of the file's.
+    pub upstream: Vec<String>,
+    /// `--state-dir DIR`.
+    pub state_dir: Option<PathBuf>,
+    /// `--blocklists DIR`.
+    pub blocklists: Option<PathBuf>,
+    /// `--list FILE`, beside the file's.
+    pub list: Vec<PathBuf>,
+    /// `--workers N`.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// A configuration in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it says, flags included.
+    pub settings: Settings,
+    /// The file; `None`: the embedded default.
+    pub file: Option<PathBuf>,
+    /// The state directory.
+    pub state_dir: PathBuf,
+}
+
+impl Loaded {
+    /// Files and directories whose change should make the server reload.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let blocklists = match &self.settings.blocklists {
+            Blocklists::Embedded => None,
+            Blocklists::Directory(path) => Some(path.clone()),
+        };
+        let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
+        self.file.iter().cloned().chain(blocklists).chain(lists).collect()
+    }
+}
+
+/// Reads the configuration and lays the flags over it.
+///
+/// # Errors
+/// Every mistake in the file and the flags.
+pub fn load(args: &Args, environment: &Environment) -> Result<Loaded, Vec<Diagnostic>> {
+    let file = environment.config_file(args);
+    let (mut settings, mut mistakes) = match &file {
+        Some(path) => read(path)?,
+        None => (Settings::default(), Vec::new()),
+    };
+    lay_over(&mut settings, args, &mut mistakes);
+    let state_dir = state_dir(args.state_dir.as_deref(), settings.state_dir.as_deref(), environment);
+    if state_dir.is_none() {
+        let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";
+        mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
+    }
+    match state_dir {
+        Some(state_dir) if mistakes.is_empty() => Ok(Loaded { settings, file, state_dir }),
+        _ => Err(mistakes),
+    }
+}
+
+fn read(path: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let name: Arc<str> = path.display().to_string().into();
+    let whole = |message: String| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), message)];
+    let octets = Origin::File(path.to_path_buf()).read(CONFIG_MAX).map_err(|error| whole(error.to_string()))?;
+    let text = String::from_utf8(octets).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let source = Source::new(Arc::clone(&name), String::from_utf8_lossy(error.as_bytes()).into_owned());
+        vec![source.error(at..at + 1, "is not UTF-8 from here")]
+    })?;
+    let source = Source::new(name, text);
+    Ok(convert::settings(&source, path.parent().unwrap_or(Path::new(""))))
+}
+
+/// Flags over settings; a mistake in a flag points into what was typed.
+fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>) {
+    if !args.listen.is_empty() {
+        settings.listen = flags("--listen", &args.listen, convert::listen, mistakes);
+    }
+    if let Some(admin) = &args.admin {
+        let read: Vec<Option<SocketAddr>> =
+            flags("--admin", std::slice::from_ref(admin), convert::admin_address, mistakes);
+        settings.admin = read.first().copied().flatten();
+    }
+    if !args.upstream.is_empty() {
+        let servers = flags("--upstream", &args.upstream, str::parse, mistakes);
+        settings.upstream.servers = servers;
+    }
+    if let Some(directory) = &args.blocklists {
+        settings.blocklists = Blocklists::Directory(directory.clone());
+    }
+    for path in &args.list {
+        let typed = Source::new("--list", path.display().to_string());
+        let path = At::new(path.clone(), &typed, 0..typed.text.len());
+        settings.lists.push(ListFile { path, format: ListFormat::Domains });
+    }
+    settings.workers = args.workers.or(settings.workers);
+}
+
+fn flags<T>(
+    flag: &str,
+    texts: &[String],
+    read: impl Fn(&str) -> Result<T, Unreadable>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    for text in texts {
+        match read(text) {
+            Ok(value) => values.push(value),
+            Err(error) => mistakes.push(Source::new(flag, text.as_str()).error(0..text.len(), error.to_string())),
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests;

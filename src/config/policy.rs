@@ -1,0 +1,393 @@
+//! Ban folders and lists to a [`Policy`]: every mistake of every file at once, and no policy unless all of it is right.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+
+use super::ban::{Declared, is_id};
+use super::disk::{Origin, ReadError};
+use super::settings::{At, BanChange, ListFile, Settings};
+use super::suggest::nearest_first;
+use crate::diag::{Diagnostic, Severity, Source};
+use crate::policy::{
+    Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, Parsed, Policy, PolicyBuilder, Rule, Strictness,
+};
+use crate::wire::Name;
+
+/// The declaration in a ban's folder.
+const BAN_FILE: &str = "ban.toml";
+/// Octets of a `ban.toml` at most.
+const BAN_FILE_MAX: u64 = 1 << 20;
+/// Octets of a list at most.
+const LIST_MAX: u64 = 1 << 30;
+/// Rules of one list named one by one when they were refused.
+const REFUSED_SHOWN: usize = 20;
+
+/// Names that clocks are set by: a machine without the time can't check a signature, so no list may block them.
+const CLOCKS: [&str; 7] = [
+    "ntp.org",
+    "ntp.ubuntu.com",
+    "time.apple.com",
+    "time.cloudflare.com",
+    "time.google.com",
+    "time.nist.gov",
+    "time.windows.com",
+];
+
+/// What came of loading.
+#[derive(Debug)]
+pub struct PolicyLoad {
+    /// The policy; `None` when anything in `diagnostics` is an error.
+    pub policy: Option<Policy>,
+    /// Every mistake and warning, file by file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Ids of the bans (names of their folders) that can't be used.
+    pub failed: Vec<Arc<str>>,
+    /// Every file read.
+    pub files: Vec<LoadedFile>,
+}
+
+/// A file that the policy was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedFile {
+    /// Where it was read.
+    pub origin: Origin,
+    /// SHA-256 of its octets, in hexadecimal.
+    pub digest: String,
+    /// Its path below a saved copy.
+    pub(super) saved_as: PathBuf,
+}
+
+impl LoadedFile {
+    /// Reads the file again; `None` when it is no longer the one that was loaded.
+    pub fn reread(&self) -> Option<Vec<u8>> {
+        self.origin.read(LIST_MAX).ok().filter(|octets| hex_digest(octets) == self.digest)
+    }
+}
+
+impl PolicyLoad {
+    /// The text of a list in force, for finding the line of a rule; `None` when the file has changed since.
+    pub fn list_source(&self, name: &str) -> Option<Source> {
+        let file = self.files.iter().find(|file| file.origin.name() == name)?;
+        let text = String::from_utf8_lossy(&file.reread()?).into_owned();
+        Some(Source::new(name, text))
+    }
+}
+
+/// What is made of a `[ban.<id>]` that no ban has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnknownBan {
+    /// A mistake.
+    Refused,
+    /// Nothing: the bans are a saved copy, older than the configuration.
+    Tolerated,
+}
+
+/// Loads the bans and lists that the settings name.
+pub fn policy(settings: &Settings, generation: u64) -> PolicyLoad {
+    load(settings, generation, UnknownBan::Refused)
+}
+
+pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) -> PolicyLoad {
+    let protected = settings.protected.iter().cloned();
+    let clocks = CLOCKS.iter().filter_map(|name| Name::parse(name).ok());
+    let mut loader = Loader {
+        settings,
+        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect()),
+        diagnostics: Vec::new(),
+        failed: Vec::new(),
+        files: Vec::new(),
+        ids: BTreeSet::new(),
+    };
+    match settings.blocklists.folders() {
+        Ok(folders) => folders.iter().for_each(|folder| loader.folder(folder)),
+        Err(error) => loader.whole(settings.blocklists.name(), error.to_string()),
+    }
+    settings.lists.iter().for_each(|list| loader.list_file(list));
+    if unknown == UnknownBan::Refused {
+        loader.unknown_bans();
+    }
+    loader.finish(generation)
+}
+
+struct Loader<'s> {
+    settings: &'s Settings,
+    builder: PolicyBuilder,
+    diagnostics: Vec<Diagnostic>,
+    failed: Vec<Arc<str>>,
+    files: Vec<LoadedFile>,
+    ids: BTreeSet<Arc<str>>,
+}
+
+impl Loader<'_> {
+    fn whole(&mut self, source: impl Into<Arc<str>>, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::whole(Severity::Error, source, message));
+    }
+
+    fn folder(&mut self, folder: &str) {
+        let origin = self.settings.blocklists.file(folder, BAN_FILE);
+        if !is_id(folder) {
+            return self.whole(origin.name(), format!("the folder `{folder}` is no id: 1 to 32 of a-z, 0-9 and `-`"));
+        }
+        let id: Arc<str> = folder.into();
+        self.ids.insert(Arc::clone(&id));
+        if matches!(origin.read(BAN_FILE_MAX), Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
+        {
+            let message = "is missing, so its folder is left out";
+            return self.diagnostics.push(Diagnostic::whole(Severity::Warning, origin.name(), message));
+        }
+        if self.ban(&id, origin).is_none() {
+            self.failed.push(id);
+        }
+    }
+
+    /// One ban folder; `None` when any of it is wrong.
+    fn ban(&mut self, id: &Arc<str>, origin: Origin) -> Option<()> {
+        let saved_as = |file: &str| Path::new("bans").join(&**id).join(file);
+        let source = self.text(origin, BAN_FILE_MAX, saved_as(BAN_FILE), Strictness::Strict)?;
+        let mut declared = Declared::read(&source, id, &self.settings.time_zone, &mut self.diagnostics)?;
+        let lists = std::mem::take(&mut declared.lists);
+        let ban = declared.into_ban(change(self.settings, id), &mut self.diagnostics);
+        let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
+        let mut good = added.is_some();
+        for list in lists {
+            let origin = self.settings.blocklists.file(id, &list.file.value);
+            match origin.read(LIST_MAX) {
+                Err(error) => {
+                    self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
+                    good = false;
+                }
+                Ok(octets) => {
+                    let source = self.decoded(origin, octets, saved_as(&list.file.value), Strictness::Strict);
+                    let taken = source.is_some_and(|source| {
+                        // Without a ban its rules are still read for their mistakes.
+                        self.rules(&source, list.format, Strictness::Strict, added.as_ref())
+                    });
+                    good &= taken;
+                }
+            }
+        }
+        good.then_some(())
+    }
+
+    /// A list that makes a ban of its own.
+    fn list_file(&mut self, list: &ListFile) {
+        let origin = Origin::File(list.path.value.clone());
+        let stem = list.path.value.file_stem().unwrap_or_default().to_string_lossy();
+        let id = unique_id(&stem, &self.ids);
+        self.ids.insert(Arc::clone(&id));
+        let octets = match origin.read(LIST_MAX) {
+            Ok(octets) => octets,
+            Err(error) => {
+                self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name())));
+                return self.failed.push(id);
+            }
+        };
+        let saved_as = Path::new("lists").join(list.format.as_str()).join(&*id);
+        let source = self.decoded(origin, octets, saved_as, Strictness::Lenient);
+        let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
+        let declared = Declared::of_list(Arc::clone(&id), &stem, place);
+        let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
+        let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
+        let taken = source.is_some_and(|source| self.rules(&source, list.format, Strictness::Lenient, added.as_ref()));
+        if !taken || added.is_none() {
+            self.failed.push(id);
+        }
+    }
+
+    fn text(&mut self, origin: Origin, max: u64, saved_as: PathBuf, strictness: Strictness) -> Option<Source> {
+        match origin.read(max) {
+            Ok(octets) => self.decoded(origin, octets, saved_as, strictness),
+            Err(error) => {
+                self.whole(origin.name(), error.to_string());
+                None
+            }
+        }
+    }
+
+    /// The text of what was read. A lenient list may hold other octets: their lines are no names and are skipped.
+    fn decoded(
+        &mut self,
+        origin: Origin,
+        octets: Vec<u8>,
+        saved_as: PathBuf,
+        strictness: Strictness,
+    ) -> Option<Source> {
+        let name = origin.name();
+        self.files.push(LoadedFile { origin, digest: hex_digest(&octets), saved_as });
+        match String::from_utf8(octets) {
+            Ok(text) => Some(Source::new(name, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let source = Source::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
+                if strictness == Strictness::Lenient {
+                    return Some(source);
+                }
+                self.diagnostics.push(source.error(at..at + 1, "is not UTF-8 from here"));
+                None
+            }
+        }
+    }
+
+    /// Streams a list's rules into the table; false when the list can't be used.
+    fn rules(
+        &mut self,
+        source: &Source,
+        format: ListFormat,
+        strictness: Strictness,
+        added: Option<&(BanIndex, Ban)>,
+    ) -> bool {
+        let digest = self.files.last().map(|file| file.digest.clone()).unwrap_or_default();
+        let list = added.map(|(index, _ban)| self.builder.list(ListInfo::new(&*source.name, *index, format, digest)));
+        let known = self.diagnostics.len();
+        let mut refused = Refused::default();
+        let parsed = format.parse(source, strictness, &mut |rule, line| {
+            let (Some(list), Some((_index, ban))) = (list, added) else { return };
+            if needs_addresses(rule, ban) {
+                refused.add(|| no_addresses(line, ban));
+            } else if let Err(error) = self.builder.rule(list, rule) {
+                refused.add(|| line.warning(error.to_string()));
+            }
+        });
+        self.diagnostics.extend(unusable(source, &parsed));
+        self.diagnostics.extend(parsed.diagnostics);
+        self.diagnostics.extend(refused.finish(source));
+        self.diagnostics.get(known..).is_none_or(|new| !new.iter().any(Diagnostic::is_error))
+    }
+
+    fn unknown_bans(&mut self) {
+        let known: Vec<&str> = self.ids.iter().map(|id| &**id).collect();
+        for change in self.settings.bans.iter().filter(|change| !self.ids.contains(&change.id.value)) {
+            let id = &change.id.value;
+            let known = nearest_first(id, &known).join(", ");
+            self.diagnostics.push(change.id.error(format!("unknown ban `{id}`; known bans: {known}")));
+        }
+    }
+
+    fn finish(mut self, generation: u64) -> PolicyLoad {
+        if self.ids.is_empty() && !self.diagnostics.iter().any(Diagnostic::is_error) {
+            let message = "holds no ban: no folder with a ban.toml, and no list is given";
+            self.whole(self.settings.blocklists.name(), message);
+        }
+        let good = !self.diagnostics.iter().any(Diagnostic::is_error);
+        let policy = good.then(|| {
+            let (policy, warnings) = self.builder.build(generation);
+            self.diagnostics.extend(warnings);
+            policy
+        });
+        PolicyLoad { policy, diagnostics: self.diagnostics, failed: self.failed, files: self.files }
+    }
+}
+
+/// The operator's word on a ban.
+fn change<'s>(settings: &'s Settings, id: &str) -> Option<&'s BanChange> {
+    settings.bans.iter().find(|change| *change.id.value == *id)
+}
+
+fn needs_addresses(rule: &Rule, ban: &Ban) -> bool {
+    rule.does == Some(Does::Action(Action::Sinkhole)) && ban.sinkhole_v4.is_empty() && ban.sinkhole_v6.is_empty()
+}
+
+fn no_addresses(line: &Line<'_>, ban: &Ban) -> Diagnostic {
+    let message = format!("`sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"] for the ban `{}`", ban.id);
+    Diagnostic { severity: Severity::Error, ..line.warning(message) }
+}
+
+/// A list without a rule is a mistake: more often cut off while it was written than meant.
+fn unusable(source: &Source, parsed: &Parsed) -> Option<Diagnostic> {
+    let message = match (parsed.rules, parsed.bad_lines) {
+        (0, 0) => "holds no rule",
+        (0, _) if parsed.diagnostics.iter().all(|diagnostic| !diagnostic.is_error()) => {
+            "no line was understood; is its format the right one?"
+        }
+        _ => return None,
+    };
+    Some(Diagnostic::whole(Severity::Error, Arc::clone(&source.name), message))
+}
+
+/// Rules that the table did not take: the first are named, the rest counted.
+#[derive(Default)]
+struct Refused {
+    shown: Vec<Diagnostic>,
+    count: usize,
+}
+
+impl Refused {
+    fn add(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
+        self.count += 1;
+        if self.shown.len() < REFUSED_SHOWN {
+            self.shown.push(diagnostic());
+        }
+    }
+
+    fn finish(mut self, source: &Source) -> Vec<Diagnostic> {
+        let more = self.count - self.shown.len();
+        if more > 0 {
+            let message = format!("{more} more rules were left out");
+            self.shown.push(Diagnostic::whole(Severity::Warning, Arc::clone(&source.name), message));
+        }
+        self.shown
+    }
+}
+
+/// An id made of a file's stem that no other ban has.
+fn unique_id(stem: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
+    let cleaned: String = stem
+        .chars()
+        .map(|character| character.to_ascii_lowercase())
+        .map(|character| if character.is_ascii_lowercase() || character.is_ascii_digit() { character } else { '-' })
+        .collect();
+    let trimmed = cleaned.trim_matches('-');
+    let base = if trimmed.is_empty() { "list" } else { trimmed };
+    let numbered = |number: usize| {
+        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        // Room for the number: an id has 32 characters at most.
+        let kept: String = base.chars().take(32 - suffix.len()).collect();
+        format!("{}{suffix}", kept.trim_end_matches('-'))
+    };
+    // One more candidate than there are ids: one of them is free.
+    let free = (1..=taken.len() + 1).map(numbered).find(|id| !taken.contains(id.as_str()));
+    free.unwrap_or_default().into()
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn hex_digest(octets: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for octet in digest(&SHA256, octets).as_ref() {
+        // Writing to a `String` can't fail.
+        let _infallible = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_lists_are_valid_and_unique() {
+        let mut taken = BTreeSet::new();
+        for (stem, expected) in [
+            ("My List_v2", "my-list-v2"),
+            ("my list v2", "my-list-v2-2"),
+            ("---", "list"),
+            ("", "list-2"),
+            ("ünïcode", "n-code"),
+            (&"x".repeat(40), &"x".repeat(32)),
+            (&"x".repeat(41), &format!("{}-2", "x".repeat(30))),
+        ] {
+            let id = unique_id(stem, &taken);
+            assert_eq!(&*id, expected);
+            assert!(is_id(&id));
+            taken.insert(id);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        assert_eq!(hex_digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,304 @@
+//! What the settings mean: values that cannot be wrong, and the default of each. `config/embargo.toml` shows the same.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+
+use super::ban::Change;
+use crate::diag::{Diagnostic, Source};
+use crate::policy::ListFormat;
+use crate::wire::{Name, Transport};
+
+/// A value with the place it was written at; equal to another if the values are.
+#[derive(Clone, Debug)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    source: Source,
+    span: Range<usize>,
+}
+
+impl<T> At<T> {
+    /// A value written at these octets of `source`.
+    pub fn new(value: T, source: &Source, span: Range<usize>) -> Self {
+        Self { value, source: source.clone(), span }
+    }
+
+    /// An error that points at the value.
+    pub fn error(&self, message: impl Into<String>) -> Diagnostic {
+        self.source.error(self.span.clone(), message)
+    }
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+/// Every setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Addresses to serve DNS on, UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the admin HTTP server; `None`: off.
+    pub admin: Option<SocketAddr>,
+    /// Networks whose clients are served; others are REFUSED.
+    pub allow: Vec<IpNet>,
+    /// Threads that read UDP; `None`: as many as there are processors.
+    pub workers: Option<NonZeroUsize>,
+    /// State directory as the file or flag says; see [`state_dir`](super::state_dir) for the rest of the order.
+    pub state_dir: Option<PathBuf>,
+    /// The zone in which a date without a time begins.
+    pub time_zone: TimeZone,
+    /// Where the ban folders are.
+    pub blocklists: Blocklists,
+    /// Names that no list can block, beside those that Embargo protects by itself.
+    pub protected: Vec<Name>,
+    /// Upstreams.
+    pub upstream: UpstreamSettings,
+    /// The cache.
+    pub cache: CacheSettings,
+    /// DNS over TCP.
+    pub tcp: TcpSettings,
+    /// The record.
+    pub journal: JournalSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// Further lists, each a ban of its own.
+    pub lists: Vec<ListFile>,
+    /// What the operator changes about bans.
+    pub bans: Vec<BanChange>,
+}
+
+/// Where the ban folders are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocklists {
+    /// The ones shipped inside the binary.
+    Embedded,
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// Whom to ask, and how patiently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// In order of preference.
+    pub servers: Vec<UpstreamServer>,
+    /// The next server is asked when this one has not answered for so long.
+    pub hedge_after: Duration,
+    /// Every answer leaves within this time.
+    pub deadline: Duration,
+    /// An exchange goes on for so long, past the deadline, to fill the cache.
+    pub exchange_max: Duration,
+}
+
+/// One upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamServer {
+    /// The servers of `/etc/resolv.conf`.
+    System,
+    /// A server at an address.
+    At {
+        /// UDP (TCP after truncation) or TCP alone.
+        transport: Transport,
+        /// Address and port.
+        address: SocketAddr,
+    },
+}
+
+/// The cache's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Octets held at most.
+    pub size_max_bytes: u64,
+    /// TTLs below are raised to this.
+    pub ttl_min: Duration,
+    /// TTLs above are lowered to this.
+    pub ttl_max: Duration,
+    /// The same for negative answers (RFC 2308 §5).
+    pub negative_ttl_max: Duration,
+    /// Time past its TTL for which an answer may still be given when no upstream answers (RFC 8767).
+    pub stale_max: Duration,
+}
+
+/// Limits of DNS over TCP (RFC 7766).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpSettings {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections at once of one client address.
+    pub connections_per_client_max: usize,
+    /// Queries of one connection answered at once.
+    pub queries_in_flight_max: usize,
+    /// A connection without a query is closed after this time.
+    pub idle: Duration,
+}
+
+/// Limits of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// Days that attempts are kept.
+    pub attempts_keep_days: u32,
+    /// Days that clients are kept after they were last seen.
+    pub clients_keep_days: u32,
+    /// Size of the store; the oldest attempts go first.
+    pub size_max_bytes: u64,
+    /// Rows in memory that wait for the disk.
+    pub rows_in_memory_max: usize,
+    /// Rows a second that keep their names.
+    pub rows_per_second_max: u32,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is logged, as a filter of the `tracing-subscriber` crate: `info`, or `info,embargo::upstream=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The word for it in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A list that makes a ban of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListFile {
+    /// The file.
+    pub path: At<PathBuf>,
+    /// How to read it.
+    pub format: ListFormat,
+}
+
+/// What the operator changes about one ban.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BanChange {
+    /// The ban's id.
+    pub id: At<Arc<str>>,
+    /// What is changed.
+    pub change: Change,
+    /// Ids of the laws that bind this network.
+    pub bound_by: Vec<At<Arc<str>>>,
+}
+
+/// Loopback on a port that needs no privilege, and that no resolver of the system holds.
+pub const DEFAULT_LISTEN: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 5300)];
+
+/// Loopback: what the admin server shows is not for everyone.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
+
+/// Loopback, private (RFC 1918, RFC 4193), link-local and shared (RFC 6598) networks.
+const DEFAULT_ALLOW: [(IpAddr, u8); 9] = [
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
+    (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+    (IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10),
+    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+];
+
+impl Settings {
+    /// Whether a missing address is only a warning: it is one of the defaults, and the machine may have no IPv6.
+    pub fn listen_is_optional(&self, address: SocketAddr) -> bool {
+        self.listen == DEFAULT_LISTEN && DEFAULT_LISTEN.contains(&address)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: DEFAULT_LISTEN.to_vec(),
+            admin: Some(DEFAULT_ADMIN),
+            allow: DEFAULT_ALLOW.iter().map(|&(address, length)| IpNet::new_assert(address, length)).collect(),
+            workers: None,
+            state_dir: None,
+            time_zone: TimeZone::UTC,
+            blocklists: Blocklists::Embedded,
+            protected: Vec::new(),
+            upstream: UpstreamSettings::default(),
+            cache: CacheSettings::default(),
+            tcp: TcpSettings::default(),
+            journal: JournalSettings::default(),
+            log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
+            lists: Vec::new(),
+            bans: Vec::new(),
+        }
+    }
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            servers: vec![UpstreamServer::System],
+            hedge_after: Duration::from_millis(300),
+            deadline: Duration::from_secs(2),
+            exchange_max: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            size_max_bytes: 32 << 20,
+            ttl_min: Duration::ZERO,
+            ttl_max: DAY,
+            negative_ttl_max: Duration::from_secs(60 * 60),
+            stale_max: DAY,
+        }
+    }
+}
+
+impl Default for TcpSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_024,
+            connections_per_client_max: 64,
+            queries_in_flight_max: 64,
+            idle: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self {
+            attempts_keep_days: 400,
+            clients_keep_days: 400,
+            size_max_bytes: 4 << 30,
+            rows_in_memory_max: 200_000,
+            rows_per_second_max: 10_000,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use super::*;
+use crate::policy::{Action, Mode};
+
+fn parsed(text: &str) -> Settings {
+    let (settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new("/base"));
+    assert_eq!(mistakes, []);
+    settings
+}
+
+fn environment(directory: &Path) -> Environment {
+    Environment { home: Some(directory.into()), ..Environment::default() }
+}
+
+#[test]
+fn the_shipped_configuration_says_the_defaults() {
+    let shipped = parsed(include_str!("../../config/embargo.toml"));
+    // The one difference is meant: in a checkout, the files can be edited.
+    assert_eq!(shipped.blocklists, Blocklists::Directory("/base/../blocklists".into()));
+    assert_eq!(Settings { blocklists: Blocklists::Embedded, ..shipped }, Settings::default());
+}
+
+#[test]
+fn the_shipped_configuration_names_every_setting() {
+    // With its comments taken away from settings, the file still reads, and every key of the structs is in it.
+    let text = include_str!("../../config/embargo.toml");
+    let all: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line)).collect();
+    let (settings, mistakes) = convert::settings(&Source::new("x.toml", all.join("\n")), Path::new("/base"));
+    assert_eq!(mistakes, []);
+    assert_eq!(settings.lists.len(), 1);
+    assert_eq!(settings.bans.len(), 1);
+    assert!(settings.workers.is_some() && settings.state_dir.is_some());
+    for key in known_keys() {
+        assert!(all.iter().any(|line| is_key_of(line, &key)), "config/embargo.toml does not show `{key}`");
+    }
+}
+
+fn is_setting(line: &str) -> bool {
+    let word = line.split(' ').next().unwrap_or_default();
+    line.starts_with('[')
+        || (line.split(' ').nth(1) == Some("=")
+            && word.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_'))
+}
+
+fn is_key_of(line: &str, key: &str) -> bool {
+    let trimmed = line.trim_start_matches('[');
+    trimmed.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ']', '.']))
+}
+
+/// Every key, as the messages about unknown ones list them.
+fn known_keys() -> Vec<String> {
+    let mut keys = Vec::new();
+    for table in ["", "[upstream]", "[cache]", "[tcp]", "[journal]", "[log]", "[[list]]", "[ban.x]"] {
+        let text = format!("{table}\nnot_there = 1\n");
+        let (_settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new(""));
+        let message = &mistakes.first().unwrap().message;
+        let known = message.split_once("known keys: ").unwrap().1;
+        keys.extend(known.split(", ").map(str::to_owned));
+    }
+    assert!(keys.len() > 35, "{keys:?}");
+    keys
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("embargo.toml");
+    std::fs::write(&config, "listen = [\"192.0.2.1:53\"]\nadmin = \"off\"\nworkers = 3\n[[list]]\nfile = \"a.txt\"\n")
+        .unwrap();
+    let args = Args {
+        config: Some(config.clone()),
+        listen: vec!["127.0.0.1:0".to_owned()],
+        upstream: vec!["tcp://192.0.2.53".to_owned()],
+        list: vec!["b.txt".into()],
+        ..Args::default()
+    };
+
+    let loaded = load(&args, &environment(directory.path())).unwrap();
+
+    assert_eq!(loaded.settings.listen, ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(loaded.settings.admin, None);
+    assert_eq!(loaded.settings.workers, NonZeroUsize::new(3));
+    let server: SocketAddr = "192.0.2.53:53".parse().unwrap();
+    let expected = UpstreamServer::At { transport: crate::wire::Transport::Tcp, address: server };
+    assert_eq!(loaded.settings.upstream.servers, [expected]);
+    assert_eq!(loaded.watched(), [config, directory.path().join("a.txt"), "b.txt".into()]);
+    assert_eq!(loaded.state_dir, directory.path().join(".local/state/embargo"));
+}
+
+#[test]
+fn all_mistakes_of_file_and_flags_come_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("embargo.toml");
+    std::fs::write(&config, "admin = 1\n[cache]\nsize = \"x\"\n").unwrap();
+    let args = Args { config: Some(config), listen: vec!["::1".to_owned()], ..Args::default() };
+    let mistakes = load(&args, &Environment::default()).unwrap_err();
+    assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+}
+
+#[test]
+fn the_first_file_that_exists_is_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let second = directory.path().join("second.toml");
+    std::fs::write(&second, "workers = 2\n").unwrap();
+    let environment = Environment {
+        config_files: vec![directory.path().join("first.toml"), second.clone()],
+        ..environment(directory.path())
+    };
+    assert_eq!(load(&Args::default(), &environment).unwrap().file, Some(second));
+}
+
+#[test]
+fn without_a_file_the_defaults_are_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let loaded = load(&Args::default(), &environment(directory.path())).unwrap();
+    assert_eq!((loaded.file, loaded.settings), (None, Settings::default()));
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_a_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = Args { config: Some(directory.path().join("x.toml")), ..Args::default() };
+    assert_eq!(load(&args, &environment(directory.path())).unwrap_err().len(), 1);
+}
+
+#[test]
+fn the_operator_changes_what_a_ban_does() {
+    let settings = parsed(
+        "time_zone = \"America/New_York\"\n[ban.kaspersky]\nmode = \"observe\"\nenforce_from = 2030-01-01\naction = \"sinkhole\"\n\
+         sinkhole = [\"192.0.2.1\", \"2001:db8::1\"]\nttl = \"2m\"\ncontact = \"it@example.org\"\nbound_by = [\"bis-2024\"]\n",
+    );
+
+    let load = policy(&settings, 1);
+
+    assert_eq!(load.diagnostics, []);
+    let policy = load.policy.unwrap();
+    let ban = policy.bans().iter().find(|ban| &*ban.id == "kaspersky").unwrap();
+    assert_eq!((ban.mode, ban.action, ban.ttl.as_secs()), (Mode::Observe, Action::Sinkhole, 120));
+    assert_eq!(ban.enforce_from, "2030-01-01T05:00:00Z".parse().ok());
+    assert_eq!(ban.observe_from, "2024-06-20T04:00:00Z".parse().ok());
+    assert_eq!((ban.sinkhole_v4.len(), ban.sinkhole_v6.len(), ban.bound_by.len()), (1, 1, 1));
+    assert_eq!(&*ban.ede.text, "Kaspersky is blocked by policy of this network; contact: it@example.org");
+}
+
+#[test]
+fn shipped_texts_never_claim_that_a_law_prohibits() {
+    let policy = policy(&Settings::default(), 1).policy.unwrap();
+    for ban in policy.bans() {
+        assert!(ban.ede.text.contains("polic"), "{}", ban.ede.text);
+        assert!(!ban.ede.text.contains("law"), "{}", ban.ede.text);
+        assert!(ban.bound_by.is_empty());
+    }
+}

@@ -1,0 +1,47 @@
+//! Why one text of the configuration or of a flag can't be read; the message of a mistake.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use crate::wire::NameError;
+
+/// Why a text can't be read, with the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// No address with a port.
+    #[error("no address with port; write \"127.0.0.1:5300\" or \"[::1]:5300\"")]
+    NoAddress,
+    /// An address without a port.
+    #[error("no port; write \"{with_port}\"")]
+    NoPort {
+        /// What is probably meant.
+        with_port: SocketAddr,
+    },
+    /// Neither a network nor an address.
+    #[error("no network; write for example \"192.0.2.0/24\" or \"2001:db8::/32\"")]
+    NoNetwork,
+    /// A network written with bits of a host.
+    #[error("address has bits beyond its prefix; write \"{meant}\"")]
+    HostBits {
+        /// The network alone.
+        meant: IpNet,
+    },
+    /// No domain name.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// A transport that is not offered.
+    #[error("unknown transport `{scheme}`; known: udp, tcp")]
+    Transport {
+        /// What stands before `://`.
+        scheme: String,
+    },
+    /// An address that no server can have.
+    #[error("no server can be asked at this address")]
+    NobodyThere,
+    /// No form of an upstream.
+    #[error(
+        "no upstream; write \"system\", \"192.0.2.1\", \"192.0.2.1:5353\", \"[2001:db8::1]:53\" or \"tcp://192.0.2.1\""
+    )]
+    NoUpstream,
+}
