@@ -24,7 +24,6 @@
 //! policy, the record, the cache and the upstreams, in that order, in one function. Every message read ends in exactly
 //! one outcome counter.
 
-pub mod config;
 pub mod diag;
 pub mod time;
 pub mod wire;
@@ -39,3 +38,5 @@ pub mod upstream;
 pub mod journal;
 
 pub mod serve;
+
+pub mod config;

@@ -12,7 +12,6 @@ use super::file;
 use super::reader::Reader;
 use super::settings::{At, BanChange};
 use super::suggest::nearest_first;
-use super::written;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode};
 use crate::time::Timestamp;
@@ -108,15 +107,20 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Declared {
-    /// Reads a `ban.toml` that stands in a folder of this name; `None` when any of it is wrong.
+    /// Reads a `ban.toml` that stands in a folder of this name; `None` after a fault of syntax. Whatever else is wrong stands
+    /// at its default and among the mistakes.
     pub(super) fn read(source: &Source, folder: &str, zone: &TimeZone, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
         let mut reader = Reader::new(source);
-        let mut file: file::BanFile = written::read(source, &mut reader.mistakes);
-        if file.version.as_ref().is_none_or(|version| *version.get_ref() != 1) {
-            let span = file.version.as_ref().map_or(0..0, Spanned::span);
-            reader.error(span, "`version` must be 1: this is the first form of the file");
+        let Some(mut file) = reader.file::<file::BanFile>() else {
+            mistakes.append(&mut reader.finish());
+            return None;
+        };
+        match &file.version {
+            None => reader.missing("version", None),
+            Some(version) if *version.get_ref() == 1 => (),
+            Some(version) => reader.error(version.span(), "`version` must be 1: this is the first form of the file"),
         }
-        let id = reader.required(&file.id, "id", 0..0);
+        let id = reader.required(&file.id, "id", None);
         let place = file.id.as_ref().map_or(0..0, Spanned::span);
         if !id.is_empty() && *id != *folder {
             reader.error(place.clone(), format!("`id` must be the name of its folder, `{folder}`"));
@@ -126,7 +130,7 @@ impl Declared {
         let declared = Self {
             place: reader.at((), place),
             kind: kind(&file.kind, &mut reader),
-            title: reader.required(&file.title, "title", 0..0),
+            title: reader.required(&file.title, "title", None),
             vendor: plain(&file.vendor),
             change: Change::read(&file.take_change(), zone, &mut reader),
             laws: laws(&file.law, &mut reader),
@@ -134,9 +138,8 @@ impl Declared {
             lists: lists(file.lists.as_ref(), &mut reader),
             id,
         };
-        let good = reader.mistakes.is_empty();
-        mistakes.append(&mut reader.mistakes);
-        good.then_some(declared)
+        mistakes.append(&mut reader.finish());
+        Some(declared)
     }
 
     /// A ban made for a single list: enforced, with nothing known about it.
@@ -166,11 +169,13 @@ impl Declared {
                 mistakes.push(action.error("the action `sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"]"));
             }
         }
-        let contact = change.contact.map_or_else(|| "".into(), |at| at.value);
+        let contact = change.contact.as_ref().map_or_else(|| "".into(), |at| Arc::clone(&at.value));
         let text = change.ede_text.map_or_else(|| ede_text(&self.title, &contact), |at| at.value);
         if text.len() > EDE_TEXT_MAX {
-            let message = "the text for clients made of title and contact is longer than 120 octets; write `ede.text`";
-            mistakes.push(self.place.error(message));
+            let message =
+                "what clients are told is made of title and contact, and longer than 120 octets; write `ede.text`";
+            let error = change.contact.as_ref().map_or_else(|| self.place.error(message), |at| at.error(message));
+            mistakes.push(error);
         }
         let ban = Ban {
             id: self.id,
@@ -215,6 +220,8 @@ fn bound_by(operator: Option<&BanChange>, laws: &[Law], mistakes: &mut Vec<Diagn
     for id in operator.map(|operator| operator.bound_by.as_slice()).unwrap_or_default() {
         if known.contains(&&*id.value) {
             bound.push(Arc::clone(&id.value));
+        } else if known.is_empty() {
+            mistakes.push(id.error("this ban names no law"));
         } else {
             let known = nearest_first(&id.value, &known).join(", ");
             mistakes.push(id.error(format!("unknown law `{}` of this ban; known: {known}", id.value)));
@@ -296,7 +303,7 @@ fn laws(written: &[Spanned<file::Law>], reader: &mut Reader<'_>) -> Vec<Law> {
     }
     let mut laws: Vec<Law> = Vec::new();
     for spanned in written {
-        let (law, table) = (spanned.get_ref(), spanned.span());
+        let (law, table) = (spanned.get_ref(), Some(spanned.span()));
         let id = reader.required(&law.id, "id", table.clone());
         duplicate(&id, law.id.as_ref(), laws.iter().map(|law| &law.id), reader);
         reader.required(&law.end_use, "end_use", table.clone());
@@ -333,10 +340,10 @@ fn duplicate<'l>(
 fn milestones(written: &[Spanned<file::Milestone>], reader: &mut Reader<'_>) -> Vec<Milestone> {
     let mut milestones = Vec::new();
     for spanned in written {
-        let (milestone, table) = (spanned.get_ref(), spanned.span());
+        let (milestone, table) = (spanned.get_ref(), Some(spanned.span()));
         let text = reader.required(&milestone.text, "text", table.clone());
         if milestone.date.is_none() {
-            reader.error(table, "`date` is missing");
+            reader.missing("date", table);
         }
         milestones.extend(reader.date(&milestone.date).map(|date| Milestone { date, text }));
     }
@@ -344,20 +351,25 @@ fn milestones(written: &[Spanned<file::Milestone>], reader: &mut Reader<'_>) -> 
 }
 
 fn lists(written: Option<&Spanned<Vec<Spanned<file::ListName>>>>, reader: &mut Reader<'_>) -> Vec<DeclaredList> {
-    let Some(written) = written.filter(|lists| !lists.get_ref().is_empty()) else {
-        reader.error(written.map_or(0..0, Spanned::span), "`lists` names no file; write lists = [\"rules.txt\"]");
+    let Some(written) = written else {
+        reader.missing("lists", None);
         return Vec::new();
     };
+    if written.get_ref().is_empty() {
+        reader.error(written.span(), "names no file; write lists = [\"rules.txt\"]");
+    }
     let mut lists = Vec::new();
     for name in written.get_ref() {
         let (list, span): (_, Range<usize>) = (name.get_ref(), name.span());
-        if !is_plain_file_name(&list.file) {
-            reader.error(span, "a list is a file in the ban's own folder: a name without `/`");
-            continue;
-        }
         let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str);
         let format = format.map_or(ListFormat::Rules, |at| at.value);
-        lists.push(DeclaredList { file: reader.at(list.file.as_str().into(), span), format });
+        match &list.file {
+            None => reader.missing("file", Some(span)),
+            Some(file) if !is_plain_file_name(file.get_ref()) => {
+                reader.error(span, "a list is a file in the ban's own folder: a name without `/`");
+            }
+            Some(file) => lists.push(DeclaredList { file: reader.at(file.get_ref().as_str().into(), span), format }),
+        }
     }
     lists
 }

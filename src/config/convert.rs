@@ -20,7 +20,6 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::unreadable::Unreadable;
-use super::written;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::ListFormat;
 use crate::wire::Name;
@@ -31,7 +30,7 @@ const OFF: &str = "off";
 /// Reads a configuration; `base` is the directory that its relative paths start from.
 pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnostic>) {
     let mut reader = Reader::new(source);
-    let file: File = written::read(source, &mut reader.mistakes);
+    let Some(file) = reader.file::<File>() else { return (Settings::default(), reader.finish()) };
     let default = Settings::default();
     let zone = time_zone(&file.time_zone, &mut reader);
     let settings = Settings {
@@ -40,7 +39,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         allow: each(&file.allow, network, &mut reader).unwrap_or(default.allow),
         workers: workers(&file.workers, &mut reader),
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
-        blocklists: file.blocklists.map_or(Blocklists::Embedded, |dir| Blocklists::Directory(base.join(dir.get_ref()))),
+        blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
         protected: each(&file.protected, name, &mut reader).unwrap_or_default(),
         upstream: upstream(&file.upstream, default.upstream, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
@@ -51,7 +50,13 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &zone, &mut reader)).collect(),
         time_zone: zone,
     };
-    (settings, reader.mistakes)
+    (settings, reader.finish())
+}
+
+fn blocklists(written: Option<&Spanned<String>>, base: &Path, reader: &Reader<'_>) -> Blocklists {
+    written.map_or(Blocklists::Embedded, |directory| {
+        Blocklists::Directory(reader.at(base.join(directory.get_ref()), directory.span()))
+    })
 }
 
 /// Reads each text by `read`; what it says becomes a mistake at the text.
@@ -204,7 +209,7 @@ fn log(file: &file::Log, default: LogSettings, reader: &mut Reader<'_>) -> LogSe
 
 fn list_file(list: &Spanned<file::List>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
     let (table, list) = (list.span(), list.get_ref());
-    let file = reader.required(&list.file, "file", table.clone());
+    let file = reader.required(&list.file, "file", Some(table.clone()));
     let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str);
     let span = list.file.as_ref().map_or(table, Spanned::span);
     let path: PathBuf = base.join(&*file);

@@ -27,9 +27,18 @@ pub enum ReadError {
         /// The limit.
         max: u64,
     },
+    /// Nothing of this name.
+    #[error("does not exist")]
+    Missing,
     /// The system's own words.
     #[error("can't be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Io(error) }
+    }
 }
 
 /// A file that can be read again.
@@ -59,7 +68,7 @@ impl Origin {
             Self::File(path) => read_file(path, max),
             Self::Shipped(path) => match SHIPPED.get_file(path) {
                 Some(file) => Ok(file.contents().to_vec()),
-                None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+                None => Err(ReadError::Missing),
             },
         }
     }
@@ -90,7 +99,7 @@ impl Blocklists {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Embedded => SHIPPED_NAME.to_owned(),
-            Self::Directory(path) => path.display().to_string(),
+            Self::Directory(path) => path.value.display().to_string(),
         }
     }
 
@@ -98,7 +107,7 @@ impl Blocklists {
     pub(super) fn folders(&self) -> Result<Vec<String>, ReadError> {
         let mut folders = match self {
             Self::Embedded => SHIPPED.dirs().map(|folder| folder.path().display().to_string()).collect(),
-            Self::Directory(path) => folders_in(path)?,
+            Self::Directory(path) => folders_in(&path.value)?,
         };
         folders.sort();
         Ok(folders)
@@ -108,7 +117,7 @@ impl Blocklists {
     pub(super) fn file(&self, folder: &str, file: &str) -> Origin {
         match self {
             Self::Embedded => Origin::Shipped(format!("{folder}/{file}")),
-            Self::Directory(path) => Origin::File(path.join(folder).join(file)),
+            Self::Directory(path) => Origin::File(path.value.join(folder).join(file)),
         }
     }
 }

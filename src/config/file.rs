@@ -196,15 +196,8 @@ pub(super) struct Milestone {
 /// One of a ban's `lists`: `"rules.txt"` or `{ file = "x.txt", format = "domains" }`.
 #[derive(Debug, Default)]
 pub(super) struct ListName {
-    pub(super) file: String,
+    pub(super) file: Text,
     pub(super) format: Text,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListTable {
-    file: String,
-    format: Text,
 }
 
 impl<'de> Deserialize<'de> for ListName {
@@ -223,11 +216,12 @@ impl<'de> Visitor<'de> for ListNameVisitor {
     }
 
     fn visit_str<E: Error>(self, file: &str) -> Result<ListName, E> {
-        Ok(ListName { file: file.to_owned(), format: None })
+        // The place is that of the whole entry, which is this text.
+        Ok(ListName { file: Some(Spanned::new(0..0, file.to_owned())), format: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ListName, A::Error> {
-        let table = ListTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-        Ok(ListName { file: table.file, format: table.format })
+        let List { file, format } = List::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        Ok(ListName { file, format })
     }
 }

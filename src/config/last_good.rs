@@ -85,7 +85,7 @@ pub fn last_good(state_dir: &Path, settings: &Settings, generation: u64) -> Resu
     let name = current(&parent).ok_or(LastGoodError::None)?;
     let copy = parent.join(&name);
     let saved = Settings {
-        blocklists: Blocklists::Directory(copy.join("bans")),
+        blocklists: Blocklists::Directory(unwritten(copy.join("bans"))),
         lists: saved_lists(&copy.join("lists"))?,
         ..settings.clone()
     };
@@ -115,12 +115,17 @@ fn saved_lists(lists: &Path) -> Result<Vec<ListFile>, LastGoodError> {
         let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries {
             let path = entry.map_err(|error| LastGoodError::Io { path: directory.clone(), error })?.path();
-            let place = Source::new(path.display().to_string(), "");
-            found.push(ListFile { path: At::new(path, &place, 0..0), format });
+            found.push(ListFile { path: unwritten(path), format });
         }
     }
     found.sort_by(|left, right| left.path.value.cmp(&right.path.value));
     Ok(found)
+}
+
+/// A path that no operator wrote; messages call it by its own name.
+fn unwritten(path: PathBuf) -> At<PathBuf> {
+    let place = Source::new(path.display().to_string(), "");
+    At::new(path, &place, 0..0)
 }
 
 fn save_file(copy: &Path, file: &LoadedFile) -> Result<(), LastGoodError> {

@@ -80,11 +80,22 @@ impl Loaded {
     pub fn watched(&self) -> Vec<PathBuf> {
         let blocklists = match &self.settings.blocklists {
             Blocklists::Embedded => None,
-            Blocklists::Directory(path) => Some(path.clone()),
+            Blocklists::Directory(path) => Some(path.value.clone()),
         };
         let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
         self.file.iter().cloned().chain(blocklists).chain(lists).collect()
     }
+}
+
+/// What `check` finds.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration, unless it has a mistake.
+    pub loaded: Option<Loaded>,
+    /// The bans and lists, with their mistakes.
+    pub policy: PolicyLoad,
+    /// The configuration's mistakes.
+    pub mistakes: Vec<Diagnostic>,
 }
 
 /// Reads the configuration and lays the flags over it.
@@ -92,34 +103,49 @@ impl Loaded {
 /// # Errors
 /// Every mistake in the file and the flags.
 pub fn load(args: &Args, environment: &Environment) -> Result<Loaded, Vec<Diagnostic>> {
+    let (loaded, _settings, mistakes) = gather(args, environment);
+    loaded.ok_or(mistakes)
+}
+
+/// Reads everything, lists included, whatever mistakes stand before them.
+pub fn check(args: &Args, environment: &Environment) -> Checked {
+    let (loaded, settings, mistakes) = gather(args, environment);
+    Checked { loaded, policy: policy(&settings, 0), mistakes }
+}
+
+/// The configuration if it is right, its settings as far as they are, and its mistakes.
+fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, Vec<Diagnostic>) {
     let file = environment.config_file(args);
-    let (mut settings, mut mistakes) = match &file {
-        Some(path) => read(path)?,
-        None => (Settings::default(), Vec::new()),
-    };
+    let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
     let state_dir = state_dir(args.state_dir.as_deref(), settings.state_dir.as_deref(), environment);
     if state_dir.is_none() {
         let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";
         mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
     }
-    match state_dir {
-        Some(state_dir) if mistakes.is_empty() => Ok(Loaded { settings, file, state_dir }),
-        _ => Err(mistakes),
-    }
+    let state_dir = state_dir.filter(|_known| mistakes.is_empty());
+    let loaded = state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir });
+    (loaded, settings, mistakes)
 }
 
-fn read(path: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+/// The settings of a file; the defaults beside its mistake when it can't be read at all.
+fn read(path: &Path) -> (Settings, Vec<Diagnostic>) {
     let name: Arc<str> = path.display().to_string().into();
-    let whole = |message: String| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), message)];
-    let octets = Origin::File(path.to_path_buf()).read(CONFIG_MAX).map_err(|error| whole(error.to_string()))?;
-    let text = String::from_utf8(octets).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let source = Source::new(Arc::clone(&name), String::from_utf8_lossy(error.as_bytes()).into_owned());
-        vec![source.error(at..at + 1, "is not UTF-8 from here")]
-    })?;
-    let source = Source::new(name, text);
-    Ok(convert::settings(&source, path.parent().unwrap_or(Path::new(""))))
+    let octets = match (Origin::File(path.to_path_buf())).read(CONFIG_MAX) {
+        Ok(octets) => octets,
+        Err(error) => {
+            let mistake = Diagnostic::whole(Severity::Error, name, error.to_string());
+            return (Settings::default(), vec![mistake]);
+        }
+    };
+    match String::from_utf8(octets) {
+        Ok(text) => convert::settings(&Source::new(name, text), path.parent().unwrap_or(Path::new(""))),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let source = Source::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
+            (Settings::default(), vec![source.error(at..at + 1, "is not UTF-8 from here")])
+        }
+    }
 }
 
 /// Flags over settings; a mistake in a flag points into what was typed.
@@ -137,14 +163,17 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
         settings.upstream.servers = servers;
     }
     if let Some(directory) = &args.blocklists {
-        settings.blocklists = Blocklists::Directory(directory.clone());
+        settings.blocklists = Blocklists::Directory(typed("--blocklists", directory));
     }
-    for path in &args.list {
-        let typed = Source::new("--list", path.display().to_string());
-        let path = At::new(path.clone(), &typed, 0..typed.text.len());
-        settings.lists.push(ListFile { path, format: ListFormat::Domains });
-    }
+    let lists = args.list.iter().map(|path| ListFile { path: typed("--list", path), format: ListFormat::Domains });
+    settings.lists.extend(lists);
     settings.workers = args.workers.or(settings.workers);
+}
+
+/// A path with its place on the command line.
+fn typed(flag: &str, path: &Path) -> At<PathBuf> {
+    let source = Source::new(flag, path.display().to_string());
+    At::new(path.to_path_buf(), &source, 0..source.text.len())
 }
 
 fn flags<T>(

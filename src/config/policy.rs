@@ -8,8 +8,9 @@ use ring::digest::{SHA256, digest};
 
 use super::ban::{Declared, is_id};
 use super::disk::{Origin, ReadError};
-use super::settings::{At, BanChange, ListFile, Settings};
+use super::settings::{At, BanChange, Blocklists, ListFile, Settings};
 use super::suggest::nearest_first;
+use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{
     Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, Parsed, Policy, PolicyBuilder, Rule, Strictness,
@@ -103,7 +104,7 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
     };
     match settings.blocklists.folders() {
         Ok(folders) => folders.iter().for_each(|folder| loader.folder(folder)),
-        Err(error) => loader.whole(settings.blocklists.name(), error.to_string()),
+        Err(error) => loader.no_folders(&error),
     }
     settings.lists.iter().for_each(|list| loader.list_file(list));
     if unknown == UnknownBan::Refused {
@@ -124,6 +125,15 @@ struct Loader<'s> {
 impl Loader<'_> {
     fn whole(&mut self, source: impl Into<Arc<str>>, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::whole(Severity::Error, source, message));
+    }
+
+    fn no_folders(&mut self, error: &ReadError) {
+        match &self.settings.blocklists {
+            Blocklists::Directory(path) => {
+                self.diagnostics.push(path.error(format!("{}: {error}", path.value.display())));
+            }
+            Blocklists::Embedded => self.whole(self.settings.blocklists.name(), error.to_string()),
+        }
     }
 
     fn folder(&mut self, folder: &str) {
@@ -147,29 +157,26 @@ impl Loader<'_> {
     fn ban(&mut self, id: &Arc<str>, origin: Origin) -> Option<()> {
         let saved_as = |file: &str| Path::new("bans").join(&**id).join(file);
         let source = self.text(origin, BAN_FILE_MAX, saved_as(BAN_FILE), Strictness::Strict)?;
+        let known = self.diagnostics.len();
         let mut declared = Declared::read(&source, id, &self.settings.time_zone, &mut self.diagnostics)?;
         let lists = std::mem::take(&mut declared.lists);
         let ban = declared.into_ban(change(self.settings, id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        let mut good = added.is_some();
         for list in lists {
             let origin = self.settings.blocklists.file(id, &list.file.value);
             match origin.read(LIST_MAX) {
-                Err(error) => {
-                    self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
-                    good = false;
-                }
+                Err(error) => self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name()))),
                 Ok(octets) => {
                     let source = self.decoded(origin, octets, saved_as(&list.file.value), Strictness::Strict);
-                    let taken = source.is_some_and(|source| {
-                        // Without a ban its rules are still read for their mistakes.
-                        self.rules(&source, list.format, Strictness::Strict, added.as_ref())
-                    });
-                    good &= taken;
+                    // Without a ban its rules are still read, for their mistakes.
+                    if let Some(source) = source {
+                        self.rules(&source, list.format, Strictness::Strict, added.as_ref());
+                    }
                 }
             }
         }
-        good.then_some(())
+        let new = self.diagnostics.get(known..).unwrap_or_default();
+        (!new.iter().any(Diagnostic::is_error)).then_some(())
     }
 
     /// A list that makes a ban of its own.
@@ -185,14 +192,17 @@ impl Loader<'_> {
                 return self.failed.push(id);
             }
         };
+        let known = self.diagnostics.len();
         let saved_as = Path::new("lists").join(list.format.as_str()).join(&*id);
         let source = self.decoded(origin, octets, saved_as, Strictness::Lenient);
         let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
         let declared = Declared::of_list(Arc::clone(&id), &stem, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        let taken = source.is_some_and(|source| self.rules(&source, list.format, Strictness::Lenient, added.as_ref()));
-        if !taken || added.is_none() {
+        if let Some(source) = source {
+            self.rules(&source, list.format, Strictness::Lenient, added.as_ref());
+        }
+        if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
             self.failed.push(id);
         }
     }
@@ -231,17 +241,10 @@ impl Loader<'_> {
         }
     }
 
-    /// Streams a list's rules into the table; false when the list can't be used.
-    fn rules(
-        &mut self,
-        source: &Source,
-        format: ListFormat,
-        strictness: Strictness,
-        added: Option<&(BanIndex, Ban)>,
-    ) -> bool {
+    /// Streams a list's rules into the table.
+    fn rules(&mut self, source: &Source, format: ListFormat, strictness: Strictness, added: Option<&(BanIndex, Ban)>) {
         let digest = self.files.last().map(|file| file.digest.clone()).unwrap_or_default();
         let list = added.map(|(index, _ban)| self.builder.list(ListInfo::new(&*source.name, *index, format, digest)));
-        let known = self.diagnostics.len();
         let mut refused = Refused::default();
         let parsed = format.parse(source, strictness, &mut |rule, line| {
             let (Some(list), Some((_index, ban))) = (list, added) else { return };
@@ -254,16 +257,21 @@ impl Loader<'_> {
         self.diagnostics.extend(unusable(source, &parsed));
         self.diagnostics.extend(parsed.diagnostics);
         self.diagnostics.extend(refused.finish(source));
-        self.diagnostics.get(known..).is_none_or(|new| !new.iter().any(Diagnostic::is_error))
     }
 
     fn unknown_bans(&mut self) {
         let known: Vec<&str> = self.ids.iter().map(|id| &**id).collect();
-        for change in self.settings.bans.iter().filter(|change| !self.ids.contains(&change.id.value)) {
-            let id = &change.id.value;
-            let known = nearest_first(id, &known).join(", ");
-            self.diagnostics.push(change.id.error(format!("unknown ban `{id}`; known bans: {known}")));
-        }
+        // What is no id was told when the configuration was read.
+        let unknown = self.settings.bans.iter().filter(|change| is_id(&change.id.value));
+        let mut mistakes: Vec<Diagnostic> = unknown
+            .filter(|change| !self.ids.contains(&change.id.value))
+            .map(|change| {
+                let known = nearest_first(&change.id.value, &known).join(", ");
+                change.id.error(format!("unknown ban `{}`; known bans: {known}", change.id.value))
+            })
+            .collect();
+        in_order(&mut mistakes);
+        self.diagnostics.extend(mistakes);
     }
 
     fn finish(mut self, generation: u64) -> PolicyLoad {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use toml::Spanned;
 use toml::value::{Datetime, Offset};
 
@@ -13,7 +14,8 @@ use super::file::{Count, Measure, Moment, Text};
 use super::settings::At;
 use super::suggest::nearest_first;
 use super::units::{bytes, duration, show_bytes, show_duration};
-use crate::diag::{Diagnostic, Source};
+use super::written;
+use crate::diag::{Diagnostic, Severity, Source};
 use crate::time::Timestamp;
 
 /// Reads the values of one file and gathers its mistakes.
@@ -22,11 +24,26 @@ pub(super) struct Reader<'s> {
     pub(super) source: &'s Source,
     /// All mistakes so far.
     pub(super) mistakes: Vec<Diagnostic>,
+    /// Keys whose values had not even the right form, which was told: they are not missing.
+    unfit: Vec<String>,
 }
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, mistakes: Vec::new() }
+        Self { source, mistakes: Vec::new(), unfit: Vec::new() }
+    }
+
+    /// The file as written; `None` after a fault of syntax.
+    pub(super) fn file<T: for<'de> Deserialize<'de>>(&mut self) -> Option<T> {
+        let written = written::read(self.source, &mut self.mistakes);
+        self.unfit = written.unfit;
+        written.value
+    }
+
+    /// The mistakes, in the order of the file.
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        written::in_order(&mut self.mistakes);
+        self.mistakes
     }
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
@@ -123,16 +140,26 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// A text that must be there and not be empty.
-    pub(super) fn required(&mut self, written: &Text, key: &str, table: Range<usize>) -> Arc<str> {
+    /// A text that must be there and not be empty; `table` is what should hold it, if not the whole file.
+    pub(super) fn required(&mut self, written: &Text, key: &str, table: Option<Range<usize>>) -> Arc<str> {
         match written {
             Some(text) if !text.get_ref().trim().is_empty() => return text.get_ref().as_str().into(),
             Some(empty) => self.error(empty.span(), format!("`{key}` is empty")),
-            // A value of the wrong form was named already; a second message would only confuse.
-            None if self.mistakes.iter().any(|mistake| mistake.message.starts_with("invalid type")) => (),
-            None => self.error(table, format!("`{key}` is missing")),
+            None => self.missing(key, table),
         }
         "".into()
+    }
+
+    /// Says that a key is missing, unless it stands there in a wrong form.
+    pub(super) fn missing(&mut self, key: &str, table: Option<Range<usize>>) {
+        let message = format!("`{key}` is missing");
+        match table {
+            _ if self.unfit.iter().any(|unfit| unfit == key) => (),
+            Some(table) => self.error(table, message),
+            None => {
+                self.mistakes.push(Diagnostic::whole(Severity::Error, Arc::clone(&self.source.name), message));
+            }
+        }
     }
 
     /// A day; a time beside it is a mistake.

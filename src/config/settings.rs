@@ -78,12 +78,12 @@ pub struct Settings {
 }
 
 /// Where the ban folders are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Blocklists {
     /// The ones shipped inside the binary.
     Embedded,
     /// A directory.
-    Directory(PathBuf),
+    Directory(At<PathBuf>),
 }
 
 /// Whom to ask, and how patiently.

@@ -15,7 +15,9 @@ fn environment(directory: &Path) -> Environment {
 fn the_shipped_configuration_says_the_defaults() {
     let shipped = parsed(include_str!("../../config/embargo.toml"));
     // The one difference is meant: in a checkout, the files can be edited.
-    assert_eq!(shipped.blocklists, Blocklists::Directory("/base/../blocklists".into()));
+    assert!(
+        matches!(&shipped.blocklists, Blocklists::Directory(path) if path.value == Path::new("/base/../blocklists"))
+    );
     assert_eq!(Settings { blocklists: Blocklists::Embedded, ..shipped }, Settings::default());
 }
 
@@ -53,8 +55,7 @@ fn known_keys() -> Vec<String> {
     for table in ["", "[upstream]", "[cache]", "[tcp]", "[journal]", "[log]", "[[list]]", "[ban.x]"] {
         let text = format!("{table}\nnot_there = 1\n");
         let (_settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new(""));
-        let message = &mistakes.first().unwrap().message;
-        let known = message.split_once("known keys: ").unwrap().1;
+        let known = mistakes.iter().find_map(|mistake| mistake.message.split_once("known keys: ")).unwrap().1;
         keys.extend(known.split(", ").map(str::to_owned));
     }
     assert!(keys.len() > 35, "{keys:?}");

@@ -15,30 +15,53 @@ use crate::diag::{Diagnostic, Source};
 /// Mistakes of form named in one file at most; the operator fixes these and sees the rest.
 const MISTAKES_MAX: usize = 50;
 
-/// Reads `source` into `T`. What does not fit is left out of the value and named in `mistakes`; after a fault of syntax
-/// the value is the default.
-pub(super) fn read<T: for<'de> Deserialize<'de> + Default>(source: &Source, mistakes: &mut Vec<Diagnostic>) -> T {
+/// What could be read of a file.
+pub(super) struct Written<T> {
+    /// What fits; `None` after a fault of syntax.
+    pub(super) value: Option<T>,
+    /// Keys that stand in the file and were left out for their form: they are not missing.
+    pub(super) unfit: Vec<String>,
+}
+
+/// Reads `source` into `T`. What does not fit is left out of the value and named in `mistakes`.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(source: &Source, mistakes: &mut Vec<Diagnostic>) -> Written<T> {
     let (mut table, faults) = DeTable::parse_recoverable(&source.text);
+    let mut unfit = Vec::new();
     if !faults.is_empty() {
-        mistakes.extend(faults.iter().take(MISTAKES_MAX).map(|fault| {
-            let span = fault.span().unwrap_or_default();
-            source.error(span, sentence(fault.message()))
-        }));
-        return T::default();
+        mistakes.extend(of_syntax(source, &faults));
+        return Written { value: None, unfit };
     }
     for _ in 0..MISTAKES_MAX {
         let fault = match T::deserialize(Deserializer::from(table.clone())) {
-            Ok(value) => return value,
+            Ok(value) => return Written { value: Some(value), unfit },
             Err(fault) => fault,
         };
         let span = fault.span().unwrap_or_default();
         let Some(path) = take_out(table.get_mut(), &span) else {
             mistakes.push(source.error(span, sentence(fault.message())));
-            return T::default();
+            break;
         };
         mistakes.push(source.error(span, explained(fault.message(), &path)));
+        unfit.extend(path.into_iter().next_back());
     }
-    T::default()
+    Written { value: None, unfit }
+}
+
+/// The first fault of each line: those behind it follow from it, more often than not.
+fn of_syntax(source: &Source, faults: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = faults
+        .iter()
+        .map(|fault| source.error(fault.span().unwrap_or_default(), sentence(fault.message())))
+        .take(MISTAKES_MAX)
+        .collect();
+    in_order(&mut found);
+    found.dedup_by_key(|mistake| mistake.place.as_ref().map(|place| place.line));
+    found
+}
+
+/// Sorts the mistakes of one file as an operator would meet them.
+pub(super) fn in_order(mistakes: &mut [Diagnostic]) {
+    mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| (place.line, place.column)));
 }
 
 /// Takes the entry whose key or value stands at `span` out of the table; returns its path, or `None` when there is none.
@@ -78,7 +101,7 @@ fn take_out_below<'i>(value: &mut Spanned<DeValue<'i>>, span: &Range<usize>) -> 
 /// serde's message in the words of this project; for an unknown key the known ones, nearest first.
 fn explained(message: &str, path: &[String]) -> String {
     if !message.starts_with("unknown field") {
-        return sentence(message);
+        return sentence(&in_words_of_toml(message));
     }
     let mut words = message.split('`').skip(1).step_by(2);
     let unknown = words.next().unwrap_or_default();
@@ -88,6 +111,16 @@ fn explained(message: &str, path: &[String]) -> String {
         _ => String::new(),
     };
     format!("unknown key `{unknown}`{table}; known keys: {}", nearest_first(unknown, &known).join(", "))
+}
+
+/// serde's names of types as the operator knows them.
+fn in_words_of_toml(message: &str) -> String {
+    const WORDS: [(&str, &str); 3] = [
+        ("expected i64", "expected a whole number"),
+        ("expected a sequence", "expected an array, in [ ]"),
+        ("map", "table"),
+    ];
+    WORDS.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
 }
 
 /// One line that begins in lower case and has no full stop, as all our messages do.
@@ -119,7 +152,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &[&str]) -> Outer {
         let mut mistakes = Vec::new();
-        let value = read::<Outer>(&Source::new("x.toml", text), &mut mistakes);
+        let value = read::<Outer>(&Source::new("x.toml", text), &mut mistakes).value.unwrap();
+        in_order(&mut mistakes);
         let found: Vec<String> = mistakes
             .iter()
             .map(|mistake| {
@@ -136,10 +170,10 @@ mod tests {
         let value = check(
             "lisen = []\nlisten = [\"a\", 7]\n[cache]\nsize = \"big\"\nname = \"n\"\n[[list]]\nsise = 1\n[[list]]\nname = \"m\"\n",
             &[
-                "4:8 invalid type: string \"big\", expected u32",
                 "1:1 unknown key `lisen`; known keys: listen, list, cache",
-                "7:1 unknown key `sise` in [list]; known keys: size, name",
                 "2:16 invalid type: integer `7`, expected a string",
+                "4:8 invalid type: string \"big\", expected u32",
+                "7:1 unknown key `sise` in [list]; known keys: size, name",
             ],
         );
         assert_eq!(value.cache.name, "n");
@@ -148,9 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_syntax_yields_the_default() {
+    fn a_fault_of_syntax_is_told_once_a_line() {
         let mut mistakes = Vec::new();
-        assert_eq!(read::<Outer>(&Source::new("x", "listen = [\n"), &mut mistakes), Outer::default());
-        assert!(!mistakes.is_empty());
+        let source = Source::new("x", "listen = [\"a\"\ncache = 1\n");
+        assert_eq!(read::<Outer>(&source, &mut mistakes).value, None);
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     }
 }

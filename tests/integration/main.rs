@@ -1,4 +1,5 @@
 //! Integration tests: the server over loopback, as clients and operators see it.
 
+mod bad_config;
 mod upstream;
 mod upstream_fake;
