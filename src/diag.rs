@@ -133,7 +133,7 @@ fn floor_boundary(text: &str, index: usize) -> usize {
 }
 
 /// The text with a tab as one space and every other control character escaped, so that a file can't write to the terminal.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

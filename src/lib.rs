@@ -39,4 +39,5 @@ pub mod journal;
 
 pub mod serve;
 
+pub mod admin;
 pub mod config;

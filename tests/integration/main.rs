@@ -1,5 +1,6 @@
 //! Integration tests: the server over loopback, as clients and operators see it.
 
+mod admin;
 mod bad_config;
 mod upstream;
 mod upstream_fake;

@@ -1,0 +1,125 @@
+//! Accepting and bounding HTTP connections. `axum::serve` bounds neither their number nor their time, so hyper is asked
+//! for each connection here.
+
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Desk, routes};
+
+/// Octets of a request's head at most.
+const HEAD_MAX: usize = 16 << 10;
+/// Header fields of a request at most.
+const FIELDS_MAX: usize = 64;
+/// Time to wait when the operating system gives no connection, so that a lasting fault costs no processor.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Bounds of connections. Bodies need none: they are never read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; further ones wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Time for a request's head to arrive whole, and for the next request of an open connection to come.
+    pub header_timeout: Duration,
+    /// Time for a response to be ready; after it the response is 503.
+    pub request_timeout: Duration,
+    /// A connection takes no further request after this time, and is cut `request_timeout` later.
+    pub connection_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 64,
+            header_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            connection_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Serves HTTP on a non-blocking `listener` until `stop`; then finishes the requests in flight, for `request_timeout` at
+/// most. To be called within a tokio runtime.
+///
+/// # Errors
+/// The runtime's, when it can't take the listener.
+pub async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let limits = desk.limits;
+    let router = routes(desk).layer(middleware::from_fn(move |request: Request, next: Next| {
+        answer_within(limits.request_timeout, request, next)
+    }));
+    let free = Arc::new(Semaphore::new(limits.connections_max));
+    let connections = TaskTracker::new();
+    while let Some((stream, permit)) = accept(&listener, &free, &stop).await {
+        connections.spawn(converse(stream, router.clone(), limits, stop.clone(), permit));
+    }
+    // No new connection is to wait for a server that goes.
+    drop(listener);
+    connections.close();
+    let _gave_up = tokio::time::timeout(limits.request_timeout, connections.wait()).await;
+    Ok(())
+}
+
+/// The next connection and the right to hold it; `None` once stopped.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    free: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let next = async {
+        let permit = Arc::clone(free).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _peer)) => return Some((stream, permit)),
+                Err(_refused) => tokio::time::sleep(RETRY_AFTER).await,
+            }
+        }
+    };
+    stop.run_until_cancelled(next).await.flatten()
+}
+
+/// Serves one connection to its end, which comes by itself or by the bounds.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+    builder.max_buf_size(HEAD_MAX).max_headers(FIELDS_MAX).half_close(false);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let old = async {
+        let _by_stop_or_age = tokio::time::timeout(limits.connection_max, stop.cancelled()).await;
+    };
+    tokio::select! {
+        // How a client ends its connection is its own affair.
+        _ended = &mut connection => return,
+        () = old => connection.as_mut().graceful_shutdown(),
+    }
+    let _gave_up = tokio::time::timeout(limits.request_timeout, connection).await;
+}
+
+/// The response, or 503 when it takes too long.
+async fn answer_within(limit: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => (StatusCode::SERVICE_UNAVAILABLE, "no answer was ready in time\n").into_response(),
+    }
+}
