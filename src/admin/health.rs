@@ -52,7 +52,29 @@ impl CheckState {
     }
 }
 
+impl Check {
+    /// A check that found all well.
+    pub fn ok(name: &'static str, note: impl Into<String>) -> Self {
+        Self { name, state: CheckState::Ok, note: note.into() }
+    }
+
+    /// A check that found something to look at.
+    pub fn warning(name: &'static str, note: impl Into<String>) -> Self {
+        Self { name, state: CheckState::Warning, note: note.into() }
+    }
+
+    /// A check that found the server not ready.
+    pub fn failed(name: &'static str, note: impl Into<String>) -> Self {
+        Self { name, state: CheckState::Failed, note: note.into() }
+    }
+}
+
 impl Readiness {
+    /// Ready unless one of the checks failed.
+    pub fn of(checks: Vec<Check>) -> Self {
+        Self { ready: !checks.iter().any(|check| check.state == CheckState::Failed), checks }
+    }
+
     /// Every check a line, and the whole.
     fn verbose(&self) -> String {
         let mut text = String::new();
@@ -95,15 +117,11 @@ mod tests {
 
     #[test]
     fn each_check_is_one_line_whatever_its_note_holds() {
-        let check = |name, state, note: &str| Check { name, state, note: note.to_owned() };
-        let readiness = Readiness {
-            ready: false,
-            checks: vec![
-                check("policy", CheckState::Ok, ""),
-                check("store", CheckState::Warning, "disk full\nsecond line"),
-                check("listen", CheckState::Failed, "no address"),
-            ],
-        };
+        let readiness = Readiness::of(vec![
+            Check::ok("policy", ""),
+            Check::warning("store", "disk full\nsecond line"),
+            Check::failed("listen", "no address"),
+        ]);
         insta::assert_snapshot!(readiness.verbose(), @r"
         [+]policy ok
         [!]store warning: disk full\nsecond line

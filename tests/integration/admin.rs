@@ -1,4 +1,5 @@
 //! The admin HTTP server as Prometheus, Kubernetes and rude clients see it.
+#![expect(clippy::unwrap_used, reason = "a client that can't do its part fails the test there")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use embargo::admin::{self, Check, CheckState, Desk, Limits, Readiness};
+use embargo::admin::{self, Check, Desk, Limits, Readiness};
 use embargo::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +21,8 @@ struct Admin {
     served: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-fn check(name: &'static str, state: CheckState, note: &str) -> Check {
-    Check { name, state, note: note.to_owned() }
-}
-
 fn warned() -> Readiness {
-    let checks = vec![check("policy", CheckState::Ok, ""), check("store", CheckState::Warning, "disk full")];
-    Readiness { ready: true, checks }
+    Readiness::of(vec![Check::ok("policy", ""), Check::warning("store", "disk full")])
 }
 
 fn desk(readiness: fn() -> Readiness) -> Desk {
@@ -131,10 +127,7 @@ fn a_warning_is_ready_and_told_only_when_asked() {
 
 #[test]
 fn what_is_not_ready_says_why_unasked() {
-    let admin = Admin::start(desk(|| Readiness {
-        ready: false,
-        checks: vec![check("policy", CheckState::Failed, "none in force")],
-    }));
+    let admin = Admin::start(desk(|| Readiness::of(vec![Check::failed("policy", "none in force")])));
     let response = admin.get("/readyz");
     assert_eq!(status(&response), "503");
     assert_eq!(body(&response), "[-]policy failed: none in force\nreadyz check failed\n");
