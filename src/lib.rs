@@ -41,3 +41,4 @@ pub mod serve;
 
 pub mod admin;
 pub mod config;
+pub mod app;

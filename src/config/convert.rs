@@ -22,6 +22,7 @@ use super::settings::{
 use super::unreadable::Unreadable;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::ListFormat;
+use crate::upstream::UpstreamSpec;
 use crate::wire::Name;
 
 /// What `admin` is set to when nobody shall be served.
@@ -107,6 +108,11 @@ fn admin(written: &Text, default: Option<SocketAddr>, reader: &mut Reader<'_>) -
     })
 }
 
+/// An upstream, for the file and for flags.
+pub(super) fn upstream_server(text: &str) -> Result<UpstreamSpec, Unreadable> {
+    Ok(text.parse()?)
+}
+
 fn network(text: &str) -> Result<IpNet, Unreadable> {
     let network = IpNet::from_str(text).or_else(|_no_prefix| IpAddr::from_str(text).map(IpNet::from));
     let network = network.map_err(|_neither| Unreadable::NoNetwork)?;
@@ -138,7 +144,7 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
     const HEDGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(8);
     const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(8);
     let settings = UpstreamSettings {
-        servers: at_least_one(&file.servers, str::parse, default.servers, reader),
+        servers: at_least_one(&file.servers, upstream_server, default.servers, reader),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),

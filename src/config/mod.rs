@@ -18,7 +18,6 @@ mod settings;
 mod suggest;
 mod units;
 mod unreadable;
-mod upstream;
 mod written;
 
 use std::net::SocketAddr;
@@ -33,7 +32,7 @@ pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     At, BanChange, Blocklists, CacheSettings, DEFAULT_LISTEN, JournalSettings, ListFile, LogFormat, LogSettings,
-    Settings, TcpSettings, UpstreamServer, UpstreamSettings,
+    Settings, TcpSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
@@ -159,7 +158,7 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
         settings.admin = read.first().copied().flatten();
     }
     if !args.upstream.is_empty() {
-        let servers = flags("--upstream", &args.upstream, str::parse, mistakes);
+        let servers = flags("--upstream", &args.upstream, convert::upstream_server, mistakes);
         settings.upstream.servers = servers;
     }
     if let Some(directory) = &args.blocklists {

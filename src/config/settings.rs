@@ -13,7 +13,8 @@ use jiff::tz::TimeZone;
 use super::ban::Change;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::ListFormat;
-use crate::wire::{Name, Transport};
+use crate::upstream::UpstreamSpec;
+use crate::wire::Name;
 
 /// A value with the place it was written at; equal to another if the values are.
 #[derive(Clone, Debug)]
@@ -90,27 +91,13 @@ pub enum Blocklists {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
     /// In order of preference.
-    pub servers: Vec<UpstreamServer>,
+    pub servers: Vec<UpstreamSpec>,
     /// The next server is asked when this one has not answered for so long.
     pub hedge_after: Duration,
     /// Every answer leaves within this time.
     pub deadline: Duration,
     /// An exchange goes on for so long, past the deadline, to fill the cache.
     pub exchange_max: Duration,
-}
-
-/// One upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamServer {
-    /// The servers of `/etc/resolv.conf`.
-    System,
-    /// A server at an address.
-    At {
-        /// UDP (TCP after truncation) or TCP alone.
-        transport: Transport,
-        /// Address and port.
-        address: SocketAddr,
-    },
 }
 
 /// The cache's limits.
@@ -259,7 +246,7 @@ impl Default for Settings {
 impl Default for UpstreamSettings {
     fn default() -> Self {
         Self {
-            servers: vec![UpstreamServer::System],
+            servers: vec![UpstreamSpec::System],
             hedge_after: Duration::from_millis(300),
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::{Action, Mode};
+use crate::upstream::UpstreamSpec;
 
 fn parsed(text: &str) -> Settings {
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new("/base"));
@@ -81,8 +82,7 @@ fn flags_go_before_the_file() {
     assert_eq!(loaded.settings.listen, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(loaded.settings.admin, None);
     assert_eq!(loaded.settings.workers, NonZeroUsize::new(3));
-    let server: SocketAddr = "192.0.2.53:53".parse().unwrap();
-    let expected = UpstreamServer::At { transport: crate::wire::Transport::Tcp, address: server };
+    let expected: UpstreamSpec = "tcp://192.0.2.53".parse().unwrap();
     assert_eq!(loaded.settings.upstream.servers, [expected]);
     assert_eq!(loaded.watched(), [config, directory.path().join("a.txt"), "b.txt".into()]);
     assert_eq!(loaded.state_dir, directory.path().join(".local/state/embargo"));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+use crate::upstream::SpecError;
 use crate::wire::NameError;
 
 /// Why a text can't be read, with the way out.
@@ -30,18 +31,7 @@ pub enum Unreadable {
     /// No domain name.
     #[error("{0}")]
     Name(#[from] NameError),
-    /// A transport that is not offered.
-    #[error("unknown transport `{scheme}`; known: udp, tcp")]
-    Transport {
-        /// What stands before `://`.
-        scheme: String,
-    },
-    /// An address that no server can have.
-    #[error("no server can be asked at this address")]
-    NobodyThere,
-    /// No form of an upstream.
-    #[error(
-        "no upstream; write \"system\", \"192.0.2.1\", \"192.0.2.1:5353\", \"[2001:db8::1]:53\" or \"tcp://192.0.2.1\""
-    )]
-    NoUpstream,
+    /// No upstream.
+    #[error("{0}")]
+    Upstream(#[from] SpecError),
 }

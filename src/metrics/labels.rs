@@ -125,16 +125,18 @@ label! {
 label! {
     /// Why an exchange with an upstream failed.
     UpstreamFailure {
+        /// As many attempts as allowed were in flight there; nothing was sent.
+        Busy = "busy",
+        /// This host gave no socket.
+        Local = "local",
+        /// A response over a stream that can't be used.
+        Unusable = "unusable",
+        /// The connection ended before the response.
+        Closed = "closed",
+        /// The network says that nobody is there.
+        Unreachable = "unreachable",
         /// No response in time.
         Timeout = "timeout",
-        /// The network or the host says that nobody is there.
-        Unreachable = "unreachable",
-        /// The connection could not be made, or ended too early.
-        Connection = "connection",
-        /// No TLS session with the server that was meant.
-        Tls = "tls",
-        /// A response that is no DNS message or not an answer to the query.
-        Malformed = "malformed",
         /// SERVFAIL.
         Servfail = "servfail",
         /// REFUSED.
@@ -147,16 +149,18 @@ label! {
 label! {
     /// Why a packet that reached a socket towards an upstream was not taken for the response.
     IgnoredPacket {
-        /// Not from the upstream's address.
-        Source = "source",
+        /// Shorter than a DNS header.
+        Short = "short",
         /// Another message id.
         Id = "id",
-        /// Another question, or the same in other letters' case.
-        Question = "question",
-        /// Shorter than a DNS header, or not to be read.
-        Malformed = "malformed",
         /// A query, not a response.
-        NotResponse = "not_response",
+        Query = "query",
+        /// Another opcode.
+        Opcode = "opcode",
+        /// Another question.
+        Question = "question",
+        /// Not to be read.
+        Malformed = "malformed",
     }
 }
 

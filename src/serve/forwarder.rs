@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::cache::{Cache, Entry, Key, KeyRef, Lookup};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -24,7 +26,6 @@ pub struct ForwarderConfig {
 }
 
 /// Answers from the cache, else from the upstreams.
-#[derive(Debug)]
 pub struct Forwarder {
     config: ForwarderConfig,
     shared: Arc<Shared>,
@@ -33,19 +34,18 @@ pub struct Forwarder {
 }
 
 /// What an exchange needs that goes on after its clients have been answered.
-#[derive(Debug)]
 struct Shared {
     cache: Arc<Cache>,
-    upstreams: Arc<Upstreams>,
+    upstreams: Arc<ArcSwap<Upstreams>>,
     clock: Clock,
 }
 
 impl Forwarder {
-    /// Forwards to `upstreams` and keeps what they say in `cache`.
+    /// Forwards to `upstreams`, whichever they are at the time, and keeps what they say in `cache`.
     pub fn new(
         config: ForwarderConfig,
         cache: Arc<Cache>,
-        upstreams: Arc<Upstreams>,
+        upstreams: Arc<ArcSwap<Upstreams>>,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
@@ -83,9 +83,11 @@ impl Shared {
             dnssec_ok: key.rest.dnssec_ok,
             checking_disabled: key.rest.checking_disabled,
         };
-        let reply = self.upstreams.ask(&ask).await.map_err(|error| match error {
+        let reply = self.upstreams.load_full().ask(&ask).await.map_err(|error| match error {
             UpstreamError::Timeout { .. } => Failure::Deadline,
-            _ => Failure::Unreachable,
+            UpstreamError::Busy => Failure::Overload,
+            UpstreamError::Unusable => Failure::Refused,
+            UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
         })?;
         let layout = Layout::read(&reply.message).map_err(|_malformed| Failure::Refused)?;
         let answer = Answer::keep(&reply.message, &layout).map_err(|_malformed| Failure::Refused)?;

@@ -49,16 +49,14 @@ impl<N: Next> RequestHandler for Embargo<N> {
                 ledger.dropped(reason);
                 info(request, ResponseCode::NoError)
             }
-            Said::Response { message, outcome, rcode } => match hand_on(request, responder, &message).await {
-                Some(info) => {
-                    ledger.responded(outcome, rcode, self.guard.now().mono);
-                    info
-                }
-                None => {
+            Said::Response { message, outcome, rcode } => {
+                let Some(info) = hand_on(request, responder, &message).await else {
                     ledger.dropped(DropReason::SendFailure);
-                    info(request, ResponseCode::ServFail)
-                }
-            },
+                    return info(request, ResponseCode::ServFail);
+                };
+                ledger.responded(outcome, rcode, self.guard.now().mono);
+                info
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ mod capture;
 mod client;
 mod door;
 mod flight;
-//mod forwarder;
+mod forwarder;
 mod guard;
 mod handler;
 mod next;
@@ -58,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use client::{Admission, Client};
-//pub use forwarder::{Forwarder, ForwarderConfig};
+pub use forwarder::{Forwarder, ForwarderConfig};
 pub use guard::{Guard, InForce};
 pub use next::{Failure, Found, Next};
 pub use pipeline::Embargo;

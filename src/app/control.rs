@@ -1,0 +1,245 @@
+//! The Unix socket `control` in the state directory: how the command line reaches a running server.
+//!
+//! One request is one line of JSON, and so is its answer; then the connection is closed. The socket belongs to its owner
+//! alone (mode 0600 in a directory of mode 0700), so who can open it may use it.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Octets of a request at most.
+const REQUEST_MAX: u64 = 4096;
+/// Octets of an answer at most.
+const ANSWER_MAX: u64 = 16 << 20;
+/// A client has this long to send its request.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Requests answered at a time.
+const OPEN_MAX: usize = 16;
+
+/// What can be asked of a running server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// How it is.
+    Status,
+    /// Write every recorded attempt to the store now.
+    Flush,
+    /// Read configuration and lists again.
+    Reload,
+}
+
+/// Why a running server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No server runs with this state directory, or it belongs to somebody else.
+    #[error("no server can be reached at {path}: {source}")]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The server broke off or spoke something else.
+    #[error("the server at {path} gave no answer: {why}")]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// What was wrong.
+        why: String,
+    },
+    /// The server answered that it could not do it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Where the socket of a state directory is.
+pub fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("control")
+}
+
+/// Asks the server that runs with `state_dir`, waiting at most `timeout`.
+///
+/// # Errors
+/// [`ControlError`] when no server runs, it does not answer in time, or it says that it could not.
+pub fn ask(state_dir: &Path, request: Request, timeout: Duration) -> Result<Value, ControlError> {
+    let path = path(state_dir);
+    let no_answer = |why: String| ControlError::NoAnswer { path: path.clone(), why };
+    let stream =
+        BlockingStream::connect(&path).map_err(|source| ControlError::Unreachable { path: path.clone(), source })?;
+    let line = exchange(stream, request, timeout).map_err(|error| no_answer(error.to_string()))?;
+    match serde_json::from_str(&line).map_err(|error| no_answer(error.to_string()))? {
+        Answer::Done(value) => Ok(value),
+        Answer::Failed(why) => Err(ControlError::Refused(why)),
+    }
+}
+
+fn exchange(mut stream: BlockingStream, request: Request, timeout: Duration) -> io::Result<String> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    writeln!(stream, "{}", serde_json::to_string(&request)?)?;
+    let mut line = String::new();
+    BufReader::new(io::Read::take(stream, ANSWER_MAX)).read_line(&mut line)?;
+    Ok(line)
+}
+
+/// An answer on the wire.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// It is done; this is what it found.
+    Done(Value),
+    /// It could not be done; this is why.
+    Failed(String),
+}
+
+/// Whoever carries out requests.
+pub(super) trait Carry: Send + Sync + 'static {
+    /// Carries out one request.
+    fn carry(&self, request: Request) -> impl Future<Output = Answer> + Send;
+}
+
+/// Makes the socket, in place of one that a killed server left behind.
+///
+/// # Errors
+/// The operating system's; or that another server answers on it.
+pub(super) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
+    let path = path(state_dir);
+    if BlockingStream::connect(&path).is_ok() {
+        let why = format!("another server runs with the state directory {}", state_dir.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers requests until `stop`.
+pub(super) async fn serve<C: Carry>(listener: UnixListener, carrier: Arc<C>, stop: CancellationToken) {
+    let open = Arc::new(Semaphore::new(OPEN_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _unnamed)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        // Beyond the limit a caller finds the connection closed and says so.
+        let Ok(permit) = Arc::clone(&open).try_acquire_owned() else { continue };
+        let uid = peer_uid(&stream);
+        let carrier = Arc::clone(&carrier);
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, &*carrier, uid).await {
+                tracing::debug!(%error, "A control connection broke off.");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn peer_uid(stream: &UnixStream) -> Option<u32> {
+    stream.peer_cred().ok().map(|credentials| credentials.uid())
+}
+
+async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => {
+            if request != Request::Status {
+                tracing::info!(?request, uid, "The control socket was asked.");
+            }
+            carrier.carry(request).await
+        }
+        Err(error) => Answer::Failed(format!("this is no request that this server knows: {error}")),
+    };
+    let mut octets = serde_json::to_vec(&answer)?;
+    octets.push(b'\n');
+    tokio::time::timeout(PATIENCE, writer.write_all(&octets)).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Echo;
+
+    impl Carry for Echo {
+        async fn carry(&self, request: Request) -> Answer {
+            match request {
+                Request::Status => Answer::Done(serde_json::json!({"asked": request})),
+                Request::Flush | Request::Reload => Answer::Failed("no".to_owned()),
+            }
+        }
+    }
+
+    async fn running() -> (tempfile::TempDir, CancellationToken) {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(bind(dir.path()).unwrap(), Arc::new(Echo), stop.clone()));
+        (dir, stop)
+    }
+
+    async fn asked(dir: &Path, request: Request) -> Result<Value, ControlError> {
+        let dir = dir.to_owned();
+        tokio::task::spawn_blocking(move || ask(&dir, request, Duration::from_secs(5))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_gets_its_answer() {
+        let (dir, _stop) = running().await;
+        assert_eq!(asked(dir.path(), Request::Status).await.unwrap(), serde_json::json!({"asked": "status"}));
+        assert!(matches!(asked(dir.path(), Request::Flush).await, Err(ControlError::Refused(why)) if why == "no"));
+    }
+
+    #[tokio::test]
+    async fn rubbish_is_refused_and_the_server_goes_on() {
+        let (dir, _stop) = running().await;
+        let path = path(dir.path());
+        let line = tokio::task::spawn_blocking(move || {
+            let mut stream = BlockingStream::connect(path).unwrap();
+            stream.write_all(b"{\"\xff\x1b\n").unwrap();
+            let mut line = String::new();
+            let _read = BufReader::new(stream).read_line(&mut line);
+            line
+        });
+        drop(line.await);
+        assert!(asked(dir.path(), Request::Status).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_second_server_on_the_same_state_is_refused_and_a_dead_ones_socket_is_replaced() {
+        let (dir, stop) = running().await;
+        assert_eq!(bind(dir.path()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        stop.cancel();
+        while BlockingStream::connect(path(dir.path())).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(bind(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn no_server_is_an_error_that_names_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = ask(dir.path(), Request::Status, Duration::from_secs(1)).unwrap_err().to_string();
+        assert!(error.contains("control"), "{error}");
+    }
+}

@@ -1,0 +1,56 @@
+//! The log: text or JSON on standard error, every warning and error also counted.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogFormat, LogSettings};
+use crate::metrics::{Level, Metrics};
+
+/// hickory logs query names unescaped, so none of it is let through, whatever the level.
+const SILENCED: [&str; 4] = ["hickory_server=off", "hickory_net=off", "hickory_proto=off", "hickory_resolver=off"];
+
+/// Starts logging; a second start in one process (tests) changes nothing.
+pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>) {
+    let mut filter = EnvFilter::new(&settings.level);
+    for directive in SILENCED.iter().filter_map(|directive| directive.parse().ok()) {
+        filter = filter.add_directive(directive);
+    }
+    let registry = tracing_subscriber::registry().with(Counted(metrics).with_filter(filter.clone()));
+    // journald stamps lines itself; a terminal shows colours.
+    let under_journald = std::env::var_os("JOURNAL_STREAM").is_some();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let started = match settings.format {
+        LogFormat::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(false).with_filter(filter)).try_init()
+        }
+        LogFormat::Text if under_journald => {
+            registry.with(lines.without_time().with_ansi(false).with_filter(filter)).try_init()
+        }
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            registry.with(lines.with_ansi(colours).with_filter(filter)).try_init()
+        }
+    };
+    drop(started);
+}
+
+/// Counts messages by level.
+struct Counted(Arc<Metrics>);
+
+impl<S: Subscriber> Layer<S> for Counted {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            tracing::Level::INFO => Level::Info,
+            tracing::Level::DEBUG => Level::Debug,
+            tracing::Level::TRACE => Level::Trace,
+        };
+        self.0.process.log_messages(level).inc();
+    }
+}

@@ -1,0 +1,60 @@
+//! Settings as written to the settings of each module.
+
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use crate::cache;
+use crate::config::{Loaded, Settings};
+use crate::journal;
+use crate::serve::{ForwarderConfig, ListenConfig, TcpConfig};
+
+/// Different questions open at upstreams at a time.
+const OPEN_MAX: usize = 4096;
+/// Queries that wait for an answer at a time; each holds some kilobytes.
+const WAITING_MAX: usize = 16_384;
+/// A message that has begun to come, or an answer that is being taken, is waited for this long.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// Threads that read UDP.
+pub(super) fn workers(settings: &Settings) -> NonZeroUsize {
+    settings.workers.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN))
+}
+
+pub(super) fn cache(settings: &Settings) -> cache::Config {
+    cache::Config {
+        bytes_max: settings.cache.size_max_bytes,
+        ttl_max: settings.cache.ttl_max,
+        negative_ttl_max: settings.cache.negative_ttl_max,
+        stale_max: settings.cache.stale_max,
+    }
+}
+
+pub(super) fn forwarder(settings: &Settings) -> ForwarderConfig {
+    ForwarderConfig { deadline: settings.upstream.deadline, open_max: OPEN_MAX }
+}
+
+pub(super) fn listen(settings: &Settings) -> ListenConfig {
+    ListenConfig {
+        waiting_max: WAITING_MAX,
+        tcp: TcpConfig {
+            connections_max: settings.tcp.connections_max,
+            connections_per_client_max: settings.tcp.connections_per_client_max,
+            pipeline_max: settings.tcp.queries_in_flight_max,
+            idle: settings.tcp.idle,
+            slow: SLOW,
+        },
+    }
+}
+
+pub(super) fn journal(loaded: &Loaded) -> journal::Config {
+    let settings = &loaded.settings.journal;
+    journal::Config {
+        attempts_keep_days: settings.attempts_keep_days,
+        clients_keep_days: settings.clients_keep_days,
+        size_max_bytes: settings.size_max_bytes,
+        pending_max_rows: settings.rows_in_memory_max,
+        rows_per_second_max: settings.rows_per_second_max,
+        ..journal::Config::new(&loaded.state_dir)
+    }
+}

@@ -1,0 +1,87 @@
+//! Wiring: from a configuration to a running server, its reloads, and its end.
+//!
+//! ```text
+//! load ─► state directory ─► journal ─► policy (or its last good copy) ─► sockets ─► listeners, admin, control ─► ready
+//! SIGHUP, changed files, `embargo reload` ─► build beside ─► swap, or keep the old and say why
+//! SIGTERM, SIGINT ─► not ready ─► stop reading ─► finish what is in flight ─► write the record ─► exit 0
+//! ```
+
+mod bind;
+pub mod control;
+mod log;
+mod map;
+mod observer;
+mod policy;
+mod server;
+mod status;
+mod watch;
+
+use std::io::Write;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Args, Environment, Loaded};
+use crate::diag::Diagnostic;
+
+pub use server::Server;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What the operator wrote has mistakes.
+    #[error("the configuration or a list has mistakes")]
+    Mistakes(Vec<Diagnostic>),
+    /// The machine refused something.
+    #[error("{0}")]
+    Cannot(String),
+}
+
+/// Loads, serves until a signal says to stop, and ends in order. What listens where and what is in force is written to
+/// `out` once it is so.
+///
+/// # Errors
+/// [`Failure`], before anything is answered.
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let loaded = config::load(args, &Environment::of_process()).map_err(Failure::Mistakes)?;
+    let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Cannot(format!("{what}: {error}"));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(map::workers(&loaded.settings).get() + 1)
+        .thread_name("embargo")
+        .enable_all()
+        .build()
+        .map_err(|error| cannot("can't start the runtime", &error))?;
+    runtime.block_on(serve(args, loaded, out))
+}
+
+async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| Failure::Cannot(format!("can't listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+    let log = loaded.settings.log.clone();
+    let server = Server::prepare(args.clone(), loaded)?;
+    log::init(&log, std::sync::Arc::clone(server.metrics()));
+    let server = server.start().await?;
+    // A closed standard output is no reason not to serve.
+    let _closed = server.announce(out);
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => server.reload("SIGHUP").await,
+            () = server.files_changed() => server.reload("files changed").await,
+        }
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+    server.stop().await;
+    Ok(())
+}
+
+/// Tells systemd, if it runs us.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "The service manager could not be told.");
+    }
+}

@@ -1,0 +1,69 @@
+//! What happens at the upstreams, into the metrics.
+
+use std::sync::Arc;
+
+use crate::metrics::{IgnoredPacket, Metrics, Upstream, UpstreamFailure};
+use crate::upstream::{BadPacket, Config, FailReason, Observer};
+use crate::wire::rcode;
+
+/// The metrics of each upstream, in the order of the configuration.
+pub(super) struct Observed(Vec<Upstream>);
+
+impl Observed {
+    /// Metrics for the upstreams of `config`; those of upstreams that are none any more are taken out of the gauges.
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
+        let names: Vec<String> = config.servers.as_slice().iter().map(|server| server.address.to_string()).collect();
+        metrics.upstreams.retain(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        Self(names.iter().map(|name| metrics.upstreams.resolve(name)).collect())
+    }
+}
+
+impl Observer for Observed {
+    fn answered(&self, upstream: usize, rcode: u16, seconds: f64) {
+        let Some(metrics) = self.0.get(upstream) else { return };
+        metrics.duration.observe(seconds);
+        match rcode {
+            rcode::NOERROR | rcode::NXDOMAIN => (),
+            rcode::SERVFAIL => metrics.failed(UpstreamFailure::Servfail).inc(),
+            rcode::REFUSED => metrics.failed(UpstreamFailure::Refused).inc(),
+            _ => metrics.failed(UpstreamFailure::Rcode).inc(),
+        }
+    }
+
+    fn failed(&self, upstream: usize, reason: FailReason) {
+        let Some(metrics) = self.0.get(upstream) else { return };
+        metrics.failed(failure(reason)).inc();
+    }
+
+    fn ignored(&self, upstream: usize, reason: BadPacket) {
+        let Some(metrics) = self.0.get(upstream) else { return };
+        metrics.ignored(packet(reason)).inc();
+    }
+
+    fn health(&self, upstream: usize, healthy: bool) {
+        let Some(metrics) = self.0.get(upstream) else { return };
+        metrics.healthy.set(u64::from(healthy));
+    }
+}
+
+fn failure(reason: FailReason) -> UpstreamFailure {
+    match reason {
+        FailReason::Busy => UpstreamFailure::Busy,
+        FailReason::Local => UpstreamFailure::Local,
+        FailReason::Unusable => UpstreamFailure::Unusable,
+        FailReason::Closed => UpstreamFailure::Closed,
+        FailReason::Unreachable => UpstreamFailure::Unreachable,
+        FailReason::Timeout => UpstreamFailure::Timeout,
+    }
+}
+
+fn packet(reason: BadPacket) -> IgnoredPacket {
+    match reason {
+        BadPacket::Short => IgnoredPacket::Short,
+        BadPacket::Id => IgnoredPacket::Id,
+        BadPacket::Query => IgnoredPacket::Query,
+        BadPacket::Opcode => IgnoredPacket::Opcode,
+        BadPacket::Question => IgnoredPacket::Question,
+        BadPacket::Malformed => IgnoredPacket::Malformed,
+    }
+}

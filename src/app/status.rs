@@ -1,0 +1,155 @@
+//! How the server is: for `embargo status`, for `/readyz`, and for the lines printed at the start.
+
+use serde::Serialize;
+
+use crate::journal;
+use crate::policy::Policy;
+use crate::time::{Timestamp, rfc3339};
+use crate::upstream::UpstreamStatus;
+
+/// The whole status; its JSON form is what `embargo status --json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    pub(super) version: &'static str,
+    pub(super) pid: u32,
+    pub(super) started: String,
+    pub(super) uptime_seconds: u64,
+    pub(super) ready: bool,
+    pub(super) config: Option<String>,
+    pub(super) state_dir: String,
+    pub(super) listen: Vec<String>,
+    pub(super) admin: Option<String>,
+    pub(super) policy: Option<PolicyStatus>,
+    pub(super) upstreams: Vec<UpstreamRow>,
+    pub(super) cache: CacheStatus,
+    pub(super) journal: JournalStatus,
+    pub(super) last_reload: Reload,
+}
+
+/// The policy in force.
+#[derive(Debug, Serialize)]
+pub(super) struct PolicyStatus {
+    pub(super) generation: u64,
+    /// Whether it is the saved copy, because the lists as they are have mistakes.
+    pub(super) last_good: bool,
+    pub(super) memory_bytes: usize,
+    pub(super) bans: Vec<BanRow>,
+    pub(super) lists: Vec<ListRow>,
+}
+
+/// One ban.
+#[derive(Debug, Serialize)]
+pub(super) struct BanRow {
+    pub(super) id: String,
+    pub(super) title: String,
+    /// The mode in force now.
+    pub(super) mode: &'static str,
+    /// When that changes by itself.
+    pub(super) next_change: Option<String>,
+    pub(super) action: &'static str,
+    pub(super) bound_by: Vec<String>,
+}
+
+/// One list.
+#[derive(Debug, Serialize)]
+pub(super) struct ListRow {
+    pub(super) name: String,
+    pub(super) ban: String,
+    pub(super) format: &'static str,
+    pub(super) rules: u64,
+    pub(super) digest: String,
+}
+
+/// One upstream.
+#[derive(Debug, Serialize)]
+pub(super) struct UpstreamRow {
+    address: String,
+    healthy: bool,
+    in_flight: usize,
+    queries: u64,
+    failures: u64,
+    srtt_ms: Option<f64>,
+}
+
+/// The cache.
+#[derive(Debug, Serialize)]
+pub(super) struct CacheStatus {
+    pub(super) entries: usize,
+    pub(super) bytes: u64,
+}
+
+/// The record.
+#[derive(Debug, Serialize)]
+pub(super) struct JournalStatus {
+    pending: u64,
+    lost: u64,
+    last_commit: Option<String>,
+    error: Option<String>,
+    size_bytes: u64,
+}
+
+/// How the last reload went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Reload {
+    /// When; `None`: there was none since the start.
+    pub(super) at: Option<String>,
+    pub(super) ok: bool,
+    /// What asked for it.
+    pub(super) why: String,
+    /// Every mistake, as `embargo check` prints it.
+    pub(super) mistakes: Vec<String>,
+    /// What was changed but takes effect only after a restart.
+    pub(super) needs_restart: Vec<&'static str>,
+}
+
+impl PolicyStatus {
+    pub(super) fn of(policy: &Policy, last_good: bool, at: Timestamp) -> Self {
+        let bans = policy.bans().iter().map(|ban| BanRow {
+            id: ban.id.to_string(),
+            title: ban.title.to_string(),
+            mode: ban.mode_at(at).as_str(),
+            next_change: ban.next_change(at).map(rfc3339),
+            action: ban.action.as_str(),
+            bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
+        });
+        let lists = policy.lists().iter().map(|list| ListRow {
+            name: list.name.to_string(),
+            ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
+            format: list.format.as_str(),
+            rules: list.entries,
+            digest: list.digest.clone(),
+        });
+        Self {
+            generation: policy.generation(),
+            last_good,
+            memory_bytes: policy.memory_bytes(),
+            bans: bans.collect(),
+            lists: lists.collect(),
+        }
+    }
+}
+
+impl From<UpstreamStatus> for UpstreamRow {
+    fn from(status: UpstreamStatus) -> Self {
+        Self {
+            address: status.address.to_string(),
+            healthy: status.healthy,
+            in_flight: status.in_flight,
+            queries: status.queries,
+            failures: status.failures,
+            srtt_ms: status.srtt_ms,
+        }
+    }
+}
+
+impl From<journal::Status> for JournalStatus {
+    fn from(status: journal::Status) -> Self {
+        Self {
+            pending: status.pending,
+            lost: status.lost,
+            last_commit: status.last_commit.map(rfc3339),
+            error: status.store_error,
+            size_bytes: status.size_bytes,
+        }
+    }
+}

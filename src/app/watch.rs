@@ -1,0 +1,158 @@
+//! Notices that configuration or lists have changed on disk.
+//!
+//! The kernel's notices only wake it; what counts is the state of the files, looked at when they have come to rest and
+//! every few seconds besides, since notices are lost on network file systems and full queues. Directories are watched, not
+//! files: editors and Kubernetes replace files by renaming.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+/// Files are read when nothing has changed for this long.
+const REST: Duration = Duration::from_millis(300);
+/// They are read after this even if they never rest.
+const REST_MAX: Duration = Duration::from_secs(5);
+/// They are looked at this often without a notice.
+const POLL: Duration = Duration::from_secs(5);
+/// Files looked at in a directory at most; folders of a blocklist directory hold a few each.
+const FILES_MAX: usize = 10_000;
+
+/// What identifies the state of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// The state of all watched files.
+type Marks = BTreeMap<PathBuf, Mark>;
+
+/// Waits for changes below some paths.
+pub(super) struct Watch {
+    paths: Vec<PathBuf>,
+    marks: Marks,
+    notices: mpsc::Receiver<()>,
+    /// Ends when dropped.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Watches these files and directories (two levels deep, as blocklists are).
+    pub(super) fn new(paths: Vec<PathBuf>) -> Self {
+        let (sender, notices) = mpsc::channel(1);
+        // A full channel is a notice that waits already.
+        let notice = move |_event| {
+            let _waits_already = sender.try_send(());
+        };
+        let mut watcher = notify::recommended_watcher(notice).ok();
+        for path in &paths {
+            let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+            let (Some(watcher), Some(directory)) = (&mut watcher, directory) else { continue };
+            let deep = if path.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            if let Err(error) = watcher.watch(directory, deep) {
+                tracing::warn!(directory = %directory.display(), %error, "A directory can't be watched; it is polled.");
+            }
+        }
+        let marks = marks(&paths);
+        Self { paths, marks, notices, _watcher: watcher }
+    }
+
+    /// Returns when something has changed and come to rest.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            // Either way the files are looked at.
+            let _noticed = tokio::time::timeout(POLL, self.notices.recv()).await;
+            let now = self.rested().await;
+            if now != self.marks {
+                self.marks = now;
+                return;
+            }
+        }
+    }
+
+    /// The state of the files once it has stayed the same for a while.
+    async fn rested(&mut self) -> Marks {
+        let mut now = marks(&self.paths);
+        if now == self.marks {
+            return now;
+        }
+        for _ in 0..REST_MAX.as_millis() / REST.as_millis() {
+            tokio::time::sleep(REST).await;
+            let next = marks(&self.paths);
+            if next == now {
+                break;
+            }
+            now = next;
+        }
+        now
+    }
+}
+
+fn marks(paths: &[PathBuf]) -> Marks {
+    let mut found = Marks::new();
+    for path in paths {
+        mark(path, 2, &mut found);
+    }
+    found
+}
+
+fn mark(path: &Path, depth: usize, found: &mut Marks) {
+    if found.len() >= FILES_MAX {
+        return;
+    }
+    // Follows links: what counts is the file that would be read.
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    if metadata.is_dir() && depth > 0 {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            mark(&entry.path(), depth - 1, found);
+        }
+    } else if metadata.is_file() {
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        let mark = Mark { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), changed };
+        found.insert(path.to_owned(), mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_replaced_by_rename_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("vendor");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("rules.txt"), "a.example\n").unwrap();
+        let mut watch = Watch::new(vec![dir.path().to_owned()]);
+        std::fs::write(folder.join("new"), "b.example\n").unwrap();
+        std::fs::rename(folder.join("new"), folder.join("rules.txt")).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_changed_is_no_change() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "").unwrap();
+        let mut watch = Watch::new(vec![dir.path().to_owned()]);
+        assert!(tokio::time::timeout(Duration::from_secs(60), watch.changed()).await.is_err());
+    }
+
+    #[test]
+    fn a_new_folder_and_a_removed_file_change_the_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = vec![dir.path().to_owned()];
+        let empty = marks(&paths);
+        std::fs::create_dir(dir.path().join("v")).unwrap();
+        std::fs::write(dir.path().join("v/rules.txt"), "x").unwrap();
+        let full = marks(&paths);
+        assert_ne!(empty, full);
+        std::fs::remove_file(dir.path().join("v/rules.txt")).unwrap();
+        assert_eq!(marks(&paths), empty);
+    }
+}
