@@ -24,7 +24,7 @@ pub struct Config {
     pub attempts_keep_days: u32,
     /// Days that clients are kept after they were last seen.
     pub clients_keep_days: u32,
-    /// Size of the store at most; the oldest attempts go first.
+    /// Size of the store at most; the oldest attempts go first. Under 64 MiB a full memory may not fit in.
     pub size_max_bytes: u64,
 }
 

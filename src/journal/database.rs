@@ -25,8 +25,8 @@ const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("schema/1.sql"))];
 pub(super) const FORMAT: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// Runs whose last batch is remembered.
 const RUNS_KEPT: i64 = 100;
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
 
 /// What the columns say where there are several of something, or none is known.
 pub(super) const SEVERAL_TEXT: &str = "";
@@ -326,9 +326,9 @@ struct Names<'t> {
 impl<'t> Names<'t> {
     fn new(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            find: transaction.prepare_cached("SELECT id, used_day FROM names WHERE name = ?1")?,
-            insert: transaction.prepare_cached("INSERT INTO names (name, used_day) VALUES (?1, ?2) RETURNING id")?,
-            touch: transaction.prepare_cached("UPDATE names SET used_day = ?2 WHERE id = ?1")?,
+            find: transaction.prepare_cached("SELECT id, used_hour FROM names WHERE name = ?1")?,
+            insert: transaction.prepare_cached("INSERT INTO names (name, used_hour) VALUES (?1, ?2) RETURNING id")?,
+            touch: transaction.prepare_cached("UPDATE names SET used_hour = ?2 WHERE id = ?1")?,
         })
     }
 
@@ -336,13 +336,13 @@ impl<'t> Names<'t> {
         let Some(wire) = &row.qname else { return Ok(SEVERAL_NAMES) };
         // The octets came from a `LowerName`, so reading them back can't fail.
         let name = LowerName::read(wire, 0).map_or(LowerName::ROOT, |(name, _end)| name).to_string();
-        let day = row.tally.last.max(i64::from(row.minute) * 60_000) / DAY_MS;
+        let hour = row.tally.last.max(i64::from(row.minute) * 60_000) / HOUR_MS;
         let found = self.find.query_row([&name], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).optional()?;
         match found {
-            None => self.insert.query_row(params![name, day], |row| row.get(0)),
-            Some((number, used_day)) => {
-                if used_day < day {
-                    self.touch.execute([number, day])?;
+            None => self.insert.query_row(params![name, hour], |row| row.get(0)),
+            Some((number, used_hour)) => {
+                if used_hour < hour {
+                    self.touch.execute([number, hour])?;
                 }
                 Ok(number)
             }

@@ -146,7 +146,12 @@ impl Journal {
 
     /// How the journal is.
     pub fn status(&self) -> Status {
-        self.shared.status()
+        let mut status = self.shared.status();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            status.store_error.get_or_insert_with(|| JournalError::Closed.to_string());
+        }
+        status
     }
 
     fn tell(&self, command: fn(Answer) -> Command, timeout: Duration) -> Result<(), JournalError> {

@@ -129,12 +129,12 @@ fn delete_clients(transaction: &Transaction<'_>, last_seen_ms: i64) -> rusqlite:
         .execute([last_seen_ms, ROWS_AT_ONCE])
 }
 
-/// Deletes some of the names that no attempt refers to any more: those last used before the day of the oldest attempt.
+/// Deletes some of the names that no attempt refers to any more: those last used before the hour of the oldest attempt.
 fn delete_names(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
     let oldest: Option<i64> =
         transaction.prepare_cached("SELECT min(minute) FROM attempts")?.query_row([], |row| row.get(0))?;
-    let day = oldest.map_or(i64::MAX, |minute| minute / DAY_MINUTES);
+    let hour = oldest.map_or(i64::MAX, |minute| minute / 60);
     transaction
-        .prepare_cached("DELETE FROM names WHERE id IN (SELECT id FROM names WHERE used_day < ?1 LIMIT ?2)")?
-        .execute([day, ROWS_AT_ONCE])
+        .prepare_cached("DELETE FROM names WHERE id IN (SELECT id FROM names WHERE used_hour < ?1 LIMIT ?2)")?
+        .execute([hour, ROWS_AT_ONCE])
 }

@@ -68,6 +68,7 @@ pub(super) struct Writer {
     database: Option<Database>,
     batch: Batch,
     trouble: Option<StoreError>,
+    losses: Losses,
     reopen_in: u32,
     count_in: u32,
     counted: u64,
@@ -86,6 +87,7 @@ impl Writer {
             database: None,
             batch,
             trouble: None,
+            losses: Losses::default(),
             reopen_in: 0,
             count_in: 0,
             counted: 0,
@@ -133,11 +135,16 @@ impl Writer {
     fn finish(&mut self) -> Result<(), StoreError> {
         self.reopen_in = 0;
         let mut result = self.tick();
-        if result.is_ok() {
-            result = self.database.as_ref().map_or(Ok(()), Database::checkpoint);
-        }
+        // Attempts that were being recorded while the journal was closed.
         let now = self.clock.now().wall;
         self.shared.fold.drain(now, &mut self.batch.rows);
+        if result.is_ok() {
+            self.batch.number += 1;
+            result = self.add_batch(now);
+        }
+        if let (Ok(()), Some(database)) = (&result, &self.database) {
+            result = database.checkpoint();
+        }
         let lost = self.batch.attempts();
         if lost > 0 {
             self.shared.metrics.record.lost(Loss::Shutdown).add(lost);
@@ -233,5 +240,25 @@ impl Writer {
             _ => (),
         }
         self.trouble = trouble;
+        self.losses.report(record.lost_in_all());
+    }
+}
+
+/// Losses as they were at the last tick, to log them when they begin and when they end.
+#[derive(Debug, Default)]
+struct Losses {
+    attempts: u64,
+    growing: bool,
+}
+
+impl Losses {
+    fn report(&mut self, attempts: u64) {
+        let growing = attempts > self.attempts;
+        match (growing, self.growing) {
+            (true, false) => warn!(attempts, "Attempts are lost: memory for rows that wait for the store is used up."),
+            (false, true) => info!(attempts, "No more attempts are lost."),
+            _ => (),
+        }
+        *self = Self { attempts, growing };
     }
 }

@@ -1,11 +1,11 @@
--- Names asked for, in presentation form with RFC 4343 escapes. used_day (days since 1970) is at least the day of every
+-- Names asked for, in presentation form with RFC 4343 escapes. used_hour (hours since 1970) is at least the hour of every
 -- row that refers to the name, so that names older than the oldest row can go.
 CREATE TABLE names (
     id       INTEGER PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
-    used_day INTEGER NOT NULL
+    used_hour INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX names_by_day ON names (used_day);
+CREATE INDEX names_by_hour ON names (used_hour);
 
 -- Rules as they stood in force. pattern '' is: several rules.
 CREATE TABLE rules (
