@@ -80,7 +80,7 @@ mod tests {
         let (clock, hands) = Clock::manual(start);
         assert_eq!(clock.now(), start);
         hands.advance(Duration::from_millis(1500));
-        assert_eq!(clock.now().mono, Mono(1500));
+        assert_eq!(clock.now().mono, Mono(1_500_000));
         assert_eq!(clock.now().wall.as_millisecond(), 1500);
         hands.set(start);
         assert_eq!(clock.now(), start);

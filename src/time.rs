@@ -6,20 +6,21 @@ use std::time::Duration;
 
 pub use jiff::Timestamp;
 
-/// Milliseconds since the process started; never runs backwards, whatever happens to the wall clock.
+/// Microseconds since the process started; never runs backwards, whatever happens to the wall clock. A cached answer takes
+/// few of them, so milliseconds would measure nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
 impl Mono {
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// This moment plus `duration`, in whole milliseconds.
+    /// This moment plus `duration`, in whole microseconds.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -215,6 +215,10 @@ mod tests {
         stale_max: Duration::from_secs(100),
     };
 
+    fn millis(moment: u64) -> Mono {
+        Mono(moment * 1000)
+    }
+
     fn question(name: &str) -> Vec<u8> {
         let mut message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
         message.extend_from_slice(Name::parse(name).unwrap().wire());
@@ -230,12 +234,12 @@ mod tests {
         let message = question(name);
         let query = Query::read(&message).unwrap();
         let answer = keep(&Reply::to(&query).answer(qtype::A, ttl, &[192, 0, 2, 1]).finish(512));
-        cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(now));
+        cache.insert(KeyRef::of(&query).to_key(), answer, true, millis(now));
     }
 
     fn look(cache: &Cache, name: &str, now: u64) -> &'static str {
         let message = question(name);
-        match cache.get(&KeyRef::of(&Query::read(&message).unwrap()), Mono(now)) {
+        match cache.get(&KeyRef::of(&Query::read(&message).unwrap()), millis(now)) {
             Lookup::Fresh(_) => "fresh",
             Lookup::Stale(_) => "stale",
             Lookup::Miss => "miss",

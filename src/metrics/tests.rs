@@ -137,7 +137,7 @@ fn a_query_that_nobody_ends_ends_as_client_gone() {
 #[test]
 fn a_response_counts_its_time_from_when_its_query_was_read() {
     let metrics = Arc::new(Metrics::new());
-    metrics.received(Transport::Udp, Family::V4, Mono(100)).responded(Outcome::Forwarded, 0, Mono(350));
+    metrics.received(Transport::Udp, Family::V4, Mono(100_000)).responded(Outcome::Forwarded, 0, Mono(350_000));
     let page = metrics.render();
     assert!(value(&page, r#"embargo_dns_request_duration_seconds_sum{outcome="forwarded"}"#).eq(&0.25));
     assert!(value(&page, r#"embargo_dns_request_duration_seconds_bucket{outcome="forwarded",le="0.128"}"#).eq(&0.0));
