@@ -2,5 +2,9 @@
 
 mod admin;
 mod bad_config;
+mod bad_packets;
+mod blocking;
+mod forwarding;
+mod harness;
 mod upstream;
 mod upstream_fake;

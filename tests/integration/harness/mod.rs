@@ -1,0 +1,245 @@
+//! A whole server in the test's process, on loopback and free ports, with its files in a directory that vanishes.
+//!
+//! ```text
+//! let server = TestServer::new().ban("kaspersky", "geo.example").upstream(&upstream).start().await;
+//! let response = server.query("a.geo.example", A).await;
+//! ```
+
+#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test there")]
+
+mod question;
+mod response;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use embargo::app::{Server, control};
+use embargo::config::{self, Args, Environment};
+use embargo::journal::{AttemptRow, ClientRow, Filter, Store};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::upstream_fake::FakeUpstream;
+
+pub(crate) use question::Question;
+pub(crate) use response::{Response, Row};
+
+/// Longer than any answer may take; only a fault lets a test wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server to be.
+pub(crate) struct TestServer {
+    directory: TempDir,
+    upstreams: Vec<SocketAddr>,
+    settings: String,
+}
+
+impl TestServer {
+    /// Without bans and upstreams.
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("blocklists")).unwrap();
+        Self { directory, upstreams: Vec::new(), settings: String::new() }
+    }
+
+    /// Enforces `rules` (lines of a rule file) as a ban.
+    pub(crate) fn ban(self, id: &str, rules: &str) -> Self {
+        self.ban_with(id, "", rules)
+    }
+
+    /// The same with further lines in its `ban.toml`.
+    pub(crate) fn ban_with(self, id: &str, declared: &str, rules: &str) -> Self {
+        write_ban(self.directory.path(), id, declared, rules);
+        self
+    }
+
+    /// Forwards to this upstream, after those named before.
+    pub(crate) fn upstream(mut self, upstream: &FakeUpstream) -> Self {
+        self.upstreams.push(upstream.address());
+        self
+    }
+
+    /// Adds lines to the configuration.
+    pub(crate) fn setting(mut self, lines: &str) -> Self {
+        writeln!(self.settings, "{lines}").unwrap();
+        self
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self) -> RunningServer {
+        let root = self.directory.path();
+        let config = root.join("embargo.toml");
+        std::fs::write(&config, format!("blocklists = \"blocklists\"\n{}", self.settings)).unwrap();
+        let args = Args {
+            config: Some(config),
+            listen: vec!["127.0.0.1:0".to_owned()],
+            admin: Some("127.0.0.1:0".to_owned()),
+            upstream: self.upstreams.iter().map(ToString::to_string).collect(),
+            state_dir: Some(root.join("state")),
+            ..Args::default()
+        };
+        let loaded = config::load(&args, &Environment::default()).unwrap();
+        let server = Server::prepare(args, loaded).unwrap().start().await.unwrap();
+        RunningServer { server, directory: self.directory }
+    }
+}
+
+fn write_ban(root: &Path, id: &str, declared: &str, rules: &str) {
+    let folder = root.join("blocklists").join(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    let ban = format!(
+        "version = 1\nid = \"{id}\"\ntitle = \"{id}\"\nvendor = \"Example\"\nlists = [\"rules.txt\"]\n{declared}"
+    );
+    std::fs::write(folder.join("ban.toml"), ban).unwrap();
+    std::fs::write(folder.join("rules.txt"), rules).unwrap();
+}
+
+/// A server that runs.
+pub(crate) struct RunningServer {
+    server: Server,
+    directory: TempDir,
+}
+
+impl RunningServer {
+    /// Where it serves DNS.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.listen()[0]
+    }
+
+    /// Its state directory.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Asks over UDP with RD.
+    pub(crate) async fn query(&self, name: &str, qtype: u16) -> Response {
+        self.ask(&Question::new(name, qtype)).await
+    }
+
+    /// Asks as the question says, over UDP or TCP.
+    pub(crate) async fn ask(&self, question: &Question) -> Response {
+        let answer =
+            if question.over_tcp { self.tcp(&question.octets()).await } else { self.udp(&question.octets()).await };
+        Response::read(answer)
+    }
+
+    /// Sends one datagram and waits for one.
+    pub(crate) async fn udp(&self, message: &[u8]) -> Vec<u8> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.address()).await.unwrap();
+        socket.send(message).await.unwrap();
+        receive(&socket).await
+    }
+
+    /// Sends a datagram that gets no response, which is known when a later one has its response first.
+    pub(crate) async fn udp_silence(&self, message: &[u8]) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.address()).await.unwrap();
+        socket.send(message).await.unwrap();
+        // An unknown opcode is answered at once, whatever the bans are.
+        let marker = [0xFA, 0xCE, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        socket.send(&marker).await.unwrap();
+        assert_eq!(receive(&socket).await[..2], marker[..2], "the message before was answered");
+    }
+
+    /// Sends one framed message on a connection of its own and reads one.
+    pub(crate) async fn tcp(&self, message: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        write_frame(&mut stream, message).await;
+        read_frame(&mut stream).await.unwrap()
+    }
+
+    /// The page that Prometheus scrapes.
+    pub(crate) async fn metrics(&self) -> String {
+        self.http("/metrics").await.1
+    }
+
+    /// One value of the page: the sum over every series of this name (without `embargo_`) that has these labels.
+    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        sum(&self.metrics().await, name, labels)
+    }
+
+    /// Status code and body of an admin page.
+    pub(crate) async fn http(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.server.admin().unwrap()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// What the record holds.
+    pub(crate) async fn attempts(&self) -> Vec<AttemptRow> {
+        self.control(control::Request::Flush).await;
+        Store::open_read_only(&self.state_dir()).unwrap().attempts(&Filter::default()).unwrap()
+    }
+
+    /// Who is in the record.
+    pub(crate) async fn clients(&self) -> Vec<ClientRow> {
+        self.control(control::Request::Flush).await;
+        Store::open_read_only(&self.state_dir()).unwrap().clients(&Filter::default()).unwrap()
+    }
+
+    /// Asks over the control socket.
+    pub(crate) async fn control(&self, request: control::Request) -> serde_json::Value {
+        let state_dir = self.state_dir();
+        tokio::task::spawn_blocking(move || control::ask(&state_dir, request, PATIENCE).unwrap()).await.unwrap()
+    }
+
+    /// Writes a ban's files anew and reloads.
+    pub(crate) async fn change_ban(&self, id: &str, declared: &str, rules: &str) {
+        write_ban(self.directory.path(), id, declared, rules);
+        self.server.reload("test").await;
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.server.stop().await;
+        self.directory
+    }
+}
+
+async fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 65_535];
+    let size = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("a response").unwrap();
+    buffer.truncate(size);
+    buffer
+}
+
+/// Sends a message with its length in front.
+pub(crate) async fn write_frame(stream: &mut TcpStream, message: &[u8]) {
+    let mut octets = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+    octets.extend_from_slice(message);
+    stream.write_all(&octets).await.unwrap();
+}
+
+/// The next message; `None`: the server has closed.
+pub(crate) async fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let read = async {
+        let mut size = [0; 2];
+        stream.read_exact(&mut size).await.ok()?;
+        let mut message = vec![0; usize::from(u16::from_be_bytes(size))];
+        stream.read_exact(&mut message).await.ok()?;
+        Some(message)
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("a frame or the end")
+}
+
+/// The sum over every series of a metrics page with this name and these labels.
+pub(crate) fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> u64 {
+    let fits = |line: &&str| {
+        let series = line.strip_prefix("embargo_").and_then(|line| line.strip_prefix(name));
+        let named = series.is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '));
+        named && labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
+    };
+    let values = page.lines().filter(fits).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters of a test are small")]
+    {
+        values.sum::<f64>() as u64
+    }
+}

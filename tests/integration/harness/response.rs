@@ -1,0 +1,74 @@
+//! A response as a client reads it.
+
+use embargo::wire::{Layout, LowerName, OPTION_EDE, Section, edns_options};
+
+/// A response that is well-formed.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) octets: Vec<u8>,
+    layout: Layout,
+}
+
+/// One record: owner, type, TTL, data.
+pub(crate) type Row = (String, u16, u32, Vec<u8>);
+
+impl Response {
+    /// Reads it, every octet.
+    pub(crate) fn read(octets: Vec<u8>) -> Self {
+        let layout = Layout::read(&octets).expect("a well-formed response");
+        assert_eq!(layout.end, octets.len(), "nothing behind the last record");
+        Self { octets, layout }
+    }
+
+    /// The response code, upper bits included.
+    pub(crate) fn rcode(&self) -> u16 {
+        let upper = self.layout.opt().map_or(0, |opt| opt.ttl >> 24);
+        u16::try_from(upper).unwrap_or_default() << 4 | u16::from(self.octets[3] & 0x0F)
+    }
+
+    /// The second 16 bits of the header.
+    pub(crate) fn flags(&self) -> u16 {
+        u16::from_be_bytes([self.octets[2], self.octets[3]])
+    }
+
+    /// The question as echoed.
+    pub(crate) fn question(&self) -> &[u8] {
+        &self.octets[12..self.layout.question_end]
+    }
+
+    fn rows(&self, section: Section) -> Vec<Row> {
+        let row = |record: &embargo::wire::RecordAt| {
+            let (owner, _end) = LowerName::read_compressed(&self.octets, record.start).expect("an owner");
+            (owner.to_string(), record.rtype, record.ttl, self.octets[record.rdata.clone()].to_vec())
+        };
+        self.layout.section(section).map(row).collect()
+    }
+
+    /// The answer section.
+    pub(crate) fn answers(&self) -> Vec<Row> {
+        self.rows(Section::Answer)
+    }
+
+    /// The authority section.
+    pub(crate) fn authorities(&self) -> Vec<Row> {
+        self.rows(Section::Authority)
+    }
+
+    /// Owner and TTL of the SOA in the authority section.
+    pub(crate) fn soa(&self) -> Option<(String, u32)> {
+        self.authorities().into_iter().find(|row| row.1 == 6).map(|row| (row.0, row.2))
+    }
+
+    /// The payload that the server announces, if it sent an OPT record.
+    pub(crate) fn edns_payload(&self) -> Option<u16> {
+        self.layout.opt().map(|opt| opt.class)
+    }
+
+    /// The first extended error.
+    pub(crate) fn ede(&self) -> Option<(u16, String)> {
+        let opt = self.layout.opt()?;
+        let (_code, value) =
+            edns_options(&self.octets[opt.rdata.clone()]).find(|(code, _value)| *code == OPTION_EDE)?;
+        Some((u16::from_be_bytes([value[0], value[1]]), String::from_utf8_lossy(&value[2..]).into_owned()))
+    }
+}
