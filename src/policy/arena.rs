@@ -128,8 +128,8 @@ impl Compaction {
         arena.segments.truncate(self.segment + 1);
         if let Some(last) = arena.segments.last_mut() {
             last.truncate(self.at);
-            last.shrink_to_fit();
         }
+        arena.segments.iter_mut().for_each(Vec::shrink_to_fit);
         arena.segments.shrink_to_fit();
     }
 }

@@ -99,11 +99,7 @@ fn bans_are_decided_apart_and_the_enforcing_one_goes_first() {
         .ban(ban("z"), "a.example c none sinkhole\nb.example\nc.example\nd.example c none observe\n!e.example")
         .ban(Ban { mode: Mode::Observe, ..ban("b") }, "a.example\nx.b.example")
         .build();
-    check(
-        &policy,
-        "a.example",
-        "nxdomain-as-nodata m/a.example soa a.example, sinkhole z/a.example, observe b/a.example",
-    );
+    check(&policy, "a.example", "nxdomain m/a.example soa a.example, sinkhole z/a.example, observe b/a.example");
     check(&policy, "x.b.example", "nxdomain z/b.example soa b.example, observe b/x.b.example, observe m/b.example");
     check(&policy, "c.example", "nxdomain z/c.example soa c.example");
     check(&policy, "d.example", "observe z/d.example");
@@ -164,8 +160,8 @@ fn the_ttl_of_a_blocked_answer_ends_where_another_ban_takes_over() {
 
 #[test]
 fn nxdomain_is_said_only_where_every_name_below_gets_it() {
-    let rules = "a.example\n!x.y.a.example\nb.example\nwww.b.example c visit\nc.example\nx.c.example c none sinkhole\nd.example\n\
-                 x.d.example c other none\n=e.example\nf.example\n!a*.z.f.example\ng.example\nx.g.example c none off\nh.example\n!a.b*.h.example";
+    let rules = "a.example\n!x.y.a.example\nb.example\nwww.b.example c visit\nc.example\nx.c.example c none sinkhole\n\
+                 f.example\n!a*.z.f.example\ng.example\nx.g.example c none off\nh.example\n!a.b*.h.example";
     let policy = World::new().ban(ban("v"), rules).build();
     check(&policy, "a.example", "nxdomain-as-nodata v/a.example soa a.example");
     check(&policy, "y.a.example", "nxdomain-as-nodata v/a.example soa a.example");
@@ -237,7 +233,7 @@ fn a_hit_says_what_the_record_needs() {
         .build();
     let verdict = policy.decide(&name("x.b.example"), qtype::A, &CLIENT, time("2030-01-01T00:00:00Z"));
     let hit = verdict.decision.hit().unwrap();
-    assert_eq!((&*hit.category.clone(), hit.evidence, hit.allow), ("update", Evidence::Installed, false));
+    assert_eq!((&**hit.category, hit.evidence, hit.allow), ("update", Evidence::Installed, false));
     assert_eq!((&*hit.list.name, hit.ban_index, &*hit.ban.id), ("v/rules.txt", BanIndex(0), "v"));
     let series = Series { ban: "v".into(), category: "update".into(), evidence: Evidence::Installed };
     assert_eq!(policy.series()[hit.series], series);

@@ -9,6 +9,10 @@ fn check(rules: &str, expected: &[&str]) {
     assert_eq!(messages, expected, "{rules}");
 }
 
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn no_list_enforces_the_root_a_public_suffix_or_a_protected_name() {
     check(".", &["no list can enforce the root; the rule is left out"]);
@@ -63,7 +67,7 @@ fn a_glob_enforces_names_and_never_a_public_suffix() {
 
 #[test]
 fn globs_are_bounded_per_suffix() {
-    let rules = |count: usize| (0..count).map(|index| format!("a{index}*.x.example\n")).collect::<String>();
+    let rules = |count: usize| lines(count, |index| format!("a{index}*.x.example"));
     check(&rules(1024), &[]);
     let refused = "more than 1024 globs below `x.example`; the rule is left out";
     check(&rules(1026), &[refused, refused]);
@@ -71,7 +75,7 @@ fn globs_are_bounded_per_suffix() {
 
 #[test]
 fn attributes_are_bounded() {
-    let rules = (0..65_537).map(|index| format!("a{index}.example c{index}\n")).collect::<String>();
+    let rules = lines(65_537, |index| format!("a{index}.example c{index}"));
     let refused =
         "more than 65536 combinations of list, pattern kind, category, evidence and action; the rule is left out";
     check(&rules, &[refused]);

@@ -102,7 +102,7 @@ fn shown(policy: &Policy, text: &str, qtype: u16, at: Timestamp) -> String {
     let asked = name(text);
     let verdict = policy.decide(&asked, qtype, &CLIENT, at);
     let rule = |hit: &Hit<'_>| format!("{}/{}", hit.ban.id, hit.pattern);
-    let mut line = match &verdict.decision {
+    let first = match &verdict.decision {
         Decision::Pass => "pass".to_owned(),
         Decision::Allow(hit) => format!("allow {}", rule(hit)),
         Decision::Observe(hit) => format!("observe {}", rule(hit)),
@@ -115,10 +115,8 @@ fn shown(policy: &Policy, text: &str, qtype: u16, at: Timestamp) -> String {
             format!("{action} {} soa {soa}", rule(hit))
         }
     };
-    for hit in &verdict.also {
-        line.push_str(&format!(", {} {}", hit.effect.as_str(), rule(hit)));
-    }
-    line
+    let also = verdict.also.iter().map(|hit| format!("{} {}", hit.effect.as_str(), rule(hit)));
+    [first].into_iter().chain(also).collect::<Vec<_>>().join(", ")
 }
 
 #[track_caller]

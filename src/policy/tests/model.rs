@@ -14,7 +14,7 @@ const STARS: [&str; 6] = ["*", "a*", "*b", "a*b", "*a*", "b"];
 struct Made {
     ban: usize,
     allow: bool,
-    /// ``, `=`, `*.` or `glob`.
+    /// Nothing, `=`, `*.` or `glob`.
     kind: &'static str,
     labels: Vec<&'static str>,
     columns: &'static str,
@@ -76,7 +76,7 @@ impl Made {
 
 fn glob_matches(glob: &str, label: &str) -> bool {
     match glob.split_at_checked(1) {
-        Some(("*", rest)) => (0..=label.len()).any(|taken| glob_matches(rest, &label[taken..])),
+        Some(("*", rest)) => (0..=label.len()).any(|taken| glob_matches(rest, label.get(taken..).unwrap())),
         Some((octet, rest)) => label.strip_prefix(octet).is_some_and(|label| glob_matches(rest, label)),
         None => label.is_empty(),
     }
@@ -143,14 +143,13 @@ impl Model {
             return "pass".to_owned();
         };
         let by = |ban: usize, rule: &Made| format!("{}/{}", self.bans[ban].id, rule.text());
-        let mut line = format!("{effect} {}", by(*ban, rule));
-        if is_blocking(effect) {
-            line.push_str(&format!(" soa {}", self.soa(*ban, asked, at)));
-        }
-        for (ban, rule, effect) in others.iter().filter(|(_, _, effect)| *effect != "allow") {
-            line.push_str(&format!(", {effect} {}", by(*ban, rule)));
-        }
-        line
+        let first = match by(*ban, rule) {
+            rule if is_blocking(effect) => format!("{effect} {rule} soa {}", self.soa(*ban, asked, at)),
+            rule => format!("{effect} {rule}"),
+        };
+        let others = others.iter().filter(|(_, _, effect)| *effect != "allow");
+        let others = others.map(|(ban, rule, effect)| format!("{effect} {}", by(*ban, rule)));
+        [first].into_iter().chain(others).collect::<Vec<_>>().join(", ")
     }
 
     fn soa(&self, ban: usize, asked: &[&str], at: Timestamp) -> String {
@@ -222,11 +221,11 @@ fn dated(id: &'static str) -> impl Strategy<Value = Ban> {
     let date = || prop_oneof![2 => Just(None), 1 => (1..9_i64).prop_map(|day| Some(at(day)))];
     let mode = prop::sample::select(vec![Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Observe, Mode::Off]);
     let action = prop::sample::select(vec![Action::Nxdomain, Action::Nxdomain, Action::Nxdomain, Action::Refuse]);
-    (mode, action, date(), date()).prop_map(move |(mode, action, observe_from, enforce_from)| Ban {
+    (date(), date(), mode, action).prop_map(move |(observe_from, enforce_from, mode, action)| Ban {
         mode,
-        action,
         observe_from,
         enforce_from,
+        action,
         ..ban(id)
     })
 }
