@@ -92,11 +92,11 @@ impl Compaction {
         Self { read: Offset(FIRST as u64), segment: 0, at: FIRST }
     }
 
-    /// The next entry to look at, its name copied out by `copy`.
-    pub(super) fn next<T>(&mut self, arena: &Arena, copy: impl FnOnce(u16, &[u8]) -> T) -> Option<(Offset, T)> {
+    /// The next entry to look at: place, attributes and name.
+    pub(super) fn next<'a>(&mut self, arena: &'a Arena) -> Option<(Offset, u16, &'a [u8])> {
         let entry = arena.entry(self.read)?;
         self.read = entry.next;
-        Some((entry.at, copy(entry.attributes, entry.name)))
+        Some((entry.at, entry.attributes, entry.name))
     }
 
     /// Keeps the entry at `from`, the one that [`Compaction::next`] gave last; returns its new place.
@@ -187,7 +187,8 @@ mod tests {
             let mut arena = filled(60_000);
             let expected: Vec<_> = names(&arena).into_iter().filter(|(index, _)| index % keep_one_in == 0).collect();
             let mut compaction = Compaction::new();
-            while let Some((from, (attributes, name))) = compaction.next(&arena, |index, name| (index, name.to_vec())) {
+            while let Some((from, attributes, name)) = compaction.next(&arena) {
+                let name = name.to_vec();
                 if attributes % keep_one_in == 0 {
                     let to = compaction.keep(&mut arena, from);
                     assert!(to <= from);

@@ -113,6 +113,11 @@ impl Interner {
         })
     }
 
+    /// How many numbers were given.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The attributes of a number given by [`Interner::intern`].
     pub(super) fn row(&self, number: u16) -> &Attributes {
         &self.rows[usize::from(number)]

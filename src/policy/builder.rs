@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::arena::Arena;
 use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling};
-use super::ban::{Action, Ban};
+use super::ban::Ban;
 use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
 use super::hash::Key;
 use super::literals::Literals;
-use super::mixed::{Mixed, MixedBuilder, Reach, Scope};
+use super::marks;
 use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
 use super::rule::{Effect, Rule};
@@ -154,7 +154,7 @@ impl PolicyBuilder {
         if let Some(older) =
             same_name.map(|glob| self.interner.row(glob.attributes)).find(|older| older.same_pattern(row))
         {
-            drop_duplicate(&mut self.lists, &mut self.conflicts, older, row, name);
+            drop_duplicate(&mut self.lists, &mut self.conflicts, older, row, name.wire());
             return Ok(());
         }
         if hanging.len() >= GLOBS_PER_SUFFIX_MAX {
@@ -174,21 +174,27 @@ impl PolicyBuilder {
     /// The policy, and warnings about whole lists.
     pub fn build(self, generation: u64) -> (Policy, Vec<Diagnostic>) {
         let Self { key, bans, mut lists, interner, arena, literals, globs, mut conflicts, .. } = self;
-        let literals = Literals::build(key, arena, literals, |older, newer, name| {
+        let (mut counts, mut covers) = (vec![0; interner.len()], 0);
+        let stands = |older, newer, name: &[u8]| {
             let (older, newer) = (interner.row(older), interner.row(newer));
             let stands = older.same_pattern(newer);
             if stands {
                 drop_duplicate(&mut lists, &mut conflicts, older, newer, name);
             }
             stands
-        });
+        };
+        let kept = |number, labels| {
+            counts[usize::from(number)] += 1;
+            covers |= u128::from(marks::is_cover(interner.row(number))) << labels;
+        };
+        let literals = Literals::build(key, arena, literals, stands, kept);
         let groups = globs.into_iter().map(|(suffix, globs)| Group { suffix, globs }).collect();
         let globs = Globs::new(key, groups);
         let (attributes, series) = interner.finish();
-        for (number, _name) in literals.entries() {
-            lists[attributes[usize::from(number)].list].entries += 1;
+        for (attributes, count) in attributes.iter().zip(counts) {
+            lists[attributes.list].entries += count;
         }
-        let mixed = mixed(key, &attributes, &literals, &globs);
+        let mixed = marks::gather(key, &attributes, &literals, &globs, covers);
         let ranks = ranks(&bans);
         let diagnostics =
             lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();
@@ -202,13 +208,13 @@ fn drop_duplicate(
     conflicts: &mut [(u64, String)],
     older: &Attributes,
     newer: &Attributes,
-    name: &LowerName,
+    wire: &[u8],
 ) {
     lists[newer.list].duplicates += 1;
     if !older.same_columns(newer) {
         let (count, example) = &mut conflicts[newer.list];
         if *count == 0 {
-            *example = PatternRef { wire: name.wire(), kind: newer.kind, allow: newer.allow }.to_string();
+            *example = PatternRef { wire, kind: newer.kind, allow: newer.allow }.to_string();
         }
         *count += 1;
     }
@@ -234,80 +240,4 @@ fn ranks(bans: &[Arc<Ban>]) -> Vec<usize> {
         ranks[index] = rank;
     }
     ranks
-}
-
-/// Marks every name that NXDOMAIN could be said of but for a rule below it.
-fn mixed(key: Key, attributes: &[Attributes], literals: &Literals, globs: &Globs) -> Mixed {
-    let mut builder = Marks { attributes, literals, key, covers: 0, builder: MixedBuilder::new(key) };
-    let name = |wire: &[u8]| LowerName::read(wire, 0).ok().map(|(name, _end)| name);
-    for (number, wire) in literals.entries() {
-        if is_cover(&attributes[usize::from(number)])
-            && let Some(name) = name(wire)
-        {
-            builder.covers |= 1 << name.labels();
-        }
-    }
-    for (number, wire) in literals.entries() {
-        if let Some(scope) = scope(&attributes[usize::from(number)])
-            && let Some(name) = name(wire)
-        {
-            builder.mark_above(&name, name.labels(), scope);
-        }
-    }
-    for group in globs.groups() {
-        let Some(suffix) = name(&group.suffix) else { continue };
-        for glob in &group.globs {
-            if let Some(scope) = scope(&attributes[usize::from(glob.attributes)]) {
-                builder.mark_above(&suffix, suffix.labels() + 1, scope);
-                if glob.labels > suffix.labels() + 1 {
-                    builder.builder.mark(key.whole(&suffix), scope, Reach::Below);
-                }
-            }
-        }
-    }
-    builder.builder.build()
-}
-
-struct Marks<'p> {
-    attributes: &'p [Attributes],
-    literals: &'p Literals,
-    key: Key,
-    /// Bit n: some rule that answers all names below it with NXDOMAIN has n labels.
-    covers: u128,
-    builder: MixedBuilder,
-}
-
-impl Marks<'_> {
-    /// Marks the ancestors of `name` that have fewer than `labels` labels, from the topmost covered one down.
-    fn mark_above(&mut self, name: &LowerName, labels: usize, scope: Scope) {
-        if self.covers == 0 {
-            return;
-        }
-        let mut covered = false;
-        for (depth, hash) in self.key.suffixes(name).take(labels) {
-            let mut here = self.literals.at(hash, name.suffix(depth));
-            covered = covered
-                || self.covers >> depth & 1 == 1
-                    && here.any(|(number, _)| is_cover(&self.attributes[usize::from(number)]));
-            if covered {
-                self.builder.mark(hash, scope, Reach::Here);
-            }
-        }
-    }
-}
-
-/// Whether a rule answers all names below its own with NXDOMAIN, when nothing else speaks for them.
-fn is_cover(attributes: &Attributes) -> bool {
-    attributes.ceiling == Effect::Enforce(Action::Nxdomain)
-        && matches!(attributes.kind, PatternKind::Suffix | PatternKind::Below)
-}
-
-/// For whom a rule makes the names above it mixed. What a ban allows or observes keeps no other ban from enforcing;
-/// what it answers otherwise may come before another ban's answer.
-fn scope(attributes: &Attributes) -> Option<Scope> {
-    match attributes.ceiling {
-        Effect::Off | Effect::Enforce(Action::Nxdomain) => None,
-        Effect::Enforce(_) => Some(Scope::AnyBan),
-        Effect::Allow | Effect::Observe => Some(Scope::Ban(attributes.ban)),
-    }
 }

@@ -37,6 +37,21 @@ impl Key {
         (0..name.labels()).rev().fold(self.root, |hash, index| self.below(hash, name.label(index)))
     }
 
+    /// The labels and the hash of a whole name on the wire.
+    pub(super) fn whole_wire(self, wire: &[u8]) -> (usize, u64) {
+        let mut starts = [0_u8; 128];
+        let (mut labels, mut at) = (0, 0);
+        while let Some(&size) = wire.get(at).filter(|&&size| size != 0) {
+            starts[labels] = u8::try_from(at).unwrap_or_default();
+            labels += 1;
+            at += 1 + usize::from(size);
+        }
+        let label = |start: &u8| {
+            wire[usize::from(*start)..].split_first().map_or(&[][..], |(size, rest)| &rest[..usize::from(*size)])
+        };
+        (labels, starts[..labels].iter().rev().fold(self.root, |hash, start| self.below(hash, label(start))))
+    }
+
     /// A hash made from another and a number.
     pub(super) fn tagged(self, hash: u64, tag: u64) -> u64 {
         fold(hash ^ tag.wrapping_mul(SPREAD), self.factor)
@@ -87,6 +102,10 @@ mod tests {
         assert_eq!(hashes[3], (3, key.whole(&name("a.longer-label-than-eight.example"))));
         assert_eq!(hashes[1], (1, key.whole(&name("example"))));
         assert_eq!(hashes[0], (0, key.whole(&LowerName::ROOT)));
+        for text in [".", "example", "a.longer-label-than-eight.example"] {
+            let name = name(text);
+            assert_eq!(key.whole_wire(name.wire()), (name.labels(), key.whole(&name)), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::arena::{Arena, Compaction, Offset};
 use super::hash::Key;
 use super::slots::Slots;
-use crate::wire::LowerName;
 
 /// The compiled literal rules.
 #[derive(Debug)]
@@ -15,28 +14,28 @@ pub(super) struct Literals {
 }
 
 impl Literals {
-    /// Compiles `count` rules. `stands` says of two rules of one name whether the first makes the second superfluous;
-    /// such a rule is dropped.
+    /// Compiles `count` rules. `stands` says of two rules of one name (older, newer, name) whether the older makes the
+    /// newer superfluous; such a rule is dropped. `kept` sees the others: attributes and number of labels.
     pub(super) fn build(
         key: Key,
         mut arena: Arena,
         count: usize,
-        mut stands: impl FnMut(u16, u16, &LowerName) -> bool,
+        mut stands: impl FnMut(u16, u16, &[u8]) -> bool,
+        mut kept: impl FnMut(u16, usize),
     ) -> Self {
         let mut slots = Slots::for_entries(count);
         let mut depths = 0;
         let mut compaction = Compaction::new();
-        let copy = |attributes, wire: &[u8]| (attributes, LowerName::read(wire, 0).map(|(name, _end)| name));
-        while let Some((from, (attributes, name))) = compaction.next(&arena, copy) {
-            let Ok(name) = name else { continue };
-            let hash = key.whole(&name);
-            let older = |offset| arena.find(Offset(offset), name.wire()).map(|(older, _name)| older);
-            if slots.find(hash).filter_map(older).any(|older| stands(older, attributes, &name)) {
+        while let Some((from, attributes, name)) = compaction.next(&arena) {
+            let (labels, hash) = key.whole_wire(name);
+            let older = |offset| arena.find(Offset(offset), name).map(|(older, _name)| older);
+            if slots.find(hash).filter_map(older).any(|older| stands(older, attributes, name)) {
                 continue;
             }
             let to = compaction.keep(&mut arena, from);
             slots.insert(hash, to.0);
-            depths |= 1 << name.labels();
+            depths |= 1 << labels;
+            kept(attributes, labels);
         }
         compaction.finish(&mut arena);
         Self { arena, slots, depths }

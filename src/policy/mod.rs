@@ -14,6 +14,7 @@ mod hash;
 pub mod list;
 mod literals;
 mod lookup;
+mod marks;
 mod mixed;
 mod pattern;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
