@@ -164,10 +164,10 @@ impl Declared {
         check_dates(&change, mistakes);
         let bound_by = bound_by(operator, &self.laws, mistakes);
         let addresses = change.sinkhole.unwrap_or_default();
-        if let Some(action) = change.action.as_ref().filter(|action| action.value == Action::Sinkhole) {
-            if addresses.is_empty() {
-                mistakes.push(action.error("the action `sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"]"));
-            }
+        if let Some(action) = change.action.as_ref().filter(|action| action.value == Action::Sinkhole)
+            && addresses.is_empty()
+        {
+            mistakes.push(action.error("the action `sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"]"));
         }
         let contact = change.contact.as_ref().map_or_else(|| "".into(), |at| Arc::clone(&at.value));
         let text = change.ede_text.map_or_else(|| ede_text(&self.title, &contact), |at| at.value);
@@ -207,10 +207,10 @@ fn ede_text(title: &str, contact: &str) -> Arc<str> {
 }
 
 fn check_dates(change: &Change, mistakes: &mut Vec<Diagnostic>) {
-    if let (Some(observe), Some(enforce)) = (&change.observe_from, &change.enforce_from) {
-        if observe.value > enforce.value {
-            mistakes.push(observe.error("`observe_from` is after `enforce_from`; a ban observes first"));
-        }
+    if let (Some(observe), Some(enforce)) = (&change.observe_from, &change.enforce_from)
+        && observe.value > enforce.value
+    {
+        mistakes.push(observe.error("`observe_from` is after `enforce_from`; a ban observes first"));
     }
 }
 
@@ -330,10 +330,10 @@ fn duplicate<'l>(
     mut before: impl Iterator<Item = &'l Arc<str>>,
     reader: &mut Reader<'_>,
 ) {
-    if let Some(written) = written {
-        if before.any(|other| other == id) {
-            reader.error(written.span(), format!("the id `{id}` stands already above"));
-        }
+    if let Some(written) = written
+        && before.any(|other| other == id)
+    {
+        reader.error(written.span(), format!("the id `{id}` stands already above"));
     }
 }
 

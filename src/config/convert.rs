@@ -100,17 +100,17 @@ pub(super) fn admin_address(text: &str) -> Result<Option<SocketAddr>, Unreadable
     if text == OFF { Ok(None) } else { listen(text).map(Some) }
 }
 
+/// An upstream, for the file and for flags.
+pub(super) fn upstream_spec(text: &str) -> Result<UpstreamSpec, Unreadable> {
+    Ok(text.parse::<UpstreamSpec>()?)
+}
+
 fn admin(written: &Text, default: Option<SocketAddr>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let Some(text) = written else { return default };
     admin_address(text.get_ref()).unwrap_or_else(|error| {
         reader.error(text.span(), error.to_string());
         default
     })
-}
-
-/// An upstream, for the file and for flags.
-pub(super) fn upstream_server(text: &str) -> Result<UpstreamSpec, Unreadable> {
-    Ok(text.parse()?)
 }
 
 fn network(text: &str) -> Result<IpNet, Unreadable> {
@@ -144,7 +144,7 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
     const HEDGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(8);
     const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(8);
     let settings = UpstreamSettings {
-        servers: at_least_one(&file.servers, upstream_server, default.servers, reader),
+        servers: at_least_one(&file.servers, upstream_spec, default.servers, reader),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
@@ -163,19 +163,12 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
 
 fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) -> CacheSettings {
     const DAY: u64 = 24 * 60 * 60;
-    let settings = CacheSettings {
+    CacheSettings {
         size_max_bytes: reader.bytes(&file.size, 1 << 20..=1 << 40, default.size_max_bytes),
-        // Longer would keep answers past what their owners allow for more than a slip (RFC 2181 §8).
-        ttl_min: reader.duration(&file.ttl_min, seconds(0..=300), default.ttl_min),
         ttl_max: reader.duration(&file.ttl_max, seconds(1..=7 * DAY), default.ttl_max),
         negative_ttl_max: reader.duration(&file.negative_ttl_max, seconds(1..=DAY), default.negative_ttl_max),
         stale_max: reader.duration(&file.stale_max, seconds(0..=7 * DAY), default.stale_max),
-    };
-    if settings.ttl_min > settings.ttl_max {
-        let span = file.ttl_min.as_ref().or(file.ttl_max.as_ref()).map(Spanned::span).unwrap_or_default();
-        reader.error(span, "`ttl_min` is more than `ttl_max`");
     }
-    settings
 }
 
 fn tcp(file: &file::Tcp, default: TcpSettings, reader: &mut Reader<'_>) -> TcpSettings {

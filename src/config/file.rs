@@ -61,7 +61,6 @@ pub(super) struct Upstream {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cache {
     pub(super) size: Measure,
-    pub(super) ttl_min: Measure,
     pub(super) ttl_max: Measure,
     pub(super) negative_ttl_max: Measure,
     pub(super) stale_max: Measure,

@@ -192,3 +192,98 @@ fn sync_tree(directory: &Path) -> Result<(), LastGoodError> {
     }
     sync(directory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy;
+    use super::*;
+
+    /// A folder of blocklists with one ban, and a plain list beside it.
+    fn settings(directory: &Path) -> Settings {
+        let folder = directory.join("blocklists/vendor");
+        fs::create_dir_all(&folder).unwrap();
+        let ban = "version = 1\nid = \"vendor\"\ntitle = \"Vendor\"\nlists = [\"rules.txt\"]\n";
+        fs::write(folder.join("ban.toml"), ban).unwrap();
+        fs::write(folder.join("rules.txt"), "vendor.example\n").unwrap();
+        fs::write(directory.join("more.txt"), "more.example\n").unwrap();
+        Settings {
+            blocklists: Blocklists::Directory(unwritten(directory.join("blocklists"))),
+            lists: vec![ListFile { path: unwritten(directory.join("more.txt")), format: ListFormat::Domains }],
+            ..Settings::default()
+        }
+    }
+
+    /// Ids of bans, and rules of each list.
+    fn shape(load: &PolicyLoad) -> (Vec<String>, Vec<u64>) {
+        let policy = load.policy.as_ref().unwrap();
+        let ids = policy.bans().iter().map(|ban| ban.id.to_string()).collect();
+        (ids, policy.lists().iter().map(|list| list.entries).collect())
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_when_the_lists_are_broken() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, state) = (settings(directory.path()), directory.path().join("state"));
+        let good = policy(&settings, 1);
+        save(&state, &good).unwrap();
+        fs::write(directory.path().join("blocklists/vendor/rules.txt"), "bad..name\n").unwrap();
+        fs::remove_file(directory.path().join("more.txt")).unwrap();
+
+        assert!(policy(&settings, 2).policy.is_none());
+        let copy = last_good(&state, &settings, 2).unwrap();
+
+        assert_eq!(shape(&copy), shape(&good));
+        assert_eq!(shape(&copy), (vec!["vendor".to_owned(), "more".to_owned()], vec![1, 1]));
+    }
+
+    #[test]
+    fn a_new_copy_replaces_the_old_one_and_the_same_is_not_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, state) = (settings(directory.path()), directory.path().join("state"));
+        save(&state, &policy(&settings, 1)).unwrap();
+        let written = fs::metadata(state.join("policy/current")).unwrap().modified().unwrap();
+        save(&state, &policy(&settings, 2)).unwrap();
+        assert_eq!(fs::metadata(state.join("policy/current")).unwrap().modified().unwrap(), written);
+
+        fs::write(directory.path().join("more.txt"), "more.example\nmost.example\n").unwrap();
+        save(&state, &policy(&settings, 3)).unwrap();
+
+        assert_eq!(shape(&last_good(&state, &settings, 4).unwrap()).1, [1, 2]);
+        let copies = fs::read_dir(state.join("policy")).unwrap().flatten().filter(|entry| entry.path().is_dir());
+        assert_eq!(copies.count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_or_missing_copy_is_never_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, state) = (settings(directory.path()), directory.path().join("state"));
+        assert!(matches!(last_good(&state, &settings, 1), Err(LastGoodError::None)));
+        save(&state, &policy(&settings, 1)).unwrap();
+        let name = fs::read_to_string(state.join("policy/current")).unwrap();
+        fs::write(state.join("policy").join(name.trim()).join("bans/vendor/rules.txt"), "other.example\n").unwrap();
+        assert!(matches!(last_good(&state, &settings, 1), Err(LastGoodError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_file_that_changed_after_loading_is_not_saved_and_a_half_written_copy_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, state) = (settings(directory.path()), directory.path().join("state"));
+        let load = policy(&settings, 1);
+        fs::write(directory.path().join("more.txt"), "most.example\n").unwrap();
+        assert!(matches!(save(&state, &load), Err(LastGoodError::Changed { .. })));
+        fs::write(directory.path().join("more.txt"), "more.example\n").unwrap();
+        save(&state, &load).unwrap();
+        assert!(last_good(&state, &settings, 2).unwrap().policy.is_some());
+    }
+
+    #[test]
+    fn an_override_of_a_ban_that_the_copy_lacks_does_not_stop_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut settings, state) = (settings(directory.path()), directory.path().join("state"));
+        save(&state, &policy(&settings, 1)).unwrap();
+        let later = Source::new("x.toml", "[ban.later]\nmode = \"off\"\n");
+        settings.bans = super::super::convert::settings(&later, Path::new("")).0.bans;
+        assert!(policy(&settings, 2).policy.is_none());
+        assert!(last_good(&state, &settings, 2).unwrap().policy.is_some());
+    }
+}

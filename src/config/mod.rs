@@ -158,7 +158,7 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
         settings.admin = read.first().copied().flatten();
     }
     if !args.upstream.is_empty() {
-        let servers = flags("--upstream", &args.upstream, convert::upstream_server, mistakes);
+        let servers = flags("--upstream", &args.upstream, convert::upstream_spec, mistakes);
         settings.upstream.servers = servers;
     }
     if let Some(directory) = &args.blocklists {

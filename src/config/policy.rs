@@ -27,10 +27,18 @@ const LIST_MAX: u64 = 1 << 30;
 const REFUSED_SHOWN: usize = 20;
 
 /// Names that clocks are set by: a machine without the time can't check a signature, so no list may block them.
-const CLOCKS: [&str; 7] = [
-    "ntp.org",
+const CLOCKS: [&str; 15] = [
+    "pool.ntp.org",
+    "0.pool.ntp.org",
+    "1.pool.ntp.org",
+    "2.pool.ntp.org",
+    "3.pool.ntp.org",
+    "0.debian.pool.ntp.org",
+    "2.android.pool.ntp.org",
     "ntp.ubuntu.com",
+    "time.android.com",
     "time.apple.com",
+    "time.aws.com",
     "time.cloudflare.com",
     "time.google.com",
     "time.nist.gov",
@@ -143,8 +151,7 @@ impl Loader<'_> {
         }
         let id: Arc<str> = folder.into();
         self.ids.insert(Arc::clone(&id));
-        if matches!(origin.read(BAN_FILE_MAX), Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
-        {
+        if matches!(origin.read(BAN_FILE_MAX), Err(ReadError::Missing)) {
             let message = "is missing, so its folder is left out";
             return self.diagnostics.push(Diagnostic::whole(Severity::Warning, origin.name(), message));
         }

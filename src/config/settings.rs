@@ -105,8 +105,6 @@ pub struct UpstreamSettings {
 pub struct CacheSettings {
     /// Octets held at most.
     pub size_max_bytes: u64,
-    /// TTLs below are raised to this.
-    pub ttl_min: Duration,
     /// TTLs above are lowered to this.
     pub ttl_max: Duration,
     /// The same for negative answers (RFC 2308 §5).
@@ -257,13 +255,7 @@ impl Default for UpstreamSettings {
 impl Default for CacheSettings {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Self {
-            size_max_bytes: 32 << 20,
-            ttl_min: Duration::ZERO,
-            ttl_max: DAY,
-            negative_ttl_max: Duration::from_secs(60 * 60),
-            stale_max: DAY,
-        }
+        Self { size_max_bytes: 32 << 20, ttl_max: DAY, negative_ttl_max: Duration::from_secs(60 * 60), stale_max: DAY }
     }
 }
 

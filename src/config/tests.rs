@@ -1,6 +1,6 @@
 use super::*;
 use crate::policy::{Action, Mode};
-use crate::upstream::UpstreamSpec;
+use crate::wire::Name;
 
 fn parsed(text: &str) -> Settings {
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new("/base"));
@@ -82,8 +82,7 @@ fn flags_go_before_the_file() {
     assert_eq!(loaded.settings.listen, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(loaded.settings.admin, None);
     assert_eq!(loaded.settings.workers, NonZeroUsize::new(3));
-    let expected: UpstreamSpec = "tcp://192.0.2.53".parse().unwrap();
-    assert_eq!(loaded.settings.upstream.servers, [expected]);
+    assert_eq!(loaded.settings.upstream.servers, ["tcp://192.0.2.53".parse().unwrap()]);
     assert_eq!(loaded.watched(), [config, directory.path().join("a.txt"), "b.txt".into()]);
     assert_eq!(loaded.state_dir, directory.path().join(".local/state/embargo"));
 }
@@ -151,4 +150,93 @@ fn shipped_texts_never_claim_that_a_law_prohibits() {
         assert!(!ban.ede.text.contains("law"), "{}", ban.ede.text);
         assert!(ban.bound_by.is_empty());
     }
+}
+
+/// Settings with only this plain list, made of these octets.
+fn with_list(directory: &Path, name: &str, octets: &[u8]) -> Settings {
+    std::fs::write(directory.join(name), octets).unwrap();
+    let path = At::new(directory.join(name), &Source::new(name, ""), 0..0);
+    Settings { lists: vec![ListFile { path, format: ListFormat::Domains }], ..Settings::default() }
+}
+
+#[test]
+fn a_plain_list_is_a_ban_of_its_own_and_its_bad_lines_are_skipped_and_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings =
+        with_list(directory.path(), "My List.txt", b"a.example\n# caf\xe9\nb\xe9.example\nbad..name\nc.example\n");
+
+    let load = policy(&settings, 1);
+
+    assert_eq!(load.diagnostics.len(), 2, "{:?}", load.diagnostics);
+    let policy = load.policy.unwrap();
+    let list = policy.lists().last().unwrap();
+    assert_eq!((&*policy.bans()[list.ban.0].id, list.entries), ("my-list", 2));
+}
+
+#[test]
+fn a_list_named_like_a_ban_gets_another_id_and_can_be_changed_by_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = with_list(directory.path(), "kaspersky.txt", b"a.example\n");
+    let changed = parsed("[ban.kaspersky-2]\nmode = \"observe\"\n");
+    let policy = policy(&Settings { bans: changed.bans, ..settings }, 1).policy.unwrap();
+    let ban = policy.bans().iter().find(|ban| &*ban.id == "kaspersky-2").unwrap();
+    assert_eq!(ban.mode, Mode::Observe);
+}
+
+#[test]
+fn a_fifo_is_refused_and_never_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let path = At::new(fifo, &Source::new("x", ""), 0..0);
+    let settings = Settings { lists: vec![ListFile { path, format: ListFormat::Domains }], ..Settings::default() };
+
+    let load = policy(&settings, 1);
+
+    assert!(load.policy.is_none());
+    assert_eq!(load.failed, ["fifo".into()]);
+    assert!(load.diagnostics[0].message.contains("no regular file"));
+}
+
+#[test]
+fn no_list_can_block_what_clocks_are_set_by_or_what_the_operator_protects() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = with_list(directory.path(), "x.txt", b"pool.ntp.org\nvpn.example.org\na.example\n");
+    let load = policy(&Settings { protected: vec![Name::parse("vpn.example.org").unwrap()], ..settings }, 1);
+    assert_eq!(load.policy.unwrap().lists().last().unwrap().entries, 1, "{:?}", load.diagnostics);
+    assert_eq!(load.diagnostics.len(), 2);
+}
+
+#[test]
+fn one_broken_ban_is_named_and_keeps_the_policy_out() {
+    let directory = tempfile::tempdir().unwrap();
+    for (id, rules) in [("good", "a.example\n"), ("bad", "b..example\n")] {
+        let folder = directory.path().join(id);
+        std::fs::create_dir(&folder).unwrap();
+        let ban = format!("version = 1\nid = \"{id}\"\ntitle = \"T\"\nlists = [\"rules.txt\"]\n");
+        std::fs::write(folder.join("ban.toml"), ban).unwrap();
+        std::fs::write(folder.join("rules.txt"), rules).unwrap();
+    }
+    std::fs::create_dir(directory.path().join("unfinished")).unwrap();
+    let path = At::new(directory.path().to_owned(), &Source::new("x", ""), 0..0);
+
+    let load = policy(&Settings { blocklists: Blocklists::Directory(path), ..Settings::default() }, 1);
+
+    assert!(load.policy.is_none());
+    assert_eq!(load.failed, ["bad".into()]);
+    let severities: Vec<Severity> = load.diagnostics.iter().map(|diagnostic| diagnostic.severity).collect();
+    assert_eq!(severities, [Severity::Error, Severity::Warning]);
+}
+
+#[test]
+fn the_text_of_a_list_in_force_can_be_read_again_until_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = with_list(directory.path(), "x.txt", b"a.example\n");
+    let load = policy(&settings, 1);
+    let name = load.policy.as_ref().unwrap().lists().last().unwrap().name.to_string();
+    assert_eq!(load.list_source(&name).map(|source| source.text), Some("a.example\n".into()));
+    std::fs::write(directory.path().join("x.txt"), "b.example\n").unwrap();
+    assert!(load.list_source(&name).is_none());
+    assert!(load.list_source("<embedded>/kaspersky/rules.txt").is_some());
 }

@@ -85,7 +85,7 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
-    let unit = units.iter().rev().find(|(_name, factor)| amount >= *factor && amount % factor == 0);
+    let unit = units.iter().rev().find(|(_name, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     match unit {
         Some((name, factor)) => format!("{}{name}", amount / factor),
         // Zero has no largest unit; the second one, seconds, reads best for time, and 0KiB is as good as 0B.
