@@ -4,6 +4,7 @@ mod admin;
 mod bad_config;
 mod bad_packets;
 mod blocking;
+mod blocklists;
 mod forwarding;
 mod harness;
 mod upstream;
