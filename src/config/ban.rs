@@ -1,4 +1,5 @@
-//! `ban.toml` and the operator's `[ban.<id>]` to a [`Ban`]: the file says what a ban is, the operator changes what it does.
+//! `ban.toml` and the operator's `[ban.<id>]` to a [`Ban`]: the file says what a ban is, the operator changes what it
+//! does.
 
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
@@ -107,8 +108,8 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Declared {
-    /// Reads a `ban.toml` that stands in a folder of this name; `None` after a fault of syntax. Whatever else is wrong stands
-    /// at its default and among the mistakes.
+    /// Reads a `ban.toml` that stands in a folder of this name; `None` after a fault of syntax. Whatever else is wrong
+    /// stands at its default and among the mistakes.
     pub(super) fn read(source: &Source, folder: &str, zone: &TimeZone, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
         let mut reader = Reader::new(source);
         let Some(mut file) = reader.file::<file::BanFile>() else {
@@ -161,7 +162,7 @@ impl Declared {
     pub(super) fn into_ban(self, operator: Option<&BanChange>, mistakes: &mut Vec<Diagnostic>) -> Option<Ban> {
         let known = mistakes.len();
         let change = operator.map(|operator| operator.change.clone()).unwrap_or_default().over(self.change);
-        check_dates(&change, mistakes);
+        check_dates(&change, operator, mistakes);
         let bound_by = bound_by(operator, &self.laws, mistakes);
         let addresses = change.sinkhole.unwrap_or_default();
         if let Some(action) = change.action.as_ref().filter(|action| action.value == Action::Sinkhole)
@@ -206,11 +207,16 @@ fn ede_text(title: &str, contact: &str) -> Arc<str> {
     format!("{title} is blocked by policy of this network{contact}").into()
 }
 
-fn check_dates(change: &Change, mistakes: &mut Vec<Diagnostic>) {
-    if let (Some(observe), Some(enforce)) = (&change.observe_from, &change.enforce_from)
-        && observe.value > enforce.value
-    {
-        mistakes.push(observe.error("`observe_from` is after `enforce_from`; a ban observes first"));
+/// Points at the date that the operator wrote: the other one may stand in a file that is not theirs.
+fn check_dates(change: &Change, operator: Option<&BanChange>, mistakes: &mut Vec<Diagnostic>) {
+    let (Some(observe), Some(enforce)) = (&change.observe_from, &change.enforce_from) else { return };
+    if observe.value > enforce.value {
+        let own = operator.map(|operator| &operator.change);
+        let only_enforce = own.is_some_and(|own| own.observe_from.is_none() && own.enforce_from.is_some());
+        let culprit = if only_enforce { enforce } else { observe };
+        let (observe, enforce) = (observe.value, enforce.value);
+        let message = format!("`observe_from` ({observe}) is after `enforce_from` ({enforce}); a ban observes first");
+        mistakes.push(culprit.error(message));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Settings: what was written, then what is meant.
 //!
 //! [`load`] reads `embargo.toml` and the flags into [`Settings`]; [`policy`] reads the ban folders and lists that they name
-//! into a [`Policy`](crate::policy::Policy). Each gathers **all** mistakes and then stops. `run`, `check`, `explain` and a
-//! reload take the same two steps.
+//! into a [`Policy`](crate::policy::Policy). Each gathers **all** mistakes and then stops. `run`, `check`, `explain`
+//! and a reload take the same two steps.
 //!
 //! Leaves applying settings to [`app`](crate). The only user of `toml`.
 

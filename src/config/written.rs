@@ -1,7 +1,7 @@
 //! TOML text into the struct that says how it may look, with every mistake of form, not only the first.
 //!
-//! serde stops at the first fault. So the faulty entry is taken out of the parsed table and the rest is read again, until
-//! it fits; the structs stay the one place that knows which keys exist.
+//! serde stops at the first fault. So the faulty entry is taken out of the parsed table and the rest is read again,
+//! until it fits; the structs stay the one place that knows which keys exist.
 
 use std::ops::Range;
 
@@ -64,7 +64,8 @@ pub(super) fn in_order(mistakes: &mut [Diagnostic]) {
     mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| (place.line, place.column)));
 }
 
-/// Takes the entry whose key or value stands at `span` out of the table; returns its path, or `None` when there is none.
+/// Takes the entry whose key or value stands at `span` out of the table; returns its path, or `None` when there is
+/// none.
 fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
     let found = table
         .iter()

@@ -1,7 +1,7 @@
 //! Every mistake that an operator can make in a configuration, with the message that they get.
 //!
-//! `tests/fixtures/config/bad/x.toml` gives exactly `x.stderr`. After a change of messages, look at the difference and write
-//! the new ones with `EMBARGO_BLESS=1 cargo test bad_config`.
+//! `tests/fixtures/config/bad/x.toml` gives exactly `x.stderr`. After a change of messages, look at the difference and
+//! write the new ones with `EMBARGO_BLESS=1 cargo test bad_config`.
 
 #![expect(clippy::unwrap_used, reason = "what can't be read fails the test there")]
 
