@@ -107,6 +107,8 @@ pub struct Entry {
     pub answer: Answer,
     /// Whether the upstream's AD bit is believed.
     pub authentic: bool,
+    /// No TTL is given that would outlast this, counted from `born`.
+    longest: Duration,
     born: Mono,
     fresh_until: Mono,
     stale_until: Mono,
@@ -115,7 +117,12 @@ pub struct Entry {
 impl Entry {
     /// An answer that is given to its client and not kept.
     pub fn unkept(answer: Answer, now: Mono) -> Self {
-        Self { answer, authentic: true, born: now, fresh_until: now, stale_until: now }
+        Self { answer, authentic: true, longest: Duration::MAX, born: now, fresh_until: now, stale_until: now }
+    }
+
+    /// The TTL, in seconds, that no record of it may be given with any more: what the cache's own limit leaves.
+    pub fn ttl_max(&self, now: Mono) -> u32 {
+        u32::try_from(self.longest.saturating_sub(now.since(self.born)).as_secs()).unwrap_or(u32::MAX)
     }
 
     /// Seconds since the upstream sent it.
@@ -172,10 +179,11 @@ impl Cache {
     /// answer that may still serve as stale.
     pub fn insert(&self, key: Key, answer: Answer, authentic: bool, now: Mono) -> Arc<Entry> {
         let lifetime = answer.lifetime().map(u64::from).map(Duration::from_secs);
-        let fresh = lifetime.unwrap_or_default().min(self.longest(&answer));
+        let longest = self.longest(&answer);
+        let fresh = lifetime.unwrap_or_default().min(longest);
         let fresh_until = now.plus(fresh);
         let stale_until = fresh_until.plus(self.config.stale_max);
-        let entry = Arc::new(Entry { answer, authentic, born: now, fresh_until, stale_until });
+        let entry = Arc::new(Entry { answer, authentic, longest, born: now, fresh_until, stale_until });
         // TTL 0 is for the clients that wait now, not for later ones (RFC 1035 §3.2.1).
         if !fresh.is_zero() {
             self.store.insert(key, Arc::clone(&entry));

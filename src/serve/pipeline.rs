@@ -105,11 +105,13 @@ impl<N: Next> Embargo<N> {
         }
         let entry = &found.entry;
         // Read again: the answer may have aged while it was waited for by others.
-        let age = entry.age(self.guard.now().mono);
-        let mut fit = said::fit(query, client, age, ttl_cap, entry.authentic);
+        let now = self.guard.now().mono;
+        let mut fit = said::fit(query, client, entry, now);
+        fit.ttl_max = fit.ttl_max.min(ttl_cap.unwrap_or(u32::MAX));
         if outcome == Outcome::Stale {
             let code = if rcode == rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE_ANSWER };
-            (fit.ttl_min, fit.ede) = (STALE_TTL, Some((code, "upstreams do not answer")));
+            (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
+            fit.ede = Some((code, "upstreams do not answer"));
         }
         Said::Response { message: entry.answer.render(query, &fit), outcome, rcode }
     }

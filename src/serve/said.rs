@@ -1,6 +1,8 @@
 //! How one query ended: what is sent and under which counter, or why nothing is sent.
 
+use crate::cache::Entry;
 use crate::metrics::{DropReason, Outcome};
+use crate::time::Mono;
 use crate::wire::{Fit, PAYLOAD, Query, Reply, ede, rcode};
 
 use super::client::Client;
@@ -59,7 +61,14 @@ pub(super) fn limit(query: &Query<'_>, client: &Client) -> usize {
     if client.transport.proves_address() { usize::from(u16::MAX) } else { query.udp_limit(PAYLOAD) }
 }
 
-/// An upstream's answer as it is for this client, `age` seconds after it came.
-pub(super) fn fit(query: &Query<'_>, client: &Client, age: u32, ttl_cap: Option<u32>, authentic: bool) -> Fit<'static> {
-    Fit { limit: limit(query, client), age, ttl_min: 0, ttl_max: ttl_cap.unwrap_or(u32::MAX), authentic, ede: None }
+/// How a kept answer is given to this client now.
+pub(super) fn fit(query: &Query<'_>, client: &Client, entry: &Entry, now: Mono) -> Fit<'static> {
+    Fit {
+        limit: limit(query, client),
+        age: entry.age(now),
+        ttl_min: 0,
+        ttl_max: entry.ttl_max(now),
+        authentic: entry.authentic,
+        ede: None,
+    }
 }
