@@ -7,5 +7,7 @@ mod blocking;
 mod blocklists;
 mod forwarding;
 mod harness;
+mod plugin;
+mod reload;
 mod upstream;
 mod upstream_fake;

@@ -1,0 +1,99 @@
+//! Reload and restart: what changes at once, what is kept when the change is broken, and what outlives the process.
+
+#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test there")]
+
+use std::sync::Arc;
+
+use embargo::app::control::Request;
+use embargo::journal::{Filter, Store};
+use embargo::wire::{qtype, rcode};
+
+use crate::harness::{Question, TestServer};
+use crate::upstream_fake::FakeUpstream;
+
+#[tokio::test]
+async fn a_changed_list_is_in_force_at_once_and_needs_no_flush() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).start().await;
+    assert_eq!(server.query("new.example", qtype::A).await.rcode(), rcode::NOERROR);
+
+    server.change_ban("v", "", "new.example\n").await;
+
+    assert_eq!(
+        server.query("new.example", qtype::A).await.rcode(),
+        rcode::NXDOMAIN,
+        "the answer is cached, the ban is new"
+    );
+    assert_eq!(server.query("geo.example", qtype::A).await.rcode(), rcode::NOERROR);
+    assert_eq!(server.metric("list_entries", &[]).await, 2, "one rule of this ban, one of the unrelated one");
+}
+
+#[tokio::test]
+async fn a_broken_list_changes_nothing_and_is_explained() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).start().await;
+
+    server.change_ban("v", "", "ok.example\nbad..example\n").await;
+
+    assert_eq!(server.query("geo.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    assert_eq!(server.query("ok.example", qtype::A).await.rcode(), rcode::NOERROR);
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 0);
+    let status = server.control(Request::Status).await;
+    let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();
+    assert!(mistake.contains("rules.txt:2:5: "), "{mistake}");
+    let (code, page) = server.http("/readyz?verbose").await;
+    assert!(code == 200 && page.contains("reload"), "{page}");
+
+    server.change_ban("v", "", "ok.example\n").await;
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
+    assert_eq!(server.query("ok.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+}
+
+#[tokio::test]
+async fn no_query_is_lost_and_none_is_unjudged_while_lists_are_reloaded() {
+    let upstream = FakeUpstream::start().await;
+    let server = Arc::new(TestServer::new().ban("v", "geo.example\n").upstream(&upstream).start().await);
+    let asking = Arc::clone(&server);
+    let clients = tokio::spawn(async move {
+        for _query in 0..500 {
+            assert_eq!(asking.query("geo.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+        }
+    });
+    while !clients.is_finished() {
+        server.change_ban("v", "", "geo.example\n").await;
+    }
+    clients.await.unwrap();
+    assert_eq!(upstream.queries_seen(), 0);
+}
+
+#[tokio::test]
+async fn attempts_are_in_the_store_after_an_orderly_end() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).start().await;
+    for _query in 0..20 {
+        server.query("geo.example", qtype::A).await;
+    }
+    let state = server.state_dir();
+    let _directory = server.stop().await;
+    let rows = Store::open_read_only(&state).unwrap().attempts(&Filter::default()).unwrap();
+    assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 20);
+}
+
+#[tokio::test]
+async fn attempts_counted_are_attempts_stored_or_lost() {
+    let upstream = FakeUpstream::start().await;
+    let rules = "geo.example update installed\nwww.geo.example web visit\n";
+    let server = TestServer::new().ban("v", rules).upstream(&upstream).start().await;
+    for name in ["geo.example", "a.geo.example", "www.geo.example", "x.example"] {
+        for question in [Question::new(name, qtype::A), Question::new(name, qtype::HTTPS).tcp()] {
+            server.ask(&question).await;
+        }
+    }
+    let stored: u64 = server.attempts().await.iter().map(|row| row.count).sum();
+    let lost = server.metric("journal_lost_total", &[]).await;
+    assert_eq!((server.metric("attempts_total", &[]).await, stored + lost), (6, 6));
+    assert_eq!(server.metric("attempts_total", &[("evidence", "installed")]).await, 4);
+    assert_eq!(server.metric("clients", &[("ban", "v"), ("evidence", "installed"), ("window", "1d")]).await, 1);
+    let verified = server.attempts().await.iter().filter(|row| row.verified).map(|row| row.count).sum::<u64>();
+    assert_eq!(verified, 3, "TCP proves the address");
+}
