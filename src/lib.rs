@@ -42,3 +42,4 @@ pub mod serve;
 pub mod admin;
 pub mod config;
 pub mod app;
+pub mod cli;

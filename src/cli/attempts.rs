@@ -1,0 +1,58 @@
+//! `embargo attempts`: the banned lookups in the record.
+
+use clap::Args;
+
+use super::console::Console;
+use super::failure::Failure;
+use super::record::{self, to_the_second};
+use super::table::Table;
+use super::{EXIT_CODES, flags};
+use crate::journal::{AttemptRow, Store};
+
+/// List the banned lookups in the record, newest first
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{EXIT_CODES}", record::NOTES))]
+pub(super) struct Attempts {
+    #[command(flatten)]
+    rows: flags::Rows,
+    #[arg(long, help = JSON_HELP)]
+    json: bool,
+    #[command(flatten)]
+    state: flags::State,
+}
+
+const JSON_HELP: &str = "One JSON array of {first, last, client, device, site, qname, qtype, ban, category, \
+                         evidence, pattern, action, transport, verified, count}";
+
+const EXAMPLES: &str = "\
+Examples:
+  embargo attempts --since 24h
+  embargo attempts --client 192.0.2.7 --evidence installed
+  embargo attempts --ban kaspersky --since 2024-09-29 --json | jq 'map(.count) | add'";
+
+impl Attempts {
+    /// Reads and shows them.
+    pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
+        let what = (&self.state, &self.rows, self.json);
+        record::show(console, what, Store::attempts, table)
+    }
+}
+
+/// The columns an operator asks for first; JSON has them all.
+pub(super) fn table(console: &Console<'_>, rows: &[AttemptRow]) -> String {
+    let header = ["LAST SEEN", "CLIENT", "QNAME", "TYPE", "BAN", "EVIDENCE", "ACTION", "#COUNT"];
+    let mut table = Table::new(console.look, &header);
+    for row in rows {
+        table.row([
+            Some(to_the_second(row.last)),
+            row.client.map(|client| client.to_string()),
+            row.qname.clone(),
+            row.qtype.clone(),
+            Some(row.ban.clone()),
+            Some(row.evidence.as_str().to_owned()),
+            Some(row.action.as_str().to_owned()),
+            Some(row.count.to_string()),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,209 @@
+//! `embargo check`: every mistake in configuration and lists at once, or a summary of what would be in force.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::failure::{Failure, write_lines};
+use super::table::Table;
+use super::{EXIT_CODES, flags};
+use crate::config;
+use crate::diag::{Diagnostic, Severity, shown};
+use crate::policy::Policy;
+use crate::time::{Timestamp, rfc3339};
+
+/// Digits of a digest in a table: enough to tell two apart.
+const DIGEST_DIGITS: usize = 12;
+
+/// Check configuration and lists without running anything
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{EXIT_CODES}"))]
+pub(super) struct Check {
+    #[command(flatten)]
+    settings: flags::Settings,
+    #[arg(long, help = JSON_HELP)]
+    json: bool,
+}
+
+const JSON_HELP: &str = "One JSON object of {ok, errors, warnings, diagnostics, config, listen, admin, upstream, \
+                         state_dir, bans, lists}";
+
+const EXAMPLES: &str = "\
+Examples:
+  embargo check && embargo reload
+  embargo check --config new.toml --json | jq '.diagnostics[]'";
+
+const NOTES: &str = "\
+It takes the flags of `run` and reads what `run` with the same flags would read. Mistakes are exit code 1; warnings \
+alone are 0.";
+
+/// What `--json` prints; its names are an interface.
+#[derive(Debug, Serialize)]
+struct Checked {
+    ok: bool,
+    errors: usize,
+    warnings: usize,
+    diagnostics: Vec<DiagnosticRow>,
+    config: Option<String>,
+    listen: Vec<String>,
+    admin: Option<String>,
+    upstream: Vec<String>,
+    state_dir: Option<String>,
+    bans: Vec<BanRow>,
+    lists: Vec<ListRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct DiagnosticRow {
+    severity: &'static str,
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct BanRow {
+    id: String,
+    title: String,
+    mode: &'static str,
+    next_change: Option<String>,
+    action: &'static str,
+    rules: u64,
+    bound_by: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListRow {
+    name: String,
+    ban: String,
+    format: &'static str,
+    rules: u64,
+    digest: String,
+}
+
+impl Check {
+    /// Reads everything, then tells everything.
+    pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
+        let mut found = config::check(&self.settings.args(), &console.environment);
+        let mut diagnostics = std::mem::take(&mut found.mistakes);
+        diagnostics.append(&mut found.policy.diagnostics);
+        let checked = Checked::new(&found, &diagnostics, console.now);
+        if self.json {
+            console.json(&checked)?;
+            return if checked.ok { Ok(()) } else { Err(Failure::MistakesShown) };
+        }
+        if !checked.ok {
+            return Err(Failure::Mistakes(diagnostics));
+        }
+        let warnings: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        write_lines(&warnings, console.out)?;
+        let summary = summary(console, &checked);
+        Ok(write!(console.out, "{summary}")?)
+    }
+}
+
+impl Checked {
+    fn new(found: &config::Checked, diagnostics: &[Diagnostic], now: Timestamp) -> Self {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        let (loaded, policy) = (found.loaded.as_ref(), found.policy.policy.as_ref());
+        let settings = loaded.map(|loaded| &loaded.settings);
+        Self {
+            ok: errors == 0 && loaded.is_some() && policy.is_some(),
+            errors,
+            warnings: diagnostics.len() - errors,
+            diagnostics: diagnostics.iter().map(DiagnosticRow::new).collect(),
+            config: loaded.and_then(|loaded| loaded.file.as_ref()).map(|file| file.display().to_string()),
+            listen: settings.map(|all| in_words(&all.listen)).unwrap_or_default(),
+            admin: settings.and_then(|all| all.admin).map(|address| address.to_string()),
+            upstream: settings.map(|all| in_words(&all.upstream.servers)).unwrap_or_default(),
+            state_dir: loaded.map(|loaded| loaded.state_dir.display().to_string()),
+            bans: policy.map(|policy| bans(policy, now)).unwrap_or_default(),
+            lists: policy.map(lists).unwrap_or_default(),
+        }
+    }
+}
+
+fn in_words(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+impl DiagnosticRow {
+    fn new(diagnostic: &Diagnostic) -> Self {
+        Self {
+            severity: match diagnostic.severity {
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            },
+            file: diagnostic.source.to_string(),
+            line: diagnostic.place.as_ref().map(|place| place.line),
+            column: diagnostic.place.as_ref().map(|place| place.column),
+            message: diagnostic.message.clone(),
+        }
+    }
+}
+
+fn bans(policy: &Policy, now: Timestamp) -> Vec<BanRow> {
+    let rules = |index: usize| policy.lists().iter().filter(|list| list.ban.0 == index).map(|list| list.entries).sum();
+    let bans = policy.bans().iter().enumerate().map(|(index, ban)| BanRow {
+        id: ban.id.to_string(),
+        title: ban.title.to_string(),
+        mode: ban.mode_at(now).as_str(),
+        next_change: ban.next_change(now).map(rfc3339),
+        action: ban.action.as_str(),
+        rules: rules(index),
+        bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
+    });
+    bans.collect()
+}
+
+fn lists(policy: &Policy) -> Vec<ListRow> {
+    let lists = policy.lists().iter().map(|list| ListRow {
+        name: list.name.to_string(),
+        ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
+        format: list.format.as_str(),
+        rules: list.entries,
+        digest: list.digest.clone(),
+    });
+    lists.collect()
+}
+
+fn summary(console: &Console<'_>, checked: &Checked) -> String {
+    let mut bans = Table::new(console.look, &["BAN", "MODE", "CHANGES", "ACTION", "#RULES", "TITLE"]);
+    for ban in &checked.bans {
+        bans.row([
+            Some(ban.id.clone()),
+            Some(ban.mode.to_owned()),
+            ban.next_change.clone(),
+            Some(ban.action.to_owned()),
+            Some(ban.rules.to_string()),
+            Some(ban.title.clone()),
+        ]);
+    }
+    let mut lists = Table::new(console.look, &["LIST", "BAN", "FORMAT", "#RULES", "SHA-256"]);
+    for list in &checked.lists {
+        lists.row([
+            Some(list.name.clone()),
+            Some(list.ban.clone()),
+            Some(list.format.to_owned()),
+            Some(list.rules.to_string()),
+            Some(list.digest.chars().take(DIGEST_DIGITS).collect()),
+        ]);
+    }
+    let or = |text: &Option<String>, otherwise: &str| shown(text.as_deref().unwrap_or(otherwise));
+    let warnings = match checked.warnings {
+        0 => "no warnings".to_owned(),
+        1 => "1 warning".to_owned(),
+        many => format!("{many} warnings"),
+    };
+    format!(
+        "No mistakes, {warnings}.\n  config    {}\n  state     {}\n  listens   {}\n  admin     {}\n  upstreams {}\n\n{}\n{}",
+        or(&checked.config, "the shipped default"),
+        or(&checked.state_dir, "-"),
+        checked.listen.join(", "),
+        or(&checked.admin, "off"),
+        checked.upstream.join(", "),
+        bans.render(),
+        lists.render(),
+    )
+}

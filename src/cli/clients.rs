@@ -1,0 +1,54 @@
+//! `embargo clients`: who made banned lookups, and what that proves.
+
+use clap::Args;
+
+use super::console::Console;
+use super::failure::Failure;
+use super::record::{self, to_the_second};
+use super::table::Table;
+use super::{EXIT_CODES, flags};
+use crate::journal::{ClientRow, Store};
+
+/// List the clients that made banned lookups, last seen first
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{EXIT_CODES}", record::NOTES))]
+pub(super) struct Clients {
+    #[command(flatten)]
+    rows: flags::Rows,
+    #[arg(long, help = JSON_HELP)]
+    json: bool,
+    #[command(flatten)]
+    state: flags::State,
+}
+
+const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count}";
+
+const EXAMPLES: &str = "\
+Examples:
+  embargo clients --evidence installed             who runs the product
+  embargo clients --ban kaspersky --since 7d --json";
+
+impl Clients {
+    /// Reads and shows them.
+    pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
+        let what = (&self.state, &self.rows, self.json);
+        record::show(console, what, Store::clients, table)
+    }
+}
+
+/// One row for each client, ban and evidence.
+pub(super) fn table(console: &Console<'_>, rows: &[ClientRow]) -> String {
+    let header = ["LAST SEEN", "FIRST SEEN", "CLIENT", "BAN", "EVIDENCE", "#COUNT"];
+    let mut table = Table::new(console.look, &header);
+    for row in rows {
+        table.row([
+            Some(to_the_second(row.last_seen)),
+            Some(to_the_second(row.first_seen)),
+            Some(row.client.to_string()),
+            Some(row.ban.clone()),
+            Some(row.evidence.as_str().to_owned()),
+            Some(row.count.to_string()),
+        ]);
+    }
+    table.render()
+}

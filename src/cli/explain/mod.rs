@@ -1,0 +1,250 @@
+//! `embargo explain`: what is done with a name, by which rule, and why other rules have no say.
+//!
+//! Reads configuration and lists as they are on disk; needs neither a running server nor its record.
+
+mod text;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::EXIT_CODES;
+use super::console::Console;
+use super::failure::Failure;
+use super::query::{qname, qtype};
+use super::when::When;
+use crate::config::{self, PolicyLoad};
+use crate::diag::Source;
+use crate::policy::{Candidate, Client, Decision, EndUse, Explanation, Hit, Policy};
+use crate::time::{Timestamp, rfc3339};
+use crate::wire::{LowerName, qtype as number, rtype};
+
+/// Explain what is done with a name, and why
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{EXIT_CODES}"))]
+pub(super) struct Explain {
+    /// The name asked for; octets other than ASCII as `\DDD`, other alphabets as `xn--…`
+    #[arg(value_name = "NAME", value_parser = qname)]
+    name: LowerName,
+    /// The type asked for
+    #[arg(long = "type", value_name = "TYPE", default_value = "A", value_parser = qtype)]
+    qtype: u16,
+    /// Who asks
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// When: 2024-09-29 (midnight of the configured time zone), 2024-09-29T06:00:00Z, or 24h, 7d for so long ago; now by
+    /// default
+    #[arg(long, value_name = "TIME")]
+    at: Option<When>,
+    #[arg(long, help = JSON_HELP)]
+    json: bool,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the ban folders, instead of the configured ones
+    #[arg(long, value_name = "DIR")]
+    blocklists: Option<PathBuf>,
+    /// A plain list of names, enforced as a ban of its own; may be given several times
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+}
+
+const JSON_HELP: &str = "One JSON object of {name, type, client, at, verdict, ban, pattern, file, line, category, \
+                         evidence, action, mode, others, law}";
+
+const EXAMPLES: &str = "\
+Examples:
+  embargo explain downloads.example.org
+  embargo explain www.example.org --type HTTPS --client 192.0.2.7
+  embargo explain www.example.org --at 2024-06-20 --json | jq -r .verdict
+  embargo explain www.example.org --list names.txt      what would this list do?";
+
+const NOTES: &str = "\
+The verdict is enforce, observe, exempt, allow or none; each of them is exit code 0. Configuration and lists \
+are read as they are on disk: after a change with a mistake, a running server still does as before.";
+
+/// What `--json` prints; its names are an interface.
+#[derive(Debug, Serialize)]
+pub(super) struct Explained {
+    name: String,
+    r#type: String,
+    client: Option<IpAddr>,
+    at: String,
+    verdict: &'static str,
+    ban: Option<String>,
+    pattern: Option<String>,
+    file: Option<String>,
+    line: Option<usize>,
+    category: Option<String>,
+    evidence: Option<&'static str>,
+    action: Option<&'static str>,
+    mode: Option<&'static str>,
+    others: Vec<Other>,
+    law: Vec<LawRow>,
+}
+
+/// A rule that did not decide.
+#[derive(Debug, Serialize)]
+struct Other {
+    ban: String,
+    pattern: String,
+    file: String,
+    line: Option<usize>,
+    category: String,
+    evidence: &'static str,
+    effect: &'static str,
+    why: &'static str,
+    /// Whether the lookup is an attempt of this rule's ban all the same.
+    recorded: bool,
+}
+
+/// A legal basis of the ban that decided.
+#[derive(Debug, Serialize)]
+struct LawRow {
+    id: String,
+    citation: String,
+    instrument: String,
+    end_use: &'static str,
+    /// Whether the operator has declared that it binds this network.
+    bound: bool,
+}
+
+impl Explain {
+    /// Loads what is on disk, asks policy, and shows what it says.
+    pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
+        let args = config::Args {
+            config: self.config.clone(),
+            blocklists: self.blocklists.clone(),
+            list: self.list.clone(),
+            // Nothing is kept here, so a machine without a place for state is no reason to fail.
+            state_dir: Some(PathBuf::new()),
+            ..config::Args::default()
+        };
+        let loaded = config::load(&args, &console.environment).map_err(Failure::Mistakes)?;
+        let mut load = config::policy(&loaded.settings, 1);
+        let Some(policy) = load.policy.take() else { return Err(Failure::Mistakes(load.diagnostics)) };
+        let at = self.at.map_or(console.now, |at| at.resolve(console.now, &loaded.settings.time_zone));
+        self.tell(&policy, &mut Lines::new(&load), at, console)
+    }
+
+    fn tell(
+        &self,
+        policy: &Policy,
+        lines: &mut Lines<'_>,
+        at: Timestamp,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let explanation = policy.explain(&self.name, self.qtype, &client, at);
+        let explained = self.explained(&explanation, lines, at);
+        if self.json {
+            return Ok(console.json(&explained)?);
+        }
+        let text = text::render(console.look, &explained, &explanation.verdict.decision, self.qtype, at);
+        Ok(write!(console.out, "{text}")?)
+    }
+
+    fn explained(&self, explanation: &Explanation<'_>, lines: &mut Lines<'_>, at: Timestamp) -> Explained {
+        let (verdict, hit) = match &explanation.verdict.decision {
+            Decision::Pass => ("none", None),
+            Decision::Allow(hit) => ("allow", Some(hit)),
+            Decision::Observe(hit) => ("observe", Some(hit)),
+            Decision::Enforce(hit, _blocked) => ("enforce", Some(hit)),
+        };
+        // A lookup that is allowed proves nothing.
+        let attempt = hit.filter(|hit| !hit.allow);
+        let recorded = |other: &Hit<'_>| {
+            explanation
+                .verdict
+                .also
+                .iter()
+                .any(|also| (also.ban_index, also.pattern) == (other.ban_index, other.pattern))
+        };
+        let mut other = |candidate: &Candidate<'_>| {
+            let hit = &candidate.hit;
+            Some(Other {
+                ban: hit.ban.id.to_string(),
+                pattern: hit.pattern.to_string(),
+                file: hit.list.name.to_string(),
+                line: lines.find(hit),
+                category: hit.category.to_string(),
+                evidence: hit.evidence.as_str(),
+                effect: hit.effect.as_str(),
+                why: candidate.lost?.as_str(),
+                recorded: recorded(hit),
+            })
+        };
+        let others = explanation.candidates.iter().filter_map(&mut other).collect();
+        Explained {
+            name: self.name.to_string(),
+            r#type: rtype::mnemonic(self.qtype).into_owned(),
+            client: self.client,
+            at: rfc3339(at),
+            verdict,
+            ban: hit.map(|hit| hit.ban.id.to_string()),
+            pattern: hit.map(|hit| hit.pattern.to_string()),
+            file: hit.map(|hit| hit.list.name.to_string()),
+            line: hit.and_then(|hit| lines.find(hit)),
+            category: attempt.map(|hit| hit.category.to_string()),
+            evidence: attempt.map(|hit| hit.evidence.as_str()),
+            action: action(&explanation.verdict.decision),
+            mode: hit.map(|hit| hit.ban.mode_at(at).as_str()),
+            others,
+            law: hit.map(laws).unwrap_or_default(),
+        }
+    }
+}
+
+/// The word that an attempt would be recorded with; an allowed lookup is none.
+fn action(decision: &Decision<'_>) -> Option<&'static str> {
+    match decision {
+        Decision::Pass | Decision::Allow(_) => None,
+        Decision::Observe(_) => Some("observe"),
+        Decision::Enforce(_, blocked) => Some(blocked.action.as_str()),
+    }
+}
+
+fn laws(hit: &Hit<'_>) -> Vec<LawRow> {
+    let laws = hit.ban.laws.iter().map(|law| LawRow {
+        id: law.id.to_string(),
+        citation: law.citation.to_string(),
+        instrument: law.instrument.to_string(),
+        end_use: end_use(law.end_use),
+        bound: hit.ban.bound_by.contains(&law.id),
+    });
+    laws.collect()
+}
+
+fn end_use(end_use: EndUse) -> &'static str {
+    match end_use {
+        EndUse::Yes => "yes",
+        EndUse::No => "no",
+        EndUse::Partial => "partial",
+    }
+}
+
+/// Finds the lines of rules by reading their lists again, each once.
+struct Lines<'l> {
+    load: &'l PolicyLoad,
+    texts: HashMap<Arc<str>, Option<Source>>,
+}
+
+impl<'l> Lines<'l> {
+    fn new(load: &'l PolicyLoad) -> Self {
+        Self { load, texts: HashMap::new() }
+    }
+
+    /// The line of the rule, from 1; `None` when the list has changed since it was loaded.
+    fn find(&mut self, hit: &Hit<'_>) -> Option<usize> {
+        let name = &hit.list.name;
+        let source = self.texts.entry(Arc::clone(name)).or_insert_with(|| self.load.list_source(name));
+        hit.list.format.find_line(source.as_ref()?, hit.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Explanations of a small policy, as people and scripts read them.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cli::console::Look;
+use crate::config::Environment;
+
+const CONFIG: &str = "tests/fixtures/cli/embargo.toml";
+
+fn explain(look: Look, arguments: &[&str]) -> String {
+    let mut out = Vec::new();
+    let mut console = Console {
+        out: &mut out,
+        look,
+        now: "2025-03-10T12:00:00Z".parse().unwrap(),
+        environment: Environment::default(),
+    };
+    let arguments = [&["embargo", "explain", "--config", CONFIG], arguments].concat();
+    crate::cli::execute(arguments.iter().map(Into::into), &mut console).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn text(arguments: &[&str]) -> String {
+    explain(Look::default(), arguments)
+}
+
+fn json_of(arguments: &[&str]) -> Value {
+    serde_json::from_str(&text(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+#[track_caller]
+fn verdict(arguments: &[&str], expected: &str) {
+    assert_eq!(json_of(arguments)["verdict"], expected, "{arguments:?}");
+}
+
+#[test]
+fn an_enforced_name_is_told_with_its_rule_law_and_what_else_stood_there() {
+    insta::assert_snapshot!(text(&["X.upd.ACME.example."]), @r"
+    ENFORCE  x.upd.acme.example A  at 2025-03-10T12:00:00.000Z
+    It is answered NXDOMAIN, for 30 s; it is never sent upstream, and recorded as an attempt.
+
+      rule      upd.acme.example
+      file      tests/fixtures/cli/blocklists/acme/rules.txt:3
+      category  update
+      evidence  installed: only the vendor's software makes this lookup
+      ban       acme: Acme (Acme Security Ltd.)
+      mode      enforce since 2024-08-31T22:00:00.000Z
+      basis     Act 7 (XX, XX Gazette 7): prohibits supply, not use; binds suppliers, in effect from 2024-09-01
+                on file, not declared to bind this network: act-8
+      contact   it-security@example.org
+      instead   Anything else.
+
+    Rules that did not decide:
+    RULE              FILE                                               BAN      EVIDENCE   EFFECT    WHY
+    acme.example      tests/fixtures/cli/blocklists/acme/rules.txt:2     acme     ambiguous  nxdomain  less specific
+    upd.acme.example  tests/fixtures/cli/blocklists/widgets/rules.txt:1  widgets  service    observe   other ban enforced first; an attempt of its ban all the same
+    ");
+}
+
+#[test]
+fn each_verdict_says_what_happens() {
+    insta::assert_snapshot!(text(&["www.acme.example", "--type", "https"]), @r"
+    OBSERVE  www.acme.example HTTPS  at 2025-03-10T12:00:00.000Z
+    It is answered normally, and recorded as an attempt: the rule only observes.
+
+      rule      =www.acme.example
+      file      tests/fixtures/cli/blocklists/acme/rules.txt:4
+      category  web
+      evidence  visit: a browser
+      ban       acme: Acme (Acme Security Ltd.)
+      mode      enforce since 2024-08-31T22:00:00.000Z
+      basis     Act 7 (XX, XX Gazette 7): prohibits supply, not use; binds suppliers, in effect from 2024-09-01
+                on file, not declared to bind this network: act-8
+      contact   it-security@example.org
+      instead   Anything else.
+
+    Rules that did not decide:
+    RULE          FILE                                            BAN   EVIDENCE   EFFECT    WHY
+    acme.example  tests/fixtures/cli/blocklists/acme/rules.txt:2  acme  ambiguous  nxdomain  less specific
+    ");
+    insta::assert_snapshot!(text(&["status.acme.example"]), @r"
+    ALLOW  status.acme.example A  at 2025-03-10T12:00:00.000Z
+    An allow rule lifts the ban: it is forwarded, and nothing is recorded.
+
+      rule      !status.acme.example
+      file      tests/fixtures/cli/blocklists/acme/rules.txt:5
+      ban       acme: Acme (Acme Security Ltd.)
+      mode      enforce since 2024-08-31T22:00:00.000Z
+      basis     Act 7 (XX, XX Gazette 7): prohibits supply, not use; binds suppliers, in effect from 2024-09-01
+                on file, not declared to bind this network: act-8
+      contact   it-security@example.org
+      instead   Anything else.
+
+    Rules that did not decide:
+    RULE          FILE                                            BAN   EVIDENCE   EFFECT    WHY
+    acme.example  tests/fixtures/cli/blocklists/acme/rules.txt:2  acme  ambiguous  nxdomain  less specific
+    ");
+    insta::assert_snapshot!(text(&["other.example"]), @r"
+    NONE  other.example A  at 2025-03-10T12:00:00.000Z
+    No ban has a say: it is forwarded, and nothing is recorded.
+    ");
+    insta::assert_snapshot!(text(&["acme.example", "--at", "2024-07-01"]), @r"
+    OBSERVE  acme.example A  at 2024-06-30T22:00:00.000Z
+    It is answered normally, and recorded as an attempt: the ban, at that time, only observes.
+
+      rule      acme.example
+      file      tests/fixtures/cli/blocklists/acme/rules.txt:2
+      category  web
+      evidence  ambiguous: the product or a person
+      ban       acme: Acme (Acme Security Ltd.)
+      mode      observe since 2024-05-31T22:00:00.000Z, enforce from 2024-08-31T22:00:00.000Z
+      basis     Act 7 (XX, XX Gazette 7): prohibits supply, not use; binds suppliers, in effect from 2024-09-01
+                on file, not declared to bind this network: act-8
+      contact   it-security@example.org
+      instead   Anything else.
+    ");
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_a_verdict_is_coloured_only_there() {
+    let narrow = explain(Look { colour: true, width: Some(60) }, &["upd.acme.example"]);
+    assert!(narrow.starts_with("\u{1b}[1;31mENFORCE\u{1b}[0m"));
+    let table = narrow.split("Rules that did not decide:\n").nth(1).unwrap();
+    assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
+    assert!(!text(&["upd.acme.example"]).contains('\u{1b}'));
+}
+
+#[test]
+fn json_has_the_names_that_scripts_know() {
+    let explained = json_of(&["upd.acme.example", "--client", "192.0.2.7", "--at", "2025-01-01T00:00:00Z"]);
+    let law = |id: &str, number: u8, end_use: &str, bound: bool| {
+        json!({
+            "id": id, "citation": format!("XX Gazette {number}"), "instrument": format!("Act {number}"),
+            "end_use": end_use, "bound": bound,
+        })
+    };
+    let list = |vendor: &str| format!("tests/fixtures/cli/blocklists/{vendor}/rules.txt");
+    let expected = json!({
+        "name": "upd.acme.example", "type": "A", "client": "192.0.2.7", "at": "2025-01-01T00:00:00.000Z",
+        "verdict": "enforce", "ban": "acme", "pattern": "upd.acme.example", "file": list("acme"), "line": 3,
+        "category": "update", "evidence": "installed", "action": "nxdomain", "mode": "enforce",
+        "others": [
+            {
+                "ban": "acme", "pattern": "acme.example", "file": list("acme"), "line": 2, "category": "web",
+                "evidence": "ambiguous", "effect": "nxdomain", "why": "less specific", "recorded": false,
+            },
+            {
+                "ban": "widgets", "pattern": "upd.acme.example", "file": list("widgets"), "line": 1,
+                "category": "shared", "evidence": "service", "effect": "observe", "why": "other ban enforced first",
+                "recorded": true,
+            },
+        ],
+        "law": [law("act-7", 7, "no", true), law("act-8", 8, "yes", false)],
+    });
+    assert_eq!(explained, expected);
+}
+
+#[test]
+fn what_does_not_apply_is_null() {
+    let explained = json_of(&["other.example"]);
+    for field in ["client", "ban", "pattern", "file", "line", "category", "evidence", "action", "mode"] {
+        assert_eq!(explained.get(field), Some(&Value::Null), "{field}");
+    }
+    let allowed = json_of(&["status.acme.example"]);
+    assert_eq!((&allowed["line"], &allowed["action"], &allowed["evidence"]), (&json!(5), &Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_date_is_midnight_of_the_configured_zone() {
+    verdict(&["acme.example", "--at", "2024-08-31"], "observe");
+    verdict(&["acme.example", "--at", "2024-09-01"], "enforce");
+    verdict(&["acme.example", "--at", "2024-08-31T21:59:59Z"], "observe");
+    verdict(&["acme.example", "--at", "2024-05-31"], "none");
+    verdict(&["acme.example", "--at", "52w"], "none");
+}
+
+#[test]
+fn a_name_or_list_that_is_hostile_is_printed_inert() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("x\u{1b}[31m.txt");
+    std::fs::write(&list, "\\027\\010.example\n").unwrap();
+    let text = text(&["\\027\\010.example", "--list", &list.display().to_string()]);
+    assert!(text.starts_with("ENFORCE  \\027\\010.example A"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}

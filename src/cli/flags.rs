@@ -1,0 +1,136 @@
+//! Flags that several verbs take, and what they come to.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+
+use super::console::Console;
+use super::failure::Failure;
+use super::when::When;
+use crate::config;
+use crate::policy::Evidence;
+
+const UPSTREAM_HELP: &str = "Servers to forward to: system, 192.0.2.1, [2001:db8::1]:53, tcp://192.0.2.1";
+
+/// Settings that stand above those of the configuration: the flags of `run` and `check`.
+#[derive(Clone, Debug, Default, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Settings (each overrides the configuration)")]
+pub(super) struct Settings {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Addresses to serve DNS on, UDP and TCP, for example 192.0.2.53:53
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    listen: Vec<String>,
+    /// Address of the admin HTTP server, or `off`
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    #[arg(long, value_name = "SPEC", num_args = 1.., help = UPSTREAM_HELP)]
+    upstream: Vec<String>,
+    /// Directory of the record and of the control socket
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Directory of the ban folders, instead of the shipped ones
+    #[arg(long, value_name = "DIR")]
+    blocklists: Option<PathBuf>,
+    /// Plain lists of names, each enforced as a ban of its own named after the file
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    list: Vec<PathBuf>,
+    /// Threads that read UDP, by default one for each processor
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+}
+
+impl Settings {
+    /// What the configuration is loaded with.
+    pub(super) fn args(&self) -> config::Args {
+        config::Args {
+            config: self.config.clone(),
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+            upstream: self.upstream.clone(),
+            state_dir: self.state_dir.clone(),
+            blocklists: self.blocklists.clone(),
+            list: self.list.clone(),
+            workers: self.workers,
+        }
+    }
+}
+
+/// Which state directory: that of the server that is asked, or whose record is read.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct State {
+    /// State directory of the server; with it the configuration is not read
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Configuration file that names the state directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl State {
+    /// The directory.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration, when it must be read for it.
+    pub(super) fn directory(&self, console: &Console<'_>) -> Result<PathBuf, Failure> {
+        // A broken configuration must not stand between an operator and the record.
+        if let Some(directory) = &self.state_dir {
+            return Ok(directory.clone());
+        }
+        let args = config::Args { config: self.config.clone(), ..config::Args::default() };
+        let loaded = config::load(&args, &console.environment).map_err(Failure::Mistakes)?;
+        Ok(loaded.state_dir)
+    }
+}
+
+/// Which rows of the record; every flag narrows.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Rows {
+    /// Only this ban, by its id
+    #[arg(long, value_name = "ID")]
+    pub(super) ban: Option<String>,
+    /// Only this client
+    #[arg(long, value_name = "IP")]
+    pub(super) client: Option<IpAddr>,
+    /// Only what was last seen since then: 2024-09-29 (00:00 UTC), 2024-09-29T06:00:00Z, or 24h, 7d for so long ago
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<When>,
+    /// Only what was first seen until then
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<When>,
+    /// Only this evidence
+    #[arg(long, value_name = "GRADE")]
+    pub(super) evidence: Option<Grade>,
+    /// At most so many rows, the newest; by default 100 in a table and all in JSON
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) limit: Option<u32>,
+}
+
+/// [`Evidence`] as an argument, so that `--help` lists the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grade(pub(super) Evidence);
+
+impl ValueEnum for Grade {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Grade; Evidence::ALL.len()] = {
+            let mut all = [Grade(Evidence::None); Evidence::ALL.len()];
+            let mut index = 0;
+            while index < all.len() {
+                all[index] = Grade(Evidence::ALL[index]);
+                index += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
+    }
+}

@@ -1,0 +1,86 @@
+//! What `attempts` and `clients` share: reading the record, while a server writes it and after it died.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::console::Console;
+use super::failure::Failure;
+use super::flags::{Rows, State};
+use crate::app::control::{self, Request};
+use crate::journal::{Filter, Store, StoreError};
+use crate::time::Timestamp;
+
+/// Rows of a table when nobody says how many.
+const TABLE_ROWS: u32 = 100;
+/// A running server is waited for this long to write what it holds.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What to do when the record can't be read.
+const NEXT: &str = "name the server's directory with --state-dir, or its configuration with --config";
+
+/// What both verbs say about the record at the end of `--help`.
+pub(super) const NOTES: &str = "\
+The record is read while the server runs and after it has stopped; a running server first writes what it holds.
+No record at all is exit code 3, so that a script can tell \"nothing tried\" from \"looked in the wrong place\".";
+
+/// Which rows, and what the answer to "are there more" is read from.
+pub(super) struct Wanted {
+    filter: Filter,
+    shown: Option<usize>,
+}
+
+impl Rows {
+    /// The rows for JSON (all of them) or for a table (one more than is shown, to know whether there are more).
+    pub(super) fn wanted(&self, now: Timestamp, json: bool) -> Wanted {
+        let resolve = |when: super::when::When| when.resolve(now, &TimeZone::UTC);
+        let shown = self.limit.or((!json).then_some(TABLE_ROWS));
+        let filter = Filter {
+            ban: self.ban.clone(),
+            client: self.client.map(|client| client.to_canonical()),
+            since: self.since.map(resolve),
+            until: self.until.map(resolve),
+            evidence: self.evidence.map(|grade| grade.0),
+            limit: shown.map(|shown| if json { shown } else { shown.saturating_add(1) }),
+        };
+        Wanted { filter, shown: shown.map(|shown| usize::try_from(shown).unwrap_or(usize::MAX)) }
+    }
+}
+
+/// Reads rows by `read` and writes them as a JSON array, or as a table by `table`.
+///
+/// # Errors
+/// Exit code 3 when there is no record or it can't be read.
+pub(super) fn show<R: Serialize>(
+    console: &mut Console<'_>,
+    (state, rows, json): (&State, &Rows, bool),
+    read: impl FnOnce(&Store, &Filter) -> Result<Vec<R>, StoreError>,
+    table: impl FnOnce(&Console<'_>, &[R]) -> String,
+) -> Result<(), Failure> {
+    let directory = state.directory(console)?;
+    let wanted = rows.wanted(console.now, json);
+    // Without a running server there is nothing to wait for, and one that is stuck must not hide the record.
+    drop(control::ask(&directory, Request::Flush, FLUSH));
+    let rows = Store::open_read_only(&directory)
+        .and_then(|store| read(&store, &wanted.filter))
+        .map_err(|error| Failure::cannot(error, NEXT))?;
+    if json {
+        return Ok(console.json(&rows)?);
+    }
+    let shown = rows.get(..wanted.shown.unwrap_or(usize::MAX).min(rows.len())).unwrap_or_default();
+    if shown.is_empty() {
+        return Ok(writeln!(console.out, "Nothing in the record matches.")?);
+    }
+    let text = table(console, shown);
+    write!(console.out, "{text}")?;
+    if rows.len() > shown.len() {
+        writeln!(console.out, "More match; these are the newest {}. --limit N shows more.", shown.len())?;
+    }
+    Ok(())
+}
+
+/// A moment in a table: UTC, to the second; JSON has milliseconds.
+pub(super) fn to_the_second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}

@@ -1,0 +1,330 @@
+//! The command line as a shell sees it: arguments in; output, errors and an exit code out.
+
+use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::app::control;
+use crate::journal::{self, Attempt, Did, Journal};
+use crate::metrics::Metrics;
+use crate::policy::{Evidence, PatternKind, PatternRef};
+use crate::time::{Mono, Now, Timestamp};
+use crate::wire::{LowerName, Transport, qtype};
+
+const CONFIG: &str = "tests/fixtures/cli/embargo.toml";
+
+/// What came of a command line.
+struct Ran {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+fn now() -> Timestamp {
+    "2025-03-10T12:00:00.123Z".parse().unwrap()
+}
+
+fn console(out: &mut dyn Write) -> Console<'_> {
+    Console { out, look: Look::default(), now: now(), environment: Environment::default() }
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let line = ["embargo"].iter().chain(arguments).map(OsString::from);
+    let code = outcome(line, &mut console(&mut out), &mut err);
+    Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+/// The one JSON document of a command that succeeded.
+#[track_caller]
+fn json_of(arguments: &[&str]) -> Value {
+    let ran = run(arguments);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.out.matches('\n').count(), 1, "one document, one line");
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+fn fixture(name: &str, text: &str) {
+    let settings = insta::Settings::clone_current();
+    let mut settings = settings;
+    settings.set_snapshot_path("../../tests/fixtures/cli/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn the_command_line_is_one_that_clap_can_read() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_tells_every_verb_and_flag() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    fixture("help-short", &command.render_help().to_string());
+    fixture("help", &command.render_long_help().to_string());
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+        let name = format!("help-{}", verb.get_name());
+        let help = verb.render_long_help().to_string();
+        assert!(help.contains("Exit codes:") || verb.get_name() == "run", "{name}");
+        fixture(&name, &help);
+    }
+}
+
+#[test]
+fn help_and_version_are_output_and_wrong_usage_is_exit_code_2() {
+    for arguments in [&["--help"][..], &["-h"], &["help", "check"], &["explain", "--help"], &["--version"]] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments:?}");
+        assert!(!ran.out.is_empty());
+    }
+    assert_eq!(run(&["--version"]).out, concat!("embargo ", env!("CARGO_PKG_VERSION"), "\n"));
+    for arguments in [
+        &["--bogus"][..],
+        &["frob"],
+        &["explain"],
+        &["explain", "a..example"],
+        &["explain", "a.example", "--type", "X"],
+        &["attempts", "--evidence", "x"],
+        &["attempts", "--limit", "0"],
+        &["clients", "--client", "x"],
+        &["--config", "x", "check"],
+    ] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.err.contains("--help"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn nothing_typed_can_steer_the_terminal() {
+    for arguments in [&["explain", "a..\u{1b}[31m"][..], &["\u{1b}[31m"], &["check", "--config", "\u{1b}[31m"]] {
+        let ran = run(arguments);
+        assert_ne!(ran.code, 0);
+        assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_a_quiet_end_and_a_full_disk_is_not() {
+    struct Fails(ErrorKind);
+    impl Write for Fails {
+        fn write(&mut self, _octets: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for (kind, code) in [(ErrorKind::BrokenPipe, 0), (ErrorKind::StorageFull, 3)] {
+        for arguments in [&["embargo", "--help"][..], &["embargo", "check", "--config", CONFIG, "--json"]] {
+            let mut err = Vec::new();
+            let line = arguments.iter().map(OsString::from);
+            assert_eq!(outcome(line, &mut console(&mut Fails(kind)), &mut err), code);
+            assert_eq!(err.is_empty(), code == 0);
+        }
+    }
+}
+
+#[test]
+fn check_sums_up_what_would_be_in_force() {
+    let ran = run(&["check", "--config", CONFIG]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    fixture("check", &ran.out);
+    let checked = json_of(&["check", "--config", CONFIG, "--json"]);
+    assert_eq!(checked["ok"], true);
+    assert_eq!(checked["lists"][0]["rules"], 5);
+}
+
+#[test]
+fn check_tells_the_mistakes_of_configuration_and_lists_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
+    write("embargo.toml", "lisen = []\nstate_dir = \"s\"\n[[list]]\nfile = \"missing.txt\"\n");
+    let config = dir.path().join("embargo.toml").display().to_string();
+
+    let ran = run(&["check", "--config", &config]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("embargo.toml:1:1: unknown key `lisen`"), "{}", ran.err);
+    assert!(ran.err.contains("missing.txt"), "{}", ran.err);
+    assert!(ran.err.ends_with("\n2 mistakes\n"), "{}", ran.err);
+
+    let ran = run(&["check", "--config", &config, "--json"]);
+    let checked: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &checked["ok"], &checked["errors"]), (1, &json!(false), &json!(2)));
+    assert_eq!(checked["diagnostics"][0]["line"], 1);
+    assert_eq!(run(&["explain", "a.example", "--config", &config]).code, 1);
+    assert_eq!(run(&["--config", &config]).code, 1);
+}
+
+/// A store with three attempts of two clients.
+fn record(dir: &Path) {
+    let metrics = Arc::new(Metrics::new());
+    let at = Now { wall: now(), mono: Mono::default() };
+    let journal = Journal::start(journal::Config::new(dir), metrics, Clock::manual(at).0).unwrap();
+    let (site, ban, category): (Arc<str>, Arc<str>, Arc<str>) = ("default".into(), "acme".into(), "update".into());
+    for (client, qname, evidence) in [
+        ("192.0.2.7", "upd.acme.example", Evidence::Installed),
+        ("192.0.2.7", "upd.acme.example", Evidence::Installed),
+        ("2001:db8::7", "\\027\\010<b>.acme.example", Evidence::Ambiguous),
+    ] {
+        journal.record(&Attempt {
+            at: now(),
+            client: client.parse().unwrap(),
+            site: &site,
+            qname: &LowerName::parse(qname).unwrap(),
+            qtype: qtype::A,
+            ban: &ban,
+            category: &category,
+            evidence,
+            pattern: PatternRef { wire: b"\x04acme\x07example\0", kind: PatternKind::Suffix, allow: false },
+            action: Did::Nxdomain,
+            transport: Transport::Udp,
+            verified: false,
+        });
+    }
+    journal.close(std::time::Duration::from_secs(20)).unwrap();
+}
+
+#[test]
+fn the_record_is_read_without_a_server_as_table_and_as_json() {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path());
+    let state = dir.path().display().to_string();
+
+    let rows = json_of(&["attempts", "--json", "--state-dir", &state, "--evidence", "installed"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!((&rows[0]["count"], &rows[0]["first"]), (&json!(2), &json!("2025-03-10T12:00:00.123Z")));
+    let clients = json_of(&["clients", "--json", "--state-dir", &state]);
+    let names: Vec<&str> = clients[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["ban", "client", "count", "device", "evidence", "first_seen", "last_seen", "site"]);
+    assert_eq!(json_of(&["attempts", "--json", "--state-dir", &state, "--until", "1h"]), json!([]));
+
+    insta::assert_snapshot!(run(&["attempts", "--state-dir", &state, "--client", "::ffff:192.0.2.7"]).out, @r"
+    LAST SEEN             CLIENT     QNAME             TYPE  BAN   EVIDENCE   ACTION    COUNT
+    2025-03-10 12:00:00Z  192.0.2.7  upd.acme.example  A     acme  installed  nxdomain      2
+    ");
+    insta::assert_snapshot!(run(&["attempts", "--state-dir", &state, "--client", "2001:db8::7"]).out, @r"
+    LAST SEEN             CLIENT       QNAME                           TYPE  BAN   EVIDENCE   ACTION    COUNT
+    2025-03-10 12:00:00Z  2001:db8::7  \027\010\060b\062.acme.example  A     acme  ambiguous  nxdomain      1
+    ");
+    insta::assert_snapshot!(run(&["clients", "--state-dir", &state, "--evidence", "installed"]).out, @r"
+    LAST SEEN             FIRST SEEN            CLIENT     BAN   EVIDENCE   COUNT
+    2025-03-10 12:00:00Z  2025-03-10 12:00:00Z  192.0.2.7  acme  installed      2
+    ");
+    let one = run(&["attempts", "--state-dir", &state, "--limit", "1"]).out;
+    assert!(one.ends_with("these are the newest 1. --limit N shows more.\n"), "{one}");
+    assert_eq!(run(&["clients", "--state-dir", &state, "--ban", "x"]).out, "Nothing in the record matches.\n");
+}
+
+#[test]
+fn no_record_and_no_server_are_exit_code_3_and_name_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().display().to_string();
+    for (verb, file) in
+        [("attempts", "embargo.db"), ("clients", "embargo.db"), ("status", "control"), ("reload", "control")]
+    {
+        let ran = run(&[verb, "--json", "--state-dir", &state]);
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{verb}");
+        assert!(ran.err.contains(&format!("{state}/{file}")) && ran.err.contains("--config"), "{}", ran.err);
+    }
+}
+
+/// Answers one request on the control socket of `dir`.
+fn server(dir: &Path, answer: Value) -> std::thread::JoinHandle<String> {
+    let listener = UnixListener::bind(control::path(dir)).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _peer) = listener.accept().unwrap();
+        let mut request = String::new();
+        BufReader::new(&stream).read_line(&mut request).unwrap();
+        writeln!(stream, "{answer}").unwrap();
+        request
+    })
+}
+
+fn answered(verb: &[&str], answer: Value) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(dir.path(), answer);
+    let state = dir.path().display().to_string();
+    let ran = run(&[verb, &["--state-dir", &state]].concat());
+    assert_eq!(server.join().unwrap(), format!("\"{}\"\n", verb[0]));
+    ran
+}
+
+fn status() -> Value {
+    let text = std::fs::read_to_string("tests/fixtures/cli/status.json").unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn status_is_shown_for_people_and_passed_on_for_scripts() {
+    let ran = answered(&["status"], json!({"done": status()}));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    fixture("status", &ran.out);
+    let ran = answered(&["status", "--json"], json!({"done": status()}));
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), status());
+    // A server of another version may leave out anything.
+    assert_eq!(answered(&["status"], json!({"done": {}})).code, 0);
+}
+
+#[test]
+fn a_reload_with_mistakes_tells_them_and_is_exit_code_1() {
+    let taken = json!({"at": "2025-03-10T12:00:00.000Z", "ok": true, "mistakes": [], "needs_restart": ["listen"]});
+    let ran = answered(&["reload"], json!({"done": taken}));
+    assert_eq!(ran.code, 0);
+    insta::assert_snapshot!(ran.out, @r"
+    Reloaded at 2025-03-10T12:00:00.000Z.
+    `listen` has changed and takes effect after a restart.
+    ");
+
+    let kept = json!({"done": {"at": "x", "ok": false, "mistakes": ["rules.txt:1:1: no\u{1b}\n    1 | x"]}});
+    let ran = answered(&["reload"], kept.clone());
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    insta::assert_snapshot!(ran.err, @r"
+    rules.txt:1:1: no\u{1b}
+        1 | x
+    1 mistake
+    ");
+    assert_eq!(answered(&["reload", "--json"], kept).code, 1);
+
+    let ran = answered(&["reload"], json!({"failed": "it is stopping"}));
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.contains("it is stopping"));
+}
+
+#[test]
+fn a_healthy_server_answers_dns_and_is_ready() {
+    let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listen, http) = (dns.local_addr().unwrap().to_string(), admin.local_addr().unwrap().to_string());
+    let servers = std::thread::spawn(move || {
+        for status in ["200 OK", "503 Service Unavailable"] {
+            let mut query = [0; 512];
+            let (length, peer) = dns.recv_from(&mut query).unwrap();
+            query[2] |= 0x80;
+            dns.send_to(&query[..length], peer).unwrap();
+            let (mut stream, _peer) = admin.accept().unwrap();
+            let head: Vec<String> =
+                BufReader::new(&stream).lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            assert_eq!(head[0], "GET /readyz HTTP/1.1");
+            write!(stream, "HTTP/1.1 {status}\r\n\r\n").unwrap();
+        }
+    });
+    let arguments = ["healthcheck", "--listen", &listen, "--admin", &http];
+
+    let ran = run(&arguments);
+    assert_eq!((ran.code, ran.out), (0, format!("dns   {listen} ok\nadmin {http} ok\nhealthy\n")));
+    let ran = run(&[&arguments[..], &["--json"]].concat());
+    let health: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &health["healthy"], &health["admin"]["ok"]), (3, &json!(false), &json!(false)));
+    servers.join().unwrap();
+    // Nobody listens any more.
+    assert_eq!(run(&["healthcheck", "--listen", &listen, "--admin", "off"]).code, 3);
+}
