@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    async fn running() -> (tempfile::TempDir, CancellationToken) {
+    fn running() -> (tempfile::TempDir, CancellationToken) {
         let dir = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(serve(bind(dir.path()).unwrap(), Arc::new(Echo), stop.clone()));
@@ -205,14 +205,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_gets_its_answer() {
-        let (dir, _stop) = running().await;
+        let (dir, _stop) = running();
         assert_eq!(asked(dir.path(), Request::Status).await.unwrap(), serde_json::json!({"asked": "status"}));
         assert!(matches!(asked(dir.path(), Request::Flush).await, Err(ControlError::Refused(why)) if why == "no"));
     }
 
     #[tokio::test]
     async fn rubbish_is_refused_and_the_server_goes_on() {
-        let (dir, _stop) = running().await;
+        let (dir, _stop) = running();
         let path = path(dir.path());
         let line = tokio::task::spawn_blocking(move || {
             let mut stream = BlockingStream::connect(path).unwrap();
@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_server_on_the_same_state_is_refused_and_a_dead_ones_socket_is_replaced() {
-        let (dir, stop) = running().await;
+        let (dir, stop) = running();
         assert_eq!(bind(dir.path()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         stop.cancel();
         while BlockingStream::connect(path(dir.path())).is_ok() {

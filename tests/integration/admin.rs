@@ -1,5 +1,4 @@
 //! The admin HTTP server as Prometheus, Kubernetes and rude clients see it.
-#![expect(clippy::unwrap_used, reason = "a client that can't do its part fails the test there")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

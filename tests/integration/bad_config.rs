@@ -3,8 +3,6 @@
 //! `tests/fixtures/config/bad/x.toml` gives exactly `x.stderr`. After a change of messages, look at the difference and
 //! write the new ones with `EMBARGO_BLESS=1 cargo test bad_config`.
 
-#![expect(clippy::unwrap_used, reason = "what can't be read fails the test there")]
-
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

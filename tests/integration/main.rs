@@ -1,5 +1,7 @@
 //! Integration tests: the server over loopback, as clients and operators see it.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what can't be set up fails the test there")]
+
 mod admin;
 mod bad_config;
 mod bad_packets;

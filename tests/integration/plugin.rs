@@ -1,7 +1,5 @@
 //! The ban and the record in front of another server's handler, served by hickory-server itself.
 
-#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test there")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,14 +53,14 @@ async fn a_server_of_hickory_enforces_and_records_through_the_same_handler() {
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
     let journal =
         Arc::new(Journal::start(journal::Config::new(&loaded.state_dir), Arc::clone(&metrics), clock.clone()).unwrap());
-    let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let guard = Arc::new(Guard::new(served, Arc::clone(&journal), Arc::clone(&metrics), clock));
+    let admitted = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let guard = Arc::new(Guard::new(admitted, Arc::clone(&journal), Arc::clone(&metrics), clock));
     guard.enforce(policy);
-    let mut server = Server::new(Embargo::new(guard, Wrapped::new(Host)));
+    let mut hickory = Server::new(Embargo::new(guard, Wrapped::new(Host)));
     let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let (udp_address, tcp_address) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
-    server.register_socket(udp);
-    server.register_listener(tcp, Duration::from_secs(5), 16);
+    hickory.register_socket(udp);
+    hickory.register_listener(tcp, Duration::from_secs(5), 16);
 
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.connect(udp_address).await.unwrap();

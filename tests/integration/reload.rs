@@ -1,7 +1,5 @@
 //! Reload and restart: what changes at once, what is kept when the change is broken, and what outlives the process.
 
-#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test there")]
-
 use std::sync::Arc;
 
 use embargo::app::control::Request;

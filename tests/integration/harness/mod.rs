@@ -5,8 +5,6 @@
 //! let response = server.query("a.geo.example", A).await;
 //! ```
 
-#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test there")]
-
 mod question;
 mod response;
 

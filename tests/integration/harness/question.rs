@@ -21,7 +21,7 @@ impl Question {
     /// A plain query over UDP with RD, without EDNS; the name keeps its case.
     pub(crate) fn new(name: &str, qtype: u16) -> Self {
         // Escapes are read by our own reader, which forgets the case; plain names keep theirs.
-        let escaped = name.contains('\\').then(|| Name::parse(name).expect("a name").wire().to_vec());
+        let escaped = name.contains('\\').then(|| Name::parse(name).unwrap().wire().to_vec());
         let name = escaped.unwrap_or_else(|| wire(name));
         Self { name, qtype, qclass: 1, flags: RD, edns: None, edns_version: 0, over_tcp: false }
     }
