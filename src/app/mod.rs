@@ -8,10 +8,13 @@
 
 mod bind;
 pub mod control;
+mod health;
 mod log;
 mod map;
 mod observer;
+mod parts;
 mod policy;
+mod reload;
 mod server;
 mod status;
 mod watch;

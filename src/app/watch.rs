@@ -63,6 +63,14 @@ impl Watch {
         Self { paths, marks, notices, _watcher: watcher }
     }
 
+    /// Watches other paths from now on, and takes their state for a change: nobody knows when they were read.
+    pub(super) fn retarget(&mut self, paths: Vec<PathBuf>) {
+        if paths != self.paths {
+            *self = Self::new(paths);
+            self.marks.clear();
+        }
+    }
+
     /// Returns when something has changed and come to rest.
     pub(super) async fn changed(&mut self) {
         loop {

@@ -1,0 +1,82 @@
+//! How the server is, asked for by people, by probes and by scrapes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::parts::Parts;
+use super::status::{CacheStatus, PolicyStatus, Reload, Status};
+use crate::admin::{Check, CheckState, Readiness};
+use crate::time::rfc3339;
+
+impl Parts {
+    pub(super) fn status(&self) -> Status {
+        let (now, loaded) = (self.clock.now(), self.loaded.load_full());
+        let last_good = self.last_good.load(Ordering::Relaxed);
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started: rfc3339(self.started.wall),
+            uptime_seconds: now.mono.since(self.started.mono).as_secs(),
+            ready: self.readiness().ready,
+            config: loaded.file.as_ref().map(|path| path.display().to_string()),
+            state_dir: loaded.state_dir.display().to_string(),
+            listen: self.listen.iter().map(ToString::to_string).collect(),
+            admin: self.admin.map(|address| address.to_string()),
+            policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
+            upstreams: self.upstreams.load().status().into_iter().map(Into::into).collect(),
+            cache: CacheStatus { entries: self.cache.len(), bytes: self.cache.bytes() },
+            journal: self.journal.status().into(),
+            last_reload: self.last_reload().clone(),
+        }
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        let policy = match self.guard.in_force() {
+            None => check(CheckState::Failed, "policy", "none is in force yet"),
+            Some(_) if self.last_good.load(Ordering::Relaxed) => {
+                check(CheckState::Warning, "policy", "the lists have mistakes; the last good copy is in force")
+            }
+            Some(force) => check(CheckState::Ok, "policy", format!("{} bans in force", force.policy.bans().len())),
+        };
+        let status = self.upstreams.load().status();
+        let healthy = status.iter().filter(|upstream| upstream.healthy).count();
+        let note = format!("{healthy} of {} healthy", status.len());
+        let upstreams = if healthy == 0 {
+            check(CheckState::Warning, "upstreams", note)
+        } else {
+            check(CheckState::Ok, "upstreams", note)
+        };
+        let journal = match self.journal.status().store_error {
+            Some(why) => check(CheckState::Warning, "journal", why),
+            None => check(CheckState::Ok, "journal", "writable"),
+        };
+        let reload = match &*self.last_reload() {
+            Reload { ok: false, mistakes, .. } => {
+                check(CheckState::Warning, "reload", format!("the last one failed: {} mistakes", mistakes.len()))
+            }
+            Reload { .. } => check(CheckState::Ok, "reload", "the last one succeeded"),
+        };
+        let stopping = if self.draining.load(Ordering::Relaxed) {
+            check(CheckState::Failed, "stopping", "the server is stopping")
+        } else {
+            check(CheckState::Ok, "stopping", "no")
+        };
+        let checks = vec![policy, upstreams, journal, reload, stopping];
+        Readiness { ready: checks.iter().all(|check| check.state != CheckState::Failed), checks }
+    }
+
+    /// Brings the gauges that nobody counts up to the moment of a scrape.
+    pub(super) fn before_scrape(&self) {
+        self.metrics.cache.entries.set(u64::try_from(self.cache.len()).unwrap_or(u64::MAX));
+        self.metrics.cache.bytes.set(self.cache.bytes());
+        if let Some(force) = self.guard.in_force() {
+            let at = self.clock.now().wall;
+            let modes: Vec<_> = force.policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
+            self.metrics.banned.set_enforcement(&modes);
+        }
+    }
+}
+
+fn check(state: CheckState, name: &'static str, note: impl Into<String>) -> Check {
+    Check { name, state, note: note.into() }
+}

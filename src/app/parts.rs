@@ -1,0 +1,123 @@
+//! What lives as long as the process: the parts of a server, its policy, and what the control socket may ask of them.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::control::{Answer, Carry, Request};
+use super::status::Reload;
+use super::{Failure, policy};
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::{Args, Loaded};
+use crate::diag::Diagnostic;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::serve::Guard;
+use crate::time::Now;
+use crate::upstream::Upstreams;
+
+/// A policy not in force after this leaves clients with SERVFAIL until it is.
+const POLICY_PATIENCE: Duration = Duration::from_secs(5);
+/// The record is written within this when somebody waits for it.
+pub(super) const CLOSE: Duration = Duration::from_secs(10);
+
+/// The parts that live as long as the process.
+pub(super) struct Parts {
+    pub(super) args: Args,
+    pub(super) loaded: ArcSwap<Loaded>,
+    pub(super) clock: Clock,
+    pub(super) started: Now,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) upstreams: Arc<ArcSwap<Upstreams>>,
+    pub(super) generation: AtomicU64,
+    pub(super) last_good: AtomicBool,
+    pub(super) draining: AtomicBool,
+    pub(super) last_reload: Mutex<Reload>,
+    /// One reload at a time.
+    pub(super) reloading: tokio::sync::Mutex<()>,
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// A policy that is still being built when the server starts to answer.
+pub(super) type Late = tokio::task::JoinHandle<Result<policy::Ready, Vec<Diagnostic>>>;
+
+impl Parts {
+    /// Waits for the first policy, but not for ever.
+    pub(super) async fn first_policy(&self) -> Result<Option<Late>, Failure> {
+        let (loaded, metrics) = (self.loaded.load_full(), Arc::clone(&self.metrics));
+        let mut loading = tokio::task::spawn_blocking(move || {
+            policy::load_or_last_good(&loaded.settings, &loaded.state_dir, 1, &metrics)
+        });
+        match tokio::time::timeout(POLICY_PATIENCE, &mut loading).await {
+            Ok(Ok(Ok(ready))) => {
+                self.enforce(ready);
+                Ok(None)
+            }
+            Ok(Ok(Err(mistakes))) => Err(Failure::Mistakes(mistakes)),
+            Ok(Err(error)) => Err(Failure::Cannot(format!("the policy could not be built: {error}"))),
+            Err(_elapsed) => Ok(Some(loading)),
+        }
+    }
+
+    pub(super) async fn enforce_late(self: Arc<Self>, late: Late) {
+        tracing::warn!("The lists are large: until they are read, every query is answered with SERVFAIL.");
+        match late.await {
+            Ok(Ok(ready)) => self.enforce(ready),
+            Ok(Err(mistakes)) => self.not_reloaded("start", &mistakes),
+            Err(error) => tracing::error!(%error, "The policy could not be built."),
+        }
+    }
+
+    pub(super) fn enforce(&self, ready: policy::Ready) {
+        for diagnostic in &ready.diagnostics {
+            tracing::warn!("{diagnostic}");
+        }
+        if ready.last_good {
+            tracing::error!("The lists have mistakes: the last good copy of them is in force.");
+            let mistakes = ready.diagnostics.iter().map(ToString::to_string).collect();
+            *self.last_reload() = Reload { ok: false, why: "start".to_owned(), mistakes, ..Reload::default() };
+        }
+        self.last_good.store(ready.last_good, Ordering::Relaxed);
+        self.guard.enforce(ready.policy);
+        self.metrics.process.reload_successful.set(u64::from(!ready.last_good));
+        self.metrics.process.reload_success.set(self.clock.now().wall);
+    }
+
+    pub(super) fn last_reload(&self) -> std::sync::MutexGuard<'_, Reload> {
+        self.last_reload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Carry for Parts {
+    async fn carry(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => match serde_json::to_value(self.status()) {
+                Ok(status) => Answer::Done(status),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
+            Request::Flush => {
+                let journal = Arc::clone(&self.journal);
+                match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {
+                    Ok(Ok(())) => Answer::Done(serde_json::json!({"flushed": true})),
+                    Ok(Err(error)) => Answer::Failed(error.to_string()),
+                    Err(error) => Answer::Failed(error.to_string()),
+                }
+            }
+            Request::Reload => {
+                self.reload("control socket").await;
+                match serde_json::to_value(&*self.last_reload()) {
+                    Ok(reload) => Answer::Done(reload),
+                    Err(error) => Answer::Failed(error.to_string()),
+                }
+            }
+        }
+    }
+}
