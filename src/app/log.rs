@@ -39,6 +39,18 @@ pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>) {
     drop(started);
 }
 
+/// Logs and counts every panic, wherever it happens; the query or task that met it is lost, the server goes on.
+pub(super) fn count_panics(metrics: Arc<Metrics>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        metrics.process.panics.inc();
+        let place = panic.location().map(ToString::to_string);
+        let payload = panic.payload();
+        let owned = payload.downcast_ref::<String>().map(String::as_str);
+        let message = payload.downcast_ref::<&str>().copied().or(owned).unwrap_or("no message");
+        tracing::error!(place, message = %crate::diag::shown(message), "A part of the server panicked; please report it.");
+    }));
+}
+
 /// Counts messages by level.
 struct Counted(Arc<Metrics>);
 

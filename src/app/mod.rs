@@ -20,6 +20,7 @@ mod status;
 mod watch;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +65,8 @@ async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), F
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
     let log = loaded.settings.log.clone();
     let server = Server::prepare(args.clone(), loaded)?;
-    log::init(&log, std::sync::Arc::clone(server.metrics()));
+    log::init(&log, Arc::clone(server.metrics()));
+    log::count_panics(Arc::clone(server.metrics()));
     let server = server.start().await?;
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use hickory_server::server::RequestHandler;
 use tokio::net::UdpSocket;
@@ -60,7 +61,10 @@ fn take<H: RequestHandler>(door: &Arc<Door<H>>, socket: &Arc<UdpSocket>, datagra
     let mut answer = Box::pin(answer(door, socket, datagram.to_vec(), source, client, ledger));
     // A banned or cached name is answered by the first poll, without a task; a waker that does nothing is right for that
     // poll, since the task that goes on polls again and leaves its own.
-    if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(&mut context)));
+    // A query that makes the server panic costs itself and not the socket: its ledger counts it as dropped.
+    if matches!(polled, Ok(Poll::Pending)) {
         tasks.spawn(async move {
             answer.await;
             drop(permit);
