@@ -13,12 +13,12 @@ use crate::journal::{AttemptRow, Store};
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{EXIT_CODES}", record::NOTES))]
 pub(super) struct Attempts {
-    #[command(flatten)]
-    rows: flags::Rows,
     #[arg(long, help = JSON_HELP)]
     json: bool,
     #[command(flatten)]
     state: flags::State,
+    #[command(flatten)]
+    rows: flags::Rows,
 }
 
 const JSON_HELP: &str = "One JSON array of {first, last, client, device, site, qname, qtype, ban, category, \

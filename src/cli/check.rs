@@ -19,10 +19,10 @@ const DIGEST_DIGITS: usize = 12;
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{EXIT_CODES}"))]
 pub(super) struct Check {
-    #[command(flatten)]
-    settings: flags::Settings,
     #[arg(long, help = JSON_HELP)]
     json: bool,
+    #[command(flatten)]
+    settings: flags::Settings,
 }
 
 const JSON_HELP: &str = "One JSON object of {ok, errors, warnings, diagnostics, config, listen, admin, upstream, \

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 pub(super) struct Console<'w> {
     /// Standard output.
     pub(super) out: &'w mut dyn Write,
+    /// Standard error.
+    pub(super) err: &'w mut dyn Write,
     /// How output may look.
     pub(super) look: Look,
     /// The moment at which the command began.
@@ -42,10 +44,11 @@ pub(super) enum Tone {
 }
 
 impl Look {
-    /// That of standard output: plain when it is piped, and without colours under `NO_COLOR` (no-color.org).
+    /// That of standard output: plain when it is piped or dumb, and without colours under `NO_COLOR` (no-color.org).
     pub(super) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         Self { colour: terminal && !no_colour, width: terminal.then(terminal_width).flatten() }
     }
 

@@ -20,7 +20,7 @@ mod table;
 mod when;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -100,22 +100,23 @@ impl Command {
 pub fn main() -> ExitCode {
     let mut console = Console {
         out: &mut io::stdout().lock(),
+        // Not locked: while the server runs, its log goes there.
+        err: &mut io::stderr(),
         look: Look::of_stdout(),
         now: Clock::system().now().wall,
         environment: Environment::of_process(),
     };
-    // Standard error is not locked: while the server runs, its log goes there.
-    ExitCode::from(outcome(std::env::args_os(), &mut console, &mut io::stderr()))
+    ExitCode::from(outcome(std::env::args_os(), &mut console))
 }
 
-/// Runs one command line; what went wrong is written to `err`. Returns the exit code.
-fn outcome(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>, err: &mut dyn Write) -> u8 {
+/// Runs one command line; says what went wrong, and returns the exit code.
+fn outcome(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> u8 {
     let failure = match execute(arguments, console).and_then(|()| Ok(console.out.flush()?)) {
         Ok(()) => return 0,
         Err(failure) => failure,
     };
     // Nobody is left to be told when standard error is gone.
-    let _nobody_reads = failure.tell(err);
+    let _nobody_reads = failure.tell(console.err);
     failure.exit_code()
 }
 

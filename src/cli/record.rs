@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::console::Console;
 use super::failure::Failure;
 use super::flags::{Rows, State};
-use crate::app::control::{self, Request};
+use crate::app::control::{self, ControlError, Request};
+use crate::diag::shown;
 use crate::journal::{Filter, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -60,8 +61,15 @@ pub(super) fn show<R: Serialize>(
 ) -> Result<(), Failure> {
     let directory = state.directory(console)?;
     let wanted = rows.wanted(console.now, json);
-    // Without a running server there is nothing to wait for, and one that is stuck must not hide the record.
-    drop(control::ask(&directory, Request::Flush, FLUSH));
+    match control::ask(&directory, Request::Flush, FLUSH) {
+        // Without a running server there is nothing to wait for.
+        Ok(_) | Err(ControlError::Unreachable { .. }) => (),
+        // One that is stuck must not hide the record, but whoever reads it must know.
+        Err(error) => {
+            let told = shown(&error.to_string());
+            writeln!(console.err, "embargo: the newest rows may be missing: {told}")?;
+        }
+    }
     let rows = Store::open_read_only(&directory)
         .and_then(|store| read(&store, &wanted.filter))
         .map_err(|error| Failure::cannot(error, NEXT))?;

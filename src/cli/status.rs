@@ -41,6 +41,9 @@ impl Status {
         write!(console.out, "{text}")?;
         let mistakes = items(status.get("last_reload").unwrap_or(&Value::Null), "mistakes").iter();
         let mistakes: Vec<String> = mistakes.filter_map(Value::as_str).map(str::to_owned).collect();
+        if !mistakes.is_empty() {
+            writeln!(console.out, "\nMistakes that the last reload found:")?;
+        }
         Ok(write_lines(&mistakes, console.out)?)
     }
 }

@@ -1,6 +1,6 @@
 //! The command line as a shell sees it: arguments in; output, errors and an exit code out.
 
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -30,14 +30,14 @@ fn now() -> Timestamp {
     "2025-03-10T12:00:00.123Z".parse().unwrap()
 }
 
-fn console(out: &mut dyn Write) -> Console<'_> {
-    Console { out, look: Look::default(), now: now(), environment: Environment::default() }
+fn console<'w>(out: &'w mut dyn Write, err: &'w mut dyn Write) -> Console<'w> {
+    Console { out, err, look: Look::default(), now: now(), environment: Environment::default() }
 }
 
 fn run(arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let line = ["embargo"].iter().chain(arguments).map(OsString::from);
-    let code = outcome(line, &mut console(&mut out), &mut err);
+    let code = outcome(line, &mut console(&mut out, &mut err));
     Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
@@ -51,8 +51,7 @@ fn json_of(arguments: &[&str]) -> Value {
 }
 
 fn fixture(name: &str, text: &str) {
-    let settings = insta::Settings::clone_current();
-    let mut settings = settings;
+    let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../tests/fixtures/cli/snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -127,7 +126,7 @@ fn a_reader_that_goes_away_is_a_quiet_end_and_a_full_disk_is_not() {
         for arguments in [&["embargo", "--help"][..], &["embargo", "check", "--config", CONFIG, "--json"]] {
             let mut err = Vec::new();
             let line = arguments.iter().map(OsString::from);
-            assert_eq!(outcome(line, &mut console(&mut Fails(kind)), &mut err), code);
+            assert_eq!(outcome(line, &mut console(&mut Fails(kind), &mut err)), code);
             assert_eq!(err.is_empty(), code == 0);
         }
     }
@@ -222,6 +221,23 @@ fn the_record_is_read_without_a_server_as_table_and_as_json() {
     let one = run(&["attempts", "--state-dir", &state, "--limit", "1"]).out;
     assert!(one.ends_with("these are the newest 1. --limit N shows more.\n"), "{one}");
     assert_eq!(run(&["clients", "--state-dir", &state, "--ban", "x"]).out, "Nothing in the record matches.\n");
+}
+
+#[test]
+fn a_running_server_writes_what_it_holds_first_and_one_that_cannot_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path());
+    let state = dir.path().display().to_string();
+    for (answer, expected) in [
+        (json!({"done": {}}), ""),
+        (json!({"failed": "disk is full"}), "embargo: the newest rows may be missing: disk is full\n"),
+    ] {
+        let asked = server(dir.path(), answer);
+        let ran = run(&["clients", "--state-dir", &state, "--json"]);
+        assert_eq!((asked.join().unwrap().as_str(), ran.code, ran.err.as_str()), ("\"flush\"\n", 0, expected));
+        assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap().as_array().unwrap().len(), 2);
+        std::fs::remove_file(control::path(dir.path())).unwrap();
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn explain(look: Look, arguments: &[&str]) -> String {
     let mut out = Vec::new();
     let mut console = Console {
         out: &mut out,
+        err: &mut Vec::new(),
         look,
         now: "2025-03-10T12:00:00Z".parse().unwrap(),
         environment: Environment::default(),
