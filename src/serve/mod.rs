@@ -15,9 +15,8 @@
 //!
 //! # async fn run(policy: embargo::policy::Policy) -> Result<(), Box<dyn std::error::Error>> {
 //! let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
-//! let wall = clock.clone();
 //! let config = journal::Config::new("/var/lib/example");
-//! let journal = Arc::new(Journal::start(config, Arc::clone(&metrics), Arc::new(move || wall.now().wall))?);
+//! let journal = Arc::new(Journal::start(config, Arc::clone(&metrics), clock.clone())?);
 //! let served = Admission::new(vec!["192.0.2.0/24".parse()?]);
 //! let guard = Arc::new(Guard::new(served, journal, metrics, clock));
 //! guard.enforce(policy);
