@@ -11,6 +11,8 @@ mod command_line;
 mod forwarding;
 mod harness;
 mod plugin;
+mod readme;
 mod reload;
+mod tidy;
 mod upstream;
 mod upstream_fake;
