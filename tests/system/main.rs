@@ -1,0 +1,32 @@
+//! System tests: the `embargo` binary among real peers on loopback — Unbound behind it, dig, kdig and dnsperf in front of it,
+//! Prometheus beside it. `.ci/run` installs those and runs this; it is no part of `cargo test`.
+//!
+//! ```text
+//! EMBARGO_BINARY=target/release/embargo cargo test --test system -- --test-threads=1
+//! ```
+//!
+//! Without `EMBARGO_BINARY` the binary of the tests' own profile is taken. Nothing is sent beyond loopback: Unbound has the
+//! whole name space in zones of its own ([`unbound`]), so the shipped blocklists are tried with their real names.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test there")]
+#![expect(clippy::disallowed_methods, reason = "the tests are the clock")]
+#![expect(clippy::print_stderr, reason = "a failed test shows what the server logged")]
+
+mod blocked;
+mod client;
+mod disk;
+mod dnsperf;
+mod failover;
+mod faithful;
+mod figures;
+mod hostile;
+mod process;
+mod quickstart;
+mod record;
+mod reload;
+mod said;
+mod scrape;
+mod server;
+mod start;
+mod stop;
+mod unbound;

@@ -1,0 +1,156 @@
+//! Unbound as the upstream: a real validating resolver that has the whole name space in zones of its own.
+//!
+//! The root zone here holds what the tests ask for, the shipped bans' names included, so that a leak would be answered and
+//! seen. `signed.test` is signed, `bogus.test` too, but one of its records was changed afterwards.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::client::{A, ask};
+use super::process::{Running, SOON, free_address, printed, until};
+
+/// Everything that exists, beside the signed zones. Addresses are of RFC 5737 and RFC 3849.
+const ROOT_ZONE: &str = r#"
+$TTL 3600
+.                                IN SOA   ns.test. hostmaster.test. 1 3600 600 86400 300
+.                                IN NS    ns.test.
+ns.test.                         IN A     127.0.0.1
+plain.test.                      IN A     192.0.2.10
+plain.test.                      IN AAAA  2001:db8::10
+plain.test.                      IN MX    10 mail.test.
+plain.test.                      IN TXT   "as it is" "in two strings"
+plain.test.                      IN HTTPS 1 . alpn=h2
+alias.test.                      IN CNAME plain.test.
+led.test.                        IN CNAME downloads.upd.kaspersky.com.
+*.many.test.                     IN A     192.0.2.11
+cyberkaspersky.com.              IN A     192.0.2.12
+www.cyberkaspersky.com.          IN A     192.0.2.12
+kaspersky.com.                   IN A     192.0.2.13
+www.kaspersky.com.               IN A     192.0.2.14
+downloads.upd.kaspersky.com.     IN A     192.0.2.15
+ksc.kaspersky.com.               IN A     192.0.2.16
+a.ksc.kaspersky.com.             IN A     192.0.2.17
+s.scr.kaspersky-labs.com.        IN A     192.0.2.18
+"#;
+
+/// A zone to be signed.
+const SIGNED_ZONE: &str = r#"
+$TTL 3600
+@     IN SOA ns.test. hostmaster.test. 1 3600 600 86400 300
+@     IN NS  ns.test.
+www   IN A   192.0.2.20
+www   IN TXT "signed"
+long  IN TXT "%LONG%"
+"#;
+
+/// A resolver that runs.
+#[derive(Debug)]
+pub(crate) struct Unbound {
+    /// Where it answers, over UDP and TCP.
+    pub(crate) address: SocketAddr,
+    running: Running,
+    directory: TempDir,
+}
+
+impl Unbound {
+    /// Starts it and waits for its first answer.
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let address = free_address();
+        write_zones(directory.path());
+        fs::write(directory.path().join("unbound.conf"), configuration(address, directory.path())).unwrap();
+        let running = spawn(directory.path());
+        let unbound = Self { address, running, directory };
+        unbound.wait();
+        unbound
+    }
+
+    /// Stops it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.running.kill();
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn restart(&mut self) {
+        self.running = spawn(self.directory.path());
+        self.wait();
+    }
+
+    fn wait(&self) {
+        until("Unbound answers", SOON, || ask(self.address, "plain.test", A).ok());
+    }
+}
+
+fn spawn(directory: &Path) -> Running {
+    let mut command = Command::new("unbound");
+    command.arg("-d").arg("-c").arg(directory.join("unbound.conf"));
+    Running::start(&command, &directory.join("unbound.log"))
+}
+
+fn configuration(address: SocketAddr, directory: &Path) -> String {
+    let port = address.port();
+    let directory = directory.display();
+    let mut text = format!(
+        r#"server:
+    directory: "{directory}"
+    chroot: ""
+    username: ""
+    pidfile: ""
+    use-syslog: no
+    logfile: ""
+    interface: 127.0.0.1@{port}
+    access-control: 127.0.0.0/8 allow
+    # Whatever it wanted to ask elsewhere could not leave this machine.
+    outgoing-interface: 127.0.0.1
+    module-config: "validator iterator"
+    trust-anchor-file: "anchors"
+    ede: yes
+    # Otherwise it denies these by itself (RFC 6761).
+    local-zone: "test." nodefault
+remote-control:
+    control-enable: no
+"#
+    );
+    for (zone, file) in [(".", "root.zone"), ("signed.test.", "signed.zone"), ("bogus.test.", "bogus.zone")] {
+        write!(
+            text,
+            "auth-zone:\n    name: \"{zone}\"\n    zonefile: \"{file}\"\n    for-downstream: no\n    for-upstream: yes\n    \
+             fallback-enabled: no\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn write_zones(directory: &Path) {
+    fs::write(directory.join("root.zone"), ROOT_ZONE).unwrap();
+    let anchors = sign("signed.test", directory) + &sign("bogus.test", directory);
+    fs::write(directory.join("anchors"), anchors).unwrap();
+    let signed = fs::read_to_string(directory.join("bogus.zone")).unwrap();
+    fs::write(directory.join("bogus.zone"), signed.replace("192.0.2.20", "192.0.2.66")).unwrap();
+}
+
+/// Signs a zone with keys made for it; returns the key that vouches for it.
+fn sign(zone: &str, directory: &Path) -> String {
+    let directory_name = directory.to_str().unwrap();
+    let key = |flags: &[&str]| {
+        let common = ["-q", "-a", "ECDSAP256SHA256", "-K", directory_name];
+        let made = printed("dnssec-keygen", common.iter().chain(flags).chain(&[zone]));
+        fs::read_to_string(directory.join(made.trim()).with_extension("key")).unwrap()
+    };
+    let (signing, vouching) = (key(&[]), key(&["-f", "KSK"]));
+    // Too long for a datagram of the usual size.
+    let body = SIGNED_ZONE.replace("%LONG%", &["x".repeat(250).as_str(); 8].join("\" \""));
+    let (name, _) = zone.split_once('.').unwrap();
+    let unsigned = directory.join(format!("{name}.unsigned"));
+    fs::write(&unsigned, format!("$ORIGIN {zone}.\n{body}\n{signing}{vouching}")).unwrap();
+    let signed = directory.join(format!("{name}.zone"));
+    let arguments = ["-K", directory_name, "-O", "full", "-o", zone, "-f", signed.to_str().unwrap()];
+    printed("dnssec-signzone", arguments.iter().chain(&[unsigned.to_str().unwrap()]));
+    vouching
+}
