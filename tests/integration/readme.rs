@@ -266,8 +266,8 @@ mod proof {
     fn a_section_ends_at_the_next_heading_of_its_rank() {
         let text = "# T\n\n## A\n| `a` | b |\n|---|---|\n| `c d` | e |\n### Sub\nx\n## B\n| f | g |\n";
         assert_eq!(first_cells(section(text, "## A")), ["c d"]);
-        assert!(section(text, "## A").ends_with("x"));
-        assert!(section(text, "### Sub").ends_with("x"));
+        assert!(section(text, "## A").ends_with('x'));
+        assert!(section(text, "### Sub").ends_with('x'));
     }
 
     #[test]

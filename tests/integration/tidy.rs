@@ -212,7 +212,7 @@ fn unexplained(manifest: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[') {
-            section = header.trim_end_matches(']').to_owned();
+            header.trim_end_matches(']').clone_into(&mut section);
             // `[dependencies.name]` is a dependency itself.
             if section.contains("dependencies.") && !before.starts_with('#') {
                 complaints.push(format!("Cargo.toml: [{section}] has no reason above it"));

@@ -16,10 +16,10 @@ pub(crate) struct Load {
 /// What dnsperf reports at its end.
 #[derive(Debug)]
 pub(crate) struct Report {
-    text: String,
     pub(crate) sent: u64,
     pub(crate) completed: u64,
     pub(crate) lost: u64,
+    text: String,
 }
 
 impl Load {

@@ -33,11 +33,6 @@ impl Page {
         chosen.map(|(_, value)| value).sum()
     }
 
-    /// Whether a name has a series at all.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.samples.iter().any(|(series, _)| series.split('{').next() == Some(name))
-    }
-
     /// Queries that were read but have no end yet; 0 at rest.
     #[track_caller]
     pub(crate) fn balance(&self) -> u64 {

@@ -8,7 +8,7 @@
 //! Without `EMBARGO_BINARY` the binary of the tests' own profile is taken. Nothing is sent beyond loopback: Unbound has the
 //! whole name space in zones of its own ([`unbound`]), so the shipped blocklists are tried with their real names.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test there")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails the test there")]
 #![expect(clippy::disallowed_methods, reason = "the tests are the clock")]
 #![expect(clippy::print_stderr, reason = "a failed test shows what the server logged")]
 

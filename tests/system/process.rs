@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Write, stderr};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -27,6 +27,11 @@ pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> O
         assert!(start.elapsed() < within, "not within {within:?}: {what}");
         thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Says what could not be tested, past the harness, which would keep it to itself.
+pub(crate) fn not_tested(what: &str) {
+    stderr().write_all(format!("NOT TESTED: {what}\n").as_bytes()).unwrap();
 }
 
 /// An address on loopback that is free for UDP and TCP. Below the ports that the system gives to outgoing sockets, or one of

@@ -1,12 +1,11 @@
 //! The quick start of README, word for word, in a network of its own: there its fixed ports are free, and nothing leaves.
 
-use std::io::{Write, stderr};
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::process::{Running, SOON, run, until};
+use super::process::{Running, SOON, not_tested, run, until};
 use super::server::embargo;
 
 /// Brings up loopback, then becomes the rest.
@@ -19,8 +18,7 @@ fn networks_are_permitted() -> bool {
     let permitted =
         Command::new("unshare").args(["-n", "ip", "link", "set", "lo", "up"]).status().is_ok_and(|s| s.success());
     if !permitted {
-        // Past the harness, which would keep it to itself.
-        writeln!(stderr(), "NOT TESTED: the quick start; this machine lets nobody make a network.").unwrap();
+        not_tested("the quick start: this machine lets nobody make a network");
     }
     permitted
 }
@@ -60,6 +58,8 @@ fn check(folder: &Path) {
         assert!(log.contains(said), "the server says {said}: {log}");
     }
     assert!(state.path().join("embargo/embargo.db").exists());
+    let resident = server.resident_kib();
+    assert!(resident <= 64 << 10, "{resident} KiB with the shipped lists, more than 64 MiB");
 }
 
 #[test]

@@ -86,10 +86,10 @@ impl Setup {
             self.state.display()
         );
         for (section, lines) in &self.sections {
-            if !section.is_empty() {
-                write!(text, "[{section}]\n{lines}").unwrap();
-            } else {
+            if section.is_empty() {
                 text.push_str(lines);
+            } else {
+                write!(text, "[{section}]\n{lines}").unwrap();
             }
         }
         fs::write(self.directory.path().join("embargo.toml"), text).unwrap();

@@ -65,7 +65,7 @@ fn a_stop_under_load_records_every_answer_that_left() {
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let sender = Arc::clone(&socket);
     let sending = thread::spawn(move || {
-        // Sends until the port is closed: loopback reports that at once. A window of 20,000 queries at most.
+        // Sends until the port is closed: loopback reports that at once. At most 10,000 a second.
         let sent = (0..200_000_u32).take_while(|number| {
             if number % 20 == 0 {
                 thread::sleep(Duration::from_millis(2));

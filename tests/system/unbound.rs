@@ -141,7 +141,7 @@ fn sign(zone: &str, directory: &Path) -> String {
     let key = |flags: &[&str]| {
         let common = ["-q", "-a", "ECDSAP256SHA256", "-K", directory_name];
         let made = printed("dnssec-keygen", common.iter().chain(flags).chain(&[zone]));
-        fs::read_to_string(directory.join(made.trim()).with_extension("key")).unwrap()
+        fs::read_to_string(directory.join(format!("{}.key", made.trim()))).unwrap()
     };
     let (signing, vouching) = (key(&[]), key(&["-f", "KSK"]));
     // Too long for a datagram of the usual size.
