@@ -2,20 +2,20 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::client::{A, NOERROR, NXDOMAIN, ask};
 use super::figures::count;
-use super::process::{SOON, http_get, not_tested, until};
-use super::server::{Server, Setup};
+use super::process::{SOON, http_get, not_tested, printed, until};
+use super::server::{Server, Setup, binary};
 use super::unbound::Unbound;
 
 /// Mounts a small file system over `$0` that nobody else sees, then becomes the rest.
 const ON_SMALL_DISK: &str = "mount -t tmpfs -o size=2m tmpfs \"$0\" && exec \"$@\"";
 
-/// No file may grow past this, in units of 512 octets; writing further is an error, not a signal.
-const WITH_SMALL_FILES: &str = "trap '' XFSZ; ulimit -S -f 300; exec \"$@\"";
+/// Makes writing past a limit of file size an error, not a signal.
+const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$@\"";
 
 /// Banned names asked for, each a row of its own.
 const ASKED: u64 = 3_000;
@@ -41,16 +41,15 @@ fn check_goes_on(server: &Server) {
     assert_eq!(status, 200);
 }
 
+/// Waits until everything is settled; returns how many attempts are in the store.
 #[track_caller]
-fn check_ledger(server: &Server, state: &Path) {
+fn check_ledger(server: &Server) -> u64 {
     let page = server.at_rest();
     let (stored, lost) = (page.sum("embargo_journal_stored_total"), page.sum("embargo_journal_lost_total"));
     assert_eq!(stored + lost, ASKED + 1);
-    let attempts = server.json(&["attempts", "--state-dir", state.to_str().unwrap()]);
-    assert_eq!(count(&attempts, &[]), stored, "what is not in the store is exactly what was counted as lost");
-    until("the store is seen to be writable", SOON, || {
-        (server.metrics().sum("embargo_journal_writable") == 1).then_some(())
-    });
+    let writable = || server.metrics().sum("embargo_journal_writable") == 1;
+    until("the store is seen to be writable", SOON, || writable().then_some(()));
+    stored
 }
 
 #[test]
@@ -83,21 +82,42 @@ fn a_full_disk_stops_no_query_and_the_loss_is_exact() {
     fs::remove_file(&ballast).unwrap();
     drop(file);
 
-    check_ledger(&server, &seen);
+    let stored = check_ledger(&server);
+    // Only from where the server is can its disk be seen.
+    let program = binary();
+    let words = ["-t", &process.to_string(), "-m", program.to_str().unwrap(), "attempts", "--json", "--state-dir"];
+    let rows = printed("nsenter", words.iter().copied().chain([state.to_str().unwrap()]));
+    let rows = serde_json::from_str(&rows).unwrap();
+    assert_eq!(count(&rows, &[]), stored, "what is not in the store is exactly what was counted as lost");
 }
 
 #[test]
 fn files_that_cannot_grow_stop_no_query_and_the_loss_is_exact() {
     let unbound = Unbound::start();
     let setup = Setup::new(&[unbound.address]).setting("journal", "rows_in_memory_max = 1000");
-    let mut server = setup.around(&["sh", "-c", WITH_SMALL_FILES, "sh"]).start();
+    let mut server = setup.around(&["sh", "-c", WITHOUT_SIGNAL, "sh"]).start();
     ask(server.dns, "downloads.upd.kaspersky.com", A).unwrap();
     server.at_rest();
+    let process = server.running().child.id().to_string();
+    let limit = |bytes: &str| drop(printed("prlimit", ["--pid", &process, &format!("--fsize={bytes}:unlimited")]));
+    let length = |name: &str| fs::metadata(server.state.join(name)).unwrap().len();
 
+    limit(&length("embargo.db").max(length("embargo.db-wal")).to_string());
     ask_banned(&server);
     check_goes_on(&server);
-    let process = server.running().child.id().to_string();
-    assert!(Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status().unwrap().success());
+    limit("unlimited");
 
-    check_ledger(&server, &server.state);
+    let stored = check_ledger(&server);
+    let attempts = server.json(&["attempts"]);
+    assert_eq!(count(&attempts, &[]), stored, "what is not in the store is exactly what was counted as lost");
+
+    // It ends while nothing can be written: now there is a loss, and the log says how much.
+    limit(&length("embargo.db").max(length("embargo.db-wal")).to_string());
+    ask_banned(&server);
+    assert_eq!(server.stop().code(), Some(0));
+    let log = server.log();
+    let lost = log.lines().find(|line| line.contains("lost")).and_then(|line| line.split("attempts=").nth(1));
+    let lost: u64 = lost.map_or(0, |rest| rest.split(' ').next().unwrap().parse().unwrap());
+    let kept = count(&server.json(&["attempts"]), &[]) - stored;
+    assert!(lost > 0 && kept + lost == ASKED, "{kept} kept and {lost} lost of {ASKED}: {log}");
 }

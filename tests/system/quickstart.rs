@@ -1,12 +1,12 @@
 //! The quick start of README, word for word, in a network of its own: there its fixed ports are free, and nothing leaves.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
 use super::process::{Running, SOON, not_tested, run, until};
-use super::server::embargo;
+use super::server::{binary, embargo};
 
 /// Brings up loopback, then becomes the rest.
 const WITH_LOOPBACK: &str = "ip link set lo up && exec \"$@\"";
@@ -24,18 +24,22 @@ fn networks_are_permitted() -> bool {
 }
 
 /// The server as `cargo run` starts it in this folder.
-fn start(folder: &Path, state: &TempDir) -> Running {
+fn start(folder: &Path, state: &TempDir, arguments: &[&str]) -> Running {
     let plain = embargo();
     let mut command = Command::new("unshare");
-    command.args(["-n", "sh", "-c", WITH_LOOPBACK, "sh"]).arg(plain.get_program()).current_dir(folder);
+    command.args(["-n", "sh", "-c", WITH_LOOPBACK, "sh"]).arg(plain.get_program()).args(arguments).current_dir(folder);
     command.env("XDG_STATE_HOME", state.path());
     Running::start(&command, &state.path().join("log"))
 }
 
-fn inside(server: &Running, line: &str) -> Option<String> {
+/// Runs a line in the server's network.
+fn output_inside(server: &Running, line: &str) -> Output {
     let process = server.child.id().to_string();
-    let words = ["-t", &process, "-n"].into_iter().chain(line.split(' '));
-    let output = run("nsenter", words);
+    run("nsenter", ["-t", &process, "-n"].into_iter().chain(line.split(' ')))
+}
+
+fn inside(server: &Running, line: &str) -> Option<String> {
+    let output = output_inside(server, line);
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -44,7 +48,7 @@ fn check(folder: &Path) {
         return;
     }
     let state = TempDir::new().unwrap();
-    let server = start(folder, &state);
+    let server = start(folder, &state, &[]);
 
     let answer = until("the first answer", SOON, || inside(&server, &format!("{LINE} +tries=1 +time=1")));
 
@@ -70,4 +74,25 @@ fn the_quick_start_works_in_a_checkout() {
 #[test]
 fn it_works_from_any_other_folder_too() {
     check(TempDir::new().unwrap().path());
+}
+
+#[test]
+fn who_holds_the_port_of_dns_is_guessed_well() {
+    if !networks_are_permitted() {
+        return;
+    }
+    let (state, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let holder = start(state.path(), &state, &["--listen", "127.0.0.53:53", "--admin", "off"]);
+    until("the port is taken", SOON, || {
+        inside(&holder, "dig @127.0.0.53 downloads.upd.kaspersky.com +tries=1 +time=1")
+    });
+
+    let line =
+        format!("{} --listen 127.0.0.53:53 --admin off --state-dir {}", binary().display(), other.path().display());
+    let output = output_inside(&holder, &line);
+
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("127.0.0.53:53") && said.contains("systemd-resolved"), "{said}");
+    assert!(said.contains("DNSStubListener=no") && said.contains("--listen"), "the way out: {said}");
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::client::{A, NOERROR, NXDOMAIN, ask};
 use super::dnsperf::Load;
@@ -20,7 +21,7 @@ const CASES: [Case; 8] = [
     ("downloads.upd.kaspersky.com", NXDOMAIN, 3, Some(["update", "installed", "nxdomain"])),
     ("www.kaspersky.com", NOERROR, 2, Some(["corporate_web", "visit", "observe"])),
     ("s.scr.kaspersky-labs.com", NOERROR, 4, Some(["injected_script", "none", "observe"])),
-    ("ksc.kaspersky.com", NOERROR, 1, Some(["management_console", "visit", "nodata"])),
+    ("ksc.kaspersky.com", NXDOMAIN, 1, Some(["management_console", "visit", "nxdomain"])),
     ("a.ksc.kaspersky.com", NXDOMAIN, 2, Some(["management_console", "installed", "nxdomain"])),
     ("cyberkaspersky.com", NOERROR, 2, None),
     ("www.cyberkaspersky.com", NOERROR, 1, None),
@@ -101,7 +102,8 @@ fn rows_have_the_fields_that_scripts_rely_on() {
     assert_eq!(sorted(&names(client)), sorted("client device site ban evidence first_seen last_seen count"));
     let explained = server.json(&["explain", "a.upd.kaspersky.com", "--type", "AAAA", "--client", "192.0.2.7"]);
     let fields = "name type client at verdict ban pattern file line category evidence action mode others";
-    assert_eq!(sorted(&names(&explained)), sorted(fields), "{explained}");
+    let missing: Vec<&str> = fields.split(' ').filter(|field| explained.get(field).is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?}: {explained}");
     assert_eq!(explained["verdict"], "enforce");
 }
 
@@ -161,7 +163,9 @@ fn ask_until(stop: &AtomicBool, server: std::net::SocketAddr) -> Vec<Instant> {
 #[test]
 fn kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing() {
     let unbound = Unbound::start();
-    let mut server = Setup::new(&[unbound.address]).start();
+    // A disk in memory: how long a real one takes to say that it has written is not what is tested.
+    let memory = TempDir::new_in("/dev/shm").unwrap();
+    let mut server = Setup::new(&[unbound.address]).state_in(memory.path()).start();
     // A commit each second, and the time that a busy machine takes to get to it.
     let at_most = Duration::from_millis(1_500);
 

@@ -64,6 +64,12 @@ impl Setup {
         self
     }
 
+    /// Keeps its state below this folder.
+    pub(crate) fn state_in(mut self, folder: &Path) -> Self {
+        self.state = folder.join("state");
+        self
+    }
+
     /// Where its state is kept.
     pub(crate) fn state(&self) -> &Path {
         &self.state
