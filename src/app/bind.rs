@@ -37,7 +37,23 @@ pub(super) fn listeners(
     Ok((sockets, bound))
 }
 
+/// Ports tried when the system may choose one: the one it gives for TCP may be taken over UDP.
+const CHOICES: usize = 16;
+
 fn one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io::Result<SocketAddr> {
+    let mut tried = try_one(address, workers, sockets);
+    for _again in 1..CHOICES {
+        match &tried {
+            Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {
+                tried = try_one(address, workers, sockets);
+            }
+            _ => break,
+        }
+    }
+    tried
+}
+
+fn try_one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io::Result<SocketAddr> {
     // TCP first: it is exclusive, so a second server on this port is noticed, which `SO_REUSEPORT` would hide over UDP.
     let listener = socket::tcp(address)?;
     // Port 0 stands for any: UDP takes the one that TCP got.
