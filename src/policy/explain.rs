@@ -96,8 +96,8 @@ impl Policy {
     fn everything_at(&self, name: &LowerName) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         for (depth, hash) in self.key.suffixes(name) {
-            found.extend(self.literals_at(hash, name, depth));
-            found.extend(self.all_globs_at(hash, name, depth, name.labels()));
+            self.literals_at(hash, name, depth, |rule| found.push(rule));
+            self.globs_at(hash, name, depth, name.labels(), |rule| found.push(rule));
         }
         found
     }

@@ -76,17 +76,22 @@ impl Policy {
         let labels = name.labels();
         let mut winners = Winners::default();
         for (depth, hash) in self.key.suffixes(name) {
-            for found in self.literals_at(hash, name, depth).filter(|found| found.attributes.ceiling != Effect::Off) {
+            self.literals_at(hash, name, depth, |found| {
+                if found.attributes.ceiling == Effect::Off {
+                    return;
+                }
                 // A name below sees neither an exact rule here, nor this one only.
                 winners.child_may_differ |= depth == labels && found.attributes.kind != PatternKind::Suffix;
                 if found.covers(labels) {
                     winners.add(found);
                 }
-            }
-            for found in self.globs_at(hash, name, depth, labels) {
-                winners.child_may_differ = true;
-                winners.add(found);
-            }
+            });
+            self.globs_at(hash, name, depth, labels, |found| {
+                if found.attributes.ceiling != Effect::Off && !is_screened(&found, name, labels) {
+                    winners.child_may_differ = true;
+                    winners.add(found);
+                }
+            });
         }
         winners
     }
@@ -95,12 +100,11 @@ impl Policy {
     pub(super) fn winners_at_child(&self, name: &LowerName) -> Winners<'_> {
         let mut winners = Winners::default();
         for (depth, hash) in self.key.suffixes(name) {
-            let literals = self.literals_at(hash, name, depth);
-            for found in
-                literals.filter(|found| found.covers(name.labels() + 1) && found.attributes.ceiling != Effect::Off)
-            {
-                winners.add(found);
-            }
+            self.literals_at(hash, name, depth, |found| {
+                if found.attributes.ceiling != Effect::Off && found.covers(name.labels() + 1) {
+                    winners.add(found);
+                }
+            });
         }
         winners
     }
@@ -115,12 +119,12 @@ impl Policy {
         let mut above: Option<Found<'_>> = None;
         for (depth, hash) in self.key.suffixes(name) {
             let (mut here, mut below) = (None, None);
-            let literals = self.literals_at(hash, name, depth);
-            for found in literals.filter(|found| found.attributes.ban == ban && found.attributes.ceiling != Effect::Off)
-            {
-                better(&mut here, found, depth);
-                better(&mut below, found, depth + 1);
-            }
+            self.literals_at(hash, name, depth, |found| {
+                if found.attributes.ban == ban && found.attributes.ceiling != Effect::Off {
+                    better(&mut here, found, depth);
+                    better(&mut below, found, depth + 1);
+                }
+            });
             let winner = here.or_else(|| self.glob_of(name, depth, ban)).or(above);
             if let Some(winner) = winner.filter(&wanted) {
                 return Some((depth, winner));
@@ -130,50 +134,39 @@ impl Policy {
         None
     }
 
-    /// The literal rules at the ancestor that has `depth` labels, off or not, for whatever names.
+    /// Visits the literal rules at the ancestor that has `depth` labels, off or not, for whatever names.
+    /// (A visitor, because moving iterators of iterators costs more than the lookup.)
     pub(super) fn literals_at<'p>(
         &'p self,
         hash: u64,
         name: &LowerName,
         depth: usize,
-    ) -> impl Iterator<Item = Found<'p>> {
-        let here = self.literals.stand_at(depth).then(|| self.literals.at(hash, name.suffix(depth)));
-        here.into_iter().flatten().map(move |(number, wire)| Found {
-            attributes: &self.attributes[usize::from(number)],
-            wire,
-            labels: depth,
-        })
+        mut visit: impl FnMut(Found<'p>),
+    ) {
+        if !self.literals.stand_at(depth) {
+            return;
+        }
+        for (number, wire) in self.literals.at(hash, name.suffix(depth)) {
+            visit(Found { attributes: &self.attributes[usize::from(number)], wire, labels: depth });
+        }
     }
 
-    /// The globs hanging on the ancestor that has `depth` labels, in force, that match the one that has `labels`.
-    fn globs_at<'p>(
+    /// Visits the globs, off or not, hanging on the ancestor that has `depth` labels, that match the one that has
+    /// `labels`.
+    pub(super) fn globs_at<'p>(
         &'p self,
         hash: u64,
         name: &LowerName,
         depth: usize,
         labels: usize,
-    ) -> impl Iterator<Item = Found<'p>> {
-        self.all_globs_at(hash, name, depth, labels)
-            .filter(move |found| found.attributes.ceiling != Effect::Off && !is_screened(found, name, labels))
-    }
-
-    /// The same, off or not.
-    pub(super) fn all_globs_at<'p>(
-        &'p self,
-        hash: u64,
-        name: &LowerName,
-        depth: usize,
-        labels: usize,
-    ) -> impl Iterator<Item = Found<'p>> {
-        let here = self
-            .globs
-            .stand_at(depth)
-            .then(|| self.globs.matching(hash, name.suffix(depth), name.suffix(labels), labels));
-        here.into_iter().flatten().map(move |glob| Found {
-            attributes: &self.attributes[usize::from(glob.attributes)],
-            wire: &glob.wire,
-            labels,
-        })
+        mut visit: impl FnMut(Found<'p>),
+    ) {
+        if !self.globs.stand_at(depth) {
+            return;
+        }
+        for glob in self.globs.matching(hash, name.suffix(depth), name.suffix(labels), labels) {
+            visit(Found { attributes: &self.attributes[usize::from(glob.attributes)], wire: &glob.wire, labels });
+        }
     }
 
     /// The winning glob of a ban at the ancestor that has `labels` labels.
@@ -183,9 +176,12 @@ impl Policy {
         }
         let mut best: Option<Found<'_>> = None;
         for (depth, hash) in self.key.suffixes(name).take(labels) {
-            for found in self.globs_at(hash, name, depth, labels).filter(|found| found.attributes.ban == ban) {
-                better(&mut best, found, labels);
-            }
+            self.globs_at(hash, name, depth, labels, |found| {
+                let in_force = found.attributes.ceiling != Effect::Off && !is_screened(&found, name, labels);
+                if found.attributes.ban == ban && in_force {
+                    better(&mut best, found, labels);
+                }
+            });
         }
         best
     }

@@ -9,37 +9,62 @@ use super::hash::high;
 const OFFSET_BITS: u32 = 40;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 
-/// Slots by hash; 0 is an empty one.
+/// Slots by hash; 0 is an empty one, and one is always empty.
 #[derive(Debug)]
 pub(super) struct Slots {
     slots: Box<[u64]>,
+    /// How many more entries leave a slot empty.
+    room: usize,
+}
+
+/// The offsets under one hash.
+pub(super) struct Run<'s> {
+    slots: &'s [u64],
+    at: usize,
+    tag: u64,
 }
 
 impl Slots {
-    /// A table for `entries` at a load of three quarters; there is always an empty slot.
+    /// A table for `entries` at a load of three quarters.
     pub(super) fn for_entries(entries: usize) -> Self {
-        Self { slots: vec![0; entries + entries / 3 + 1].into() }
+        let room = entries + entries / 3;
+        Self { slots: vec![0; room + 1].into(), room }
     }
 
-    /// Puts `offset`, which is not 0 and below 2^40, under `hash`. One more than the table was made for is let go.
+    /// Puts `offset`, which is not 0 and below 2^40, under `hash`. What would fill the table is let go.
     pub(super) fn insert(&mut self, hash: u64, offset: u64) {
         debug_assert!((1..=OFFSET_MASK).contains(&offset), "{offset} does not fit");
         let (before, behind) = self.slots.split_at_mut(home(hash, self.slots.len()));
-        if let Some(empty) = behind.iter_mut().chain(before).find(|slot| **slot == 0) {
-            *empty = hash << OFFSET_BITS | offset;
+        let empty = behind.iter_mut().chain(before).find(|slot| **slot == 0);
+        if let Some(slot) = empty.filter(|_slot| self.room > 0) {
+            *slot = hash << OFFSET_BITS | offset;
+            self.room -= 1;
         }
     }
 
     /// The offsets that may belong to `hash`, oldest first.
-    pub(super) fn find(&self, hash: u64) -> impl Iterator<Item = u64> {
-        let (before, behind) = self.slots.split_at(home(hash, self.slots.len()));
-        let run = behind.iter().chain(before).take_while(|slot| **slot != 0);
-        run.filter(move |slot| (**slot ^ hash << OFFSET_BITS) >> OFFSET_BITS == 0).map(|slot| slot & OFFSET_MASK)
+    pub(super) fn find(&self, hash: u64) -> Run<'_> {
+        Run { slots: &self.slots, at: home(hash, self.slots.len()), tag: hash & (u64::MAX >> OFFSET_BITS) }
     }
 
     /// Octets held.
     pub(super) fn memory_bytes(&self) -> usize {
         size_of_val(&*self.slots)
+    }
+}
+
+impl Iterator for Run<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        // Ends, because one slot is always empty.
+        while let Some(&slot) = self.slots.get(self.at).filter(|slot| **slot != 0) {
+            self.at = if self.at + 1 == self.slots.len() { 0 } else { self.at + 1 };
+            if slot >> OFFSET_BITS == self.tag {
+                return Some(slot & OFFSET_MASK);
+            }
+        }
+        None
     }
 }
 
@@ -70,10 +95,11 @@ mod tests {
     #[test]
     fn an_empty_table_finds_nothing_and_a_full_one_ends() {
         assert_eq!(Slots::for_entries(0).find(5).count(), 0);
-        let mut slots = Slots::for_entries(0);
-        slots.insert(5, 1);
-        slots.insert(5, 2);
+        let mut slots = Slots::for_entries(2);
+        for offset in 1..9 {
+            slots.insert(5, offset);
+        }
         assert_eq!(slots.find(6).count(), 0);
-        assert_eq!(slots.find(5).count(), 1);
+        assert_eq!(slots.find(5).count(), 2);
     }
 }
