@@ -3,10 +3,11 @@
 use super::ban::Action;
 use super::lookup::{Found, Winners};
 use super::mixed::Scope;
+use super::pattern::PatternKind;
 use super::policy::Policy;
 use super::rule::Effect;
 use super::suffix;
-use super::verdict::{Blocked, Client, Decision, Verdict};
+use super::verdict::{Blocked, Client, Decision, Hit, Verdict};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
 
@@ -30,16 +31,18 @@ impl Policy {
         at: Timestamp,
         winners: &Winners<'p>,
     ) -> Verdict<'p> {
-        let Some(leader) = winners.iter().min_by_key(|found| self.turn(found, at)) else {
+        let Some(leader) = winners.only().or_else(|| winners.iter().min_by_key(|found| self.turn(found, at))) else {
             return Verdict { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
         };
         let effect = self.effect(leader, at);
-        if qtype == qtype::DS && self.is_parents_business(name, leader, at) {
+        if qtype == qtype::DS && self.is_parents_business(name, effect, winners, at) {
             return Verdict { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
         }
         let change = winners.iter().filter_map(|found| self.seconds_to_change(found, at)).min();
-        let ttl_cap =
-            if effect == Effect::Observe { change.or(Some(u32::MAX)).map(|s| s.min(OBSERVED_TTL_MAX)) } else { change };
+        let ttl_cap = match effect {
+            Effect::Observe => Some(change.unwrap_or(OBSERVED_TTL_MAX).min(OBSERVED_TTL_MAX)),
+            _ => change,
+        };
         let decision = match effect {
             Effect::Off => Decision::Pass,
             Effect::Allow => Decision::Allow(self.hit(leader, at)),
@@ -52,10 +55,18 @@ impl Policy {
                 Decision::Enforce(self.hit(leader, at), Blocked { action, nxdomain, soa_labels, ttl })
             }
         };
+        Verdict { decision, also: self.also(leader, at, winners), ttl_cap }
+    }
+
+    /// The winning rules that observe or enforce, but for the leader, in the order of their turns.
+    fn also<'p>(&'p self, leader: &Found<'p>, at: Timestamp, winners: &Winners<'p>) -> Vec<Hit<'p>> {
+        if winners.only().is_some() {
+            return Vec::new();
+        }
         let mut also: Vec<_> = winners.iter().filter(|found| !std::ptr::eq(*found, leader)).collect();
         also.retain(|found| self.effect(found, at).turn() <= Effect::Observe.turn());
         also.sort_by_key(|found| self.turn(found, at));
-        Verdict { decision, also: also.into_iter().map(|found| self.hit(found, at)).collect(), ttl_cap }
+        also.into_iter().map(|found| self.hit(found, at)).collect()
     }
 
     /// The order in which bans have their say; the least first.
@@ -65,13 +76,15 @@ impl Policy {
 
     /// Whether a DS question about a banned name reaches a registry and not the vendor: the records belong to the parent
     /// zone (RFC 4035 §3.1.4.1). Blocked, a validator behind us would take our unsigned answers for forged ones.
-    fn is_parents_business(&self, name: &LowerName, leader: &Found<'_>, at: Timestamp) -> bool {
-        let banned = self.effect(leader, at).turn();
-        if banned > Effect::Observe.turn() || name.labels() < 2 || !suffix::is_public(name, name.labels() - 1) {
+    fn is_parents_business(&self, name: &LowerName, effect: Effect, winners: &Winners<'_>, at: Timestamp) -> bool {
+        if effect.turn() > Effect::Observe.turn() || name.labels() < 2 || !suffix::is_public(name, name.labels() - 1) {
             return false;
         }
-        let topmost = self.topmost(name, leader.attributes.ban, |found| self.effect(found, at).turn() <= banned);
-        topmost.is_some_and(|(labels, _rule)| labels == name.labels())
+        // Of the list's private part, the parent may itself be banned.
+        let banned = |found: &Found<'_>| self.effect(found, at).turn() <= effect.turn();
+        let topmost =
+            |found: &Found<'_>| self.topmost(name, found.attributes.ban, banned).map(|(labels, _rule)| labels);
+        winners.iter().filter(|found| banned(found)).all(|found| topmost(found) == Some(name.labels()))
     }
 
     /// Labels of the SOA's owner: the topmost name that the leader's ban enforces; for a glob its parent, so that all
@@ -81,7 +94,7 @@ impl Policy {
         let Some((labels, rule)) = self.topmost(name, leader.attributes.ban, enforced) else {
             return name.labels();
         };
-        let is_glob = rule.attributes.kind == super::pattern::PatternKind::Glob;
+        let is_glob = rule.attributes.kind == PatternKind::Glob;
         let parent = labels.saturating_sub(1);
         if is_glob && parent > 0 && !suffix::is_public(name, parent) { parent } else { labels }
     }

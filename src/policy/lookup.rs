@@ -56,6 +56,11 @@ impl<'p> Winners<'p> {
         self.first.iter().chain(&self.more)
     }
 
+    /// The only winner.
+    pub(super) fn only(&self) -> Option<&Found<'p>> {
+        self.first.as_ref().filter(|_first| self.more.is_empty())
+    }
+
     fn add(&mut self, found: Found<'p>) {
         let Some(first) = &mut self.first else {
             self.first = Some(found);

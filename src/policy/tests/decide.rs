@@ -224,6 +224,9 @@ fn ds_directly_below_a_public_suffix_is_asked_of_the_parent() {
     assert_eq!(ds("b.github.io"), "nxdomain v/github.io soa github.io");
     assert_eq!(shown(&policy, "vendor.com", qtype::DNSKEY, at), "nxdomain v/vendor.com soa vendor.com");
     assert_eq!(policy.decide(&name("vendor.com"), qtype::DS, &CLIENT, at).ttl_cap, None);
+    let apart = World::new().ban(ban("a"), "=a.github.io").ban(ban("b"), "github.io").build();
+    let expected = "nxdomain a/=a.github.io soa a.github.io, nxdomain b/github.io";
+    assert_eq!(shown(&apart, "a.github.io", qtype::DS, at), expected);
 }
 
 #[test]
