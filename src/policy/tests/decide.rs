@@ -190,6 +190,13 @@ fn what_another_ban_observes_below_leaves_nxdomain_standing_and_what_it_answers_
 }
 
 #[test]
+fn one_ban_that_answers_everything_below_with_nxdomain_is_enough() {
+    let policy = World::new().ban(ban("c"), "a.example\n!x.y.a.example").ban(ban("d"), "a.example").build();
+    check(&policy, "a.example", "nxdomain c/a.example soa a.example, nxdomain d/a.example");
+    check(&policy, "x.y.a.example", "nxdomain d/a.example soa a.example");
+}
+
+#[test]
 fn a_dated_ban_below_an_enforced_one_lifts_nothing() {
     let later = Ban { enforce_from: Some(time("2040-01-01T00:00:00Z")), ..ban("a") };
     let policy = World::new().ban(ban("m"), "a.example").ban(later, "x.a.example").build();
@@ -203,6 +210,8 @@ fn the_soa_is_owned_by_the_topmost_name_that_the_ban_enforces() {
     let policy = World::new().ban(ban("v"), rules).ban(Ban { mode: Mode::Observe, ..ban("w") }, "com\nuk").build();
     check(&policy, "x.e.d.c.b.a.example", "nxdomain v/e.d.c.b.a.example soa c.b.a.example");
     check(&policy, "x.f.example", "nxdomain v/*.f.example soa f.example");
+    let between = World::new().ban(ban("v"), "*.a.example\n=b.a.example c none observe").build();
+    check(&between, "d.c.b.a.example", "nxdomain v/*.a.example soa c.b.a.example");
     check(&policy, "g1.example.com", "nxdomain-as-nodata v/g*.example.com soa example.com, observe w/com");
     check(&policy, "h1.co.uk", "nxdomain-as-nodata v/h*.co.uk soa h1.co.uk, observe w/uk");
     check(&policy, "h1.x.co.uk", "nxdomain-as-nodata v/h*.x.co.uk soa x.co.uk, observe w/uk");
