@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use crate::serve::Sockets;
+use crate::serve::{self, Sockets};
 use crate::socket;
 
 /// The port that needs a privilege and that systemd-resolved likes to hold.
@@ -59,7 +59,9 @@ fn try_one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) ->
     // Port 0 stands for any: UDP takes the one that TCP got.
     let address = listener.local_addr()?;
     let share = workers.get() > 1;
-    let udp = (0..workers.get()).map(|_worker| socket::udp(address, share)).collect::<io::Result<Vec<_>>>()?;
+    let udp = (0..workers.get())
+        .map(|_worker| socket::udp(address, share, serve::LOOK_UP))
+        .collect::<io::Result<Vec<_>>>()?;
     sockets.tcp.push(listener);
     sockets.udp.extend(udp);
     Ok(address)

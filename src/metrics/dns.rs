@@ -1,5 +1,6 @@
 //! Queries and responses: the ledger in which every message read ends exactly once.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use prometheus::Histogram;
@@ -85,10 +86,11 @@ impl Dns {
 ///
 /// It counts the request once and its end once, whatever happens: a `Ledger` that is dropped without an end (its task
 /// was aborted, its connection closed, its code panicked) is a request that ended as `client_gone`.
+/// `M` is how it holds the metrics: by a count of its own to outlive its caller, or by reference to cost nothing.
 #[derive(Debug)]
 #[must_use = "a ledger that is not used counts its query as dropped"]
-pub struct Ledger {
-    metrics: Arc<Metrics>,
+pub struct Ledger<M: Deref<Target = Metrics> = Arc<Metrics>> {
+    metrics: M,
     start: Mono,
     transport: Transport,
     family: Family,
@@ -101,9 +103,23 @@ impl Metrics {
     pub fn received(self: &Arc<Self>, transport: Transport, family: Family, start: Mono) -> Ledger {
         Ledger { metrics: Arc::clone(self), start, transport, family, asked: false, ended: false }
     }
+
+    /// The same for a message that is answered before its reader goes on.
+    pub fn received_here(&self, transport: Transport, family: Family, start: Mono) -> Ledger<&Self> {
+        Ledger { metrics: self, start, transport, family, asked: false, ended: false }
+    }
 }
 
-impl Ledger {
+impl Ledger<&Metrics> {
+    /// Hands the entry to whoever answers later; it still counts once.
+    pub fn keep(mut self, metrics: &Arc<Metrics>) -> Ledger {
+        let (start, transport, family, asked) = (self.start, self.transport, self.family, self.asked);
+        (self.asked, self.ended) = (true, true);
+        Ledger { metrics: Arc::clone(metrics), start, transport, family, asked, ended: false }
+    }
+}
+
+impl<M: Deref<Target = Metrics>> Ledger<M> {
     /// Counts the request under its query type. Only the first call counts; without one the type is `none`.
     pub fn asked(&mut self, qtype: u16) {
         self.count_request(qtype_index(qtype));
@@ -137,7 +153,7 @@ impl Ledger {
     }
 }
 
-impl Drop for Ledger {
+impl<M: Deref<Target = Metrics>> Drop for Ledger<M> {
     fn drop(&mut self) {
         if !self.ended {
             self.end_dropped(DropReason::ClientGone);

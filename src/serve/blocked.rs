@@ -10,20 +10,20 @@ use super::client::Client;
 use super::said::Said;
 
 /// The answer to a query whose own name is banned.
-pub(super) fn answer(query: &Query<'_>, client: &Client, hit: &Hit<'_>, blocked: &Blocked) -> Said {
-    finish(query, client, hit, blocked, &query.name, Reply::to(query))
+pub(super) fn answer(query: &Query<'_>, client: &Client, hit: &Hit<'_>, blocked: &Blocked, room: Vec<u8>) -> Said {
+    finish(query, client, hit, blocked, &query.name, Reply::within(room, query))
 }
 
 /// Ends `reply`, which holds the chain that led to `name`, as the ban of `name` demands.
-pub(super) fn finish(
+pub(super) fn finish<'t>(
     query: &Query<'_>,
     client: &Client,
-    hit: &Hit<'_>,
+    hit: &Hit<'t>,
     blocked: &Blocked,
     name: &LowerName,
-    reply: Reply,
+    reply: Reply<'t>,
 ) -> Said {
-    let ban = hit.ban.as_ref();
+    let ban: &'t Ban = hit.ban;
     let reply = reply.ede(ban.ede.code, &ban.ede.text);
     let soa = name.suffix(blocked.soa_labels);
     let (reply, code) = match blocked.action {
@@ -38,7 +38,7 @@ pub(super) fn finish(
 
 /// Our addresses for A, AAAA and ANY; every other type exists no more than under `nodata`, or an HTTPS or MX record would
 /// lead on to the vendor.
-fn sinkhole(asked: u16, ban: &Ban, name: &LowerName, soa: &[u8], ttl: u32, reply: Reply) -> Reply {
+fn sinkhole<'t>(asked: u16, ban: &Ban, name: &LowerName, soa: &[u8], ttl: u32, reply: Reply<'t>) -> Reply<'t> {
     let wants = |rtype| asked == rtype || asked == qtype::ANY;
     let v4 = ban.sinkhole_v4.iter().filter(|_address| wants(qtype::A)).map(Ipv4Addr::octets);
     let v6 = ban.sinkhole_v6.iter().filter(|_address| wants(qtype::AAAA)).map(Ipv6Addr::octets);

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::metrics::{DropReason, Family, Ledger, Metrics};
+use crate::time::Now;
 use crate::wire::{Query, rcode};
 
 use super::capture::Capture;
@@ -21,7 +22,7 @@ use super::wrapped::protocol;
 /// What every listener of ours shares.
 #[derive(Debug)]
 pub(super) struct Door<H> {
-    handler: H,
+    pub(super) handler: H,
     metrics: Arc<Metrics>,
     clock: Clock,
     /// One for each query that waits for an answer; when none is left, queries are shed and counted.
@@ -55,9 +56,19 @@ impl<H: RequestHandler> Door<H> {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
-    /// Where listeners count their connections.
+    /// Where listeners count.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The same, for a ledger that outlives its reader.
+    pub(super) fn shared_metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Both clocks.
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// Carries one message to the handler; says how it ended.

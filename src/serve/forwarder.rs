@@ -57,14 +57,15 @@ impl Forwarder {
 impl Next for Forwarder {
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
         let lookup = self.shared.cache.get(&KeyRef::of(query), now.mono);
-        self.metrics.cache.requests.inc();
         if matches!(lookup, Lookup::Fresh(_)) {
+            self.metrics.cache.requests.inc();
             self.metrics.cache.hits.inc();
         }
         lookup
     }
 
     async fn ask(&self, query: &Query<'_>, _client: &Client, _now: Now) -> Result<Found, Failure> {
+        self.metrics.cache.requests.inc();
         let key = KeyRef::of(query).to_key();
         let exchange = || Arc::clone(&self.shared).exchange(key.clone());
         let answer = tokio::time::timeout(self.config.deadline, self.flights.join(key.clone(), exchange)).await;

@@ -1,7 +1,6 @@
 //! What stands in front of every answer: who is served, the policy in force, and the record.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -34,6 +33,12 @@ pub struct InForce {
     /// The policy.
     pub policy: Policy,
     counters: AttemptCounters,
+}
+
+/// What is in force at one moment, loaded once for many queries.
+pub(super) struct View {
+    pub(super) in_force: arc_swap::Guard<Option<Arc<InForce>>>,
+    pub(super) admission: arc_swap::Guard<Arc<Admission>>,
 }
 
 /// One attempt as it is to be recorded.
@@ -91,8 +96,9 @@ impl Guard {
         &self.metrics
     }
 
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
-        self.admission.load().allows(address)
+    /// What is in force now.
+    pub(super) fn view(&self) -> View {
+        View { in_force: self.policy.load(), admission: self.admission.load() }
     }
 
     /// Records what a verdict says: one attempt for each ban that observes or enforces.

@@ -52,7 +52,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_server::server::RequestHandler;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,6 +67,9 @@ pub use wrapped::Wrapped;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+
+/// A thread that reads a socket looks up this often to see whether it is to stop.
+pub const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// Time to wait when the operating system refuses a socket operation, so that a lasting fault costs no processor.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -83,7 +86,7 @@ pub struct ListenConfig {
 /// Sockets that are bound but not read yet.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// Non-blocking UDP sockets, each read by a task of its own.
+    /// UDP sockets that block for [`LOOK_UP`] at most, each read by a thread of its own.
     pub udp: Vec<UdpSocket>,
     /// Non-blocking TCP listeners.
     pub tcp: Vec<TcpListener>,
@@ -100,8 +103,8 @@ pub struct Running {
 ///
 /// # Errors
 /// The runtime's, when it can't take a socket.
-pub fn start<H: RequestHandler>(
-    handler: H,
+pub fn start<N: Next>(
+    handler: Embargo<N>,
     sockets: Sockets,
     config: ListenConfig,
     metrics: Arc<Metrics>,
@@ -110,9 +113,14 @@ pub fn start<H: RequestHandler>(
     let running = Running { stop: CancellationToken::new(), tasks: TaskTracker::new() };
     let (stop, tasks) = (running.stop.clone(), running.tasks.clone());
     let door = Arc::new(door::Door::new(handler, metrics, clock, config.waiting_max, stop, tasks));
-    for socket in sockets.udp {
-        let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
-        running.tasks.spawn(udp::listen(Arc::clone(&door), socket));
+    for (number, socket) in sockets.udp.into_iter().enumerate() {
+        let listener = udp::Listener { door: Arc::clone(&door), socket: Arc::new(socket), runtime: Handle::current() };
+        // The tracker waits for the thread as for a task, so that the end finds no datagram half answered.
+        let token = running.tasks.token();
+        std::thread::Builder::new().name(format!("udp-{number}")).spawn(move || {
+            listener.listen();
+            drop(token);
+        })?;
     }
     let connections = Arc::new(tcp::Connections::new(config.tcp));
     for listener in sockets.tcp {

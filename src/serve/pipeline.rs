@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::cache::Lookup;
 use crate::metrics::{DropReason, Outcome};
-use crate::policy::Decision;
+use crate::policy::{Decision, Verdict};
 use crate::time::Now;
 use crate::wire::{CLASS_CH, Query, Reply, ede, qtype, rcode};
 
 use super::blocked;
 use super::client::Client;
-use super::guard::{self, Deed, Guard};
+use super::guard::{self, Deed, Guard, InForce, View};
 use super::next::{Failure, Found, Next};
 use super::said::{self, Said};
 use super::screen;
@@ -40,39 +40,79 @@ impl<N: Next> Embargo<N> {
         Self { guard, next: Arc::new(next) }
     }
 
-    /// Answers one query.
+    /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Said {
+        let at_once = self.at_once(&self.guard.view(), query, client, now, Vec::new());
+        match at_once {
+            Ok(said) => said,
+            Err(room) => self.in_time(query, client, now, room).await,
+        }
+    }
+
+    /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
+    /// for the response; it is given back, and nothing has been counted or recorded, when the answer has to be asked for.
+    pub(super) fn at_once(
+        &self,
+        view: &View,
+        query: &Query<'_>,
+        client: &Client,
+        now: Now,
+        room: Vec<u8>,
+    ) -> Result<Said, Vec<u8>> {
         // First: an address we do not serve learns nothing, not even what is banned.
-        if !self.guard.allows(client.address()) {
-            return Said::refused(query, client, ede::PROHIBITED, "this server does not serve your address");
+        if !view.admission.allows(client.address()) {
+            return Ok(Said::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
         // A version of EDNS we do not know may mean anything, so nothing behind it is read (RFC 6891 §6.1.3).
         if query.edns.is_some_and(|edns| edns.version > 0) {
-            return Said::reply(query, client, Reply::to(query), Outcome::Error, rcode::BADVERS);
+            return Ok(Said::reply(query, client, Reply::to(query), Outcome::Error, rcode::BADVERS));
         }
         // Without policy nothing is let through: fail closed.
-        let Some(in_force) = self.guard.in_force() else {
-            return Said::not_ready(query, client);
+        let Some(in_force) = view.in_force.as_deref() else {
+            return Ok(Said::not_ready(query, client));
         };
 
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
         // CD, DO nor the class lifts a ban.
         let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-        self.guard.record(&in_force, query, client, &verdict, now);
         if let Decision::Enforce(hit, ban) = &verdict.decision {
-            return blocked::answer(query, client, hit, ban);
+            self.guard.record(in_force, query, client, &verdict, now);
+            return Ok(blocked::answer(query, client, hit, ban, room));
+        }
+        if let Some(said) = not_forwarded(query, client) {
+            self.guard.record(in_force, query, client, &verdict, now);
+            return Ok(said);
         }
 
-        if let Some(said) = not_forwarded(query, client) {
-            return said;
-        }
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
-        let (found, outcome) = match self.next.known(query, now) {
-            Lookup::Fresh(entry) => (Found { entry, verbatim: None }, Outcome::Cached),
+        match self.next.known(query, now) {
+            Lookup::Fresh(entry) => {
+                self.guard.record(in_force, query, client, &verdict, now);
+                let found = Found { entry, verbatim: None };
+                Ok(self.give(in_force, query, client, &verdict, found, Outcome::Cached, now, room))
+            }
             // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
             Lookup::Stale(_) | Lookup::Miss if !query.recursion_desired() => {
-                return Said::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for");
+                self.guard.record(in_force, query, client, &verdict, now);
+                Ok(Said::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
+            Lookup::Stale(_) | Lookup::Miss => Err(room),
+        }
+    }
+
+    /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
+    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now, room: Vec<u8>) -> Said {
+        let Some(in_force) = self.guard.in_force() else {
+            return Said::not_ready(query, client);
+        };
+        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        self.guard.record(&in_force, query, client, &verdict, now);
+        // Policy may have been swapped since it let the query through.
+        if let Decision::Enforce(hit, ban) = &verdict.decision {
+            return blocked::answer(query, client, hit, ban, room);
+        }
+        let (found, outcome) = match self.next.known(query, now) {
+            Lookup::Fresh(entry) => (Found { entry, verbatim: None }, Outcome::Cached),
             Lookup::Stale(stale) => match usable(self.next.ask(query, client, now).await) {
                 Ok(found) => (found, Outcome::Forwarded),
                 Err(_failed) => (Found { entry: stale, verbatim: None }, Outcome::Stale),
@@ -82,38 +122,43 @@ impl<N: Next> Embargo<N> {
                 Err(failure) => return failed(query, client, failure),
             },
         };
-
-        // Last: the answer may lead to a banned name. The wait may have been long, so policy is what it is now.
-        let in_force = self.guard.in_force().unwrap_or(in_force);
-        let policy = &in_force.policy;
-        let verdict = policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-        if let Some(led) = screen::find(policy, &verdict, query, client, &found.entry, now) {
-            let deed = Deed { hit: &led.hit, did: guard::did(led.blocked.as_ref()), led: true };
-            self.guard.record_one(&in_force, query, client, &deed, now);
-            if let Some(ban) = &led.blocked {
-                return screen::answer(query, client, &led, ban, &found.entry, now);
-            }
-        }
-        self.give(query, client, found, outcome, verdict.ttl_cap)
+        self.give(&in_force, query, client, &verdict, found, outcome, now, room)
     }
 
-    /// The answer as this client gets it.
-    fn give(&self, query: &Query<'_>, client: &Client, found: Found, outcome: Outcome, ttl_cap: Option<u32>) -> Said {
+    /// The answer as this client gets it: last, it may lead to a banned name.
+    #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
+    fn give(
+        &self,
+        in_force: &InForce,
+        query: &Query<'_>,
+        client: &Client,
+        verdict: &Verdict<'_>,
+        found: Found,
+        outcome: Outcome,
+        now: Now,
+        room: Vec<u8>,
+    ) -> Said {
+        if let Some(led) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now) {
+            let deed = Deed { hit: &led.hit, did: guard::did(led.blocked.as_ref()), led: true };
+            self.guard.record_one(in_force, query, client, &deed, now);
+            if let Some(ban) = &led.blocked {
+                return screen::answer(query, client, &led, ban, &found.entry, now, room);
+            }
+        }
         let rcode = found.entry.answer.rcode();
-        if let (Some(message), None) = (found.verbatim, ttl_cap) {
+        if let (Some(message), None) = (found.verbatim, verdict.ttl_cap) {
             return Said::Response { message, outcome, rcode };
         }
         let entry = &found.entry;
-        // Read again: the answer may have aged while it was waited for by others.
-        let now = self.guard.now().mono;
-        let mut fit = said::fit(query, client, entry, now);
-        fit.ttl_max = fit.ttl_max.min(ttl_cap.unwrap_or(u32::MAX));
+        // A cached answer has aged until now; one that was waited for is as old as its way here, less than a second.
+        let mut fit = said::fit(query, client, entry, now.mono);
+        fit.ttl_max = fit.ttl_max.min(verdict.ttl_cap.unwrap_or(u32::MAX));
         if outcome == Outcome::Stale {
             let code = if rcode == rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE_ANSWER };
-            (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
+            (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(verdict.ttl_cap.unwrap_or(STALE_TTL)));
             fit.ede = Some((code, "upstreams do not answer"));
         }
-        Said::Response { message: entry.answer.render(query, &fit), outcome, rcode }
+        Said::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Said {
 
 impl Said {
     /// A response of ours.
-    pub(super) fn reply(query: &Query<'_>, client: &Client, reply: Reply, outcome: Outcome, rcode: u16) -> Self {
+    pub(super) fn reply(query: &Query<'_>, client: &Client, reply: Reply<'_>, outcome: Outcome, rcode: u16) -> Self {
         Self::Response { message: reply.rcode(rcode).finish(limit(query, client)), outcome, rcode }
     }
 

@@ -76,9 +76,10 @@ pub(super) fn answer(
     blocked: &Blocked,
     entry: &Entry,
     now: Now,
+    room: Vec<u8>,
 ) -> Said {
     let age = entry.age(now.mono);
-    let mut reply = Reply::to(query);
+    let mut reply = Reply::within(room, query);
     if matches!(led.target.rtype, qtype::SVCB | qtype::HTTPS) {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
         let ede = &led.hit.ban.ede;

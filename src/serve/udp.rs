@@ -1,91 +1,136 @@
-//! DNS over UDP: datagrams in, datagrams out.
+//! DNS over UDP: one thread for each socket reads a batch of datagrams, answers at once what needs no waiting, and sends the
+//! answers as a batch. What needs waiting goes to the one handler in a task of its own.
 
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use hickory_server::server::RequestHandler;
-use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
 
-use crate::metrics::{DropReason, Ledger};
-use crate::wire::Transport;
+use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
+use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now};
+use crate::time::Now;
+use crate::wire::{Query, Transport};
 
 use super::client::Client;
 use super::door::{Door, End};
+use super::guard::View;
+use super::handler::unfit_said;
+use super::next::Next;
+use super::pipeline::Embargo;
 use super::said::Said;
 
-/// Octets of a datagram at most (RFC 768); a longer one can't exist.
-const DATAGRAM_MAX: usize = 65_535;
+/// What a listener's thread needs.
+pub(super) struct Listener<N> {
+    pub(super) door: Arc<Door<Embargo<N>>>,
+    pub(super) socket: Arc<UdpSocket>,
+    /// Where queries that have to wait go on.
+    pub(super) runtime: Handle,
+}
 
-/// Reads `socket` until the door stops.
-pub(super) async fn listen<H: RequestHandler>(door: Arc<Door<H>>, socket: Arc<UdpSocket>) {
-    let mut buffer = vec![0; DATAGRAM_MAX];
-    loop {
-        let read = tokio::select! {
-            biased;
-            () = door.stop.cancelled() => return,
-            read = socket.recv_from(&mut buffer) => read,
-        };
-        match read {
-            Ok((size, source)) => take(&door, &socket, &buffer[..size], source),
-            // An ICMP error of an earlier response comes back here; it is that client's affair.
-            Err(error) if passing(&error) => (),
-            Err(error) => {
-                tracing::warn!(%error, "A UDP socket could not be read.");
-                tokio::time::sleep(super::RETRY_AFTER).await;
+/// How a response that was sent is to be counted.
+type Pending<'m> = Option<(Ledger<&'m Metrics>, Outcome, u16)>;
+
+impl<N: Next> Listener<N> {
+    /// Reads the socket until the door stops.
+    pub(super) fn listen(self) {
+        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        while !self.door.stop.is_cancelled() {
+            match incoming.receive(&self.socket) {
+                Ok(count) => self.answer_all(count, &mut incoming, &mut outgoing),
+                // An ICMP error of an earlier response comes back here; it is that client's affair.
+                Err(error) if passing(&error) => (),
+                Err(error) => {
+                    tracing::warn!(%error, "A UDP socket could not be read.");
+                    std::thread::sleep(super::RETRY_AFTER);
+                }
             }
         }
     }
-}
 
-/// Whether a read error says nothing about the socket itself.
-fn passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
-    matches!(error.kind(), ConnectionRefused | ConnectionReset | Interrupted | WouldBlock)
-}
-
-/// Answers one datagram: at once if nothing has to be waited for, else in a task of its own.
-fn take<H: RequestHandler>(door: &Arc<Door<H>>, socket: &Arc<UdpSocket>, datagram: &[u8], source: SocketAddr) {
-    let client = Client::new(source, Transport::Udp);
-    let ledger = door.opened(&client);
-    // Nobody can be answered at port 0, and such a source is forged.
-    if source.port() == 0 {
-        return ledger.dropped(DropReason::NotServed);
-    }
-    let Some(permit) = door.permit() else { return ledger.dropped(DropReason::Shed) };
-    let (door, socket) = (Arc::clone(door), Arc::clone(socket));
-    let tasks = door.tasks.clone();
-    let mut answer = Box::pin(answer(door, socket, datagram.to_vec(), source, client, ledger));
-    // A banned or cached name is answered by the first poll, without a task; a waker that does nothing is right for that
-    // poll, since the task that goes on polls again and leaves its own.
-    let mut context = Context::from_waker(Waker::noop());
-    let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(&mut context)));
-    // A query that makes the server panic costs itself and not the socket: its ledger counts it as dropped.
-    if matches!(polled, Ok(Poll::Pending)) {
-        tasks.spawn(async move {
-            answer.await;
-            drop(permit);
+    fn answer_all(&self, count: usize, incoming: &mut Incoming, outgoing: &mut Outgoing) {
+        let (view, now) = (self.door.handler.guard.view(), self.door.now());
+        let mut pending: [Pending<'_>; BATCH] = [const { None }; BATCH];
+        for (slot, pending) in pending.iter_mut().enumerate().take(count) {
+            // A source that is no address of the Internet can't be on these sockets.
+            let Some(datagram) = incoming.datagram(slot) else { continue };
+            // A query that makes the server panic costs itself and not the thread: its ledger counts it as dropped.
+            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, outgoing.spare())));
+            if let Ok(Some((message, ledger, outcome, rcode))) = answered {
+                outgoing.push(slot, message, datagram.local);
+                *pending = Some((ledger, outcome, rcode));
+            }
+        }
+        let now = self.door.now();
+        outgoing.send(&self.socket, incoming, |slot, taken| match pending[slot].take() {
+            Some((ledger, outcome, rcode)) if taken => ledger.responded(outcome, rcode, now.mono),
+            Some((ledger, ..)) => ledger.dropped(DropReason::SendFailure),
+            None => (),
         });
     }
+
+    /// Answers one datagram, or sends it on, or drops it.
+    fn answer_one(
+        &self,
+        datagram: &Datagram<'_>,
+        view: &View,
+        now: Now,
+        room: Vec<u8>,
+    ) -> Option<(Vec<u8>, Ledger<&Metrics>, Outcome, u16)> {
+        let client = Client::new(datagram.source, Transport::Udp);
+        let mut ledger = self.door.metrics().received_here(Transport::Udp, Family::of(client.address()), now.mono);
+        // Nobody can be answered at port 0, and such a source is forged.
+        if datagram.source.port() == 0 {
+            ledger.dropped(DropReason::NotServed);
+            return None;
+        }
+        let said = match Query::read(datagram.octets) {
+            Err(unfit) => unfit_said(datagram.octets, unfit),
+            Ok(query) => {
+                ledger.asked(query.qtype);
+                match self.door.handler.at_once(view, &query, &client, now, room) {
+                    Ok(said) => said,
+                    Err(_room) => {
+                        self.wait(datagram, client, ledger);
+                        return None;
+                    }
+                }
+            }
+        };
+        match said {
+            Said::Response { message, outcome, rcode } => Some((message, ledger, outcome, rcode)),
+            Said::Silence(reason) => {
+                ledger.dropped(reason);
+                None
+            }
+        }
+    }
+
+    /// Leaves a query to the one handler, if another one may wait.
+    fn wait(&self, datagram: &Datagram<'_>, client: Client, ledger: Ledger<&Metrics>) {
+        let Some(permit) = self.door.permit() else { return ledger.dropped(DropReason::Shed) };
+        let mut ledger = ledger.keep(self.door.shared_metrics());
+        let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
+        let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
+        let answer = async move {
+            let end = match door.carry(octets, client, &mut ledger).await {
+                Said::Silence(reason) => End::Dropped(reason),
+                // To the source as it came: a link-local one names its interface.
+                Said::Response { message, outcome, rcode } => match send_now(&socket, &message, source, local) {
+                    Ok(()) => End::Sent { outcome, rcode },
+                    Err(_unreachable) => End::Dropped(DropReason::SendFailure),
+                },
+            };
+            door.closed(ledger, end);
+            drop(permit);
+        };
+        self.door.tasks.spawn_on(answer, &self.runtime);
+    }
 }
 
-async fn answer<H: RequestHandler>(
-    door: Arc<Door<H>>,
-    socket: Arc<UdpSocket>,
-    datagram: Vec<u8>,
-    source: SocketAddr,
-    client: Client,
-    mut ledger: Ledger,
-) {
-    let end = match door.carry(datagram, client, &mut ledger).await {
-        Said::Silence(reason) => End::Dropped(reason),
-        Said::Response { message, outcome, rcode } => match socket.send_to(&message, source).await {
-            Ok(_octets) => End::Sent { outcome, rcode },
-            Err(_unreachable) => End::Dropped(DropReason::SendFailure),
-        },
-    };
-    door.closed(ledger, end);
+/// Whether a read error says nothing about the socket itself, or only that nothing came.
+fn passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | Interrupted | TimedOut | WouldBlock)
 }

@@ -1,5 +1,7 @@
 //! An upstream's response kept as octets, to be given to many clients: each with its own id, flags, case, TTLs and size.
 
+use std::borrow::Cow;
+
 use super::layout::{HEADER, Layout, Malformed, Section, be32, edns_options};
 use super::name::{LowerName, Name, NameError};
 use super::qtype;
@@ -112,18 +114,10 @@ impl Answer {
     }
 
     /// The response for one client: its id, RD, CD and question, our RA, AD only if it asked for it (RFC 6840 §5.7), TTLs
-    /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`.
-    pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>) -> Vec<u8> {
-        let mut options = self.options.to_vec();
-        if let Some((code, text)) = fit.ede {
-            push_ede(&mut options, code, text.as_bytes());
-        }
-        let opt = |options: &[u8]| query.edns.map_or(0, |_edns| 11 + options.len());
-        if self.body.len() + opt(&options) > fit.limit {
-            options = without_texts(&options);
-        }
-        let whole = self.body.len() + opt(&options) <= fit.limit;
-        let mut out = Vec::with_capacity(self.body.len() + opt(&options));
+    /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`. Written into `out`, a buffer that may have been used before.
+    pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>, mut out: Vec<u8>) -> Vec<u8> {
+        let (whole, options) = self.what_fits(query, fit);
+        out.clear();
         out.extend_from_slice(if whole { &self.body } else { &self.body[..usize::from(self.question_end)] });
         let authentic = self.authentic_data && query.wants_authentic_data() && fit.authentic;
         out[..2].copy_from_slice(&query.message[..2]);
@@ -145,6 +139,20 @@ impl Answer {
             write_opt(&mut out, 0, edns.dnssec_ok, &options);
         }
         out
+    }
+
+    /// Whether the records fit, and the extended errors that do: with their texts, or at least their codes.
+    fn what_fits(&self, query: &Query<'_>, fit: &Fit<'_>) -> (bool, Cow<'_, [u8]>) {
+        let mut options = Cow::Borrowed(&*self.options);
+        if let Some((code, text)) = fit.ede {
+            push_ede(options.to_mut(), code, text.as_bytes());
+        }
+        let fits = |options: &[u8]| self.body.len() + query.edns.map_or(0, |_edns| 11 + options.len()) <= fit.limit;
+        if fits(&options) {
+            return (true, options);
+        }
+        let codes = without_texts(&options);
+        (fits(&codes), Cow::Owned(codes))
     }
 }
 
@@ -253,7 +261,7 @@ mod tests {
     fn each_client_gets_its_own_id_case_flags_and_ttls() {
         let answer = kept();
         let query = b"\xAB\xCD\x01\x10\0\x01\0\0\0\0\0\0\x01a\x07EXAMPLE\0\0\x01\0\x01";
-        let message = answer.render(&Query::read(query).unwrap(), &Fit { age: 150, ..FIT });
+        let message = answer.render(&Query::read(query).unwrap(), &Fit { age: 150, ..FIT }, Vec::new());
         assert_eq!(message[..4], [0xAB, 0xCD, 0x81, 0x90]);
         assert_eq!(message[12..27], query[12..27]);
         assert_eq!(ttls(&message), [150, 50, 0]);
@@ -264,7 +272,7 @@ mod tests {
     fn ad_passes_only_to_clients_that_asked_and_from_upstreams_that_are_believed() {
         let answer = kept();
         let asks = with_opt(QUESTION, true);
-        let ad = |query: &[u8], fit| answer.render(&Query::read(query).unwrap(), &fit)[3] & 0x20;
+        let ad = |query: &[u8], fit| answer.render(&Query::read(query).unwrap(), &fit, Vec::new())[3] & 0x20;
         assert_eq!(ad(&asks, FIT), 0x20);
         assert_eq!(ad(QUESTION, FIT), 0);
         assert_eq!(ad(&asks, Fit { authentic: false, ..FIT }), 0);
@@ -273,7 +281,7 @@ mod tests {
     #[test]
     fn the_upstreams_extended_error_is_passed_on() {
         let query = with_opt(QUESTION, false);
-        let message = kept().render(&Query::read(&query).unwrap(), &FIT);
+        let message = kept().render(&Query::read(&query).unwrap(), &FIT, Vec::new());
         let layout = Layout::read(&message).unwrap();
         let options: Vec<_> = edns_options(&message[layout.opt().unwrap().rdata.clone()]).collect();
         assert_eq!(options, [(OPTION_EDE, b"\0\x16hello".as_slice())]);
@@ -282,7 +290,8 @@ mod tests {
     #[test]
     fn an_answer_too_large_is_cut_to_its_question_with_tc() {
         let answer = kept();
-        let message = answer.render(&Query::read(QUESTION).unwrap(), &Fit { limit: answer.body().len() - 1, ..FIT });
+        let fit = Fit { limit: answer.body().len() - 1, ..FIT };
+        let message = answer.render(&Query::read(QUESTION).unwrap(), &fit, Vec::new());
         assert_eq!(message.len(), QUESTION.len());
         assert_eq!(message[2] & 0x02, 0x02);
     }

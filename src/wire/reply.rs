@@ -43,31 +43,36 @@ pub mod ede {
     pub const NETWORK_ERROR: u16 = 23;
 }
 
-/// A response under construction.
+/// A response under construction. Allocates nothing but the message itself.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Reply<'t> {
     octets: Vec<u8>,
     question_end: usize,
     /// The OPT record to end with: the client sent one (RFC 6891 §6.1.1). `Some(dnssec_ok)`.
     opt: Option<bool>,
     rcode: u16,
-    options: Vec<u8>,
+    ede: Option<(u16, &'t str)>,
 }
 
-impl Reply {
+impl<'t> Reply<'t> {
     /// A NOERROR response to `query` without records: id, opcode, RD and CD as asked, RA set, AA and AD clear.
     pub fn to(query: &Query<'_>) -> Self {
-        let mut octets = Vec::with_capacity(usize::from(PAYLOAD));
-        octets.extend_from_slice(&query.message[..query.question_end]);
-        octets[2] = 0x80 | (query.message[2] & 0x79);
-        octets[3] = 0x80 | (query.message[3] & 0x10);
-        octets[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+        Self::within(Vec::with_capacity(usize::from(PAYLOAD)), query)
+    }
+
+    /// The same, written into a buffer that was used before.
+    pub fn within(mut room: Vec<u8>, query: &Query<'_>) -> Self {
+        room.clear();
+        room.extend_from_slice(&query.message[..query.question_end]);
+        room[2] = 0x80 | (query.message[2] & 0x79);
+        room[3] = 0x80 | (query.message[3] & 0x10);
+        room[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
         Self {
-            octets,
+            octets: room,
             question_end: query.question_end,
             opt: query.edns.map(|edns| edns.dnssec_ok),
             rcode: rcode::NOERROR,
-            options: Vec::new(),
+            ede: None,
         }
     }
 
@@ -94,17 +99,17 @@ impl Reply {
         self
     }
 
-    /// Adds an extended error; a client without EDNS is told nothing. Text over 120 octets is cut.
+    /// Sets the extended error; a client without EDNS is told nothing. Text over 120 octets is cut.
     #[must_use]
-    pub fn ede(mut self, code: u16, text: &str) -> Self {
-        push_ede(&mut self.options, code, text.as_bytes());
+    pub fn ede(mut self, code: u16, text: &'t str) -> Self {
+        self.ede = Some((code, text));
         self
     }
 
     /// Adds an answer record of class IN whose owner is the qname.
     #[must_use]
     pub fn answer(mut self, rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
-        push_record(&mut self.octets, &[0xC0, 0x0C], rtype, ttl, rdata);
+        push_record(&mut self.octets, &[0xC0, 0x0C], rtype, ttl, |octets| octets.extend_from_slice(rdata));
         bump(&mut self.octets, 6);
         self
     }
@@ -112,7 +117,7 @@ impl Reply {
     /// Adds an answer record of class IN with an owner of its own, on the wire, uncompressed.
     #[must_use]
     pub fn answer_at(mut self, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
-        push_record(&mut self.octets, owner, rtype, ttl, rdata);
+        push_record(&mut self.octets, owner, rtype, ttl, |octets| octets.extend_from_slice(rdata));
         bump(&mut self.octets, 6);
         self
     }
@@ -121,29 +126,38 @@ impl Reply {
     /// MINIMUM are `ttl`.
     #[must_use]
     pub fn soa(mut self, owner: &[u8], ttl: u32) -> Self {
-        // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
-        let mut rdata = owner.to_vec();
-        rdata.extend_from_slice(b"\x06nobody\x07invalid\0");
-        for value in [1, 3600, 1200, 604_800, ttl] {
-            rdata.extend_from_slice(&u32::to_be_bytes(value));
-        }
-        push_record(&mut self.octets, owner, qtype::SOA, ttl, &rdata);
+        let pointer = self.pointer_to(owner);
+        let owner = pointer.as_ref().map_or(owner, |pointer| pointer.as_slice());
+        push_record(&mut self.octets, owner, qtype::SOA, ttl, |octets| {
+            // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
+            octets.extend_from_slice(owner);
+            octets.extend_from_slice(b"\x06nobody\x07invalid\0");
+            for value in [1, 3600, 1200, 604_800, ttl] {
+                octets.extend_from_slice(&u32::to_be_bytes(value));
+            }
+        });
         bump(&mut self.octets, 8);
         self
+    }
+
+    /// Where a name stands in the question, if it ends the qname: the question is not compressed and comes first.
+    fn pointer_to(&self, name: &[u8]) -> Option<[u8; 2]> {
+        let start = (self.question_end - 4).checked_sub(name.len()).filter(|start| *start >= HEADER)?;
+        let ends = name.len() > 1 && self.octets[start..self.question_end - 4].eq_ignore_ascii_case(name);
+        u16::try_from(start).ok().filter(|_offset| ends).map(|offset| (0xC000 | offset).to_be_bytes())
     }
 
     /// The finished message of at most `limit` octets. The error text goes first, then the error, then the records with
     /// TC set; the OPT record stays (RFC 6891 §7).
     pub fn finish(mut self, limit: usize) -> Vec<u8> {
-        let room =
-            |reply: &Self| reply.octets.len() + reply.opt.map_or(0, |_do| OPT_EMPTY + reply.options.len()) <= limit;
-        if !room(&self) {
-            self.options = without_texts(&self.options);
+        let fits = |reply: &Self| reply.octets.len() + reply.opt.map_or(0, |_do| OPT_EMPTY + reply.ede_size()) <= limit;
+        if !fits(&self) {
+            self.ede = self.ede.map(|(code, _text)| (code, ""));
         }
-        if !room(&self) {
-            self.options.clear();
+        if !fits(&self) {
+            self.ede = None;
         }
-        if !room(&self) {
+        if !fits(&self) {
             self.octets.truncate(self.question_end);
             self.octets[6..HEADER].fill(0);
             self.octets[2] |= 0x02;
@@ -152,23 +166,40 @@ impl Reply {
         self.octets[3] = (self.octets[3] & 0xF0) | (low >> 4);
         if let Some(dnssec_ok) = self.opt {
             bump(&mut self.octets, 10);
-            write_opt(&mut self.octets, extended, dnssec_ok, &self.options);
+            write_opt(&mut self.octets, extended, dnssec_ok, &[]);
+            if let Some((code, text)) = self.ede {
+                let size_at = self.octets.len() - 2;
+                push_ede(&mut self.octets, code, text.as_bytes());
+                let size = u16::try_from(self.octets.len() - size_at - 2).unwrap_or_default();
+                self.octets[size_at..size_at + 2].copy_from_slice(&size.to_be_bytes());
+            }
         }
         self.octets
     }
+
+    /// Octets of the extended error as an option.
+    fn ede_size(&self) -> usize {
+        self.ede.map_or(0, |(_code, text)| 6 + cut_text(text.as_bytes()).len())
+    }
 }
 
-/// Appends one EDE option: code, text cut at a character boundary.
-pub(super) fn push_ede(options: &mut Vec<u8>, code: u16, text: &[u8]) {
+/// The text, cut at a character boundary to what is sent at most.
+fn cut_text(text: &[u8]) -> &[u8] {
     let mut end = text.len().min(EDE_TEXT_MAX);
     while end < text.len() && end > 0 && text[end] & 0xC0 == 0x80 {
         end -= 1;
     }
-    let size = u16::try_from(2 + end).unwrap_or(2);
+    &text[..end]
+}
+
+/// Appends one EDE option: code and text, cut to what is sent at most.
+pub(super) fn push_ede(options: &mut Vec<u8>, code: u16, text: &[u8]) {
+    let text = cut_text(text);
+    let size = u16::try_from(2 + text.len()).unwrap_or(2);
     options.extend_from_slice(&OPTION_EDE.to_be_bytes());
     options.extend_from_slice(&size.to_be_bytes());
     options.extend_from_slice(&code.to_be_bytes());
-    options.extend_from_slice(&text[..end]);
+    options.extend_from_slice(text);
 }
 
 /// The same EDE options, codes only.
@@ -192,13 +223,16 @@ pub(super) fn write_opt(octets: &mut Vec<u8>, extended_rcode: u8, dnssec_ok: boo
     octets.extend_from_slice(options);
 }
 
-fn push_record(octets: &mut Vec<u8>, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) {
+fn push_record(octets: &mut Vec<u8>, owner: &[u8], rtype: u16, ttl: u32, rdata: impl FnOnce(&mut Vec<u8>)) {
     octets.extend_from_slice(owner);
     octets.extend_from_slice(&rtype.to_be_bytes());
     octets.extend_from_slice(&super::query::CLASS_IN.to_be_bytes());
     octets.extend_from_slice(&ttl.to_be_bytes());
-    octets.extend_from_slice(&u16::try_from(rdata.len()).unwrap_or(u16::MAX).to_be_bytes());
-    octets.extend_from_slice(rdata);
+    let size_at = octets.len();
+    octets.extend_from_slice(&[0, 0]);
+    rdata(octets);
+    let size = u16::try_from(octets.len() - size_at - 2).unwrap_or(u16::MAX);
+    octets[size_at..size_at + 2].copy_from_slice(&size.to_be_bytes());
 }
 
 /// Adds one to the section count at `at`.

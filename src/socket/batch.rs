@@ -1,0 +1,321 @@
+//! Datagrams read and written many at a time: one call of the kernel for up to [`BATCH`] of them.
+
+#![allow(unsafe_code, reason = "the kernel's message headers hold pointers; each block says why they are good")]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use super::control::{Control, Local, destination, set_source};
+
+/// Datagrams read or written by one call at most.
+pub const BATCH: usize = 64;
+/// Octets of a datagram that are read; no query that is one is longer, and the rest of a longer one is cut off, which
+/// makes it malformed.
+const OCTETS: usize = 4096;
+
+/// Room for datagrams, filled by one call. Stays on the thread that made it.
+pub struct Incoming {
+    octets: Vec<[u8; OCTETS]>,
+    names: Vec<libc::sockaddr_storage>,
+    // These two are pointed at by `headers` and touched by the kernel only; like the others they are never grown.
+    _controls: Vec<Control>,
+    _parts: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+    count: usize,
+}
+
+/// One datagram as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'i> {
+    /// Its octets.
+    pub octets: &'i [u8],
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Where it was sent to.
+    pub local: Local,
+}
+
+impl Default for Incoming {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Incoming {
+    /// Empty room for a batch.
+    pub fn new() -> Self {
+        let mut octets = vec![[0; OCTETS]; BATCH];
+        // SAFETY: an address storage of zeros is the unspecified family, which every reader checks.
+        let mut names = vec![unsafe { zeroed::<libc::sockaddr_storage>() }; BATCH];
+        let mut controls = vec![Control::EMPTY; BATCH];
+        let mut parts: Vec<_> =
+            octets.iter_mut().map(|room| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: OCTETS }).collect();
+        let headers = (0..BATCH).map(|slot| {
+            // SAFETY: a header of zeros points at nothing.
+            let mut header: libc::mmsghdr = unsafe { zeroed() };
+            header.msg_hdr.msg_name = ptr::from_mut(&mut names[slot]).cast();
+            header.msg_hdr.msg_iov = &raw mut parts[slot];
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = controls[slot].0.as_mut_ptr().cast();
+            make_room(&mut header.msg_hdr);
+            header
+        });
+        let headers = headers.collect();
+        Self { octets, names, _controls: controls, _parts: parts, headers, count: 0 }
+    }
+
+    /// Waits for a datagram, as long as the socket's read timeout, and takes all that are there; returns how many.
+    ///
+    /// # Errors
+    /// The operating system's; `WouldBlock` when nothing came in time.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        // The kernel wrote what it used over what there was room for.
+        for header in &mut self.headers[..self.count] {
+            make_room(&mut header.msg_hdr);
+        }
+        self.count = 0;
+        // SAFETY: every header points at a name, a part and a control that belong to `self`, are as long as the header says
+        // and stay where they are; the parts point at rows of `octets`. The kernel writes at most BATCH headers.
+        let read = unsafe {
+            let headers = self.headers.as_mut_ptr();
+            libc::recvmmsg(socket.as_raw_fd(), headers, BATCH_LENGTH, libc::MSG_WAITFORONE, ptr::null_mut())
+        };
+        self.count = usize::try_from(read).map_err(|_minus_one| io::Error::last_os_error())?;
+        Ok(self.count)
+    }
+
+    /// The datagram in a slot below the count that [`Incoming::receive`] returned; `None` when its source is no address
+    /// of the Internet.
+    pub fn datagram(&self, slot: usize) -> Option<Datagram<'_>> {
+        let header = &self.headers[..self.count].get(slot)?;
+        let size = usize::try_from(header.msg_len).unwrap_or(OCTETS).min(OCTETS);
+        let source = address(&self.names[slot])?;
+        let local = if header.msg_hdr.msg_controllen == 0 { Local::Bound } else { destination(&header.msg_hdr) };
+        Some(Datagram { octets: &self.octets[slot][..size], source, local })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "128 octets")]
+const NAME_LENGTH: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+#[expect(clippy::cast_possible_truncation, reason = "64")]
+const BATCH_LENGTH: libc::c_uint = BATCH as libc::c_uint;
+
+/// Says how much the kernel may write for one datagram.
+fn make_room(header: &mut libc::msghdr) {
+    header.msg_namelen = NAME_LENGTH;
+    header.msg_controllen = Control::ROOM as _;
+}
+
+/// The address that the kernel wrote.
+fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match libc::c_int::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that the storage, which is larger and aligned for every address, holds this one.
+            let v4 = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// Answers to a batch, sent by one call.
+pub struct Outgoing {
+    /// Buffers to write answers into, so that none is allocated for each.
+    spare: Vec<Vec<u8>>,
+    answers: Vec<Answer>,
+    controls: Vec<Control>,
+    parts: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+}
+
+struct Answer {
+    slot: usize,
+    octets: Vec<u8>,
+    local: Local,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Outgoing {
+    /// Nothing to send.
+    pub fn new() -> Self {
+        // SAFETY: parts and headers of zeros point at nothing; `send` points each at what it sends before the kernel sees it.
+        let (parts, headers) = unsafe { (vec![zeroed(); BATCH], vec![zeroed(); BATCH]) };
+        Self {
+            spare: Vec::with_capacity(BATCH),
+            answers: Vec::with_capacity(BATCH),
+            controls: vec![Control::EMPTY; BATCH],
+            parts,
+            headers,
+        }
+    }
+
+    /// An empty buffer; given back to this value when its answer is sent.
+    pub fn spare(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer that was not used.
+    pub fn give_back(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < BATCH {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Queues the answer to the datagram in `slot`, which was sent to `local`. At most [`BATCH`] between two sends.
+    pub fn push(&mut self, slot: usize, octets: Vec<u8>, local: Local) {
+        self.answers.push(Answer { slot, octets, local });
+    }
+
+    /// Sends what is queued, to where each datagram of `incoming` came from, and says of each slot whether the kernel took
+    /// its answer.
+    pub fn send(&mut self, socket: &UdpSocket, incoming: &mut Incoming, mut sent: impl FnMut(usize, bool)) {
+        for (index, answer) in self.answers.iter_mut().enumerate() {
+            let (part, header) = (&mut self.parts[index], &mut self.headers[index].msg_hdr);
+            *part = libc::iovec { iov_base: answer.octets.as_mut_ptr().cast(), iov_len: answer.octets.len() };
+            header.msg_iov = part;
+            header.msg_iovlen = 1;
+            header.msg_name = ptr::from_mut(&mut incoming.names[answer.slot]).cast();
+            header.msg_namelen = incoming.headers[answer.slot].msg_hdr.msg_namelen;
+            set_source(header, &mut self.controls[index], answer.local);
+        }
+        let mut done = 0;
+        while done < self.answers.len() {
+            let rest = &mut self.headers[done..self.answers.len()];
+            let count = libc::c_uint::try_from(rest.len()).unwrap_or_default();
+            // SAFETY: each of these headers was just pointed at an answer, a name and a control that live and stay where
+            // they are until this function ends; the kernel reads them only.
+            let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_NOSIGNAL) };
+            let taken = usize::try_from(taken).unwrap_or(0);
+            (done..done + taken).for_each(|index| sent(self.answers[index].slot, true));
+            done += taken;
+            if taken == 0 {
+                // The first one is at fault (unreachable, forbidden) or the buffer stayed full: without it, then.
+                sent(self.answers[done].slot, false);
+                done += 1;
+            }
+        }
+        while let Some(answer) = self.answers.pop() {
+            self.give_back(answer.octets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{send_now, thrown_away, udp};
+    use super::*;
+
+    fn socket(address: &str) -> UdpSocket {
+        udp(address.parse().unwrap(), false, Duration::from_secs(5)).unwrap()
+    }
+
+    fn client(address: &str) -> UdpSocket {
+        let client = UdpSocket::bind(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client
+    }
+
+    #[test]
+    fn many_datagrams_are_read_and_answered_at_once() {
+        let server = socket("127.0.0.1:0");
+        let clients: Vec<_> = (0..3).map(|_number| client("127.0.0.1:0")).collect();
+        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        for round in 0..3_u8 {
+            for (number, client) in clients.iter().enumerate() {
+                client.send_to(&[round, u8::try_from(number).unwrap()], server.local_addr().unwrap()).unwrap();
+            }
+            let mut answered = 0;
+            while answered < clients.len() {
+                let count = incoming.receive(&server).unwrap();
+                for slot in 0..count {
+                    let datagram = incoming.datagram(slot).unwrap();
+                    let mut buffer = outgoing.spare();
+                    buffer.extend_from_slice(datagram.octets);
+                    buffer.push(0xFF);
+                    let local = datagram.local;
+                    outgoing.push(slot, buffer, local);
+                }
+                outgoing.send(&server, &mut incoming, |_slot, taken| assert!(taken));
+                answered += count;
+            }
+            for (number, client) in clients.iter().enumerate() {
+                let mut buffer = [0; 16];
+                let size = client.recv(&mut buffer).unwrap();
+                assert_eq!(buffer[..size], [round, u8::try_from(number).unwrap(), 0xFF]);
+            }
+        }
+        assert_eq!(thrown_away(&server), 0);
+    }
+
+    #[test]
+    fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
+        for (bind, ask) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+            let server = socket(bind);
+            let port = server.local_addr().unwrap().port();
+            let asked = SocketAddr::new(ask.parse().unwrap(), port);
+            let client = client(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+            client.connect(asked).unwrap();
+            let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+            client.send(b"one").unwrap();
+            assert_eq!(incoming.receive(&server).unwrap(), 1);
+            let datagram = incoming.datagram(0).unwrap();
+            let (source, local) = (datagram.source, datagram.local);
+            outgoing.push(0, b"1".to_vec(), local);
+            outgoing.send(&server, &mut incoming, |_slot, taken| assert!(taken));
+            send_now(&server, b"2", source, local).unwrap();
+            // The client is connected, so it hears only what comes from the address it asked.
+            let mut buffer = [0; 16];
+            for expected in [b"1", b"2"] {
+                let size = client.recv(&mut buffer).unwrap();
+                assert_eq!(&buffer[..size], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_can_not_be_sent_holds_up_no_other() {
+        let server = socket("127.0.0.1:0");
+        let (first, second) = (client("127.0.0.1:0"), client("127.0.0.1:0"));
+        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        first.send_to(b"a", server.local_addr().unwrap()).unwrap();
+        second.send_to(b"b", server.local_addr().unwrap()).unwrap();
+        let mut count = 0;
+        let mut outcomes = Vec::new();
+        while count < 2 {
+            let read = incoming.receive(&server).unwrap();
+            for slot in 0..read {
+                let size = if incoming.datagram(slot).unwrap().octets == b"a" { 70_000 } else { 1 };
+                outgoing.push(slot, vec![7; size], Local::Bound);
+            }
+            outgoing.send(&server, &mut incoming, |_slot, taken| outcomes.push(taken));
+            count += read;
+        }
+        assert_eq!(outcomes.iter().filter(|taken| **taken).count(), 1);
+        assert_eq!(second.recv(&mut [0; 4]).unwrap(), 1);
+    }
+
+    #[test]
+    fn nothing_to_read_is_no_error_but_a_time_out() {
+        let server = udp("127.0.0.1:0".parse().unwrap(), false, Duration::from_millis(1)).unwrap();
+        let error = Incoming::new().receive(&server).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}

@@ -1,0 +1,154 @@
+//! What travels beside a datagram: the address it was sent to, and how many the kernel threw away.
+
+#![allow(unsafe_code, reason = "the kernel's message headers hold pointers; each block says why they are good")]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use socket2::{SockAddr, Socket};
+
+/// The address of ours that a datagram was sent to, and so the one its answer must come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Local {
+    /// The socket's own: it is bound to one.
+    #[default]
+    Bound,
+    /// An IPv4 address of this host.
+    V4(Ipv4Addr),
+    /// An IPv6 address of this host, and the interface by which a link-local one is meant (0: any).
+    V6(Ipv6Addr, u32),
+}
+
+/// Room for one control message, aligned as the kernel wants its header.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(super) struct Control(pub(super) [u8; Control::ROOM]);
+
+impl Control {
+    /// Enough for the header and the larger of the two structures.
+    pub(super) const ROOM: usize = 64;
+    pub(super) const EMPTY: Self = Self([0; Self::ROOM]);
+}
+
+/// Has every datagram say which address it was sent to. To be called before binding to a wildcard address.
+pub(super) fn tell_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let (level, option) = if address.is_ipv4() {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    };
+    let on: libc::c_int = 1;
+    // SAFETY: `on` lives across the call and the length given is its own.
+    let set = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&on).cast(), length::<libc::c_int>())
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads the destination out of a received header; [`Local::Bound`] when it holds none.
+pub(super) fn destination(header: &libc::msghdr) -> Local {
+    // SAFETY: the header's control pointer and length are those of a live `Control` that the kernel has just filled;
+    // CMSG_FIRSTHDR and CMSG_NXTHDR never leave that room, and each structure is read unaligned after its level and type
+    // say what it is.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            let data = libc::CMSG_DATA(message);
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
+                    return Local::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = ptr::read_unaligned(data.cast());
+                    let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    let interface = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+                    return Local::V6(address, interface);
+                }
+                _ => message = libc::CMSG_NXTHDR(header, message),
+            }
+        }
+    }
+    Local::Bound
+}
+
+/// Writes `local` as the source of an answer into `control`, and has `header` point at it.
+pub(super) fn set_source(header: &mut libc::msghdr, control: &mut Control, local: Local) {
+    match local {
+        Local::Bound => {
+            header.msg_control = ptr::null_mut();
+            header.msg_controllen = 0;
+        }
+        Local::V4(address) => {
+            let spec_dst = libc::in_addr { s_addr: u32::from(address).to_be() };
+            let info =
+                libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
+            attach(header, control, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+        }
+        Local::V6(address, interface) => {
+            let info =
+                libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: interface };
+            attach(header, control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+        }
+    }
+}
+
+fn attach<T: Copy>(header: &mut libc::msghdr, control: &mut Control, level: libc::c_int, kind: libc::c_int, info: T) {
+    let size = u32::try_from(size_of::<T>()).unwrap_or_default();
+    // SAFETY: `Control` is aligned for a header and larger than CMSG_SPACE of both structures; CMSG_SPACE and CMSG_LEN
+    // only calculate. The first header exists since the length given holds one, and the structure is written unaligned.
+    unsafe {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(size) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(message).cast(), info);
+    }
+}
+
+/// Sends one datagram from `local` without waiting: a full buffer is an error, and the client asks again.
+///
+/// # Errors
+/// The operating system's.
+pub fn send_now(socket: &UdpSocket, octets: &[u8], to: SocketAddr, local: Local) -> io::Result<()> {
+    let name = SockAddr::from(to);
+    let mut control = Control::EMPTY;
+    let mut part = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    // SAFETY: a header of zeros is one that points at nothing; what it then points at (name, octets, control) lives until
+    // the call returns, and the kernel only reads it.
+    let sent = unsafe {
+        let mut header: libc::msghdr = zeroed();
+        header.msg_name = name.as_ptr().cast_mut().cast();
+        header.msg_namelen = name.len();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        set_source(&mut header, &mut control, local);
+        libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Datagrams that the kernel threw away since the socket was made, because nobody read them in time (`SO_MEMINFO`).
+pub fn thrown_away(socket: &UdpSocket) -> u32 {
+    /// Place of the count among the values (`SK_MEMINFO_DROPS` of `linux/sock_diag.h`).
+    const DROPS: usize = 8;
+    /// The option of `asm-generic/socket.h`.
+    const SO_MEMINFO: libc::c_int = 55;
+    let mut values = [0_u32; DROPS + 1];
+    let mut size = length::<[u32; DROPS + 1]>();
+    // SAFETY: the kernel writes at most `size` octets, which is the array's own size, and sets `size` to what it wrote.
+    let read = unsafe {
+        let into = values.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, into, &raw mut size)
+    };
+    if read == 0 { values[DROPS] } else { 0 }
+}
+
+fn length<T>() -> libc::socklen_t {
+    libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default()
+}

@@ -1,0 +1,13 @@
+//! Sockets as a DNS server needs them: bound with options that must be set before the address is taken, and datagrams read
+//! and written many at a time, each answered from the address it was sent to.
+//!
+//! The one place for `unsafe`: the kernel's message headers hold pointers, and no safe crate sends to many peers at once
+//! with a source address for each.
+
+mod batch;
+mod bind;
+mod control;
+
+pub use batch::{BATCH, Datagram, Incoming, Outgoing};
+pub use bind::{tcp, udp};
+pub use control::{Local, send_now, thrown_away};
