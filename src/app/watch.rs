@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// Files are read when nothing has changed for this long.
@@ -47,8 +48,10 @@ impl Watch {
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {
         let (sender, notices) = mpsc::channel(1);
         // A full channel is a notice that waits already.
-        let notice = move |_event| {
-            let _waits_already = sender.try_send(());
+        let notice = move |event: notify::Result<Event>| {
+            if event.map_or(true, |event| tells_of_change(event.kind)) {
+                let _waits_already = sender.try_send(());
+            }
         };
         let mut watcher = notify::recommended_watcher(notice).ok();
         for path in &paths {
@@ -102,6 +105,16 @@ impl Watch {
     }
 }
 
+/// Whether a notice may mean that a file has changed. To look at the files is noticed too, so a look that led to a look
+/// would never end. An error (a full queue) may hide a change.
+fn tells_of_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    }
+}
+
 fn marks(paths: &[PathBuf]) -> Marks {
     let mut found = Marks::new();
     for path in paths {
@@ -141,6 +154,14 @@ mod tests {
         std::fs::write(folder.join("new"), "b.example\n").unwrap();
         std::fs::rename(folder.join("new"), folder.join("rules.txt")).unwrap();
         tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.unwrap();
+    }
+
+    #[test]
+    fn looking_at_files_is_no_change_of_them() {
+        assert!(!tells_of_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!tells_of_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(tells_of_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(tells_of_change(EventKind::Modify(notify::event::ModifyKind::Any)));
     }
 
     #[tokio::test(start_paused = true)]
