@@ -150,7 +150,9 @@ fn sign(zone: &str, directory: &Path) -> String {
     let unsigned = directory.join(format!("{name}.unsigned"));
     fs::write(&unsigned, format!("$ORIGIN {zone}.\n{body}\n{signing}{vouching}")).unwrap();
     let signed = directory.join(format!("{name}.zone"));
-    let arguments = ["-K", directory_name, "-O", "full", "-o", zone, "-f", signed.to_str().unwrap()];
+    // `-d`: the set of DS records, which nobody here needs, is not left in the working directory.
+    let arguments =
+        ["-K", directory_name, "-d", directory_name, "-O", "full", "-o", zone, "-f", signed.to_str().unwrap()];
     printed("dnssec-signzone", arguments.iter().chain(&[unsigned.to_str().unwrap()]));
     vouching
 }
