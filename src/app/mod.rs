@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Args, Environment, Loaded};
 use crate::diag::Diagnostic;
+use crate::metrics::Metrics;
 
 pub use server::Server;
 
@@ -63,11 +64,11 @@ async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), F
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
-    let log = loaded.settings.log.clone();
-    let server = Server::prepare(args.clone(), loaded)?;
-    log::init(&log, Arc::clone(server.metrics()));
-    log::count_panics(Arc::clone(server.metrics()));
-    let server = server.start().await?;
+    // First of all: the state directory, the record and the upstreams already have something to say.
+    let metrics = Arc::new(Metrics::new());
+    log::init(&loaded.settings.log, Arc::clone(&metrics));
+    log::count_panics(Arc::clone(&metrics));
+    let server = Server::prepare(args.clone(), loaded, metrics)?.start().await?;
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);
     notify(&[sd_notify::NotifyState::Ready]);

@@ -28,10 +28,12 @@ use crate::serve::{self, Admission, Embargo, Forwarder, Guard, Running};
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
 const DRAIN: Duration = Duration::from_secs(3);
+
 /// Parts that are checked but not yet listening.
 pub struct Prepared {
     parts: Parts,
-    control: UnixListener,
+    /// `None`: the disk takes nothing.
+    control: Option<UnixListener>,
 }
 
 /// A running server.
@@ -43,15 +45,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Checks what can be checked before anything listens, and opens the record. To be called within a tokio runtime.
+    /// Checks what can be checked before anything listens, and opens the record. Counts in `metrics`, which are at zero.
+    /// To be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Failure`] that names what is missing.
-    pub fn prepare(args: Args, loaded: Loaded) -> Result<Prepared, Failure> {
+    pub fn prepare(args: Args, loaded: Loaded, metrics: Arc<Metrics>) -> Result<Prepared, Failure> {
         state_directory(&loaded.state_dir)?;
-        let control = control::bind(&loaded.state_dir)
-            .map_err(|error| Failure::Cannot(format!("can't make the control socket: {error}")))?;
-        let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
+        let control = control_socket(&loaded.state_dir)?;
+        let clock = Clock::system();
         let upstreams = upstreams(&loaded, &metrics)?;
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
@@ -155,11 +157,6 @@ impl Server {
 }
 
 impl Prepared {
-    /// Where everything is counted.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.parts.metrics
-    }
-
     /// Puts policy in force, binds, and serves.
     ///
     /// # Errors
@@ -194,7 +191,9 @@ impl Prepared {
         if let Some(listener) = admin {
             tokio::spawn(admin::serve(listener, desk(&parts), stop.clone()));
         }
-        tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
+        if let Some(control) = control {
+            tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
+        }
         if let Some(late) = late {
             tokio::spawn(Arc::clone(&parts).enforce_late(late));
         }
@@ -219,8 +218,8 @@ fn state_directory(path: &Path) -> Result<(), Failure> {
     drop(std::fs::remove_file(&probe));
     match tried {
         Ok(_written) => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem) => {
-            tracing::error!(path = %path.display(), %error, "The state directory can't be written.");
+        Err(error) if takes_nothing(&error) => {
+            tracing::error!(path = %path.display(), %error, "The state directory can't be written; DNS goes on.");
             Ok(())
         }
         Err(error) => Err(Failure::Cannot(format!(
@@ -228,6 +227,26 @@ fn state_directory(path: &Path) -> Result<(), Failure> {
             path.display()
         ))),
     }
+}
+
+/// The control socket, or none on a disk that takes nothing: then commands reach no server, and clients still do.
+fn control_socket(state_dir: &Path) -> Result<Option<UnixListener>, Failure> {
+    match control::bind(state_dir) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if takes_nothing(&error) => {
+            tracing::error!(%error, "There is no control socket: `status` and `reload` can't reach this server.");
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Cannot(format!("can't make the control socket: {error}"))),
+    }
+}
+
+/// Whether the disk is full or read-only.
+fn takes_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// An address that a client on this machine can ask.

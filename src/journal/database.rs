@@ -136,7 +136,7 @@ fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|error| StoreError::Denied { path: directory.to_owned(), reason: error.to_string() })?;
+        .map_err(|error| StoreError::io(directory, &error))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(_) => Ok(()),

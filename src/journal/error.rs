@@ -109,6 +109,8 @@ impl StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::Full { path: path.to_owned(), reason: error.to_string() }
             }
+            // No other user could write there either.
+            io::ErrorKind::ReadOnlyFilesystem => Self::Failed { path: path.to_owned(), reason: error.to_string() },
             _ => Self::Denied { path: path.to_owned(), reason: error.to_string() },
         }
     }

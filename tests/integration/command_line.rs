@@ -1,6 +1,7 @@
 //! The command beside a running server: the two share a state directory and nothing else.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Output, Stdio};
 
 use embargo::wire::qtype;
 use serde_json::Value;
@@ -62,4 +63,25 @@ async fn a_running_server_is_healthy() {
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(server.attempts().await.is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_the_record_at_the_start_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("embargo.toml");
+    std::fs::write(&config, "listen = [\"127.0.0.1:0\"]\nadmin = \"off\"\n[upstream]\nservers = [\"192.0.2.53\"]\n")
+        .unwrap();
+    std::fs::write(directory.path().join("embargo.db"), "another program's file").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_embargo"));
+    command.arg("--config").arg(&config).arg("--state-dir").arg(directory.path()).env_clear();
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+
+    let announced = BufReader::new(server.stdout.take().unwrap()).lines().any(|line| line.unwrap().starts_with("Try:"));
+    server.kill().unwrap();
+    let mut log = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    server.wait().unwrap();
+
+    assert!(announced, "it serves all the same: {log}");
+    assert!(log.contains("The journal can't be written") && log.contains("embargo.db"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! A disk that is full: DNS goes on, and what is lost is counted exactly.
+//! A disk that is full or read-only: DNS goes on, and what is lost is counted exactly.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,6 +13,9 @@ use super::unbound::Unbound;
 
 /// Mounts a small file system over `$0` that nobody else sees, then becomes the rest.
 const ON_SMALL_DISK: &str = "mount -t tmpfs -o size=2m tmpfs \"$0\" && exec \"$@\"";
+
+/// The same, read-only.
+const ON_READ_ONLY_DISK: &str = "mount -t tmpfs -o ro tmpfs \"$0\" && exec \"$@\"";
 
 /// Makes writing past a limit of file size an error, not a signal.
 const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$@\"";
@@ -52,13 +55,35 @@ fn check_ledger(server: &Server) -> u64 {
     stored
 }
 
+/// Whether this machine lets us mount a disk that nobody else sees.
+fn can_mount() -> bool {
+    let mount = ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
+    Command::new("unshare").args(mount).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_read_only_state_directory_at_the_start_stops_no_query() {
+    if !can_mount() {
+        not_tested("a read-only disk: this machine lets nobody mount one");
+        return;
+    }
+    let unbound = Unbound::start();
+    let setup = Setup::new(&[unbound.address]);
+    let state = setup.state().to_owned();
+    fs::create_dir_all(&state).unwrap();
+    let server = setup.around(&["unshare", "-m", "sh", "-c", ON_READ_ONLY_DISK, state.to_str().unwrap()]).start();
+
+    assert_eq!(ask(server.dns, "downloads.upd.kaspersky.com", A).unwrap(), NXDOMAIN);
+    assert_eq!(ask(server.dns, "plain.test", A).unwrap(), NOERROR);
+    let (status, text) = http_get(server.admin, "/readyz?verbose").unwrap();
+    assert!(status == 200 && text.contains("[!]journal"), "{text}");
+    let log = server.log();
+    assert!(log.contains("The state directory can't be written"), "{log}");
+}
+
 #[test]
 fn a_full_disk_stops_no_query_and_the_loss_is_exact() {
-    if !Command::new("unshare")
-        .args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
-        .status()
-        .is_ok_and(|s| s.success())
-    {
+    if !can_mount() {
         not_tested("a full disk: this machine lets nobody mount one");
         return;
     }

@@ -11,11 +11,13 @@ mod response;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use embargo::app::{Server, control};
 use embargo::config::{self, Args, Environment};
 use embargo::journal::{AttemptRow, ClientRow, Filter, Store};
+use embargo::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -81,7 +83,7 @@ impl TestServer {
             ..Args::default()
         };
         let loaded = config::load(&args, &Environment::default()).unwrap();
-        let server = Server::prepare(args, loaded).unwrap().start().await.unwrap();
+        let server = Server::prepare(args, loaded, Arc::new(Metrics::new())).unwrap().start().await.unwrap();
         RunningServer { server, directory: self.directory }
     }
 }
