@@ -19,7 +19,7 @@ impl Parts {
             uptime_seconds: now.mono.since(self.started.mono).as_secs(),
             ready: self.readiness().ready,
             config: loaded.file.as_ref().map(|path| path.display().to_string()),
-            state_dir: loaded.state_dir.display().to_string(),
+            state_dir: self.first.state_dir.display().to_string(),
             listen: self.listen.iter().map(ToString::to_string).collect(),
             admin: self.admin.map(|address| address.to_string()),
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),

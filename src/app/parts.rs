@@ -28,6 +28,9 @@ pub(super) const CLOSE: Duration = Duration::from_secs(10);
 /// The parts that live as long as the process.
 pub(super) struct Parts {
     pub(super) args: Args,
+    /// As the process began with it: what takes effect only at a start is still this.
+    pub(super) first: Arc<Loaded>,
+    /// As it was read last.
     pub(super) loaded: ArcSwap<Loaded>,
     pub(super) clock: Clock,
     pub(super) started: Now,
@@ -88,7 +91,9 @@ impl Parts {
         self.last_good.store(ready.last_good, Ordering::Relaxed);
         self.guard.enforce(ready.policy);
         self.metrics.process.reload_successful.set(u64::from(!ready.last_good));
-        self.metrics.process.reload_success.set(self.clock.now().wall);
+        if !ready.last_good {
+            self.metrics.process.reload_success.set(self.clock.now().wall);
+        }
     }
 
     pub(super) fn last_reload(&self) -> std::sync::MutexGuard<'_, Reload> {

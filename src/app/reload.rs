@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use super::observer::Observed;
 use super::parts::Parts;
+use super::policy;
 use super::status::Reload;
-use super::{Failure, policy};
 use crate::config::{self, Environment, Loaded};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
 use crate::serve::Admission;
 use crate::time::rfc3339;
-use crate::upstream::{self, Observer, Servers, Upstreams};
+use crate::upstream::{self, Observer, Servers, ServersError, Upstreams};
 
 impl Parts {
     pub(super) async fn reload(&self, why: &str) {
@@ -21,31 +21,38 @@ impl Parts {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
+        // Looked up anew each time: what `system` means changes with the network and not with our files.
+        let servers = match servers(&loaded) {
+            Ok(servers) => servers,
+            Err(error) => {
+                let mistake = Diagnostic::whole(Severity::Error, "upstream servers", error.to_string());
+                return self.not_reloaded(why, &[mistake]);
+            }
+        };
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let (settings, state_dir) = (loaded.settings.clone(), self.loaded.load().state_dir.clone());
+        let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
         let built =
-            tokio::task::spawn_blocking(move || policy::load(&settings, &state_dir, generation, &metrics)).await;
+            tokio::task::spawn_blocking(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
-            Ok(Ok(ready)) => self.reloaded(why, loaded, ready),
+            Ok(Ok(ready)) => self.reloaded(why, loaded, servers, ready),
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
-            Err(error) => tracing::error!(%error, why, "The policy could not be built; the one before stays in force."),
+            Err(error) => {
+                let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
+                self.not_reloaded(why, &[mistake]);
+            }
         }
     }
 
-    pub(super) fn reloaded(&self, why: &str, loaded: Loaded, ready: policy::Ready) {
-        let before = self.loaded.load_full();
+    fn reloaded(&self, why: &str, loaded: Loaded, servers: Servers, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(Admission::new(loaded.settings.allow.clone()));
-        if before.settings.upstream.servers != loaded.settings.upstream.servers {
-            match upstreams(&loaded, &self.metrics) {
-                Ok(upstreams) => self.upstreams.store(upstreams),
-                Err(error) => tracing::error!(%error, "The upstreams stay as they were."),
-            }
+        if !self.upstreams.load().are(&servers) {
+            self.upstreams.store(upstreams(&self.first, servers, &self.metrics));
         }
-        let needs_restart = needs_restart(&before, &loaded);
+        let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {
-            tracing::warn!(settings = ?needs_restart, "These settings have changed and take effect after a restart.");
+            tracing::warn!(settings = ?needs_restart, "These settings take effect after a restart.");
         }
         let at = Some(rfc3339(self.clock.now().wall));
         tracing::info!(
@@ -69,11 +76,14 @@ impl Parts {
     }
 }
 
-/// The upstreams that the settings name, with those of the system looked up.
-pub(super) fn upstreams(loaded: &Loaded, metrics: &Arc<Metrics>) -> Result<Arc<Upstreams>, Failure> {
+/// The servers that the settings name, with those of the system looked up.
+pub(super) fn servers(loaded: &Loaded) -> Result<Servers, ServersError> {
+    Servers::from_specs(&loaded.settings.upstream.servers, &loaded.settings.listen)
+}
+
+/// These upstreams, asked as patiently as the settings say.
+pub(super) fn upstreams(loaded: &Loaded, servers: Servers, metrics: &Arc<Metrics>) -> Arc<Upstreams> {
     let settings = &loaded.settings.upstream;
-    let servers = Servers::from_specs(&settings.servers, &loaded.settings.listen)
-        .map_err(|error| Failure::Cannot(error.to_string()))?;
     let config = upstream::Config {
         hedge: settings.hedge_after,
         deadline: settings.deadline,
@@ -81,12 +91,12 @@ pub(super) fn upstreams(loaded: &Loaded, metrics: &Arc<Metrics>) -> Result<Arc<U
         ..upstream::Config::new(servers)
     };
     let observer: Arc<dyn Observer> = Arc::new(Observed::new(&config, metrics));
-    Ok(Arc::new(Upstreams::new(&config, &observer)))
+    Arc::new(Upstreams::new(&config, &observer))
 }
 
-/// Settings whose change is seen but waits for a restart.
-fn needs_restart(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
-    let (old, new) = (&before.settings, &after.settings);
+/// Settings that are written otherwise than they are in effect since the start.
+fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
+    let (old, new) = (&first.settings, &now.settings);
     let times = |loaded: &Loaded| {
         let upstream = &loaded.settings.upstream;
         (upstream.hedge_after, upstream.deadline, upstream.exchange_max)
@@ -95,8 +105,8 @@ fn needs_restart(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
         ("listen", old.listen != new.listen),
         ("admin", old.admin != new.admin),
         ("workers", old.workers != new.workers),
-        ("state_dir", before.state_dir != after.state_dir),
-        ("upstream times", times(before) != times(after)),
+        ("state_dir", first.state_dir != now.state_dir),
+        ("upstream times", times(first) != times(now)),
         ("cache", old.cache != new.cache),
         ("tcp", old.tcp != new.tcp),
         ("journal", old.journal != new.journal),

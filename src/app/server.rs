@@ -14,7 +14,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{CLOSE, Parts};
-use super::reload::upstreams;
+use super::reload::{servers, upstreams};
 use super::status::Reload;
 use super::watch::Watch;
 use super::{Failure, bind, control, map};
@@ -54,7 +54,8 @@ impl Server {
         state_directory(&loaded.state_dir)?;
         let control = control_socket(&loaded.state_dir)?;
         let clock = Clock::system();
-        let upstreams = upstreams(&loaded, &metrics)?;
+        let servers = servers(&loaded).map_err(|error| Failure::Cannot(error.to_string()))?;
+        let upstreams = upstreams(&loaded, servers, &metrics);
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
@@ -63,7 +64,8 @@ impl Server {
         let parts = Parts {
             args,
             cache: Arc::new(Cache::new(map::cache(&loaded.settings))),
-            loaded: ArcSwap::from_pointee(loaded),
+            loaded: ArcSwap::from_pointee(loaded.clone()),
+            first: Arc::new(loaded),
             started: clock.now(),
             clock,
             metrics,
@@ -116,8 +118,7 @@ impl Server {
             Err(error) => tracing::error!(%error, "The record's writer died."),
         }
         self.stop.cancel();
-        let state_dir = self.parts.loaded.load().state_dir.clone();
-        drop(std::fs::remove_file(control::path(&state_dir)));
+        drop(std::fs::remove_file(control::path(&self.parts.first.state_dir)));
     }
 
     /// Writes what listens where, what is in force, and what to try.

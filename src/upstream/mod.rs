@@ -86,6 +86,11 @@ impl Upstreams {
         Exchange::new(&self.members, ask, self.pace, &self.closing).run().await
     }
 
+    /// Whether these are the servers that are asked, in this order.
+    pub fn are(&self, servers: &Servers) -> bool {
+        self.members.iter().map(|member| &member.server).eq(servers.as_slice())
+    }
+
     /// How each upstream is doing, in the order of the configuration.
     pub fn status(&self) -> Vec<UpstreamStatus> {
         self.members.iter().map(|member| member.status()).collect()

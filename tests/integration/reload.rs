@@ -5,6 +5,7 @@ use std::sync::Arc;
 use embargo::app::control::Request;
 use embargo::journal::{Filter, Store};
 use embargo::wire::{qtype, rcode};
+use serde_json::json;
 
 use crate::harness::{Question, TestServer};
 use crate::upstream_fake::FakeUpstream;
@@ -45,6 +46,38 @@ async fn a_broken_list_changes_nothing_and_is_explained() {
     server.change_ban("v", "", "ok.example\n").await;
     assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
     assert_eq!(server.query("ok.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_told_until_it_is_undone() {
+    let server = TestServer::new().ban("v", "geo.example\n").start().await;
+    let waits = async |settings: &str| {
+        server.change_settings(settings).await;
+        server.control(Request::Status).await["last_reload"]["needs_restart"].clone()
+    };
+    assert_eq!(waits("[cache]\nsize = \"8MiB\"").await, json!(["cache"]));
+    assert_eq!(waits("[cache]\nsize = \"8MiB\"").await, json!(["cache"]), "another reload is no restart");
+    assert_eq!(waits("").await, json!([]), "as it was at the start");
+}
+
+#[tokio::test]
+async fn upstreams_are_swapped_by_a_reload_or_stay_all_as_they_were() {
+    let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let servers = |addresses: &[String]| format!("[upstream]\nservers = {addresses:?}");
+    let server =
+        TestServer::new().ban("v", "geo.example\n").setting(&servers(&[first.address().to_string()])).start().await;
+
+    server.change_settings(&servers(&[second.address().to_string()])).await;
+    assert_eq!(server.query("a.example", qtype::A).await.rcode(), rcode::NOERROR);
+    assert_eq!((first.queries_seen(), second.queries_seen()), (0, 1));
+
+    // There is no such interface: nothing of this reload is taken, and the next good one is.
+    server.change_settings(&servers(&["fe80::1%none".to_owned()])).await;
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 0);
+    let status = server.control(Request::Status).await;
+    assert!(status["last_reload"]["mistakes"][0].as_str().unwrap().contains("no network interface `none`"), "{status}");
+    assert_eq!(server.query("b.example", qtype::A).await.rcode(), rcode::NOERROR);
+    assert_eq!((first.queries_seen(), second.queries_seen()), (0, 2));
 }
 
 #[tokio::test]

@@ -73,12 +73,17 @@ impl TestServer {
     pub(crate) async fn start(self) -> RunningServer {
         let root = self.directory.path();
         let config = root.join("embargo.toml");
-        std::fs::write(&config, format!("blocklists = \"blocklists\"\n{}", self.settings)).unwrap();
+        write_settings(root, &self.settings);
+        let mut upstream: Vec<String> = self.upstreams.iter().map(ToString::to_string).collect();
+        if upstream.is_empty() && !self.settings.contains("servers = ") {
+            // Nobody is asked, and the servers of this machine are nobody's business here.
+            upstream.push("192.0.2.53".to_owned());
+        }
         let args = Args {
             config: Some(config),
             listen: vec!["127.0.0.1:0".to_owned()],
             admin: Some("127.0.0.1:0".to_owned()),
-            upstream: self.upstreams.iter().map(ToString::to_string).collect(),
+            upstream,
             state_dir: Some(root.join("state")),
             ..Args::default()
         };
@@ -86,6 +91,10 @@ impl TestServer {
         let server = Server::prepare(args, loaded, Arc::new(Metrics::new())).unwrap().start().await.unwrap();
         RunningServer { server, directory: self.directory }
     }
+}
+
+fn write_settings(root: &Path, lines: &str) {
+    std::fs::write(root.join("embargo.toml"), format!("blocklists = \"blocklists\"\n{lines}")).unwrap();
 }
 
 fn write_ban(root: &Path, id: &str, declared: &str, rules: &str) {
@@ -195,6 +204,12 @@ impl RunningServer {
     /// Writes a ban's files anew and reloads.
     pub(crate) async fn change_ban(&self, id: &str, declared: &str, rules: &str) {
         write_ban(self.directory.path(), id, declared, rules);
+        self.server.reload("test").await;
+    }
+
+    /// Writes the configuration anew, in place of every line given before, and reloads.
+    pub(crate) async fn change_settings(&self, lines: &str) {
+        write_settings(self.directory.path(), lines);
         self.server.reload("test").await;
     }
 
