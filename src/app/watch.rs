@@ -55,8 +55,7 @@ impl Watch {
         };
         let mut watcher = notify::recommended_watcher(notice).ok();
         for path in &paths {
-            let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
-            let (Some(watcher), Some(directory)) = (&mut watcher, directory) else { continue };
+            let (Some(watcher), Some(directory)) = (&mut watcher, directory_of(path)) else { continue };
             let deep = if path.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             if let Err(error) = watcher.watch(directory, deep) {
                 tracing::warn!(directory = %directory.display(), %error, "A directory can't be watched; it is polled.");
@@ -115,6 +114,15 @@ fn tells_of_change(kind: EventKind) -> bool {
     }
 }
 
+/// The directory to watch for changes of `path`: itself, or the one that holds the file.
+fn directory_of(path: &Path) -> Option<&Path> {
+    if path.is_dir() {
+        return Some(path);
+    }
+    // The parent of a bare file name is the empty path, which names no directory.
+    path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
 fn marks(paths: &[PathBuf]) -> Marks {
     let mut found = Marks::new();
     for path in paths {
@@ -162,6 +170,13 @@ mod tests {
         assert!(!tells_of_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
         assert!(tells_of_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
         assert!(tells_of_change(EventKind::Modify(notify::event::ModifyKind::Any)));
+    }
+
+    #[test]
+    fn a_file_named_without_a_folder_is_watched_in_the_working_directory() {
+        assert_eq!(directory_of(Path::new("names-of-mine.txt")), Some(Path::new(".")));
+        assert_eq!(directory_of(Path::new("lists/names.txt")), Some(Path::new("lists")));
+        assert_eq!(directory_of(Path::new("src")), Some(Path::new("src")));
     }
 
     #[tokio::test(start_paused = true)]
