@@ -65,7 +65,7 @@ pub(super) fn load_or_last_good(
 
 fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, Vec<Diagnostic>> {
     let Some(policy) = load.policy else { return Err(load.diagnostics) };
-    let rejected = |list: &str| load.diagnostics.iter().filter(|diagnostic| &*diagnostic.source == list).count();
+    let rejected = |list: &str| load.rejected_lines.get(list).copied().unwrap_or_default();
     let figures: Vec<_> = policy
         .lists()
         .iter()

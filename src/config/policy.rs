@@ -1,6 +1,6 @@
 //! Ban folders and lists to a [`Policy`]: every mistake of every file at once, and no policy unless all of it is right.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub struct PolicyLoad {
     pub failed: Vec<Arc<str>>,
     /// Every file read.
     pub files: Vec<LoadedFile>,
+    /// By name of the list: lines that were not understood or not allowed. Exact, however many were named.
+    pub rejected_lines: BTreeMap<Arc<str>, usize>,
 }
 
 /// A file that the policy was made from.
@@ -108,6 +110,7 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
         diagnostics: Vec::new(),
         failed: Vec::new(),
         files: Vec::new(),
+        rejected_lines: BTreeMap::new(),
         ids: BTreeSet::new(),
     };
     match settings.blocklists.folders() {
@@ -127,6 +130,7 @@ struct Loader<'s> {
     diagnostics: Vec<Diagnostic>,
     failed: Vec<Arc<str>>,
     files: Vec<LoadedFile>,
+    rejected_lines: BTreeMap<Arc<str>, usize>,
     ids: BTreeSet<Arc<str>>,
 }
 
@@ -261,6 +265,7 @@ impl Loader<'_> {
                 refused.add(|| line.warning(error.to_string()));
             }
         });
+        self.rejected_lines.insert(Arc::clone(&source.name), parsed.bad_lines + refused.count);
         self.diagnostics.extend(unusable(source, &parsed));
         self.diagnostics.extend(parsed.diagnostics);
         self.diagnostics.extend(refused.finish(source));
@@ -292,7 +297,13 @@ impl Loader<'_> {
             self.diagnostics.extend(warnings);
             policy
         });
-        PolicyLoad { policy, diagnostics: self.diagnostics, failed: self.failed, files: self.files }
+        PolicyLoad {
+            policy,
+            diagnostics: self.diagnostics,
+            failed: self.failed,
+            files: self.files,
+            rejected_lines: self.rejected_lines,
+        }
     }
 }
 

@@ -174,6 +174,16 @@ fn a_plain_list_is_a_ban_of_its_own_and_its_bad_lines_are_skipped_and_shown() {
 }
 
 #[test]
+fn rejected_lines_are_counted_exactly_however_few_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines = "a.example\n".to_owned() + &"bad..name\n".repeat(1_000) + &"com\n".repeat(100);
+    let load = policy(&with_list(directory.path(), "x.txt", lines.as_bytes()), 1);
+    assert!(load.policy.is_some() && load.diagnostics.len() < 200, "{}", load.diagnostics.len());
+    let name = directory.path().join("x.txt").display().to_string();
+    assert_eq!(load.rejected_lines.get(name.as_str()), Some(&1_100));
+}
+
+#[test]
 fn a_list_named_like_a_ban_gets_another_id_and_can_be_changed_by_it() {
     let directory = tempfile::tempdir().unwrap();
     let settings = with_list(directory.path(), "kaspersky.txt", b"a.example\n");
