@@ -114,7 +114,8 @@ impl Answer {
     }
 
     /// The response for one client: its id, RD, CD and question, our RA, AD only if it asked for it (RFC 6840 §5.7), TTLs
-    /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`. Written into `out`, a buffer that may have been used before.
+    /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`.
+    /// Written into `out`, a buffer that may have been used before.
     pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>, mut out: Vec<u8>) -> Vec<u8> {
         let (whole, options) = self.what_fits(query, fit);
         out.clear();
@@ -122,8 +123,8 @@ impl Answer {
         let authentic = self.authentic_data && query.wants_authentic_data() && fit.authentic;
         out[..2].copy_from_slice(&query.message[..2]);
         out[2] = 0x80 | (query.message[2] & 0x01) | if whole { 0 } else { 0x02 };
-        let [_, code] = self.rcode.to_be_bytes();
-        out[3] = 0x80 | (query.message[3] & 0x10) | (u8::from(authentic) << 5) | (code & 0x0F);
+        let [extended, low] = (self.rcode << 4).to_be_bytes();
+        out[3] = 0x80 | (query.message[3] & 0x10) | (u8::from(authentic) << 5) | (low >> 4);
         out[HEADER..query.question_end].copy_from_slice(&query.message[HEADER..query.question_end]);
         if whole {
             for &at in &self.ttl_offsets {
@@ -136,23 +137,26 @@ impl Answer {
         }
         if let Some(edns) = query.edns {
             bump(&mut out, 10);
-            write_opt(&mut out, 0, edns.dnssec_ok, &options);
+            write_opt(&mut out, extended, edns.dnssec_ok, &options);
         }
         out
     }
 
-    /// Whether the records fit, and the extended errors that do: with their texts, or at least their codes.
+    /// Whether the records fit, and the extended errors that do: with their texts, or at least their codes, or none.
     fn what_fits(&self, query: &Query<'_>, fit: &Fit<'_>) -> (bool, Cow<'_, [u8]>) {
         let mut options = Cow::Borrowed(&*self.options);
         if let Some((code, text)) = fit.ede {
             push_ede(options.to_mut(), code, text.as_bytes());
         }
-        let fits = |options: &[u8]| self.body.len() + query.edns.map_or(0, |_edns| 11 + options.len()) <= fit.limit;
-        if fits(&options) {
+        let fits = |body: usize, options: &[u8]| body + query.edns.map_or(0, |_edns| 11 + options.len()) <= fit.limit;
+        if fits(self.body.len(), &options) {
             return (true, options);
         }
         let codes = without_texts(&options);
-        (fits(&codes), Cow::Owned(codes))
+        let whole = fits(self.body.len(), &codes);
+        // An upstream may have sent more errors than a datagram holds beside the question.
+        let codes = if whole || fits(usize::from(self.question_end), &codes) { codes } else { Vec::new() };
+        (whole, Cow::Owned(codes))
     }
 }
 
@@ -294,6 +298,26 @@ mod tests {
         let message = answer.render(&Query::read(QUESTION).unwrap(), &fit, Vec::new());
         assert_eq!(message.len(), QUESTION.len());
         assert_eq!(message[2] & 0x02, 0x02);
+    }
+
+    #[test]
+    fn no_number_of_extended_errors_makes_a_response_larger_than_its_client_takes() {
+        let question = with_opt(QUESTION, false);
+        let query = Query::read(&question).unwrap();
+        let reply = (0..400).fold(Reply::to(&query), |reply, _number| reply.ede(22, "hello"));
+        let message = reply.answer(qtype::A, 60, &[192, 0, 2, 1]).finish(65_535);
+        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
+        assert!(answer.render(&query, &FIT, Vec::new()).len() <= FIT.limit);
+    }
+
+    #[test]
+    fn an_rcode_of_more_than_four_bits_is_whole() {
+        let question = with_opt(QUESTION, false);
+        let query = Query::read(&question).unwrap();
+        let message = Reply::to(&query).rcode(23).finish(1232);
+        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
+        let again = answer.render(&query, &FIT, Vec::new());
+        assert_eq!(Answer::keep(&again, &Layout::read(&again).unwrap()).unwrap().rcode(), 23);
     }
 
     #[test]
