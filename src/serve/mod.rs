@@ -1,7 +1,8 @@
 //! The way of one query: listeners, the one handler, and what it asks in turn.
 //!
 //! [`Embargo`] is hickory-server's `RequestHandler`: policy and record in front, a [`Next`] behind. Embargo's own server puts
-//! its [`Forwarder`] behind; any other server built on hickory-server can put its own handler there by [`Wrapped`]:
+//! its [`Forwarder`] behind; any other server built on hickory-server can put its own handler there by [`Wrapped`], which
+//! is then asked whatever policy lets through, zone transfers, signed messages and opcodes other than QUERY left out:
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -11,6 +11,12 @@ use super::client::Client;
 
 /// The part of a server behind the ban: asked only for what policy lets through.
 pub trait Next: Send + Sync + 'static {
+    /// Whether it sends queries on to other servers, for clients that ask for recursion (RD) and in classes other than CH.
+    /// What answers from data of its own says `false`: it is asked whatever RD and class are.
+    fn forwards(&self) -> bool {
+        true
+    }
+
     /// What is known already; never waits.
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup;
 

@@ -79,7 +79,8 @@ impl<N: Next> Embargo<N> {
             self.guard.record(in_force, query, client, &verdict, now);
             return Ok(blocked::answer(query, client, hit, ban, room));
         }
-        if let Some(said) = not_forwarded(query, client) {
+        let forwards = self.next.forwards();
+        if let Some(said) = not_handed_on(query, client, forwards) {
             self.guard.record(in_force, query, client, &verdict, now);
             return Ok(said);
         }
@@ -92,7 +93,7 @@ impl<N: Next> Embargo<N> {
                 Ok(self.give(in_force, query, client, &verdict, found, Outcome::Cached, now, room))
             }
             // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
-            Lookup::Stale(_) | Lookup::Miss if !query.recursion_desired() => {
+            Lookup::Stale(_) | Lookup::Miss if forwards && !query.recursion_desired() => {
                 self.guard.record(in_force, query, client, &verdict, now);
                 Ok(Said::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
@@ -115,7 +116,10 @@ impl<N: Next> Embargo<N> {
             Lookup::Fresh(entry) => (Found { entry, verbatim: None }, Outcome::Cached),
             Lookup::Stale(stale) => match usable(self.next.ask(query, client, now).await) {
                 Ok(found) => (found, Outcome::Forwarded),
-                Err(_failed) => (Found { entry: stale, verbatim: None }, Outcome::Stale),
+                Err(_failed) => {
+                    self.guard.metrics().cache.hits.inc();
+                    (Found { entry: stale, verbatim: None }, Outcome::Stale)
+                }
             },
             Lookup::Miss => match self.next.ask(query, client, now).await {
                 Ok(found) => (found, Outcome::Forwarded),
@@ -146,7 +150,8 @@ impl<N: Next> Embargo<N> {
             }
         }
         let rcode = found.entry.answer.rcode();
-        if let (Some(message), None) = (found.verbatim, verdict.ttl_cap) {
+        let limit = said::limit(query, client);
+        if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), verdict.ttl_cap) {
             return Said::Response { message, outcome, rcode };
         }
         let entry = &found.entry;
@@ -162,11 +167,12 @@ impl<N: Next> Embargo<N> {
     }
 }
 
-/// Questions that no upstream is asked: zone transfers, signed messages, and classes that are about this server.
-fn not_forwarded(query: &Query<'_>, client: &Client) -> Option<Said> {
+/// Questions that nobody behind the ban is asked: zone transfers, which are more than one response, signed messages, and
+/// in front of a forwarder the class that is about this server.
+fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<Said> {
     let why = match (query.qtype, query.qclass) {
         (qtype::AXFR | qtype::IXFR, _) => "zone transfers are not forwarded",
-        (_, CLASS_CH) => "this server tells nothing about itself",
+        (_, CLASS_CH) if forwards => "this server tells nothing about itself",
         // The key is not ours, and what we would send on is not what was signed (RFC 8945 §5.5).
         _ if query.signed => "signed messages are not forwarded",
         _ => return None,

@@ -26,6 +26,11 @@ impl<H: RequestHandler> Wrapped<H> {
 }
 
 impl<H: RequestHandler> Next for Wrapped<H> {
+    /// Its own affair: a name server's handler answers queries without RD, a resolver's refuses them.
+    fn forwards(&self) -> bool {
+        false
+    }
+
     /// Nothing: what the handler keeps is its own affair.
     fn known(&self, _query: &Query<'_>, _now: Now) -> Lookup {
         Lookup::Miss

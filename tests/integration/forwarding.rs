@@ -217,4 +217,6 @@ async fn an_expired_answer_is_given_when_no_upstream_answers() {
     }
     assert_eq!((response.ede().map(|ede| ede.0), response.answers()[0].2), (Some(3), 30));
     assert_eq!(server.metric("dns_responses_total", &[("outcome", "stale")]).await, 1);
+    let cached = server.metric("dns_responses_total", &[("outcome", "cached")]).await;
+    assert_eq!(server.metric("cache_hits_total", &[]).await, cached + 1, "a hit is fresh or stale");
 }

@@ -81,11 +81,18 @@ async fn a_server_of_hickory_enforces_and_records_through_the_same_handler() {
     write_frame(&mut stream, &Question::new("geo.example", qtype::TXT).octets()).await;
     assert_eq!(Response::read(read_frame(&mut stream).await.unwrap()).rcode(), rcode::NXDOMAIN);
 
+    // A name server is asked without RD; whether it answers is its own affair.
+    client.send(&Question::new("other.example", qtype::A).no_recursion().octets()).await.unwrap();
+    let mut buffer = vec![0; 512];
+    let size = client.recv(&mut buffer).await.unwrap();
+    let plain = Response::read(buffer[..size].to_vec());
+    assert_eq!((plain.rcode(), plain.answers().len()), (rcode::NOERROR, 1));
+
     let writer = Arc::clone(&journal);
     tokio::task::spawn_blocking(move || writer.close(Duration::from_secs(10))).await.unwrap().unwrap();
     let rows = Store::open_read_only(&loaded.state_dir).unwrap().attempts(&Filter::default()).unwrap();
     assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 3);
     let page = metrics.render();
     let counted = |name| crate::harness::sum(&page, name, &[]);
-    assert_eq!((counted("dns_requests_total"), counted("dns_responses_total")), (4, 4));
+    assert_eq!((counted("dns_requests_total"), counted("dns_responses_total")), (5, 5));
 }
