@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::parts::Parts;
 use super::status::{CacheStatus, PolicyStatus, Reload, Status};
-use crate::admin::{Check, CheckState, Readiness};
+use crate::admin::{Check, Readiness};
 use crate::time::rfc3339;
 
 impl Parts {
@@ -32,37 +32,32 @@ impl Parts {
 
     pub(super) fn readiness(&self) -> Readiness {
         let policy = match self.guard.in_force() {
-            None => check(CheckState::Failed, "policy", "none is in force yet"),
+            None => Check::failed("policy", "none is in force yet"),
             Some(_) if self.last_good.load(Ordering::Relaxed) => {
-                check(CheckState::Warning, "policy", "the lists have mistakes; the last good copy is in force")
+                Check::warning("policy", "the lists have mistakes; the last good copy is in force")
             }
-            Some(force) => check(CheckState::Ok, "policy", format!("{} bans in force", force.policy.bans().len())),
+            Some(force) => Check::ok("policy", format!("{} bans in force", force.policy.bans().len())),
         };
         let status = self.upstreams.load().status();
         let healthy = status.iter().filter(|upstream| upstream.healthy).count();
         let note = format!("{healthy} of {} healthy", status.len());
-        let upstreams = if healthy == 0 {
-            check(CheckState::Warning, "upstreams", note)
-        } else {
-            check(CheckState::Ok, "upstreams", note)
-        };
+        let upstreams = if healthy == 0 { Check::warning("upstreams", note) } else { Check::ok("upstreams", note) };
         let journal = match self.journal.status().store_error {
-            Some(why) => check(CheckState::Warning, "journal", why),
-            None => check(CheckState::Ok, "journal", "writable"),
+            Some(why) => Check::warning("journal", why),
+            None => Check::ok("journal", "writable"),
         };
         let reload = match &*self.last_reload() {
             Reload { ok: false, mistakes, .. } => {
-                check(CheckState::Warning, "reload", format!("the last one failed: {} mistakes", mistakes.len()))
+                Check::warning("reload", format!("the last one failed: {} mistakes", mistakes.len()))
             }
-            Reload { .. } => check(CheckState::Ok, "reload", "the last one succeeded"),
+            Reload { .. } => Check::ok("reload", "the last one succeeded"),
         };
         let stopping = if self.draining.load(Ordering::Relaxed) {
-            check(CheckState::Failed, "stopping", "the server is stopping")
+            Check::failed("stopping", "the server is stopping")
         } else {
-            check(CheckState::Ok, "stopping", "no")
+            Check::ok("stopping", "no")
         };
-        let checks = vec![policy, upstreams, journal, reload, stopping];
-        Readiness { ready: checks.iter().all(|check| check.state != CheckState::Failed), checks }
+        Readiness::of(vec![policy, upstreams, journal, reload, stopping])
     }
 
     /// Brings the gauges that nobody counts up to the moment of a scrape.
@@ -75,8 +70,4 @@ impl Parts {
             self.metrics.banned.set_enforcement(&modes);
         }
     }
-}
-
-fn check(state: CheckState, name: &'static str, note: impl Into<String>) -> Check {
-    Check { name, state, note: note.into() }
 }

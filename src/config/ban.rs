@@ -16,13 +16,12 @@ use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode};
 use crate::time::Timestamp;
+use crate::wire::{EDE_TEXT_MAX, ede};
 
-/// Octets of EXTRA-TEXT that Embargo sends at most.
-const EDE_TEXT_MAX: usize = 120;
 /// Characters of an id at most.
 const ID_MAX: usize = 32;
 /// RFC 8914 codes that a blocked answer may carry.
-const EDE_CODES: [u16; 4] = [4, 15, 16, 17];
+const EDE_CODES: [u16; 4] = [ede::FORGED_ANSWER, ede::BLOCKED, ede::CENSORED, ede::FILTERED];
 /// TTL of blocked answers when nobody says otherwise: short, so that a lifted ban is felt soon.
 const TTL_DEFAULT: Duration = Duration::from_secs(30);
 const TTL_LIMITS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
@@ -187,7 +186,7 @@ impl Declared {
             observe_from: change.observe_from.map(|at| at.value),
             enforce_from: change.enforce_from.map(|at| at.value),
             action: change.action.map_or(Action::Nxdomain, |at| at.value),
-            ede: Ede { code: change.ede_code.map_or(15, |at| at.value), text },
+            ede: Ede { code: change.ede_code.map_or(ede::BLOCKED, |at| at.value), text },
             ttl: change.ttl.map_or(TTL_DEFAULT, |at| at.value),
             sinkhole_v4: addresses.iter().filter_map(|address| as_v4(*address)).collect(),
             sinkhole_v6: addresses.iter().filter_map(|address| as_v6(*address)).collect(),

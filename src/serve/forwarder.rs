@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::time::Now;
 use crate::upstream::{Ask, UpstreamError, Upstreams};
-use crate::wire::{Answer, Layout, Query, rcode};
+use crate::wire::{Answer, Query, rcode};
 
 use super::client::Client;
 use super::flight::Flights;
@@ -90,8 +90,7 @@ impl Shared {
             UpstreamError::Unusable => Failure::Refused,
             UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
         })?;
-        let layout = Layout::read(&reply.message).map_err(|_malformed| Failure::Refused)?;
-        let answer = Answer::keep(&reply.message, &layout).map_err(|_malformed| Failure::Refused)?;
+        let answer = Answer::keep(&reply.message, &reply.layout).map_err(|_malformed| Failure::Refused)?;
         match answer.rcode() {
             // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
             rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),

@@ -7,16 +7,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
 use crate::journal::{Attempt, Journal};
-use crate::metrics::{AttemptCounters, Did, Metrics};
+use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics};
 use crate::policy::{Action, Blocked, Decision, Hit, Mode, Policy, Series, Verdict};
 use crate::time::Now;
 use crate::wire::Query;
 
 use super::client::{Admission, Client};
 use super::screen;
-
-/// The site of every client until sites are configured.
-const SITE: &str = "default";
 
 /// Policy, record and admission; one for the whole process, swapped part by part while queries run.
 pub struct Guard {
@@ -58,7 +55,7 @@ impl Guard {
             journal,
             metrics,
             clock,
-            site: Arc::from(SITE),
+            site: Arc::from(DEFAULT_SITE),
         }
     }
 

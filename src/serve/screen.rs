@@ -61,11 +61,7 @@ pub(super) fn find<'p, 'e>(
 
 /// Whether the ban of `hit` already had its say on the name that was asked for.
 fn has_spoken(own: &Verdict<'_>, hit: &Hit<'_>) -> bool {
-    let first = match &own.decision {
-        Decision::Pass => None,
-        Decision::Allow(hit) | Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
-    };
-    first.into_iter().chain(&own.also).any(|own| own.ban_index == hit.ban_index)
+    own.decision.hit().into_iter().chain(&own.also).any(|own| own.ban_index == hit.ban_index)
 }
 
 /// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.

@@ -1,7 +1,6 @@
 //! Why no upstream gave a response at all.
 
 use super::FailReason;
-use crate::wire::ede;
 
 /// No response came from any upstream; named by what failed, the gravest first where several did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,15 +29,6 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The extended DNS error that tells a client (RFC 8914 §4.23, §4.24): 22 No Reachable Authority where nobody
-    /// answered, 23 Network Error where asking itself failed.
-    pub fn extended_error(self) -> u16 {
-        match self {
-            Self::Timeout { .. } | Self::Busy => ede::NO_REACHABLE_AUTHORITY,
-            Self::Unreachable { .. } | Self::Unusable | Self::Local => ede::NETWORK_ERROR,
-        }
-    }
-
     /// What to say when this was the gravest failure.
     pub(super) fn from_failure(failure: Option<FailReason>, asked: usize) -> Self {
         match failure {

@@ -4,9 +4,6 @@ use std::ops::RangeInclusive;
 
 use crate::wire::{HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, be16, edns_options, qtype, rcode};
 
-/// DNAME made the name too long (RFC 6672 §2.2).
-const YXDOMAIN: u16 = 6;
-
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
 const QR: u16 = 0x8000;
 const OPCODE: u16 = 0x7800;
@@ -169,10 +166,9 @@ fn upper_rcode(ttl: u32) -> u16 {
     u16::from(ttl.to_be_bytes()[0])
 }
 
-/// Whether this is an answer: the name exists, does not, or can't. Every other RCODE
-/// speaks of the upstream rather than of the name.
+/// Whether this is an answer: the name exists, does not, or can't. Every other RCODE speaks of the upstream rather than of the name.
 pub(super) fn is_answer(rcode: u16) -> bool {
-    matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN | YXDOMAIN)
+    matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN | rcode::YXDOMAIN)
 }
 
 /// Whether this RCODE may be about our OPT record, so that the question is worth asking without it (RFC 6891 §7).

@@ -15,7 +15,7 @@ pub use chain::{Link, chain};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
 pub use query::{CLASS_CH, CLASS_IN, Edns, Query, Unfit};
-pub use reply::{OPTION_EDE, PAYLOAD, Reply, ede, rcode};
+pub use reply::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Reply, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]
@@ -34,9 +34,7 @@ pub mod qtype {
     pub const OPT: u16 = 41;
     pub const DS: u16 = 43;
     pub const RRSIG: u16 = 46;
-    pub const NSEC: u16 = 47;
     pub const DNSKEY: u16 = 48;
-    pub const NSEC3: u16 = 50;
     pub const TLSA: u16 = 52;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;

@@ -12,7 +12,7 @@ pub const PAYLOAD: u16 = 1232;
 /// EDNS option: extended DNS error (RFC 8914).
 pub const OPTION_EDE: u16 = 15;
 /// Octets of EXTRA-TEXT at most.
-const EDE_TEXT_MAX: usize = 120;
+pub const EDE_TEXT_MAX: usize = 120;
 /// Octets of an OPT record without options.
 const OPT_EMPTY: usize = 11;
 
@@ -25,17 +25,21 @@ pub mod rcode {
     pub const NXDOMAIN: u16 = 3;
     pub const NOTIMP: u16 = 4;
     pub const REFUSED: u16 = 5;
+    /// DNAME made the name too long (RFC 6672 §2.2).
+    pub const YXDOMAIN: u16 = 6;
     pub const NOTAUTH: u16 = 9;
     pub const BADVERS: u16 = 16;
 }
 
-/// Extended DNS error codes of RFC 8914 that Embargo sends.
+/// Extended DNS error codes of RFC 8914 that Embargo sends, by itself or because a ban says so.
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const FORGED_ANSWER: u16 = 4;
     pub const NOT_READY: u16 = 14;
     pub const BLOCKED: u16 = 15;
+    pub const CENSORED: u16 = 16;
+    pub const FILTERED: u16 = 17;
     pub const PROHIBITED: u16 = 18;
     pub const STALE_NXDOMAIN: u16 = 19;
     pub const NOT_AUTHORITATIVE: u16 = 20;

@@ -16,7 +16,7 @@ pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>,
     let verdict = look.paint(tone, &explained.verdict.to_uppercase());
     page.line(&format!("{verdict}  {} {}  at {}", explained.name, explained.r#type, explained.at));
     page.line(&outcome);
-    if let Decision::Allow(hit) | Decision::Observe(hit) | Decision::Enforce(hit, _) = decision {
+    if let Some(hit) = decision.hit() {
         page.line("");
         rule(explained, hit, &mut page);
         ban(hit.ban, at, &mut page);

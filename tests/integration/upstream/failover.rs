@@ -65,11 +65,11 @@ async fn all_silent_is_a_timeout_and_all_gone_is_unreachable() {
     let (one, two) = (FakeUpstream::silent().await, FakeUpstream::silent().await);
     let (upstreams, _) = start(&hasty(&[one.address(), two.address()]));
     let error = upstreams.ask(&question("a.example")).await.unwrap_err();
-    assert_eq!((error, error.extended_error()), (UpstreamError::Timeout { asked: 2 }, 22));
+    assert_eq!(error, UpstreamError::Timeout { asked: 2 });
 
     let (upstreams, recorder) = start(&hasty(&[nobody(), nobody()]));
     let error = upstreams.ask(&question("a.example")).await.unwrap_err();
-    assert_eq!((error, error.extended_error()), (UpstreamError::Unreachable { asked: 2 }, 23));
+    assert_eq!(error, UpstreamError::Unreachable { asked: 2 });
     assert!(recorder.count(Event::Failed(1, FailReason::Unreachable)) >= 1);
 }
 
