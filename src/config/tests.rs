@@ -1,3 +1,5 @@
+//! Configurations, flags and lists as an operator writes them, and what is made of them.
+
 use super::*;
 use crate::policy::{Action, Mode};
 use crate::wire::Name;

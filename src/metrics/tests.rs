@@ -1,3 +1,5 @@
+//! The page that Prometheus reads, and the ledger in which every query ends once.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

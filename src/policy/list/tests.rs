@@ -1,3 +1,5 @@
+//! Lists line by line: what is read, what is refused, and where the caret stands.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Verdicts over small policies, case by case.
+
 use super::*;
 
 #[test]

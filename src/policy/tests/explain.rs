@@ -1,3 +1,5 @@
+//! Which rules are named beside a verdict, and why each of them lost.
+
 use super::*;
 
 /// The candidates in order: `ban/pattern effect: why it lost`, the winner without a reason.
