@@ -12,7 +12,7 @@ pub(super) struct Observed(Vec<Upstream>);
 impl Observed {
     /// Metrics for the upstreams of `config`; those of upstreams that are none any more are taken out of the gauges.
     pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
-        let names: Vec<String> = config.servers.as_slice().iter().map(|server| server.address.to_string()).collect();
+        let names: Vec<String> = config.servers.as_slice().iter().map(ToString::to_string).collect();
         metrics.upstreams.retain(&names.iter().map(String::as_str).collect::<Vec<_>>());
         Self(names.iter().map(|name| metrics.upstreams.resolve(name)).collect())
     }
@@ -23,7 +23,7 @@ impl Observer for Observed {
         let Some(metrics) = self.0.get(upstream) else { return };
         metrics.duration.observe(seconds);
         match rcode {
-            rcode::NOERROR | rcode::NXDOMAIN => (),
+            rcode::NOERROR | rcode::NXDOMAIN | rcode::YXDOMAIN => (),
             rcode::SERVFAIL => metrics.failed(UpstreamFailure::Servfail).inc(),
             rcode::REFUSED => metrics.failed(UpstreamFailure::Refused).inc(),
             _ => metrics.failed(UpstreamFailure::Rcode).inc(),

@@ -137,7 +137,7 @@ impl Server {
         if let Some(address) = &status.admin {
             writeln!(out, "  admin    http://{address}/ (metrics, readyz)")?;
         }
-        for upstream in self.parts.upstreams.load().status() {
+        for upstream in &status.upstreams {
             writeln!(out, "  upstream {}", upstream.address)?;
         }
         if let Some(policy) = &status.policy {

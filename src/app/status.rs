@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::journal;
 use crate::policy::Policy;
 use crate::time::{Timestamp, rfc3339};
-use crate::upstream::UpstreamStatus;
+use crate::upstream::{Server, UpstreamStatus};
 
 /// The whole status; its JSON form is what `embargo status --json` prints.
 #[derive(Debug, Serialize)]
@@ -63,7 +63,8 @@ pub(super) struct ListRow {
 /// One upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamRow {
-    address: String,
+    /// With `tcp://` in front where it is asked over TCP only.
+    pub(super) address: String,
     healthy: bool,
     in_flight: usize,
     queries: u64,
@@ -132,7 +133,7 @@ impl PolicyStatus {
 impl From<UpstreamStatus> for UpstreamRow {
     fn from(status: UpstreamStatus) -> Self {
         Self {
-            address: status.address.to_string(),
+            address: Server { address: status.address, protocol: status.protocol }.to_string(),
             healthy: status.healthy,
             in_flight: status.in_flight,
             queries: status.queries,

@@ -220,3 +220,12 @@ async fn an_expired_answer_is_given_when_no_upstream_answers() {
     let cached = server.metric("dns_responses_total", &[("outcome", "cached")]).await;
     assert_eq!(server.metric("cache_hits_total", &[]).await, cached + 1, "a hit is fresh or stale");
 }
+
+#[tokio::test]
+async fn a_server_asked_over_udp_and_the_same_over_tcp_are_counted_apart() {
+    let setting = "[upstream]\nservers = [\"192.0.2.53\", \"tcp://192.0.2.53\"]";
+    let server = TestServer::new().setting(setting).start().await;
+    for upstream in ["192.0.2.53:53", "tcp://192.0.2.53:53"] {
+        assert_eq!(server.metric("upstream_healthy", &[("upstream", upstream)]).await, 1, "{upstream}");
+    }
+}
