@@ -53,7 +53,7 @@ pub struct KeyRest {
     pub checking_disabled: bool,
 }
 
-/// A [`Key`] that borrows its name from a query, so that a look-up allocates nothing.
+/// A [`Key`] that borrows its name from a query, so that a lookup allocates nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRef<'q> {
     /// QNAME in lower case.

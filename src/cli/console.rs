@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal, Write};
 use clap::builder::StyledStr;
 use serde::Serialize;
 
-use super::table::terminal_width;
 use crate::config::Environment;
 use crate::time::Timestamp;
 
@@ -49,7 +48,7 @@ impl Look {
         let terminal = io::stdout().is_terminal();
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { colour: terminal && !no_colour, width: terminal.then(terminal_width).flatten() }
+        Self { colour: terminal && !no_colour, width: terminal.then(|| comfy_table::Table::new().width()).flatten() }
     }
 
     /// The text in bold colour, if colours may be used.

@@ -1,6 +1,6 @@
 //! The command line: one verb, one file.
 //!
-//! Every verb takes a [`Console`] and writes through it; only this file turns a failure into an exit code. Leaves the work
+//! Every verb takes a `Console` and writes through it; only this file turns a failure into an exit code. Leaves the work
 //! to the modules below: nothing is decided here that `run` would decide otherwise.
 
 mod attempts;

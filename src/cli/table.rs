@@ -5,11 +5,6 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Comfy, presets};
 use super::console::Look;
 use crate::diag::shown;
 
-/// Columns of the terminal that standard output is, if it is one.
-pub(super) fn terminal_width() -> Option<u16> {
-    Comfy::new().width()
-}
-
 /// A table without lines: a header and rows that `grep` and `awk` can read.
 pub(super) struct Table {
     table: Comfy,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
+use super::at::At;
 use super::file;
 use super::reader::Reader;
-use super::settings::{At, BanChange};
 use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode};
@@ -39,6 +39,17 @@ pub struct Change {
     sinkhole: Option<Vec<IpAddr>>,
     contact: Option<At<Arc<str>>>,
     alternatives: Option<At<Arc<str>>>,
+}
+
+/// What the operator changes about one ban.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BanChange {
+    /// The ban's id.
+    pub id: At<Arc<str>>,
+    /// What is changed.
+    pub change: Change,
+    /// Ids of the laws that bind this network.
+    pub bound_by: Vec<At<Arc<str>>>,
 }
 
 /// A ban as its own file declares it.

@@ -12,11 +12,11 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
-use super::ban::{Change, is_id};
+use super::ban::{BanChange, Change, is_id};
 use super::file::{self, File, Text, Texts};
 use super::reader::Reader;
 use super::settings::{
-    BanChange, Blocklists, CacheSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings, TcpSettings,
+    Blocklists, CacheSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings, TcpSettings,
     UpstreamSettings,
 };
 use super::unreadable::Unreadable;

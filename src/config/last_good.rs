@@ -11,9 +11,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::at::At;
 use super::disk::Origin;
 use super::policy::{LoadedFile, PolicyLoad, UnknownBan, hex_digest, load};
-use super::settings::{At, Blocklists, ListFile, Settings};
+use super::settings::{Blocklists, ListFile, Settings};
 use crate::diag::Source;
 use crate::policy::ListFormat;
 

@@ -4,8 +4,9 @@
 //! into a [`Policy`](crate::policy::Policy). Each gathers **all** mistakes and then stops. `run`, `check`, `explain`
 //! and a reload take the same two steps.
 //!
-//! Leaves applying settings to [`app`](crate). The only user of `toml`.
+//! Leaves applying settings to [`app`](crate::app). The only user of `toml`.
 
+mod at;
 mod ban;
 mod convert;
 mod disk;
@@ -25,14 +26,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use ban::Change;
+pub use at::At;
+pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use last_good::{LastGoodError, last_good, save};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    At, BanChange, Blocklists, CacheSettings, DEFAULT_LISTEN, JournalSettings, ListFile, LogFormat, LogSettings,
-    Settings, TcpSettings, UpstreamSettings,
+    Blocklists, CacheSettings, DEFAULT_LISTEN, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
+    TcpSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 

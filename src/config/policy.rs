@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 
-use super::ban::{Declared, is_id};
+use super::at::At;
+use super::ban::{BanChange, Declared, is_id};
 use super::disk::{Origin, ReadError};
-use super::settings::{At, BanChange, Blocklists, ListFile, Settings};
+use super::settings::{Blocklists, ListFile, Settings};
 use super::suggest::nearest_first;
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::{Datetime, Offset};
 
+use super::at::At;
 use super::file::{Count, Measure, Moment, Text};
-use super::settings::At;
 use super::suggest::nearest_first;
 use super::units::{bytes, duration, show_bytes, show_duration};
 use super::written;

@@ -2,46 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use super::ban::Change;
-use crate::diag::{Diagnostic, Source};
+use super::at::At;
+use super::ban::BanChange;
 use crate::policy::ListFormat;
 use crate::upstream::UpstreamSpec;
 use crate::wire::Name;
-
-/// A value with the place it was written at; equal to another if the values are.
-#[derive(Clone, Debug)]
-pub struct At<T> {
-    /// The value.
-    pub value: T,
-    source: Source,
-    span: Range<usize>,
-}
-
-impl<T> At<T> {
-    /// A value written at these octets of `source`.
-    pub fn new(value: T, source: &Source, span: Range<usize>) -> Self {
-        Self { value, source: source.clone(), span }
-    }
-
-    /// An error that points at the value.
-    pub fn error(&self, message: impl Into<String>) -> Diagnostic {
-        self.source.error(self.span.clone(), message)
-    }
-}
-
-impl<T: PartialEq> PartialEq for At<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
-    }
-}
 
 /// Every setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,17 +150,6 @@ pub struct ListFile {
     pub path: At<PathBuf>,
     /// How to read it.
     pub format: ListFormat,
-}
-
-/// What the operator changes about one ban.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BanChange {
-    /// The ban's id.
-    pub id: At<Arc<str>>,
-    /// What is changed.
-    pub change: Change,
-    /// Ids of the laws that bind this network.
-    pub bound_by: Vec<At<Arc<str>>>,
 }
 
 /// Loopback on a port that needs no privilege, and that no resolver of the system holds.

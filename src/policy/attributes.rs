@@ -5,11 +5,21 @@ use std::sync::Arc;
 
 use super::ban::{Ban, Evidence, Mode};
 use super::pattern::PatternKind;
-use super::policy::Series;
 use super::rule::{Does, Effect, Rule};
 
 /// Different attributes at most: what two octets can name.
 pub(super) const ATTRIBUTES_MAX: usize = 1 << 16;
+
+/// What attempts are counted by: the label values of one metric series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The ban's id.
+    pub ban: Arc<str>,
+    /// The rule's category.
+    pub category: Arc<str>,
+    /// The rule's evidence.
+    pub evidence: Evidence,
+}
 
 /// Everything about a rule but its name.
 #[derive(Clone, Debug, PartialEq, Eq)]

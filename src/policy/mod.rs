@@ -1,7 +1,7 @@
 //! What is banned, for whom, from when: `Policy::decide(name, qtype, client, at) -> Verdict`.
 //!
-//! Values in, values out. Reading files, TOML and the clock are left to [`config`](crate) and [`clock`](crate);
-//! building an answer from a verdict is left to [`serve`](crate).
+//! Values in, values out. Reading files, TOML and the clock are left to [`config`](crate::config) and [`clock`](crate::clock);
+//! building an answer from a verdict is left to [`serve`](crate::serve).
 
 mod arena;
 mod attributes;
@@ -27,11 +27,12 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::Series;
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
 pub use builder::{PolicyBuilder, RuleRefused};
 pub use explain::{Candidate, Explanation, Lost};
 pub use list::{Line, ListFormat, Parsed, Strictness};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
-pub use policy::{BanIndex, ListIndex, ListInfo, Policy, Series};
+pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};
 pub use verdict::{Blocked, Client, Decision, Hit, Verdict};

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::attributes::Attributes;
-use super::ban::{Ban, Evidence};
+use super::attributes::{Attributes, Series};
+use super::ban::Ban;
 use super::glob::Globs;
 use super::hash::Key;
 use super::list::ListFormat;
@@ -43,17 +43,6 @@ impl ListInfo {
     pub fn new(name: impl Into<Arc<str>>, ban: BanIndex, format: ListFormat, digest: impl Into<String>) -> Self {
         Self { name: name.into(), ban, format, digest: digest.into(), entries: 0, duplicates: 0 }
     }
-}
-
-/// What attempts are counted by: the label values of one metric series.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Series {
-    /// The ban's id.
-    pub ban: Arc<str>,
-    /// The rule's category.
-    pub category: Arc<str>,
-    /// The rule's evidence.
-    pub evidence: Evidence,
 }
 
 /// The compiled policy.

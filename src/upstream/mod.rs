@@ -11,7 +11,7 @@
 //! probe                   asks those that are ill until they answer
 //! ```
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
-//! to [`serve`](crate).
+//! to [`serve`](crate::serve).
 
 mod config;
 mod datagram;
@@ -38,8 +38,8 @@ pub use error::UpstreamError;
 pub use member::UpstreamStatus;
 pub use message::{Ask, BadPacket, Reply};
 pub use observer::{FailReason, Observer, Unobserved};
-pub use servers::{Protocol, Server, Servers, ServersError, name_servers};
-pub use spec::{SpecError, UpstreamSpec};
+pub use servers::{Server, Servers, ServersError};
+pub use spec::{Protocol, SpecError, UpstreamSpec};
 
 use exchange::Exchange;
 use member::Member;

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
-use super::spec::{UpstreamSpec, host_address};
+use super::spec::{Protocol, UpstreamSpec, host_address};
 
 /// Where the host's own servers are written; the second is read when the first names only ourselves, which is so when
 /// Embargo has taken the stub's place on a host with systemd-resolved.
@@ -16,15 +16,6 @@ const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv
 const RESOLV_CONF_MAX: u64 = 64 * 1024;
 /// Upstreams at most. More only multiply queries: after the second hedge nobody waits any longer.
 const SERVERS_MAX: usize = 16;
-
-/// How a server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// Over UDP, and over TCP when the answer is truncated (RFC 1035 §4.2).
-    Plain,
-    /// Over TCP only (RFC 7766).
-    Tcp,
-}
 
 /// One server to forward to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,7 +115,7 @@ impl Servers {
 
 /// The name servers in the text of a `resolv.conf` (resolv.conf(5)): address and zone, in order; lines that name none are
 /// passed over, as the C library does.
-pub fn name_servers(text: &str) -> Vec<(IpAddr, Option<Box<str>>)> {
+fn name_servers(text: &str) -> Vec<(IpAddr, Option<Box<str>>)> {
     let mut found = Vec::new();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -205,8 +196,7 @@ fn interface_index(zone: &str) -> Option<u32> {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.protocol == Protocol::Tcp { "tcp://" } else { "" };
-        write!(f, "{scheme}{}", self.address)
+        write!(f, "{}{}", self.protocol.scheme(), self.address)
     }
 }
 

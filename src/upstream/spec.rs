@@ -4,10 +4,17 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::Protocol;
-
 /// The port of DNS over UDP and TCP (RFC 1035 §4.2).
 const PORT: u16 = 53;
+
+/// How a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Over UDP, and over TCP when the answer is truncated (RFC 1035 §4.2).
+    Plain,
+    /// Over TCP only (RFC 7766).
+    Tcp,
+}
 
 /// An upstream as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +74,16 @@ pub enum SpecError {
 
 /// The end of every message about syntax.
 const ACCEPTED: &str = "write `9.9.9.9`, `9.9.9.9:5353`, `2620:fe::fe`, `[2620:fe::fe]:53`, one of these behind `udp://` or `tcp://`, or `system`";
+
+impl Protocol {
+    /// What stands in front of an address that is asked so.
+    pub(super) fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Tcp => "tcp://",
+        }
+    }
+}
 
 impl FromStr for UpstreamSpec {
     type Err = SpecError;
@@ -145,7 +162,7 @@ impl fmt::Display for UpstreamSpec {
         let Self::Server { ip, zone, port, protocol } = self else {
             return f.write_str("system");
         };
-        let scheme = if *protocol == Protocol::Tcp { "tcp://" } else { "" };
+        let scheme = protocol.scheme();
         match (ip, zone) {
             (IpAddr::V4(ip), _) => write!(f, "{scheme}{ip}:{port}"),
             (IpAddr::V6(ip), None) => write!(f, "{scheme}[{ip}]:{port}"),

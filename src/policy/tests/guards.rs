@@ -1,3 +1,5 @@
+//! What no list can enforce: the root, public suffixes, protected names, and more than the limits allow.
+
 use super::*;
 
 /// Rules of an enforcing ban, with the protected name `ns.own.example`, and the messages they meet.

@@ -1,3 +1,5 @@
+//! The compiled table: what a name costs, that every one is found, and that the same list twice costs once.
+
 use super::*;
 
 /// A policy of one plain list with this many names of 20 characters.
