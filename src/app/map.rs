@@ -40,7 +40,7 @@ pub(super) fn listen(settings: &Settings) -> ListenConfig {
         tcp: TcpConfig {
             connections_max: settings.tcp.connections_max,
             connections_per_client_max: settings.tcp.connections_per_client_max,
-            pipeline_max: settings.tcp.queries_in_flight_max,
+            queries_in_flight_max: settings.tcp.queries_in_flight_max,
             idle: settings.tcp.idle,
             slow: SLOW,
         },
@@ -53,7 +53,7 @@ pub(super) fn journal(loaded: &Loaded) -> journal::Config {
         attempts_keep_days: settings.attempts_keep_days,
         clients_keep_days: settings.clients_keep_days,
         size_max_bytes: settings.size_max_bytes,
-        pending_max_rows: settings.rows_in_memory_max,
+        rows_in_memory_max: settings.rows_in_memory_max,
         rows_per_second_max: settings.rows_per_second_max,
         ..journal::Config::new(&loaded.state_dir)
     }

@@ -9,7 +9,7 @@ pub struct Config {
     /// The directory of `embargo.db`; made with mode 0700 if it is not there.
     pub state_dir: PathBuf,
     /// Rows kept in memory at most. Past it, attempts fold into overflow rows without client and name.
-    pub pending_max_rows: usize,
+    pub rows_in_memory_max: usize,
     /// Overflow rows kept in memory at most. Past it, attempts are lost and counted as lost.
     pub overflow_max_rows: usize,
     /// New rows that keep their names, a second; past it rows fold without qname, past twice as many into overflow rows.
@@ -33,7 +33,7 @@ impl Config {
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self {
             state_dir: state_dir.into(),
-            pending_max_rows: 200_000,
+            rows_in_memory_max: 200_000,
             overflow_max_rows: 10_000,
             rows_per_second_max: 10_000,
             commit_interval: Duration::from_secs(1),

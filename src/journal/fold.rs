@@ -85,7 +85,7 @@ impl Fold {
             groups: DashMap::with_shard_amount(SHARDS),
             overflow: DashMap::with_shard_amount(16),
             lines: AtomicUsize::new(0),
-            lines_max: config.pending_max_rows,
+            lines_max: config.rows_in_memory_max,
             overflow_rows: AtomicUsize::new(0),
             overflow_max: config.overflow_max_rows,
             waiting: AtomicUsize::new(0),

@@ -29,7 +29,7 @@ pub struct TcpConfig {
     /// Connections of one client address at most.
     pub connections_per_client_max: usize,
     /// Queries of one connection that may wait for their answers at a time; beyond it the connection is not read.
-    pub pipeline_max: usize,
+    pub queries_in_flight_max: usize,
     /// A connection without an open query is closed after this.
     pub idle: Duration,
     /// A message that has begun must be whole, and a response taken, within this.
@@ -136,7 +136,7 @@ async fn converse<H: RequestHandler>(door: &Arc<Door<H>>, stream: TcpStream, cli
     // A response is one write of one segment; it must not wait for an acknowledgement.
     let _best_effort = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
-    let (sender, receiver) = mpsc::channel(config.pipeline_max);
+    let (sender, receiver) = mpsc::channel(config.queries_in_flight_max);
     let hang_up = CancellationToken::new();
     let writing = tokio::spawn(write(Arc::clone(door), writer, receiver, config.slow, hang_up.clone()));
     read(door, reader, &sender, client, config, &hang_up).await;
@@ -153,11 +153,11 @@ async fn read<H: RequestHandler>(
     config: &TcpConfig,
     hang_up: &CancellationToken,
 ) {
-    let open = Arc::new(Semaphore::new(config.pipeline_max));
+    let open = Arc::new(Semaphore::new(config.queries_in_flight_max));
     loop {
         // Closed only ever by this function's caller going away, so this can't fail; to stop reading is right if it does.
         let Ok(slot) = Arc::clone(&open).acquire_owned().await else { return };
-        let idle = open.available_permits() + 1 == config.pipeline_max;
+        let idle = open.available_permits() + 1 == config.queries_in_flight_max;
         let message = tokio::select! {
             biased;
             () = door.stop.cancelled() => return,

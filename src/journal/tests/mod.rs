@@ -225,7 +225,7 @@ fn rows_past_the_pace_lose_first_the_name_then_the_client_never_the_count() {
 fn memory_used_up_while_the_disk_is_away_loses_attempts_exactly() {
     let fixture = Fixture::new().with(|config| {
         config.state_dir.push("state");
-        config.pending_max_rows = 10;
+        config.rows_in_memory_max = 10;
         config.overflow_max_rows = 2;
     });
     std::fs::write(&fixture.config.state_dir, "in the way").unwrap();
@@ -376,12 +376,12 @@ proptest! {
     #[test]
     fn every_attempt_is_in_the_store_or_lost(
         attempts in proptest::collection::vec((0..3_u8, 0..40_u8, 0..150_u16, any::<bool>()), 0..400),
-        pending_max_rows in 1..60_usize,
+        rows_in_memory_max in 1..60_usize,
         overflow_max_rows in 0..3_usize,
         rows_per_second_max in 1..80_u32,
     ) {
         let fixture = Fixture::new().with(|config| {
-            config.pending_max_rows = pending_max_rows;
+            config.rows_in_memory_max = rows_in_memory_max;
             config.overflow_max_rows = overflow_max_rows;
             config.rows_per_second_max = rows_per_second_max;
         });
