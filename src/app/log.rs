@@ -1,4 +1,4 @@
-//! The log: text or JSON on standard error, every warning and error also counted.
+//! The log: text or JSON on standard error, every line also counted.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -32,7 +32,9 @@ pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>) {
             registry.with(lines.without_time().with_ansi(false).with_filter(filter)).try_init()
         }
         LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            // Set to nothing it says nothing (no-color.org).
+            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let colours = std::io::stderr().is_terminal() && !no_colour;
             registry.with(lines.with_ansi(colours).with_filter(filter)).try_init()
         }
     };

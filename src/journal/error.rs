@@ -58,7 +58,7 @@ pub enum StoreError {
         reason: String,
     },
     /// No room on the disk, or the size limit is reached.
-    #[error("{}: no room left ({reason})", .path.display())]
+    #[error("{}: no room left ({reason}); free some on this disk, or raise `journal.size_max`", .path.display())]
     Full {
         /// The file.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Another process holds a lock on it.
-    #[error("{}: locked by another process", .path.display())]
+    #[error("{}: locked by another process; `fuser` with this path shows which", .path.display())]
     Locked {
         /// The file.
         path: PathBuf,

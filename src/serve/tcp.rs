@@ -85,6 +85,7 @@ pub(super) async fn listen<H: RequestHandler>(
     listener: TcpListener,
     connections: Arc<Connections>,
 ) {
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -92,12 +93,18 @@ pub(super) async fn listen<H: RequestHandler>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, source)) => admit(&door, &connections, stream, source),
+            Ok((stream, source)) => {
+                failing = false;
+                admit(&door, &connections, stream, source);
+            }
             // The client went away before it was accepted: its affair, and no reason to stop listening.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => (),
             // No file descriptor is left, most likely: one is free again when a connection ends.
             Err(error) => {
-                tracing::warn!(%error, "A TCP connection could not be accepted.");
+                // Once for as long as it lasts: clients could fill the log with it.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "TCP connections can't be accepted; it is tried again until they can.");
+                }
                 tokio::time::sleep(super::RETRY_AFTER).await;
             }
         }
