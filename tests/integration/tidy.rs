@@ -96,6 +96,32 @@ fn a_dependency_says_why_it_is_there() {
     hold(&unexplained(&fs::read_to_string(root().join("Cargo.toml")).unwrap()));
 }
 
+#[test]
+fn a_metric_that_is_shown_is_counted_somewhere() {
+    let (metrics, others): (Vec<File>, Vec<File>) =
+        sources().into_iter().partition(|file| file.path.starts_with("src/metrics/"));
+    let declared: Vec<String> = metrics.iter().flat_map(|file| public_metrics(&file.text)).collect();
+    assert!(declared.len() > 10, "{declared:?}");
+    let code: String = others.iter().map(|file| code_of(&file.text)).collect();
+    hold(&uncounted(&declared, &code));
+}
+
+/// The public fields of `src/metrics` that are metrics: a comment behind each names it.
+fn public_metrics(text: &str) -> Vec<String> {
+    let field = |line: &str| Some(word(line.trim().strip_prefix("pub ")?));
+    text.lines().filter(|line| line.contains("// embargo_")).filter_map(field).collect()
+}
+
+/// Metrics that the code never touches: they would say zero whatever happens.
+fn uncounted(metrics: &[String], code: &str) -> Vec<String> {
+    let touched = |metric: &str| {
+        let field = format!(".{metric}");
+        code.match_indices(&field).any(|(at, _)| !code[at + field.len()..].starts_with(is_word))
+    };
+    let dead = metrics.iter().filter(|metric| !touched(metric));
+    dead.map(|metric| format!("src/metrics: nothing counts `{metric}`")).collect()
+}
+
 /// The modules that `lib.rs` declares, in order.
 fn declared(lib: &str) -> Vec<String> {
     let name = |line: &str| line.trim().strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned);
@@ -367,6 +393,18 @@ mod proof {
         check("[target.'cfg(unix)'.dependencies]\n# Why.\na = { version = \"1\", features = [\n    \"x\",\n] }", 0);
         check("[dependencies.a]\nversion = \"1\"", 1);
         check("[package]\nname = \"a\"", 0);
+    }
+
+    #[test]
+    fn a_metric_that_nothing_counts_is_found() {
+        let text = "    pub hits: Cell, // embargo_hits_total\n    lost: Vec<Cell>, // embargo_lost_total\n    pub queue: Cell, // embargo_queue";
+        let metrics = public_metrics(text);
+        assert_eq!(metrics, ["hits", "queue"]);
+        assert_eq!(
+            uncounted(&metrics, "self.record.hits.inc(); status.queued"),
+            ["src/metrics: nothing counts `queue`"]
+        );
+        assert_eq!(uncounted(&metrics, "self\n    .hits\n    .inc(); x.queue.set(1)"), Vec::<String>::new());
     }
 
     #[test]

@@ -95,6 +95,22 @@ fn a_plain_list_on_the_command_line_is_a_ban_of_its_own() {
 }
 
 #[test]
+fn a_damaged_store_is_said_in_the_log_and_left_as_it_is_and_dns_goes_on() {
+    let unbound = Unbound::start();
+    let setup = Setup::new(&[unbound.address]);
+    let store = setup.state().join("embargo.db");
+    fs::create_dir_all(setup.state()).unwrap();
+    fs::write(&store, "no database".repeat(500)).unwrap();
+
+    let server = setup.start();
+
+    assert_eq!(ask(server.dns, "downloads.upd.kaspersky.com", A).unwrap(), NXDOMAIN);
+    until("the log says it", SOON, || server.log().contains("damaged").then_some(()));
+    assert_eq!(fs::read(&store).unwrap(), "no database".repeat(500).as_bytes(), "evidence is never deleted");
+    assert_eq!(server.command(&["attempts"]).status.code(), Some(3));
+}
+
+#[test]
 fn the_healthcheck_of_a_running_server_is_good() {
     let unbound = Unbound::start();
     let server = Setup::new(&[unbound.address]).start();
