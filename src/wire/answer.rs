@@ -6,7 +6,11 @@ use super::layout::{HEADER, Layout, Malformed, Section, be32, edns_options};
 use super::name::{LowerName, Name, NameError};
 use super::qtype;
 use super::query::Query;
+use super::relevant::{self, Path};
 use super::reply::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
+
+/// Names that an answer may lead to at most: each is screened again for every client.
+const TARGETS_MAX: usize = 128;
 
 /// A response without its OPT record, with what is needed to hand it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +39,21 @@ pub struct Target {
 }
 
 impl Answer {
-    /// Keeps a validated response: no TC, QR=1, one question.
+    /// Keeps a validated response (no TC, QR=1, one question), without what its answer section says beyond the question.
     ///
     /// # Errors
-    /// [`Malformed::Opt`] when records stand behind the OPT record (cutting it out would move what they point at), and
+    /// [`Malformed::Chain`] when its CNAMEs never end, [`Malformed::Targets`] when it leads to more names than can be
+    /// screened for every client, [`Malformed::Opt`] when records stand behind the OPT record (cutting it out would move what they point at), and
     /// whatever [`Layout::read`] and the walk over the targets find.
     pub fn keep(message: &[u8], layout: &Layout) -> Result<Self, Malformed> {
+        let path = Path::follow(message, layout)?;
+        match relevant::without_strays(message, layout, &path)? {
+            Some(message) => Self::keep_relevant(&message, &Layout::read(&message)?, &path),
+            None => Self::keep_relevant(message, layout, &path),
+        }
+    }
+
+    fn keep_relevant(message: &[u8], layout: &Layout, path: &Path) -> Result<Self, Malformed> {
         let (mut body, mut extended, mut options) = (message[..layout.end].to_vec(), 0, Vec::new());
         if let (Some(index), Some(opt)) = (layout.opt, layout.opt()) {
             if index + 1 != layout.records.len() {
@@ -66,7 +79,7 @@ impl Answer {
             question_end: offset(layout.question_end)?,
             authentic_data: body[3] & 0x20 != 0,
             options: options.into(),
-            targets: targets(message, layout)?,
+            targets: targets(message, layout, path)?,
             body: body.into(),
         })
     }
@@ -198,9 +211,17 @@ fn is_negative(layout: &Layout, rcode: u16) -> bool {
     }
 }
 
-/// Every CNAME, DNAME, SVCB and HTTPS target in the answer section, and SVCB targets in the additional section.
-fn targets(message: &[u8], layout: &Layout) -> Result<Box<[Target]>, Malformed> {
+/// Every CNAME, DNAME, SVCB and HTTPS target in the answer section, and SVCB targets in the additional section; then the
+/// names that only a DNAME leads to.
+fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>, Malformed> {
     let mut found: Vec<Target> = Vec::new();
+    let mut add = |rtype: u16, name: &LowerName| {
+        let name = Name::from(name);
+        if !found.iter().any(|target| target.rtype == rtype && target.name == name) {
+            found.push(Target { rtype, name });
+        }
+        if found.len() > TARGETS_MAX { Err(Malformed::Targets) } else { Ok(()) }
+    };
     for record in &layout.records {
         let name_at = match (record.section, record.rtype) {
             (Section::Answer, qtype::CNAME | qtype::DNAME) => record.rdata.start,
@@ -214,11 +235,11 @@ fn targets(message: &[u8], layout: &Layout) -> Result<Box<[Target]>, Malformed> 
         }
         // "." is no name to screen: in SVCB it stands for the owner (RFC 9460 §2.5).
         if name.labels() > 0 {
-            let name = Name::from(&name);
-            if !found.iter().any(|target| target.rtype == record.rtype && target.name == name) {
-                found.push(Target { rtype: record.rtype, name });
-            }
+            add(record.rtype, &name)?;
         }
+    }
+    for name in path.led_to() {
+        add(qtype::CNAME, name)?;
     }
     Ok(found.into())
 }

@@ -32,6 +32,12 @@ pub enum Malformed {
     /// More than one OPT record, one outside the additional section, or one whose owner is not the root (RFC 6891 §6.1.1).
     #[error("message has a misplaced OPT record")]
     Opt,
+    /// CNAME or DNAME records that lead back to where they began, or too many of them.
+    #[error("message has a chain of CNAMEs without end")]
+    Chain,
+    /// More names that the answer leads to than are screened.
+    #[error("message leads to too many names")]
+    Targets,
 }
 
 /// The section that a record stands in.

@@ -7,6 +7,7 @@ mod chain;
 mod layout;
 mod name;
 mod query;
+mod relevant;
 mod reply;
 pub mod rtype;
 

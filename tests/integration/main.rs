@@ -12,6 +12,7 @@ mod forwarding;
 mod harness;
 mod plugin;
 mod readme;
+mod regression;
 mod reload;
 mod tidy;
 mod upstream;

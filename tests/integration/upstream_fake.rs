@@ -333,6 +333,12 @@ impl Reply {
         self.answer(A, &address)
     }
 
+    /// The next record stands at this name.
+    pub(crate) fn at(mut self, owner: &str) -> Self {
+        self.owner = wire(owner);
+        self
+    }
+
     /// Adds a CNAME; the next record stands at its target.
     pub(crate) fn cname(self, target: &str) -> Self {
         let target = wire(target);

@@ -1,0 +1,55 @@
+//! Faults that were found once: each stays found.
+
+use embargo::wire::rcode;
+
+use crate::harness::TestServer;
+use crate::upstream_fake::{A, Act, FakeUpstream, Seen, reply, wire};
+
+const TRUE: [u8; 4] = [192, 0, 2, 1];
+const FORGED: [u8; 4] = [198, 51, 100, 6];
+const AAAA: u16 = 28;
+const DNAME: u16 = 39;
+
+#[tokio::test]
+async fn what_an_upstream_says_of_other_names_and_types_reaches_no_client() {
+    let upstream = FakeUpstream::scripted(|seen: &Seen| {
+        let other = reply(seen).at("bank.example").a(FORGED);
+        let answer = match seen.qname().as_str() {
+            "owner.example" => other,
+            "type.example" => reply(seen).answer(AAAA, &[0; 16]),
+            "behind.example" => reply(seen).cname("end.example").a(TRUE).at("bank.example").a(FORGED),
+            _ => reply(seen).a(TRUE),
+        };
+        vec![Act::Send(answer.octets())]
+    })
+    .await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+
+    assert_eq!(server.query("owner.example", A).await.answers(), []);
+    assert_eq!(server.query("type.example", A).await.answers(), []);
+    let behind = server.query("behind.example", A).await;
+    let owners: Vec<_> = behind.answers().into_iter().map(|row| row.0).collect();
+    assert_eq!(owners, ["behind.example", "end.example"]);
+    assert_eq!(server.query("bank.example", A).await.answers()[0].3, TRUE);
+}
+
+#[tokio::test]
+async fn a_cname_that_leads_to_itself_is_a_failure_and_not_an_answer() {
+    let script = |seen: &Seen| vec![Act::Send(reply(seen).cname(&seen.qname()).octets())];
+    let upstream = FakeUpstream::scripted(script).await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+
+    let response = server.query("a.example", A).await;
+
+    assert_eq!((response.rcode(), response.answers()), (rcode::SERVFAIL, vec![]));
+}
+
+#[tokio::test]
+async fn a_dname_without_its_cname_still_leads_to_the_banned_name() {
+    let script = |seen: &Seen| vec![Act::Send(reply(seen).at("example").answer(DNAME, &wire("geo.test")).octets())];
+    let upstream = FakeUpstream::scripted(script).await;
+    let server = TestServer::new().ban("vendor", "=a.geo.test\n").upstream(&upstream).start().await;
+
+    assert_eq!(server.query("a.example", A).await.soa().unwrap().0, "a.geo.test");
+    assert_eq!(server.query("b.example", A).await.soa(), None);
+}
