@@ -4,7 +4,7 @@ use super::ban::Action;
 use super::lookup::{Found, Winners};
 use super::mixed::Scope;
 use super::pattern::PatternKind;
-use super::policy::Policy;
+use super::policy::{BanIndex, Policy};
 use super::rule::Effect;
 use super::suffix;
 use super::verdict::{Blocked, Client, Decision, Hit, Verdict};
@@ -20,6 +20,18 @@ impl Policy {
     /// No rule depends on the client yet.
     pub fn decide(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Verdict<'_> {
         self.judge(name, qtype, client, at, &self.winners(name))
+    }
+
+    /// The same, as if the bans that are `left_out` did not exist.
+    pub fn decide_without(
+        &self,
+        name: &LowerName,
+        qtype: u16,
+        client: &Client,
+        at: Timestamp,
+        left_out: impl Fn(BanIndex) -> bool,
+    ) -> Verdict<'_> {
+        self.judge(name, qtype, client, at, &self.winners(name).without(left_out))
     }
 
     /// The verdict, given the winning rules at the name.

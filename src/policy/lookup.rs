@@ -61,6 +61,13 @@ impl<'p> Winners<'p> {
         self.first.as_ref().filter(|_first| self.more.is_empty())
     }
 
+    /// The winners of the other bans.
+    pub(super) fn without(self, left_out: impl Fn(BanIndex) -> bool) -> Self {
+        let stays = |found: &Found<'_>| !left_out(BanIndex(found.attributes.ban));
+        let mut staying = self.first.into_iter().chain(self.more).filter(stays);
+        Self { first: staying.next(), more: staying.collect(), child_may_differ: self.child_may_differ }
+    }
+
     fn add(&mut self, found: Found<'p>) {
         let Some(first) = &mut self.first else {
             self.first = Some(found);

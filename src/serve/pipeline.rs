@@ -143,8 +143,10 @@ impl<N: Next> Embargo<N> {
         room: Vec<u8>,
     ) -> Said {
         if let Some(led) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now) {
-            let deed = Deed { hit: &led.hit, did: guard::did(led.blocked.as_ref()), led: true };
-            self.guard.record_one(in_force, query, client, &deed, now);
+            let did = guard::did(led.blocked.as_ref());
+            for hit in std::iter::once(&led.hit).chain(&led.also) {
+                self.guard.record_one(in_force, query, client, &Deed { hit, did, led: true }, now);
+            }
             if let Some(ban) = &led.blocked {
                 return screen::answer(query, client, &led, ban, &found.entry, now, room);
             }

@@ -4,7 +4,7 @@
 //! what screening stops is the client's connection, not that lookup.
 
 use crate::cache::Entry;
-use crate::policy::{Blocked, Decision, Evidence, Hit, Policy, Verdict};
+use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Policy, Verdict};
 use crate::time::Now;
 use crate::wire::{LowerName, Query, Reply, Target, chain, qtype, rcode};
 
@@ -16,6 +16,8 @@ use super::said::Said;
 pub(super) struct Led<'p, 'e> {
     /// The winning rule.
     pub(super) hit: Hit<'p>,
+    /// The winning rules of further bans that hold the same name.
+    pub(super) also: Vec<Hit<'p>>,
     /// How to answer; `None` where the ban only observes.
     pub(super) blocked: Option<Blocked>,
     /// The target.
@@ -41,16 +43,15 @@ pub(super) fn find<'p, 'e>(
     let mut observed = None;
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
-        let (hit, blocked) = match policy.decide(&name, query.qtype, &client.for_policy(), now.wall).decision {
+        let spoken = |ban| has_spoken(own, ban);
+        let verdict = policy.decide_without(&name, query.qtype, &client.for_policy(), now.wall, spoken);
+        let (hit, blocked) = match verdict.decision {
             Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
             Decision::Observe(hit) => (hit, None),
             Decision::Allow(_) | Decision::Pass => continue,
         };
-        if has_spoken(own, &hit) {
-            continue;
-        }
         let enforced = blocked.is_some();
-        let led = Led { hit, blocked, target, name };
+        let led = Led { hit, also: verdict.also, blocked, target, name };
         if enforced {
             return Some(led);
         }
@@ -59,9 +60,9 @@ pub(super) fn find<'p, 'e>(
     observed
 }
 
-/// Whether the ban of `hit` already had its say on the name that was asked for.
-fn has_spoken(own: &Verdict<'_>, hit: &Hit<'_>) -> bool {
-    own.decision.hit().into_iter().chain(&own.also).any(|own| own.ban_index == hit.ban_index)
+/// Whether `ban` already had its say on the name that was asked for.
+fn has_spoken(own: &Verdict<'_>, ban: BanIndex) -> bool {
+    own.decision.hit().into_iter().chain(&own.also).any(|own| own.ban_index == ban)
 }
 
 /// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.

@@ -53,3 +53,21 @@ async fn a_dname_without_its_cname_still_leads_to_the_banned_name() {
     assert_eq!(server.query("a.example", A).await.soa().unwrap().0, "a.geo.test");
     assert_eq!(server.query("b.example", A).await.soa(), None);
 }
+
+#[tokio::test]
+async fn a_ban_that_only_observes_the_name_asked_for_hides_no_other_ban_behind_it() {
+    let script = |seen: &Seen| vec![Act::Send(reply(seen).cname("a.geo.example").a(TRUE).octets())];
+    let upstream = FakeUpstream::scripted(script).await;
+    let server = TestServer::new()
+        .ban("first", "seen.example c visit observe\ngeo.example\n")
+        .ban("second", "geo.example\n")
+        .upstream(&upstream)
+        .start()
+        .await;
+
+    let response = server.query("seen.example", A).await;
+
+    assert_eq!(response.rcode(), rcode::NXDOMAIN);
+    let bans: Vec<_> = server.attempts().await.into_iter().map(|row| (row.ban, row.action)).collect();
+    assert_eq!(bans.len(), 2, "{bans:?}");
+}
