@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -14,12 +16,14 @@ use tokio::sync::watch;
 pub(super) struct Flights<K: Eq + Hash, V> {
     open: Arc<DashMap<K, watch::Receiver<Option<V>>>>,
     max: usize,
+    joinable: Duration,
 }
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
-    /// At most `max` questions are open at a time.
-    pub(super) fn new(max: usize) -> Self {
-        Self { open: Arc::new(DashMap::new()), max }
+    /// At most `max` questions are open at a time. One that has been open for `joinable` goes on, but is joined no more:
+    /// its exchange may be waiting for a query that was lost, and an upstream that is back must be asked again.
+    pub(super) fn new(max: usize, joinable: Duration) -> Self {
+        Self { open: Arc::new(DashMap::new()), max, joinable }
     }
 
     /// Waits for the answer to `key`, asking with `exchange` if nobody does so yet. `None`: too many are open, or the
@@ -36,11 +40,16 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'sta
                 let (sender, receiver) = watch::channel(None);
                 vacant.insert(receiver.clone());
                 let landing = Landing { open: Arc::clone(&self.open), key };
-                let exchange = exchange();
+                let (exchange, joinable) = (exchange(), self.joinable);
                 tokio::spawn(async move {
-                    let value = exchange.await;
+                    let mut exchange = pin!(exchange);
+                    let early = tokio::time::timeout(joinable, &mut exchange).await;
                     // Closed before it is told: whoever comes now finds the answer in the cache.
                     drop(landing);
+                    let value = match early {
+                        Ok(value) => value,
+                        Err(_late) => exchange.await,
+                    };
                     sender.send_replace(Some(value));
                 });
                 receiver
@@ -76,9 +85,11 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn equal_questions_are_asked_once() {
-        let flights = Arc::new(Flights::<u8, usize>::new(8));
+        let flights = Arc::new(Flights::<u8, usize>::new(8, LONG));
         let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
         let mut waiting = Vec::new();
         for _ in 0..5 {
@@ -101,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_exchange_closes_the_question() {
-        let flights = Flights::<u8, u8>::new(8);
+        let flights = Flights::<u8, u8>::new(8, LONG);
         let none = flights.join(1, || async { std::panic::resume_unwind(Box::new("fault")) }).await;
         assert_eq!((none, flights.len()), (None, 0));
         assert_eq!(flights.join(1, || async { 2 }).await, Some(2));
@@ -109,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_than_the_limit_is_open() {
-        let flights = Arc::new(Flights::<u8, u8>::new(1));
+        let flights = Arc::new(Flights::<u8, u8>::new(1, LONG));
         let first = Arc::clone(&flights);
         let (release, held) = tokio::sync::oneshot::channel::<()>();
         let waiting = tokio::spawn(async move {
@@ -125,5 +136,19 @@ mod tests {
         assert_eq!(flights.join(2, || async { 2 }).await, None);
         release.send(()).unwrap();
         assert_eq!(waiting.await.unwrap(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_is_open_for_long_is_asked_anew_and_both_are_told() {
+        let flights = Arc::new(Flights::<u8, u8>::new(8, Duration::from_secs(2)));
+        let first = Arc::clone(&flights);
+        let slow = || async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            1
+        };
+        let waiting = tokio::spawn(async move { first.join(7, slow).await });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(flights.join(7, || async { 2 }).await, Some(2));
+        assert_eq!((waiting.await.unwrap(), flights.len()), (Some(1), 0));
     }
 }

@@ -49,7 +49,7 @@ impl Forwarder {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let flights = Flights::new(config.open_max);
+        let flights = Flights::new(config.open_max, config.deadline);
         Self { config, shared: Arc::new(Shared { cache, upstreams, clock }), flights, metrics }
     }
 }

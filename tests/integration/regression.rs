@@ -1,5 +1,7 @@
 //! Faults that were found once: each stays found.
 
+use std::time::Duration;
+
 use embargo::wire::rcode;
 
 use crate::harness::TestServer;
@@ -70,4 +72,17 @@ async fn a_ban_that_only_observes_the_name_asked_for_hides_no_other_ban_behind_i
     assert_eq!(response.rcode(), rcode::NXDOMAIN);
     let bans: Vec<_> = server.attempts().await.into_iter().map(|row| (row.ban, row.action)).collect();
     assert_eq!(bans.len(), 2, "{bans:?}");
+}
+
+#[tokio::test]
+async fn a_question_asked_while_the_upstream_was_dead_is_asked_again_when_it_is_back() {
+    let upstream = FakeUpstream::silent().await;
+    let settings = "[upstream]\ndeadline = \"500ms\"\nhedge_after = \"100ms\"\n";
+    let server = TestServer::new().setting(settings).upstream(&upstream).start().await;
+    assert_eq!(server.query("a.example", A).await.rcode(), rcode::SERVFAIL);
+
+    upstream.now_does(|seen| vec![Act::Send(reply(seen).a(TRUE).octets())]);
+
+    let again = tokio::time::timeout(Duration::from_secs(5), server.query("a.example", A)).await.unwrap();
+    assert_eq!(again.rcode(), rcode::NOERROR);
 }
