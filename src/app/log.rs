@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::pace::Pace;
+use crate::clock::Clock;
 use crate::config::{LogFormat, LogSettings};
 use crate::metrics::{Level, Metrics};
 
@@ -15,30 +18,37 @@ use crate::metrics::{Level, Metrics};
 const SILENCED: [&str; 4] = ["hickory_server=off", "hickory_net=off", "hickory_proto=off", "hickory_resolver=off"];
 
 /// Starts logging; a second start in one process (tests) changes nothing.
-pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>) {
+pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>, clock: Clock) {
     let mut filter = EnvFilter::new(&settings.level);
     for directive in SILENCED.iter().filter_map(|directive| directive.parse().ok()) {
         filter = filter.add_directive(directive);
     }
-    let registry = tracing_subscriber::registry().with(Counted(metrics).with_filter(filter.clone()));
-    // journald stamps lines itself; a terminal shows colours.
-    let under_journald = std::env::var_os("JOURNAL_STREAM").is_some();
+    let written = filter.clone().and(Pace::new(clock));
+    let registry = tracing_subscriber::registry().with(Counted(metrics).with_filter(filter));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let started = match settings.format {
         LogFormat::Json => {
-            registry.with(lines.json().flatten_event(true).with_current_span(false).with_filter(filter)).try_init()
-        }
-        LogFormat::Text if under_journald => {
-            registry.with(lines.without_time().with_ansi(false).with_filter(filter)).try_init()
+            registry.with(lines.json().flatten_event(true).with_current_span(false).with_filter(written)).try_init()
         }
         LogFormat::Text => {
-            // Set to nothing it says nothing (no-color.org).
-            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let colours = std::io::stderr().is_terminal() && !no_colour;
-            registry.with(lines.with_ansi(colours).with_filter(filter)).try_init()
+            if let Some(journal) = under_journald() {
+                // journald keeps level and fields apart, and stamps lines itself.
+                registry.with(journal.with_filter(written)).try_init()
+            } else {
+                // Set to nothing it says nothing (no-color.org).
+                let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                let colours = std::io::stderr().is_terminal() && !no_colour;
+                registry.with(lines.with_ansi(colours).with_filter(written)).try_init()
+            }
         }
     };
     drop(started);
+}
+
+/// The journal's own socket, when standard error leads to it (systemd.exec(5), `JOURNAL_STREAM`).
+fn under_journald() -> Option<tracing_journald::Layer> {
+    std::env::var_os("JOURNAL_STREAM")?;
+    tracing_journald::layer().ok()
 }
 
 /// Logs and counts every panic, wherever it happens; the query or task that met it is lost, the server goes on.

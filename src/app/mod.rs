@@ -12,6 +12,7 @@ mod health;
 mod log;
 mod map;
 mod observer;
+mod pace;
 mod parts;
 mod policy;
 mod reload;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clock::Clock;
 use crate::config::{self, Args, Environment, Loaded};
 use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
@@ -66,7 +68,7 @@ async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), F
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
     // First of all: the state directory, the record and the upstreams already have something to say.
     let metrics = Arc::new(Metrics::new());
-    log::init(&loaded.settings.log, Arc::clone(&metrics));
+    log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
     log::count_panics(Arc::clone(&metrics));
     let server = Server::prepare(args.clone(), loaded, metrics)?.start().await?;
     // A closed standard output is no reason not to serve.

@@ -26,8 +26,6 @@ pub struct Dns {
     pub tcp_connections: Cell, // embargo_dns_tcp_connections
     /// TCP connections closed at once, because there were too many.
     pub tcp_refused: Cell, // embargo_dns_tcp_refused_total
-    /// Idle TCP connections closed to make room for new ones.
-    pub tcp_evicted: Cell, // embargo_dns_tcp_evicted_total
 }
 
 impl Dns {
@@ -71,8 +69,6 @@ impl Dns {
             tcp_connections: registry.gauge("dns_tcp_connections", "TCP connections from clients open now."),
             tcp_refused: registry
                 .counter("dns_tcp_refused_total", "TCP connections closed at once because there were too many."),
-            tcp_evicted: registry
-                .counter("dns_tcp_evicted_total", "Idle TCP connections closed to make room for new ones."),
         }
     }
 

@@ -62,8 +62,6 @@ label! {
         ResponseBit = "response_bit",
         /// The client is not served, and silence is what it gets.
         NotServed = "not_served",
-        /// A rate limit on responses.
-        RateLimit = "rate_limit",
         /// The server has as much work as it takes on.
         Shed = "shed",
         /// The kernel did not take the response.

@@ -195,10 +195,14 @@ pub struct Process {
 
 impl Process {
     pub(super) fn new(registry: &Registry) -> Self {
-        let messages = registry.counters("log_messages_total", "Log messages by level, written or not.", ["level"]);
+        let messages = registry.counters(
+            "log_messages_total",
+            "Log messages by level, also those left out because they came too fast.",
+            ["level"],
+        );
         registry
-            .gauges("build_info", "Which build this is; always 1.", ["version", "revision"])
-            .fixed([env!("CARGO_PKG_VERSION"), option_env!("EMBARGO_REVISION").unwrap_or("unknown")])
+            .gauges("build_info", "Which build this is; always 1.", ["version"])
+            .fixed([env!("CARGO_PKG_VERSION")])
             .set(1);
         #[cfg(target_os = "linux")]
         registry.register(prometheus::process_collector::ProcessCollector::for_self());

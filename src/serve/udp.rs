@@ -5,12 +5,13 @@ use std::io;
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
-use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now};
-use crate::time::Now;
+use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
+use crate::time::{Mono, Now};
 use crate::wire::{Query, Transport};
 
 use super::client::Client;
@@ -20,6 +21,9 @@ use super::handler::unfit_said;
 use super::next::Next;
 use super::pipeline::Embargo;
 use super::said::Said;
+
+/// The kernel's count of lost datagrams is looked at this often.
+const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What a listener's thread needs.
 pub(super) struct Listener<N> {
@@ -36,6 +40,7 @@ impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops.
     pub(super) fn listen(self) {
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
             match incoming.receive(&self.socket) {
                 Ok(count) => self.answer_all(count, &mut incoming, &mut outgoing),
@@ -46,6 +51,7 @@ impl<N: Next> Listener<N> {
                     std::thread::sleep(super::RETRY_AFTER);
                 }
             }
+            overflow.count(&self.socket, self.door.metrics(), self.door.now());
         }
     }
 
@@ -126,6 +132,24 @@ impl<N: Next> Listener<N> {
             drop(permit);
         };
         self.door.tasks.spawn_on(answer, &self.runtime);
+    }
+}
+
+/// Datagrams that the kernel threw away because nobody read them in time, brought into the metrics once a second.
+#[derive(Default)]
+struct Overflow {
+    counted: u32,
+    looked: Mono,
+}
+
+impl Overflow {
+    fn count(&mut self, socket: &UdpSocket, metrics: &Metrics, now: Now) {
+        if now.mono.since(self.looked) >= OVERFLOW_EVERY {
+            let total = thrown_away(socket);
+            // The kernel's count is of 32 bits and goes round.
+            metrics.dns.receive_overflow.add(u64::from(total.wrapping_sub(self.counted)));
+            (self.counted, self.looked) = (total, now.mono);
+        }
     }
 }
 
