@@ -8,6 +8,7 @@
 
 mod bind;
 pub mod control;
+mod files;
 mod health;
 mod log;
 mod map;

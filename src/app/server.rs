@@ -17,7 +17,7 @@ use super::parts::{CLOSE, Parts};
 use super::reload::{servers, upstreams};
 use super::status::Reload;
 use super::watch::Watch;
-use super::{Failure, bind, control, map};
+use super::{Failure, bind, control, files, map};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -184,9 +184,11 @@ impl Prepared {
             Arc::clone(&parts.metrics),
             parts.clock.clone(),
         );
+        let mut limits = map::listen(settings);
+        limits.tcp.connections_max = files::share_out(limits.tcp.connections_max);
         let handler = Embargo::new(Arc::clone(&parts.guard), forwarder);
         let (metrics, clock) = (Arc::clone(&parts.metrics), parts.clock.clone());
-        let running = serve::start(handler, sockets, map::listen(settings), metrics, clock)
+        let running = serve::start(handler, sockets, limits, metrics, clock)
             .map_err(|error| Failure::Cannot(format!("can't read the sockets: {error}")))?;
         let stop = CancellationToken::new();
         if let Some(listener) = admin {

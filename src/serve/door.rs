@@ -1,9 +1,10 @@
 //! From octets to the one handler and back: what UDP and TCP share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hickory_server::net::runtime::TokioTime;
-use hickory_server::server::{Request, RequestHandler};
+use hickory_server::server::{Request, RequestHandler as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,14 +16,17 @@ use crate::wire::{Query, rcode};
 
 use super::capture::Capture;
 use super::client::Client;
+use super::guard::View;
 use super::handler::unfit_said;
+use super::next::Next;
+use super::pipeline::Embargo;
 use super::said::Said;
 use super::wrapped::protocol;
 
 /// What every listener of ours shares.
 #[derive(Debug)]
-pub(super) struct Door<H> {
-    pub(super) handler: H,
+pub(super) struct Door<N> {
+    handler: Embargo<N>,
     metrics: Arc<Metrics>,
     clock: Clock,
     /// One for each query that waits for an answer; when none is left, queries are shed and counted.
@@ -33,10 +37,10 @@ pub(super) struct Door<H> {
     pub(super) tasks: TaskTracker,
 }
 
-impl<H: RequestHandler> Door<H> {
+impl<N: Next> Door<N> {
     /// A door to `handler` that lets `waiting_max` queries wait at a time.
     pub(super) fn new(
-        handler: H,
+        handler: Embargo<N>,
         metrics: Arc<Metrics>,
         clock: Clock,
         waiting_max: usize,
@@ -69,6 +73,31 @@ impl<H: RequestHandler> Door<H> {
     /// Both clocks.
     pub(super) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// What is in force now.
+    pub(super) fn view(&self) -> View {
+        self.handler.guard.view()
+    }
+
+    /// Answers one message if nothing has to be waited for; `room` is a buffer for the response. An error gives it back: the
+    /// message is to be carried.
+    pub(super) fn at_once<M: Deref<Target = Metrics>>(
+        &self,
+        view: &View,
+        message: &[u8],
+        client: &Client,
+        ledger: &mut Ledger<M>,
+        now: Now,
+        room: Vec<u8>,
+    ) -> Result<Said, Vec<u8>> {
+        match Query::read(message) {
+            Err(unfit) => Ok(unfit_said(message, unfit)),
+            Ok(query) => {
+                ledger.asked(query.qtype);
+                self.handler.at_once(view, &query, client, now, room)
+            }
+        }
     }
 
     /// Carries one message to the handler; says how it ended.

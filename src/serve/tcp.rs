@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use hickory_server::server::RequestHandler;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +18,11 @@ use crate::wire::Transport;
 
 use super::client::Client;
 use super::door::{Door, End};
+use super::next::Next;
 use super::said::Said;
+
+/// Responses that wait for a client to take them; with more, its queries are not read.
+const UNTAKEN_MAX: usize = 4;
 
 /// Limits of stream connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +83,7 @@ impl Drop for Place {
 }
 
 /// Accepts connections until the door stops.
-pub(super) async fn listen<H: RequestHandler>(
-    door: Arc<Door<H>>,
-    listener: TcpListener,
-    connections: Arc<Connections>,
-) {
+pub(super) async fn listen<N: Next>(door: Arc<Door<N>>, listener: TcpListener, connections: Arc<Connections>) {
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -111,12 +110,7 @@ pub(super) async fn listen<H: RequestHandler>(
     }
 }
 
-fn admit<H: RequestHandler>(
-    door: &Arc<Door<H>>,
-    connections: &Arc<Connections>,
-    stream: TcpStream,
-    source: SocketAddr,
-) {
+fn admit<N: Next>(door: &Arc<Door<N>>, connections: &Arc<Connections>, stream: TcpStream, source: SocketAddr) {
     let client = Client::new(source, Transport::Tcp);
     let Some(place) = connections.place(client.address()) else {
         return door.metrics().dns.tcp_refused.inc();
@@ -139,11 +133,11 @@ struct Framed {
 }
 
 /// Reads, answers and writes one connection until either side has enough.
-async fn converse<H: RequestHandler>(door: &Arc<Door<H>>, stream: TcpStream, client: Client, config: &TcpConfig) {
+async fn converse<N: Next>(door: &Arc<Door<N>>, stream: TcpStream, client: Client, config: &TcpConfig) {
     // A response is one write of one segment; it must not wait for an acknowledgement.
     let _best_effort = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
-    let (sender, receiver) = mpsc::channel(config.queries_in_flight_max);
+    let (sender, receiver) = mpsc::channel(UNTAKEN_MAX);
     let hang_up = CancellationToken::new();
     let writing = tokio::spawn(write(Arc::clone(door), writer, receiver, config.slow, hang_up.clone()));
     read(door, reader, &sender, client, config, &hang_up).await;
@@ -152,8 +146,10 @@ async fn converse<H: RequestHandler>(door: &Arc<Door<H>>, stream: TcpStream, cli
     let _ended = writing.await;
 }
 
-async fn read<H: RequestHandler>(
-    door: &Arc<Door<H>>,
+/// Reads queries. What needs no waiting is answered before the next one is read, so a client that takes no answers is soon
+/// not read any more and costs no memory; what has to wait goes on in a task of its own and overtakes nothing.
+async fn read<N: Next>(
+    door: &Arc<Door<N>>,
     mut reader: OwnedReadHalf,
     sender: &mpsc::Sender<Framed>,
     client: Client,
@@ -173,27 +169,46 @@ async fn read<H: RequestHandler>(
         };
         let Some(message) = message else { return };
         let mut ledger = door.opened(&client);
+        let at_once = door.at_once(&door.view(), &message, &client, &mut ledger, door.now(), Vec::new());
+        if let Ok(said) = at_once {
+            hand_over(door, said, ledger, sender, hang_up).await;
+            continue;
+        }
         let Some(permit) = door.permit() else {
             ledger.dropped(DropReason::Shed);
             continue;
         };
         let (owner, sender, hang_up) = (Arc::clone(door), sender.clone(), hang_up.clone());
         door.tasks.spawn(async move {
-            match owner.carry(message, client, &mut ledger).await {
-                // To drop one answer of a stream is to leave its client guessing: the stream is closed.
-                Said::Silence(reason) => {
-                    owner.closed(ledger, End::Dropped(reason));
-                    if reason == DropReason::PolicyDrop {
-                        hang_up.cancel();
-                    }
-                }
-                Said::Response { message, outcome, rcode } => {
-                    // The writer is gone: the ledger goes with the frame and counts the client as gone.
-                    let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
-                }
-            }
-            drop((permit, slot));
+            let said = owner.carry(message, client, &mut ledger).await;
+            // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
+            drop(permit);
+            hand_over(&owner, said, ledger, &sender, &hang_up).await;
+            drop(slot);
         });
+    }
+}
+
+/// Gives a response to the connection's writer, or ends the message without one.
+async fn hand_over<N: Next>(
+    door: &Door<N>,
+    said: Said,
+    ledger: Ledger,
+    sender: &mpsc::Sender<Framed>,
+    hang_up: &CancellationToken,
+) {
+    match said {
+        Said::Silence(reason) => {
+            door.closed(ledger, End::Dropped(reason));
+            // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
+            if reason == DropReason::PolicyDrop {
+                hang_up.cancel();
+            }
+        }
+        Said::Response { message, outcome, rcode } => {
+            // The writer may be gone: the ledger goes with the frame and counts the client as gone.
+            let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
+        }
     }
 }
 
@@ -216,8 +231,8 @@ async fn frame(reader: &mut OwnedReadHalf, config: &TcpConfig, idle: bool) -> Op
     tokio::time::timeout(config.slow, rest).await.ok()?.ok()
 }
 
-async fn write<H: RequestHandler>(
-    door: Arc<Door<H>>,
+async fn write<N: Next>(
+    door: Arc<Door<N>>,
     mut writer: OwnedWriteHalf,
     mut receiver: mpsc::Receiver<Framed>,
     slow: Duration,

@@ -12,14 +12,12 @@ use tokio::runtime::Handle;
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
 use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
-use crate::wire::{Query, Transport};
+use crate::wire::Transport;
 
 use super::client::Client;
 use super::door::{Door, End};
 use super::guard::View;
-use super::handler::unfit_said;
 use super::next::Next;
-use super::pipeline::Embargo;
 use super::said::Said;
 
 /// The kernel's count of lost datagrams is looked at this often.
@@ -27,7 +25,7 @@ const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What a listener's thread needs.
 pub(super) struct Listener<N> {
-    pub(super) door: Arc<Door<Embargo<N>>>,
+    pub(super) door: Arc<Door<N>>,
     pub(super) socket: Arc<UdpSocket>,
     /// Where queries that have to wait go on.
     pub(super) runtime: Handle,
@@ -56,7 +54,7 @@ impl<N: Next> Listener<N> {
     }
 
     fn answer_all(&self, count: usize, incoming: &mut Incoming, outgoing: &mut Outgoing) {
-        let (view, now) = (self.door.handler.guard.view(), self.door.now());
+        let (view, now) = (self.door.view(), self.door.now());
         let mut pending: [Pending<'_>; BATCH] = [const { None }; BATCH];
         for (slot, pending) in pending.iter_mut().enumerate().take(count) {
             // A source that is no address of the Internet can't be on these sockets.
@@ -91,23 +89,14 @@ impl<N: Next> Listener<N> {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        let said = match Query::read(datagram.octets) {
-            Err(unfit) => unfit_said(datagram.octets, unfit),
-            Ok(query) => {
-                ledger.asked(query.qtype);
-                match self.door.handler.at_once(view, &query, &client, now, room) {
-                    Ok(said) => said,
-                    Err(_room) => {
-                        self.wait(datagram, client, ledger);
-                        return None;
-                    }
-                }
-            }
-        };
-        match said {
-            Said::Response { message, outcome, rcode } => Some((message, ledger, outcome, rcode)),
-            Said::Silence(reason) => {
+        match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, room) {
+            Ok(Said::Response { message, outcome, rcode }) => Some((message, ledger, outcome, rcode)),
+            Ok(Said::Silence(reason)) => {
                 ledger.dropped(reason);
+                None
+            }
+            Err(_room) => {
+                self.wait(datagram, client, ledger);
                 None
             }
         }
