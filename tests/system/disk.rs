@@ -137,7 +137,8 @@ fn files_that_cannot_grow_stop_no_query_and_the_loss_is_exact() {
     assert_eq!(count(&attempts, &[]), stored, "what is not in the store is exactly what was counted as lost");
 
     // It ends while nothing can be written: now there is a loss, and the log says how much.
-    limit(&length("embargo.db").max(length("embargo.db-wal")).to_string());
+    // Less than the files have, since SQLite writes over what it needs no more; enough for the log.
+    limit("16384");
     ask_banned(&server);
     assert_eq!(server.stop().code(), Some(0));
     let log = server.log();
