@@ -1,12 +1,13 @@
 //! Policy into force: from the lists as they are, or from the last good copy when they are broken.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, PolicyLoad, Settings};
 use crate::diag::Diagnostic;
 use crate::metrics::{ListFigures, Metrics};
-use crate::policy::Policy;
+use crate::policy::{ListInfo, Policy};
 
 /// A policy ready to be put in force.
 pub(super) struct Ready {
@@ -70,11 +71,35 @@ fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, 
         .lists()
         .iter()
         .map(|list| ListFigures {
-            list: Arc::clone(&list.name),
+            list: label(&policy, list),
             entries: list.entries,
             rejected_lines: u64::try_from(rejected(&list.name)).unwrap_or(u64::MAX),
         })
         .collect();
     metrics.banned.set_lists(&figures);
     Ok(Ready { policy, diagnostics: load.diagnostics, last_good })
+}
+
+/// What metrics call a list: its ban and its file, wherever the server was started and the lists are kept, so that a series
+/// goes on when they move. Two files of one ban that are called the same keep their paths.
+fn label(policy: &Policy, list: &ListInfo) -> Arc<str> {
+    let file = |list: &ListInfo| Path::new(&*list.name).file_name().map(OsStr::to_owned);
+    let twins = policy.lists().iter().filter(|other| other.ban == list.ban && file(other) == file(list)).count();
+    match (policy.bans().get(list.ban.0), file(list)) {
+        (Some(ban), Some(name)) if twins == 1 => format!("{}/{}", ban.id, name.to_string_lossy()).into(),
+        _ => Arc::clone(&list.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn a_list_is_called_by_its_ban_and_file_in_metrics() {
+        let policy = config::policy(&Settings::default(), 1).policy.unwrap();
+        let labels: Vec<_> = policy.lists().iter().map(|list| label(&policy, list).to_string()).collect();
+        assert_eq!(labels, ["bypass/rules.txt", "kaspersky/rules.txt"]);
+    }
 }
