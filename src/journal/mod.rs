@@ -9,6 +9,7 @@ mod error;
 mod fold;
 mod group;
 mod read;
+mod steady;
 mod upkeep;
 mod words;
 mod writer;

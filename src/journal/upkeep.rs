@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::database::Database;
+use super::steady::AHEAD_MAX;
 use super::{Config, StoreError};
 use crate::metrics::{ClientFigures, Window};
 use crate::policy::Evidence;
@@ -26,7 +27,7 @@ const DAY_MINUTES: i64 = 1_440;
 const DAY_MS: i64 = 86_400_000;
 
 impl Database {
-    /// Deletes what is older than the settings say, and the oldest attempts while the store is larger than they say.
+    /// Deletes what is older at `now` than the settings say, and the oldest attempts while the store is larger than they say.
     pub(super) fn trim(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
         let minute = now.as_second() / 60 - i64::from(config.attempts_keep_days) * DAY_MINUTES;
         let seen = now.as_millisecond() - i64::from(config.clients_keep_days) * DAY_MS;
@@ -53,15 +54,25 @@ impl Database {
         self.shrink()
     }
 
-    /// Distinct clients of each ban and evidence in each window that ends at `now`.
+    /// Sets the times of clients that were seen while the wall clock was far ahead to `now`, when it is back: that is when
+    /// they were seen, but for the time of the jump. A later lookup could not correct them. Attempts stay as recorded.
+    pub(super) fn bring_back_clients(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE clients SET first_seen_ms = min(first_seen_ms, ?1), last_seen_ms = ?1 WHERE last_seen_ms > ?2";
+        let times = [now.as_millisecond(), latest(now)];
+        self.transaction(|transaction| transaction.prepare_cached(sql)?.execute(times).map(drop))
+    }
+
+    /// Distinct clients of each ban and evidence in each window that ends at `now`. Those last seen far after it are in no
+    /// window, or they would be in every one for good.
     pub(super) fn count_clients(&self, now: Timestamp) -> Result<Vec<ClientFigures>, StoreError> {
-        let since = Window::ALL.map(|window| now.as_millisecond() - window.millis());
+        let [day, week, month] = Window::ALL.map(|window| now.as_millisecond() - window.millis());
         let sql = "SELECT ban, evidence, sum(seen > ?1), sum(seen > ?2), sum(seen > ?3) FROM \
-                   (SELECT ban, evidence, max(last_seen_ms) AS seen FROM clients GROUP BY ban, evidence, client) \
-                   GROUP BY ban, evidence";
+                   (SELECT ban, evidence, max(last_seen_ms) AS seen FROM clients WHERE last_seen_ms <= ?4 \
+                   GROUP BY ban, evidence, client) GROUP BY ban, evidence";
         let count = || -> rusqlite::Result<Vec<_>> {
             let mut select = self.connection.prepare_cached(sql)?;
-            let rows = select.query_map(since, |row| {
+            let rows = select.query_map([day, week, month, latest(now)], |row| {
                 let clients = [row.get(2)?, row.get(3)?, row.get(4)?].map(natural);
                 Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, clients))
             })?;
@@ -94,6 +105,11 @@ impl Database {
         };
         shrink().map_err(|error| StoreError::new(&self.path, &error))
     }
+}
+
+/// The last millisecond at which something can have been seen at `now`.
+fn latest(now: Timestamp) -> i64 {
+    now.saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX).as_millisecond()
 }
 
 /// SQLite's integers are signed; a count or size is not.

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::database::{Batch, Database};
 use super::fold::Fold;
+use super::steady::Steady;
 use super::{Config, Status, StoreError};
 use crate::clock::Clock;
 use crate::metrics::{Loss, Metrics, Window};
@@ -64,6 +65,7 @@ pub(super) struct Writer {
     config: Config,
     shared: Arc<Shared>,
     clock: Clock,
+    steady: Steady,
     run: i64,
     database: Option<Database>,
     batch: Batch,
@@ -73,16 +75,19 @@ pub(super) struct Writer {
     count_in: u32,
     counted: u64,
     trim_in: u32,
+    /// Clients in the store may have been seen at times to which the wall clock had jumped.
+    jumped_back: bool,
 }
 
 impl Writer {
     /// Opens the store; whether that worked is in the status.
     pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock) -> Self {
-        let (run, batch) = (rand::random::<i64>(), Batch::default());
+        let (run, batch, now) = (rand::random::<i64>(), Batch::default(), clock.now());
         let mut writer = Self {
             config,
             shared,
             clock,
+            steady: Steady::new(now),
             run,
             database: None,
             batch,
@@ -92,8 +97,9 @@ impl Writer {
             count_in: 0,
             counted: 0,
             trim_in: 0,
+            jumped_back: false,
         };
-        let result = writer.open().and_then(|()| writer.count_clients(writer.clock.now().wall));
+        let result = writer.open().and_then(|()| writer.count_clients(now.wall));
         writer.report(&result);
         writer
     }
@@ -125,7 +131,9 @@ impl Writer {
 
     /// Writes what waits and says how it went.
     fn tick(&mut self) -> Result<(), StoreError> {
-        let now = self.clock.now().wall;
+        let now = self.clock.now();
+        self.jumped_back |= self.steady.look(now, self.config.commit_interval);
+        let now = now.wall;
         let result = self.write(now).and_then(|()| self.keep_up(now));
         self.report(&result);
         result
@@ -168,7 +176,7 @@ impl Writer {
             self.shared.metrics.record.write_failures.inc();
             if matches!(error, StoreError::Full { .. }) {
                 // The limit of size is perhaps what is in the way; if it is the disk, this fails as well.
-                return database.trim(&self.config, now).and(Err(error));
+                return database.trim(&self.config, self.steady.earlier(now)).and(Err(error));
             }
             if !error.may_pass() {
                 self.database = None;
@@ -199,12 +207,20 @@ impl Writer {
 
     /// The work that is not due at every tick.
     fn keep_up(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        // Now, because everything recorded before the clock was back has just been written.
+        if self.jumped_back
+            && let Some(database) = &mut self.database
+        {
+            database.bring_back_clients(self.steady.later(now))?;
+            self.jumped_back = false;
+            self.count_in = 0;
+        }
         self.trim_in = self.trim_in.saturating_sub(1);
         if self.trim_in == 0
             && let Some(database) = &mut self.database
         {
             self.trim_in = TRIM_TICKS;
-            database.trim(&self.config, now)?;
+            database.trim(&self.config, self.steady.earlier(now))?;
         }
         self.count_in = self.count_in.saturating_sub(1);
         if self.count_in == 0 { self.count_clients(now) } else { Ok(()) }

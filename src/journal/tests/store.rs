@@ -9,6 +9,9 @@ use super::super::database::{Batch, Database, FILE};
 use super::super::fold::Fold;
 use super::*;
 
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -144,13 +147,16 @@ fn what_is_older_than_the_limits_of_age_goes() {
 
 #[test]
 fn a_name_that_a_kept_attempt_refers_to_is_kept() {
-    let fixture = Fixture::new().with(|config| config.attempts_keep_days = 10);
+    let fixture = Fixture::new().with(|config| {
+        config.attempts_keep_days = 10;
+        config.commit_interval = DAY;
+    });
     let journal = fixture.start();
     let tried = Tried::new("a.upd.example");
     for days in 0..30 {
-        fixture.hands.set(Now { wall: after(days * 86_400), mono: Mono(0) });
         journal.record(&tried.by(client(1), after(days * 86_400)));
         journal.flush(PATIENCE).unwrap();
+        fixture.hands.advance(DAY);
     }
     let rows = fixture.attempts();
     assert!(rows.len() < 30, "some are too old");
