@@ -107,9 +107,17 @@ impl Writer {
     /// Writes every interval and whenever told, until told to stop or nobody is left to tell.
     #[expect(clippy::needless_pass_by_value, reason = "the thread owns its end of the channel")]
     pub(super) fn run(mut self, commands: Receiver<Command>) {
+        let mut wait = self.config.commit_interval;
         loop {
-            match commands.recv_timeout(self.config.commit_interval) {
-                Err(RecvTimeoutError::Timeout) => self.tick().unwrap_or_default(),
+            match commands.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => {
+                    let began = self.clock.now().mono;
+                    self.tick().unwrap_or_default();
+                    // From one drain to the next, not from a commit: what a kill may lose is one interval, however long
+                    // the disk took.
+                    let spent = self.clock.now().mono.since(began);
+                    wait = self.config.commit_interval.saturating_sub(spent);
+                }
                 Ok(Command::Flush(answer)) => {
                     self.reopen_in = 0;
                     let result = self.tick();
