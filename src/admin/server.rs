@@ -44,8 +44,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections_max: 64,
-            header_timeout: Duration::from_secs(10),
+            // Silent connections make way soon enough that hundreds of them do not cost Prometheus its scrape (10 s).
+            connections_max: 256,
+            header_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),
             connection_max: Duration::from_secs(60),
         }
