@@ -100,6 +100,13 @@ impl<N: Next> Door<N> {
         }
     }
 
+    /// Records what a query was about that nobody had time for.
+    pub(super) fn shed(&self, message: &[u8], client: &Client) {
+        if let Ok(query) = Query::read(message) {
+            self.handler.shed(&query, client, self.now());
+        }
+    }
+
     /// Carries one message to the handler; says how it ended.
     pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Said {
         match Query::read(&message) {

@@ -45,6 +45,8 @@ mod pipeline;
 mod said;
 mod screen;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 mod wrapped;
 

@@ -101,6 +101,15 @@ impl<N: Next> Embargo<N> {
         }
     }
 
+    /// Records a query that [`Embargo::at_once`] could not answer and that may not wait: a lookup of a banned name is an
+    /// attempt also when it is shed.
+    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now) {
+        if let Some(in_force) = self.guard.in_force() {
+            let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+            self.guard.record(&in_force, query, client, &verdict, now);
+        }
+    }
+
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
     async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now, room: Vec<u8>) -> Said {
         let Some(in_force) = self.guard.in_force() else {
@@ -142,7 +151,8 @@ impl<N: Next> Embargo<N> {
         now: Now,
         room: Vec<u8>,
     ) -> Said {
-        if let Some(led) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now) {
+        let (led, led_cap) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now);
+        if let Some(led) = led {
             let did = guard::did(led.blocked.as_ref());
             for hit in std::iter::once(&led.hit).chain(&led.also) {
                 self.guard.record_one(in_force, query, client, &Deed { hit, did, led: true }, now);
@@ -153,16 +163,17 @@ impl<N: Next> Embargo<N> {
         }
         let rcode = found.entry.answer.rcode();
         let limit = said::limit(query, client);
-        if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), verdict.ttl_cap) {
+        let ttl_cap = [verdict.ttl_cap, led_cap].into_iter().flatten().min();
+        if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), ttl_cap) {
             return Said::Response { message, outcome, rcode };
         }
         let entry = &found.entry;
         // A cached answer has aged until now; one that was waited for is as old as its way here, less than a second.
         let mut fit = said::fit(query, client, entry, now.mono);
-        fit.ttl_max = fit.ttl_max.min(verdict.ttl_cap.unwrap_or(u32::MAX));
+        fit.ttl_max = fit.ttl_max.min(ttl_cap.unwrap_or(u32::MAX));
         if outcome == Outcome::Stale {
             let code = if rcode == rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE_ANSWER };
-            (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(verdict.ttl_cap.unwrap_or(STALE_TTL)));
+            (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
             fit.ede = Some((code, "upstreams do not answer"));
         }
         Said::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }

@@ -31,7 +31,8 @@ pub(super) fn weakened(evidence: Evidence) -> Evidence {
 }
 
 /// Finds where `entry` leads to a banned name: the first enforced target, else the first observed one. A ban that had its
-/// say on the name itself (`own`) is not asked again: its rule for that name is the operator's word.
+/// say on the name itself (`own`) is not asked again: its rule for that name is the operator's word. Also the TTL in seconds
+/// that no record may exceed, where policy on a target may change or attempts are to be seen.
 pub(super) fn find<'p, 'e>(
     policy: &'p Policy,
     own: &Verdict<'p>,
@@ -39,12 +40,13 @@ pub(super) fn find<'p, 'e>(
     client: &Client,
     entry: &'e Entry,
     now: Now,
-) -> Option<Led<'p, 'e>> {
-    let mut observed = None;
+) -> (Option<Led<'p, 'e>>, Option<u32>) {
+    let (mut observed, mut ttl_cap) = (None, None);
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
         let spoken = |ban| has_spoken(own, ban);
         let verdict = policy.decide_without(&name, query.qtype, &client.for_policy(), now.wall, spoken);
+        ttl_cap = [ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
         let (hit, blocked) = match verdict.decision {
             Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
             Decision::Observe(hit) => (hit, None),
@@ -53,11 +55,11 @@ pub(super) fn find<'p, 'e>(
         let enforced = blocked.is_some();
         let led = Led { hit, also: verdict.also, blocked, target, name };
         if enforced {
-            return Some(led);
+            return (Some(led), ttl_cap);
         }
         observed = observed.or(Some(led));
     }
-    observed
+    (observed, ttl_cap)
 }
 
 /// Whether `ban` already had its say on the name that was asked for.

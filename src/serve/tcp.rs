@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{DropReason, Ledger, Outcome};
+use crate::metrics::{DropReason, Ledger, Metrics, Outcome};
 use crate::wire::Transport;
 
 use super::client::Client;
@@ -53,26 +54,29 @@ impl Connections {
     }
 
     /// A place for a connection of `client`, if both limits allow it.
-    fn place(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    fn place(self: &Arc<Self>, client: IpAddr, metrics: &Arc<Metrics>) -> Option<Place> {
         let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let mut held = self.by_client.entry(client).or_insert(0);
         if *held >= self.config.connections_per_client_max {
             return None;
         }
         *held += 1;
-        Some(Place { connections: Arc::clone(self), client, _permit: permit })
+        metrics.dns.tcp_connections.inc();
+        Some(Place { connections: Arc::clone(self), client, metrics: Arc::clone(metrics), _permit: permit })
     }
 }
 
-/// The place of one open connection; given back when it ends, however it ends.
+/// The place of one open connection, counted; given back when it ends, however it ends.
 struct Place {
     connections: Arc<Connections>,
     client: IpAddr,
+    metrics: Arc<Metrics>,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.metrics.dns.tcp_connections.dec();
         if let dashmap::Entry::Occupied(mut held) = self.connections.by_client.entry(self.client) {
             *held.get_mut() -= 1;
             if *held.get() == 0 {
@@ -112,14 +116,12 @@ pub(super) async fn listen<N: Next>(door: Arc<Door<N>>, listener: TcpListener, c
 
 fn admit<N: Next>(door: &Arc<Door<N>>, connections: &Arc<Connections>, stream: TcpStream, source: SocketAddr) {
     let client = Client::new(source, Transport::Tcp);
-    let Some(place) = connections.place(client.address()) else {
+    let Some(place) = connections.place(client.address(), door.shared_metrics()) else {
         return door.metrics().dns.tcp_refused.inc();
     };
     let (config, owner) = (connections.config, Arc::clone(door));
     door.tasks.spawn(async move {
-        owner.metrics().dns.tcp_connections.inc();
         converse(&owner, stream, client, &config).await;
-        owner.metrics().dns.tcp_connections.dec();
         drop(place);
     });
 }
@@ -169,12 +171,20 @@ async fn read<N: Next>(
         };
         let Some(message) = message else { return };
         let mut ledger = door.opened(&client);
-        let at_once = door.at_once(&door.view(), &message, &client, &mut ledger, door.now(), Vec::new());
-        if let Ok(said) = at_once {
-            hand_over(door, said, ledger, sender, hang_up).await;
-            continue;
+        // A query that makes the server panic costs itself and not the connection: its ledger counts it as dropped.
+        let at_once = catch_unwind(AssertUnwindSafe(|| {
+            door.at_once(&door.view(), &message, &client, &mut ledger, door.now(), Vec::new())
+        }));
+        match at_once {
+            Err(_panic) => continue,
+            Ok(Ok(said)) => {
+                hand_over(door, said, ledger, sender, hang_up).await;
+                continue;
+            }
+            Ok(Err(_room)) => (),
         }
         let Some(permit) = door.permit() else {
+            door.shed(&message, &client);
             ledger.dropped(DropReason::Shed);
             continue;
         };

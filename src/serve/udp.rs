@@ -104,7 +104,10 @@ impl<N: Next> Listener<N> {
 
     /// Leaves a query to the one handler, if another one may wait.
     fn wait(&self, datagram: &Datagram<'_>, client: Client, ledger: Ledger<&Metrics>) {
-        let Some(permit) = self.door.permit() else { return ledger.dropped(DropReason::Shed) };
+        let Some(permit) = self.door.permit() else {
+            self.door.shed(datagram.octets, &client);
+            return ledger.dropped(DropReason::Shed);
+        };
         let mut ledger = ledger.keep(self.door.shared_metrics());
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);

@@ -42,8 +42,13 @@ impl<H: RequestHandler> Next for Wrapped<H> {
         let capture = Capture::default();
         self.0.handle_request::<_, TokioTime>(&request, capture.clone()).await;
         let Some(Said::Response { message, .. }) = capture.take() else { return Err(Failure::Silent) };
-        let answer = Layout::read(&message).and_then(|layout| Answer::keep(&message, &layout));
-        let entry = Arc::new(Entry::unkept(answer.map_err(|_malformed| Failure::Refused)?, now.mono));
+        let layout = Layout::read(&message).map_err(|_malformed| Failure::Refused)?;
+        // Screened was the name that the client asked for, and an answer is cut to size by the length of its question.
+        if (&layout.qname, layout.qtype) != (&query.name, query.qtype) {
+            return Err(Failure::Refused);
+        }
+        let answer = Answer::keep(&message, &layout).map_err(|_malformed| Failure::Refused)?;
+        let entry = Arc::new(Entry::unkept(answer, now.mono));
         Ok(Found { entry, verbatim: Some(message) })
     }
 }
@@ -54,5 +59,45 @@ pub(super) fn protocol(transport: Transport) -> Protocol {
         Transport::Udp => Protocol::Udp,
         // The encrypted ones are features of hickory; what a handler sees of them is a stream.
         Transport::Tcp | Transport::Dot | Transport::Doh | Transport::Doq => Protocol::Tcp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use async_trait::async_trait;
+    use hickory_server::net::runtime::Time;
+    use hickory_server::proto::op::Metadata;
+    use hickory_server::server::{ResponseHandler, ResponseInfo};
+    use hickory_server::zone_handler::MessageResponseBuilder;
+
+    use super::*;
+    use crate::time::Timestamp;
+
+    const SHORT: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+    const LONG: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06longer\x07example\0\0\x01\0\x01";
+
+    /// Answers the short question, whatever it is asked.
+    struct Confused;
+
+    #[async_trait]
+    impl RequestHandler for Confused {
+        async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut to: R) -> ResponseInfo {
+            let other = Request::from_bytes(SHORT.to_vec(), request.src(), request.protocol()).unwrap();
+            let response = MessageResponseBuilder::from_message_request(&other);
+            let metadata = Metadata::response_from_request(&other.metadata);
+            to.send_response(response.build(metadata, [], [], [], [])).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_question_is_no_answer() {
+        let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)), Transport::Udp);
+        let now = Now { wall: Timestamp::UNIX_EPOCH, mono: crate::time::Mono(0) };
+        let ask =
+            async |message| Wrapped::new(Confused).ask(&Query::read(message).unwrap(), &client, now).await.map(drop);
+        assert_eq!(ask(SHORT).await, Ok(()));
+        assert_eq!(ask(LONG).await, Err(Failure::Refused));
     }
 }

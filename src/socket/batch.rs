@@ -8,13 +8,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSo
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use crate::wire::QUERY_MAX;
+
 use super::control::{Control, Local, destination, set_source};
 
 /// Datagrams read or written by one call at most.
 pub const BATCH: usize = 64;
-/// Octets of a datagram that are read; no query that is one is longer, and the rest of a longer one is cut off, which
-/// makes it malformed.
-const OCTETS: usize = 4096;
+/// Octets of a datagram that are read: one more than a query may have, so that one that was cut off is seen to be too long.
+const OCTETS: usize = QUERY_MAX + 1;
 
 /// Room for datagrams, filled by one call. Stays on the thread that made it.
 pub struct Incoming {
@@ -53,13 +54,13 @@ impl Incoming {
         let mut controls = vec![Control::EMPTY; BATCH];
         let mut parts: Vec<_> =
             octets.iter_mut().map(|room| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: OCTETS }).collect();
-        let headers = (0..BATCH).map(|slot| {
+        let headers = names.iter_mut().zip(&mut parts).zip(&mut controls).map(|((name, part), control)| {
             // SAFETY: a header of zeros points at nothing.
             let mut header: libc::mmsghdr = unsafe { zeroed() };
-            header.msg_hdr.msg_name = ptr::from_mut(&mut names[slot]).cast();
-            header.msg_hdr.msg_iov = &raw mut parts[slot];
+            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+            header.msg_hdr.msg_iov = part;
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = controls[slot].0.as_mut_ptr().cast();
+            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
             make_room(&mut header.msg_hdr);
             header
         });
@@ -183,29 +184,36 @@ impl Outgoing {
     }
 
     /// Sends what is queued, to where each datagram of `incoming` came from, and says of each slot whether the kernel took
-    /// its answer.
-    pub fn send(&mut self, socket: &UdpSocket, incoming: &mut Incoming, mut sent: impl FnMut(usize, bool)) {
-        for (index, answer) in self.answers.iter_mut().enumerate() {
-            let (part, header) = (&mut self.parts[index], &mut self.headers[index].msg_hdr);
+    /// its answer. Waits for a full buffer once, as long as the socket's write timeout; what finds it full again is not sent.
+    pub fn send(&mut self, socket: &UdpSocket, incoming: &Incoming, mut sent: impl FnMut(usize, bool)) {
+        let room = self.parts.iter_mut().zip(&mut self.headers).zip(&mut self.controls);
+        for (answer, ((part, header), control)) in self.answers.iter_mut().zip(room) {
+            let header = &mut header.msg_hdr;
             *part = libc::iovec { iov_base: answer.octets.as_mut_ptr().cast(), iov_len: answer.octets.len() };
             header.msg_iov = part;
             header.msg_iovlen = 1;
-            header.msg_name = ptr::from_mut(&mut incoming.names[answer.slot]).cast();
+            header.msg_name = ptr::from_ref(&incoming.names[answer.slot]).cast_mut().cast();
             header.msg_namelen = incoming.headers[answer.slot].msg_hdr.msg_namelen;
-            set_source(header, &mut self.controls[index], answer.local);
+            set_source(header, control, answer.local);
         }
-        let mut done = 0;
+        let (mut done, mut flags) = (0, libc::MSG_NOSIGNAL);
         while done < self.answers.len() {
             let rest = &mut self.headers[done..self.answers.len()];
             let count = libc::c_uint::try_from(rest.len()).unwrap_or_default();
             // SAFETY: each of these headers was just pointed at an answer, a name and a control that live and stay where
             // they are until this function ends; the kernel reads them only.
-            let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_NOSIGNAL) };
+            let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, flags) };
             let taken = usize::try_from(taken).unwrap_or(0);
             (done..done + taken).for_each(|index| sent(self.answers[index].slot, true));
             done += taken;
             if taken == 0 {
-                // The first one is at fault (unreachable, forbidden) or the buffer stayed full: without it, then.
+                match io::Error::last_os_error().kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    // The buffer stayed full. To wait again for each of the others would keep every client waiting.
+                    io::ErrorKind::WouldBlock => flags |= libc::MSG_DONTWAIT,
+                    _ => (),
+                }
+                // The first one is at fault (unreachable, forbidden) or found no room: without it, then.
                 sent(self.answers[done].slot, false);
                 done += 1;
             }
@@ -253,7 +261,7 @@ mod tests {
                     let local = datagram.local;
                     outgoing.push(slot, buffer, local);
                 }
-                outgoing.send(&server, &mut incoming, |_slot, taken| assert!(taken));
+                outgoing.send(&server, &incoming, |_slot, taken| assert!(taken));
                 answered += count;
             }
             for (number, client) in clients.iter().enumerate() {
@@ -279,7 +287,7 @@ mod tests {
             let datagram = incoming.datagram(0).unwrap();
             let (source, local) = (datagram.source, datagram.local);
             outgoing.push(0, b"1".to_vec(), local);
-            outgoing.send(&server, &mut incoming, |_slot, taken| assert!(taken));
+            outgoing.send(&server, &incoming, |_slot, taken| assert!(taken));
             send_now(&server, b"2", source, local).unwrap();
             // The client is connected, so it hears only what comes from the address it asked.
             let mut buffer = [0; 16];
@@ -305,11 +313,30 @@ mod tests {
                 let size = if incoming.datagram(slot).unwrap().octets == b"a" { 70_000 } else { 1 };
                 outgoing.push(slot, vec![7; size], Local::Bound);
             }
-            outgoing.send(&server, &mut incoming, |_slot, taken| outcomes.push(taken));
+            outgoing.send(&server, &incoming, |_slot, taken| outcomes.push(taken));
             count += read;
         }
         assert_eq!(outcomes.iter().filter(|taken| **taken).count(), 1);
         assert_eq!(second.recv(&mut [0; 4]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_full_buffer_is_waited_for_once_and_not_for_each_answer() {
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let server = UdpSocket::from(std::os::fd::OwnedFd::from(ours));
+        let patience = Duration::from_millis(100);
+        server.set_write_timeout(Some(patience)).unwrap();
+        theirs.send(b"x").unwrap();
+        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        assert_eq!(incoming.receive(&server).unwrap(), 1);
+        // Nobody reads the other end: only the first few find room.
+        (0..BATCH).for_each(|_answer| outgoing.push(0, vec![7; 1 << 15], Local::Bound));
+        let mut outcomes = Vec::new();
+        let clock = crate::clock::Clock::system();
+        outgoing.send(&server, &incoming, |_slot, taken| outcomes.push(taken));
+        assert!(clock.now().mono.since(crate::time::Mono(0)) < 10 * patience);
+        assert_eq!(outcomes.len(), BATCH);
+        assert!(outcomes[0] && !outcomes[BATCH - 1]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use answer::{Answer, Fit, Target};
 pub use chain::{Link, chain};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
-pub use query::{CLASS_CH, CLASS_IN, Edns, Query, Unfit};
+pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use reply::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Reply, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).

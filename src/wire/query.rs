@@ -12,6 +12,9 @@ pub const CLASS_IN: u16 = 1;
 pub const CLASS_CH: u16 = 3;
 /// EDNS option: DNS cookie (RFC 7873).
 const OPTION_COOKIE: u16 = 10;
+/// Octets of a query at most, over every transport: a name, an OPT record and room to spare. A stream could carry 65535,
+/// which each query that waits for its answer would hold.
+pub const QUERY_MAX: usize = 4096;
 /// UDP payload that every client accepts (RFC 1035 §2.3.4).
 const PAYLOAD_MIN: u16 = 512;
 
@@ -54,7 +57,7 @@ pub enum Unfit {
     Response,
     /// An opcode other than QUERY: NOTIMP.
     Opcode,
-    /// Malformed, or a question count other than one (RFC 9619): FORMERR.
+    /// Malformed, longer than [`QUERY_MAX`], or a question count other than one (RFC 9619): FORMERR.
     FormErr,
     /// No question, but a COOKIE option: an empty NOERROR (RFC 7873 §5.4).
     CookieOnly,
@@ -74,6 +77,9 @@ impl<'m> Query<'m> {
         }
         if message[2] & 0x78 != 0 {
             return Err(Unfit::Opcode);
+        }
+        if message.len() > QUERY_MAX {
+            return Err(Unfit::FormErr);
         }
         // AN and NS counts have no place in a query; a huge count costs nothing, for nothing is reserved by it.
         let counts = [4, 6, 8, 10].map(|at| be16(message, at).unwrap_or_default());
@@ -226,6 +232,19 @@ mod tests {
         check(&with_additional(0, &[b"x"]), Err(Unfit::FormErr));
         check(&with_additional(1, &[]), Err(Unfit::FormErr));
         check(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\xC0\x0C\0\x01\0\x01", Err(Unfit::FormErr));
+    }
+
+    #[test]
+    fn a_query_is_no_longer_than_its_limit() {
+        let padded = |size: usize| {
+            let size = u16::try_from(size - PLAIN.len() - 11 - 4).unwrap();
+            let mut message = with_additional(1, &[&OPT[..9], &(size + 4).to_be_bytes(), b"\0\x0c"]);
+            message.extend_from_slice(&size.to_be_bytes());
+            message.resize(message.len() + usize::from(size), 0);
+            message
+        };
+        check(&padded(QUERY_MAX), Ok(()));
+        check(&padded(QUERY_MAX + 1), Err(Unfit::FormErr));
     }
 
     #[test]

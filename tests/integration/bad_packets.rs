@@ -71,6 +71,18 @@ async fn malformed_queries_get_formerr_and_unknown_ones_notimp_or_badvers() {
         let answer = server.udp(message).await;
         assert_eq!((answer[3] & 15, &answer[..2]), (1, &message[..2]), "{message:02x?}");
     }
+    // Its first 4096 octets, or 4097, would be a query.
+    for size in [4096, 4097] {
+        let mut cut_off = Question::new("geo.example", qtype::A).edns(1232).octets();
+        let padding = u16::try_from(size - cut_off.len()).unwrap();
+        let size_at = cut_off.len() - 2;
+        cut_off[size_at..].copy_from_slice(&padding.to_be_bytes());
+        cut_off.extend([0, 12]);
+        cut_off.extend((padding - 4).to_be_bytes());
+        cut_off.resize(size + 9, 0);
+        assert_eq!(server.udp(&cut_off).await[3] & 15, 1);
+        assert_eq!(server.tcp(&cut_off).await[3] & 15, 1);
+    }
     assert_eq!(server.udp(&changed(2, 0x28)).await[3] & 15, 4);
     let response = server.ask(&Question::new("geo.example", qtype::A).edns_version(1)).await;
     assert_eq!(response.rcode(), rcode::BADVERS);

@@ -1,0 +1,394 @@
+//! Queries through the listeners' short way and through the one handler, and what is counted when a query goes wrong.
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use hickory_server::server::Request;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::cache::{self, Cache, KeyRef, Lookup};
+use crate::clock::Hands;
+use crate::journal::{self, Journal};
+use crate::metrics::{Family, Outcome};
+use crate::policy::{
+    Action, Ban, BanKind, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule,
+};
+use crate::socket::udp as bind_udp;
+use crate::time::{Mono, Now};
+use crate::wire::{Answer, Layout, Name, Query, Reply, Transport, qtype, rcode};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names and what a ban does to them.
+const BANNED: [(&str, Does); 6] = [
+    ("geo.example", Does::Action(Action::Nxdomain)),
+    ("nodata.example", Does::Action(Action::Nodata)),
+    ("sink.example", Does::Action(Action::Sinkhole)),
+    ("refuse.example", Does::Action(Action::Refuse)),
+    ("drop.example", Does::Action(Action::Drop)),
+    ("seen.example", Does::Mode(Mode::Observe)),
+];
+/// Names that the cache knows, and the banned and the observed one that they lead to.
+const ALIASES: [(&str, &str); 2] = [("alias.example", "geo.example"), ("aka.example", "seen.example")];
+/// Names asked for: banned ones, ones that the cache knows, and ones that nobody knows.
+const ASKED: [&str; 13] = [
+    "geo.example",
+    "wWw.GEO.example",
+    "nodata.example",
+    "sink.example",
+    "a.refuse.example",
+    "drop.example",
+    "seen.example",
+    "deep.seen.example",
+    "free.example",
+    "FREE.example",
+    "alias.example",
+    "aka.example",
+    "unknown.example",
+];
+
+/// Knows what the cache knows, finds nothing else, and panics at one name.
+struct Known(Cache);
+
+impl Next for Known {
+    fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
+        assert_ne!(query.name.to_string(), "panic.example", "a fault, for once wanted");
+        self.0.get(&KeyRef::of(query), now.mono)
+    }
+
+    async fn ask(&self, _query: &Query<'_>, _client: &Client, _now: Now) -> Result<Found, Failure> {
+        Err(Failure::Unreachable)
+    }
+}
+
+/// A handler with all it stands on.
+struct World {
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    hands: Hands,
+    handler: Embargo<Known>,
+    _directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let wall = "2026-03-01T12:00:00Z".parse().unwrap();
+        let (clock, hands) = Clock::manual(Now { wall, mono: Mono(0) });
+        let config = journal::Config::new(directory.path());
+        let journal = Arc::new(Journal::start(config, Arc::clone(&metrics), clock.clone()).unwrap());
+        let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
+        guard.enforce(policy());
+        Self { metrics, clock, hands, handler: Embargo::new(guard, Known(cache())), _directory: directory }
+    }
+
+    fn door(&self) -> door::Door<Known> {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        door::Door::new(self.handler.clone(), Arc::clone(&self.metrics), self.clock.clone(), 64, stop, tasks)
+    }
+
+    /// Listens on loopback.
+    fn listen(&self, waiting_max: usize) -> (Running, SocketAddr, SocketAddr) {
+        let udp = bind_udp("127.0.0.1:0".parse().unwrap(), false, LOOK_UP).unwrap();
+        let tcp = crate::socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+        let limits = TcpConfig {
+            connections_max: 8,
+            connections_per_client_max: 8,
+            queries_in_flight_max: 8,
+            idle: PATIENCE,
+            slow: PATIENCE,
+        };
+        let config = ListenConfig { waiting_max, tcp: limits };
+        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
+        let metrics = Arc::clone(&self.metrics);
+        let running = start(self.handler.clone(), sockets, config, metrics, self.clock.clone()).unwrap();
+        (running, udp_at, tcp_at)
+    }
+
+    /// The lines of the metrics page whose names begin so.
+    fn page(&self, names: &str) -> Vec<String> {
+        self.metrics.render().lines().filter(|line| line.starts_with(names)).map(str::to_owned).collect()
+    }
+
+    /// The sum over such lines that hold `label`.
+    fn sum(&self, names: &str, label: &str) -> u64 {
+        let page = self.page(names);
+        let fits = page.iter().filter(|line| line.contains(label));
+        fits.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+}
+
+fn policy() -> crate::policy::Policy {
+    let ban = Ban {
+        id: "vendor".into(),
+        kind: BanKind::Ban,
+        title: "vendor".into(),
+        vendor: "Vendor".into(),
+        mode: Mode::Enforce,
+        observe_from: None,
+        enforce_from: None,
+        action: Action::Nxdomain,
+        ede: Ede { code: 15, text: "banned".into() },
+        ttl: Duration::from_secs(30),
+        sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 80)],
+        sinkhole_v6: vec!["2001:db8::80".parse().unwrap()],
+        contact: "".into(),
+        alternatives: "".into(),
+        laws: Vec::new(),
+        bound_by: Vec::new(),
+        milestones: Vec::new(),
+    };
+    let mut builder = PolicyBuilder::new(7, Vec::new());
+    let index = builder.ban(ban);
+    let list = builder.list(ListInfo::new("rules.txt", index, ListFormat::Rules, ""));
+    for (name, does) in BANNED {
+        let pattern = Pattern::parse(name).unwrap();
+        let rule = Rule { pattern, category: "service".into(), evidence: Evidence::Installed, does: Some(does) };
+        builder.rule(list, &rule).unwrap();
+    }
+    builder.build(1).0
+}
+
+/// Holds the A records of what is not enforced and of aliases, with and without DO and CD.
+fn cache() -> Cache {
+    let day = Duration::from_secs(86_400);
+    let cache = Cache::new(cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day });
+    for name in ["free.example", "seen.example"].into_iter().chain(ALIASES.map(|(alias, _target)| alias)) {
+        for bits in 0..4_u8 {
+            let message =
+                Ask { name, flags: u16::from(bits & 1) << 4, dnssec_ok: bits & 2 != 0, ..Ask::PLAIN }.octets();
+            let query = Query::read(&message).unwrap();
+            let reply = Reply::to(&query);
+            let target = ALIASES.iter().find(|(alias, _target)| *alias == name).map(|(_alias, target)| *target);
+            let end = Name::parse(target.unwrap_or(name)).unwrap();
+            let reply = target.into_iter().fold(reply, |reply, _target| reply.answer(qtype::CNAME, 3600, end.wire()));
+            let reply =
+                (0..40).fold(reply, |reply, last| reply.answer_at(end.wire(), qtype::A, 3600, &[192, 0, 2, last]));
+            let response = reply.finish(65_535);
+            let answer = Answer::keep(&response, &Layout::read(&response).unwrap()).unwrap();
+            cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(0));
+        }
+    }
+    cache
+}
+
+/// A message to be.
+#[derive(Clone, Debug)]
+struct Ask {
+    name: &'static str,
+    qtype: u16,
+    qclass: u16,
+    flags: u16,
+    edns: bool,
+    version: u8,
+    payload: u16,
+    dnssec_ok: bool,
+    options: Vec<u8>,
+    /// Octets put over others, and octets behind.
+    spoilt: Vec<(usize, u8)>,
+    behind: Vec<u8>,
+}
+
+impl Ask {
+    const PLAIN: Self = Self {
+        name: "free.example",
+        qtype: qtype::A,
+        qclass: 1,
+        flags: 0x0100,
+        edns: true,
+        version: 0,
+        payload: 1232,
+        dnssec_ok: false,
+        options: Vec::new(),
+        spoilt: Vec::new(),
+        behind: Vec::new(),
+    };
+
+    fn of(name: &'static str) -> Vec<u8> {
+        Self { name, ..Self::PLAIN }.octets()
+    }
+
+    fn octets(&self) -> Vec<u8> {
+        let mut message = vec![0xAB, 0xCD];
+        message.extend(self.flags.to_be_bytes());
+        message.extend([0, 1, 0, 0, 0, 0, 0, u8::from(self.edns)]);
+        for label in self.name.split('.') {
+            message.push(u8::try_from(label.len()).unwrap());
+            message.extend(label.as_bytes());
+        }
+        message.push(0);
+        message.extend([self.qtype.to_be_bytes(), self.qclass.to_be_bytes()].concat());
+        if self.edns {
+            message.extend([0, 0, 41]);
+            message.extend(self.payload.to_be_bytes());
+            message.extend([0, self.version, u8::from(self.dnssec_ok) << 7, 0]);
+            message.extend(u16::try_from(self.options.len()).unwrap().to_be_bytes());
+            message.extend(&self.options);
+        }
+        message.extend(&self.behind);
+        for &(at, octet) in &self.spoilt {
+            let at = at % message.len();
+            message[at] = octet;
+        }
+        message
+    }
+}
+
+/// Queries of every kind, some with octets that make them none.
+fn asks() -> impl Strategy<Value = Ask> {
+    let rubbish = || prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..24)];
+    let cookie = Just(vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let options = prop_oneof![4 => Just(Vec::new()), 2 => cookie, 1 => prop::collection::vec(any::<u8>(), 1..24)];
+    let spoilt = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((any::<usize>(), any::<u8>()), 1..3)];
+    // RD, AD and CD as they come; QR and the opcode only where octets are spoilt.
+    let flags = any::<u16>().prop_map(|flags| flags & 0x0130);
+    let types = prop::sample::select(vec![1_u16, 1, 1, 28, 43, 64, 65, 250, 251, 252, 255, 65_280]);
+    let classes = prop::sample::select(vec![1_u16, 1, 1, 3, 255]);
+    let edns = (any::<bool>(), prop::sample::select(vec![0_u8, 0, 0, 0, 1]), any::<u16>(), any::<bool>(), options);
+    (prop::sample::select(ASKED.to_vec()), types, classes, flags, edns, spoilt, rubbish()).prop_map(
+        |(name, qtype, qclass, flags, (edns, version, payload, dnssec_ok, options), spoilt, behind)| Ask {
+            name,
+            qtype,
+            qclass,
+            flags,
+            edns,
+            version,
+            payload,
+            dnssec_ok,
+            options,
+            spoilt,
+            behind,
+        },
+    )
+}
+
+#[test]
+fn the_short_way_says_and_counts_what_the_one_handler_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (short, whole) = (World::new(), World::new());
+    for world in [&short, &whole] {
+        world.hands.advance(Duration::from_secs(7));
+    }
+    let (door, handler) = (short.door(), whole.door());
+    let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 4242));
+    let (responses, silences, waits) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let config = ProptestConfig { cases: 1500, ..ProptestConfig::default() };
+    let equal = TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    )
+    .run(&(asks(), any::<bool>()), |(ask, over_tcp)| {
+        let message = ask.octets();
+        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+        let client = Client::new(source, transport);
+        let is_query = Query::read(&message).is_ok();
+        // What hickory can't read never reaches the handler.
+        if is_query && Request::from_bytes(message.clone(), source, wrapped::protocol(transport)).is_err() {
+            return Ok(());
+        }
+        let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
+        // A buffer that held another client's answer.
+        let room = vec![0xEE; 700];
+        let said = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), room);
+        ledger.responded(Outcome::Local, 0, Mono(0));
+        let Ok(said) = said else {
+            waits.set(waits.get() + 1);
+            prop_assert!(is_query);
+            prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+            // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
+            door.shed(&message, &client);
+            let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+            runtime.block_on(handler.carry(message, client, &mut ledger));
+            prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+            return Ok(());
+        };
+        let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+        let other = runtime.block_on(handler.carry(message, client, &mut ledger));
+        ledger.responded(Outcome::Local, 0, Mono(0));
+        let count = if matches!(said, Said::Silence(_)) { &silences } else { &responses };
+        count.set(count.get() + 1);
+        prop_assert_eq!(said, other);
+        prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+        Ok(())
+    });
+    equal.unwrap();
+    assert!(responses.get() > 500 && silences.get() > 20 && waits.get() > 20, "{responses:?} {silences:?} {waits:?}");
+    assert!(whole.sum("embargo_attempts_total", "") > 100);
+}
+
+#[test]
+fn an_answer_that_leads_to_an_observed_name_lives_no_longer_than_one_to_the_name_itself() {
+    let world = World::new();
+    let (door, client) = (world.door(), Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 4242)), Transport::Tcp));
+    let ttl = |name| {
+        let mut ledger = world.metrics.received(Transport::Tcp, Family::of(client.address()), Mono(0));
+        let message = Ask::of(name);
+        let said = door.at_once(&door.view(), &message, &client, &mut ledger, world.clock.now(), Vec::new());
+        let Ok(Said::Response { message, .. }) = said else { panic!("{said:?}") };
+        Layout::read(&message).unwrap().records[0].ttl
+    };
+    assert_eq!((ttl("free.example"), ttl("seen.example"), ttl("aka.example")), (3600, 300, 300));
+}
+
+async fn over_tcp(stream: &mut TcpStream, message: &[u8]) {
+    stream.write_all(&u16::try_from(message.len()).unwrap().to_be_bytes()).await.unwrap();
+    stream.write_all(message).await.unwrap();
+}
+
+async fn from_tcp(stream: &mut TcpStream) -> Vec<u8> {
+    let mut message = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut message).await.unwrap();
+    message
+}
+
+#[tokio::test]
+async fn a_query_that_makes_the_server_panic_costs_itself_only_and_is_counted_once() {
+    let world = World::new();
+    let (running, udp, tcp) = world.listen(8);
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(udp).await.unwrap();
+    let mut stream = TcpStream::connect(tcp).await.unwrap();
+
+    client.send(&Ask::of("panic.example")).await.unwrap();
+    client.send(&Ask::of("geo.example")).await.unwrap();
+    let mut datagram = [0; 1232];
+    tokio::time::timeout(PATIENCE, client.recv(&mut datagram)).await.unwrap().unwrap();
+    over_tcp(&mut stream, &Ask::of("panic.example")).await;
+    over_tcp(&mut stream, &Ask::of("geo.example")).await;
+    let framed = tokio::time::timeout(PATIENCE, from_tcp(&mut stream)).await.unwrap();
+
+    assert_eq!([datagram[3] & 15, framed[3] & 15].map(u16::from), [rcode::NXDOMAIN; 2]);
+    running.drain(PATIENCE).await;
+    assert_eq!(world.sum("embargo_dns_dropped_total", "client_gone"), 2);
+    assert_eq!((world.sum("embargo_dns_requests_total", ""), world.sum("embargo_dns_responses_total", "")), (4, 2));
+    assert_eq!(world.sum("embargo_dns_tcp_connections", ""), 0);
+}
+
+#[tokio::test]
+async fn an_observed_lookup_is_recorded_also_when_nobody_has_time_to_answer_it() {
+    let world = World::new();
+    let (running, udp, tcp) = world.listen(0);
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(udp).await.unwrap();
+    let mut stream = TcpStream::connect(tcp).await.unwrap();
+
+    client.send(&Ask::of("deep.seen.example")).await.unwrap();
+    client.send(&Ask::of("free.example")).await.unwrap();
+    tokio::time::timeout(PATIENCE, client.recv(&mut [0; 1232])).await.unwrap().unwrap();
+    over_tcp(&mut stream, &Ask::of("deep.seen.example")).await;
+    over_tcp(&mut stream, &Ask::of("free.example")).await;
+    tokio::time::timeout(PATIENCE, from_tcp(&mut stream)).await.unwrap();
+
+    running.drain(PATIENCE).await;
+    assert_eq!(world.sum("embargo_dns_dropped_total", "shed"), 2);
+    assert_eq!(world.sum("embargo_attempts_total", "observe"), 2);
+}
