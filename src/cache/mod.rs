@@ -214,7 +214,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Layout, Reply, qtype, rcode};
+    use crate::wire::{Layout, Response, qtype, rcode};
 
     const CONFIG: Config = Config {
         bytes_max: 64 * 1024,
@@ -241,7 +241,7 @@ mod tests {
     fn put(cache: &Cache, name: &str, ttl: u32, now: u64) {
         let message = question(name);
         let query = Query::read(&message).unwrap();
-        let answer = keep(&Reply::to(&query).answer(qtype::A, ttl, &[192, 0, 2, 1]).finish(512));
+        let answer = keep(&Response::to(&query).answer(qtype::A, ttl, &[192, 0, 2, 1]).finish(512));
         cache.insert(KeyRef::of(&query).to_key(), answer, true, millis(now));
     }
 
@@ -281,7 +281,7 @@ mod tests {
         let message = question("no.example");
         let query = Query::read(&message).unwrap();
         let owner = Name::parse("example").unwrap();
-        let answer = keep(&Reply::to(&query).rcode(rcode::NXDOMAIN).soa(owner.wire(), 900).finish(512));
+        let answer = keep(&Response::to(&query).rcode(rcode::NXDOMAIN).soa(owner.wire(), 900).finish(512));
         cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(0));
         assert_eq!(look(&cache, "no.example", 59_999), "fresh");
         assert_eq!(look(&cache, "no.example", 60_000), "stale");

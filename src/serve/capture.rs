@@ -10,24 +10,24 @@ use hickory_server::proto::serialize::binary::BinEncoder;
 use hickory_server::server::{ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponse;
 
-use super::said::Said;
+use super::ending::Ending;
 use crate::metrics::Outcome;
 
 /// Takes one response in place of a socket.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Capture {
-    said: Arc<Mutex<Option<Said>>>,
+    ending: Arc<Mutex<Option<Ending>>>,
 }
 
 impl Capture {
     /// Keeps how the query ended; the first word counts.
-    pub(super) fn put(&self, said: Said) {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
+    pub(super) fn put(&self, ending: Ending) {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ending);
     }
 
     /// How the query ended, if anything was said.
-    pub(super) fn take(&self) -> Option<Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take(&self) -> Option<Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -47,7 +47,7 @@ impl ResponseHandler for Capture {
         let mut message = Vec::with_capacity(512);
         let info = response.destructive_emit(&mut BinEncoder::new(&mut message))?;
         let rcode = u16::from(info.response_code);
-        self.put(Said::Response { message, outcome: Outcome::Forwarded, rcode });
+        self.put(Ending::Response { message, outcome: Outcome::Forwarded, rcode });
         Ok(info)
     }
 }

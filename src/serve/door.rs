@@ -16,11 +16,11 @@ use crate::wire::{Query, rcode};
 
 use super::capture::Capture;
 use super::client::Client;
+use super::ending::Ending;
 use super::guard::View;
-use super::handler::unfit_said;
+use super::handler::unfit_ending;
 use super::next::Next;
 use super::pipeline::Embargo;
-use super::said::Said;
 use super::wrapped::protocol;
 
 /// What every listener of ours shares.
@@ -90,9 +90,9 @@ impl<N: Next> Door<N> {
         ledger: &mut Ledger<M>,
         now: Now,
         room: Vec<u8>,
-    ) -> Result<Said, Vec<u8>> {
+    ) -> Result<Ending, Vec<u8>> {
         match Query::read(message) {
-            Err(unfit) => Ok(unfit_said(message, unfit)),
+            Err(unfit) => Ok(unfit_ending(message, unfit)),
             Ok(query) => {
                 ledger.asked(query.qtype);
                 self.handler.at_once(view, &query, client, now, room)
@@ -108,19 +108,19 @@ impl<N: Next> Door<N> {
     }
 
     /// Carries one message to the handler; says how it ended.
-    pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Said {
+    pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
         match Query::read(&message) {
             Ok(query) => ledger.asked(query.qtype),
-            Err(unfit) => return unfit_said(&message, unfit),
+            Err(unfit) => return unfit_ending(&message, unfit),
         }
         let header: Vec<u8> = message.iter().take(12).copied().collect();
         let Ok(request) = Request::from_bytes(message, client.socket, protocol(client.transport)) else {
-            return Said::unfit(&header, rcode::FORMERR);
+            return Ending::unfit(&header, rcode::FORMERR);
         };
         let capture = Capture::default();
         self.handler.handle_request::<_, TokioTime>(&request, capture.clone()).await;
         // A handler that says nothing owes nothing: its client waits in vain, and that is counted.
-        capture.take().unwrap_or(Said::Silence(DropReason::Shed))
+        capture.take().unwrap_or(Ending::Silence(DropReason::Shed))
     }
 
     /// Closes the ledger of a message by what became of its response.

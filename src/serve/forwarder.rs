@@ -84,13 +84,13 @@ impl Shared {
             dnssec_ok: key.rest.dnssec_ok,
             checking_disabled: key.rest.checking_disabled,
         };
-        let reply = self.upstreams.load_full().ask(&ask).await.map_err(|error| match error {
+        let response = self.upstreams.load_full().ask(&ask).await.map_err(|error| match error {
             UpstreamError::Timeout { .. } => Failure::Deadline,
             UpstreamError::Busy => Failure::Overload,
             UpstreamError::Unusable => Failure::Refused,
             UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
         })?;
-        let answer = Answer::keep(&reply.message, &reply.layout).map_err(|_malformed| Failure::Refused)?;
+        let answer = Answer::keep(&response.message, &response.layout).map_err(|_malformed| Failure::Refused)?;
         match answer.rcode() {
             // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
             rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),

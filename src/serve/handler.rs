@@ -15,9 +15,9 @@ use crate::wire::{Query, Transport, Unfit, rcode};
 
 use super::capture::Capture;
 use super::client::Client;
+use super::ending::Ending;
 use super::next::Next;
 use super::pipeline::Embargo;
-use super::said::Said;
 
 #[async_trait]
 impl<N: Next> RequestHandler for Embargo<N> {
@@ -28,28 +28,28 @@ impl<N: Next> RequestHandler for Embargo<N> {
         let own = (&responder as &dyn Any).downcast_ref::<Capture>().cloned();
         let query = Query::read(request.as_slice());
         if let Some(capture) = own {
-            let said = match &query {
+            let ending = match &query {
                 Ok(query) => self.answer(query, &client, now).await,
-                Err(unfit) => unfit_said(request.as_slice(), *unfit),
+                Err(unfit) => unfit_ending(request.as_slice(), *unfit),
             };
-            capture.put(said);
+            capture.put(ending);
             return info(request, ResponseCode::NoError);
         }
         let family = Family::of(client.address());
         let mut ledger = self.guard.metrics().received(client.transport, family, now.mono);
-        let said = match &query {
+        let ending = match &query {
             Ok(query) => {
                 ledger.asked(query.qtype);
                 self.answer(query, &client, now).await
             }
-            Err(unfit) => unfit_said(request.as_slice(), *unfit),
+            Err(unfit) => unfit_ending(request.as_slice(), *unfit),
         };
-        match said {
-            Said::Silence(reason) => {
+        match ending {
+            Ending::Silence(reason) => {
                 ledger.dropped(reason);
                 info(request, ResponseCode::NoError)
             }
-            Said::Response { message, outcome, rcode } => {
+            Ending::Response { message, outcome, rcode } => {
                 let Some(info) = hand_on(request, responder, &message).await else {
                     ledger.dropped(DropReason::SendFailure);
                     return info(request, ResponseCode::ServFail);
@@ -62,13 +62,13 @@ impl<N: Next> RequestHandler for Embargo<N> {
 }
 
 /// The end of a message that is no query.
-pub(super) fn unfit_said(message: &[u8], unfit: Unfit) -> Said {
+pub(super) fn unfit_ending(message: &[u8], unfit: Unfit) -> Ending {
     match unfit {
-        Unfit::Short => Said::Silence(DropReason::Short),
-        Unfit::Response => Said::Silence(DropReason::ResponseBit),
-        Unfit::Opcode => Said::unfit(message, rcode::NOTIMP),
-        Unfit::FormErr => Said::unfit(message, rcode::FORMERR),
-        Unfit::CookieOnly => Said::cookie_only(message),
+        Unfit::Short => Ending::Silence(DropReason::Short),
+        Unfit::Response => Ending::Silence(DropReason::ResponseBit),
+        Unfit::Opcode => Ending::unfit(message, rcode::NOTIMP),
+        Unfit::FormErr => Ending::unfit(message, rcode::FORMERR),
+        Unfit::CookieOnly => Ending::cookie_only(message),
     }
 }
 

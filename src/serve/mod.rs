@@ -42,7 +42,7 @@ mod guard;
 mod handler;
 mod next;
 mod pipeline;
-mod said;
+mod ending;
 mod screen;
 mod tcp;
 #[cfg(test)]
@@ -60,11 +60,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use client::{Admission, Client};
+pub use ending::Ending;
 pub use forwarder::{Forwarder, ForwarderConfig};
 pub use guard::{Guard, InForce};
 pub use next::{Failure, Found, Next};
 pub use pipeline::Embargo;
-pub use said::Said;
 pub use tcp::TcpConfig;
 pub use wrapped::Wrapped;
 

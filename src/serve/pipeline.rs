@@ -6,13 +6,13 @@ use crate::cache::Lookup;
 use crate::metrics::{DropReason, Outcome};
 use crate::policy::{Decision, Verdict};
 use crate::time::Now;
-use crate::wire::{CLASS_CH, Query, Reply, ede, qtype, rcode};
+use crate::wire::{CLASS_CH, Query, Response, ede, qtype, rcode};
 
 use super::blocked;
 use super::client::Client;
+use super::ending::{self, Ending};
 use super::guard::{self, Deed, Guard, InForce, View};
 use super::next::{Failure, Found, Next};
-use super::said::{self, Said};
 use super::screen;
 
 /// TTL of a stale answer, in seconds (RFC 8767 §4).
@@ -41,10 +41,10 @@ impl<N: Next> Embargo<N> {
     }
 
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
-    pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Said {
+    pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
         let at_once = self.at_once(&self.guard.view(), query, client, now, Vec::new());
         match at_once {
-            Ok(said) => said,
+            Ok(ending) => ending,
             Err(room) => self.in_time(query, client, now, room).await,
         }
     }
@@ -58,18 +58,18 @@ impl<N: Next> Embargo<N> {
         client: &Client,
         now: Now,
         room: Vec<u8>,
-    ) -> Result<Said, Vec<u8>> {
+    ) -> Result<Ending, Vec<u8>> {
         // First: an address we do not serve learns nothing, not even what is banned.
         if !view.admission.allows(client.address()) {
-            return Ok(Said::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
+            return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
         // A version of EDNS we do not know may mean anything, so nothing behind it is read (RFC 6891 §6.1.3).
         if query.edns.is_some_and(|edns| edns.version > 0) {
-            return Ok(Said::reply(query, client, Reply::to(query), Outcome::Error, rcode::BADVERS));
+            return Ok(Ending::response(query, client, Response::to(query), Outcome::Error, rcode::BADVERS));
         }
         // Without policy nothing is let through: fail closed.
         let Some(in_force) = view.in_force.as_deref() else {
-            return Ok(Said::not_ready(query, client));
+            return Ok(Ending::not_ready(query, client));
         };
 
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
@@ -80,9 +80,9 @@ impl<N: Next> Embargo<N> {
             return Ok(blocked::answer(query, client, hit, ban, room));
         }
         let forwards = self.next.forwards();
-        if let Some(said) = not_handed_on(query, client, forwards) {
+        if let Some(ending) = not_handed_on(query, client, forwards) {
             self.guard.record(in_force, query, client, &verdict, now);
-            return Ok(said);
+            return Ok(ending);
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
@@ -95,7 +95,7 @@ impl<N: Next> Embargo<N> {
             // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
             Lookup::Stale(_) | Lookup::Miss if forwards && !query.recursion_desired() => {
                 self.guard.record(in_force, query, client, &verdict, now);
-                Ok(Said::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
+                Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
             Lookup::Stale(_) | Lookup::Miss => Err(room),
         }
@@ -111,9 +111,9 @@ impl<N: Next> Embargo<N> {
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
-    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now, room: Vec<u8>) -> Said {
+    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now, room: Vec<u8>) -> Ending {
         let Some(in_force) = self.guard.in_force() else {
-            return Said::not_ready(query, client);
+            return Ending::not_ready(query, client);
         };
         let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
         self.guard.record(&in_force, query, client, &verdict, now);
@@ -150,7 +150,7 @@ impl<N: Next> Embargo<N> {
         outcome: Outcome,
         now: Now,
         room: Vec<u8>,
-    ) -> Said {
+    ) -> Ending {
         let (led, led_cap) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now);
         if let Some(led) = led {
             let did = guard::did(led.blocked.as_ref());
@@ -162,27 +162,27 @@ impl<N: Next> Embargo<N> {
             }
         }
         let rcode = found.entry.answer.rcode();
-        let limit = said::limit(query, client);
+        let limit = ending::limit(query, client);
         let ttl_cap = [verdict.ttl_cap, led_cap].into_iter().flatten().min();
         if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), ttl_cap) {
-            return Said::Response { message, outcome, rcode };
+            return Ending::Response { message, outcome, rcode };
         }
         let entry = &found.entry;
         // A cached answer has aged until now; one that was waited for is as old as its way here, less than a second.
-        let mut fit = said::fit(query, client, entry, now.mono);
+        let mut fit = ending::fit(query, client, entry, now.mono);
         fit.ttl_max = fit.ttl_max.min(ttl_cap.unwrap_or(u32::MAX));
         if outcome == Outcome::Stale {
             let code = if rcode == rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE_ANSWER };
             (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
             fit.ede = Some((code, "upstreams do not answer"));
         }
-        Said::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }
+        Ending::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }
     }
 }
 
 /// Questions that nobody behind the ban is asked: zone transfers, which are more than one response, signed messages, and
 /// in front of a forwarder the class that is about this server.
-fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<Said> {
+fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<Ending> {
     let why = match (query.qtype, query.qclass) {
         (qtype::AXFR | qtype::IXFR, _) => "zone transfers are not forwarded",
         (_, CLASS_CH) if forwards => "this server tells nothing about itself",
@@ -190,7 +190,7 @@ fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<S
         _ if query.signed => "signed messages are not forwarded",
         _ => return None,
     };
-    Some(Said::refused(query, client, ede::PROHIBITED, why))
+    Some(Ending::refused(query, client, ede::PROHIBITED, why))
 }
 
 /// A failure, or an answer that is none, is no reason to withhold a stale one (RFC 8767 §4).
@@ -202,12 +202,14 @@ fn usable(asked: Result<Found, Failure>) -> Result<Found, Failure> {
 }
 
 /// The end of a query that nobody could answer.
-fn failed(query: &Query<'_>, client: &Client, failure: Failure) -> Said {
+fn failed(query: &Query<'_>, client: &Client, failure: Failure) -> Ending {
     match failure {
-        Failure::Deadline => Said::servfail(query, client, ede::NO_REACHABLE_AUTHORITY, "no upstream answered in time"),
-        Failure::Unreachable => Said::servfail(query, client, ede::NETWORK_ERROR, "no upstream can be reached"),
-        Failure::Refused => Said::servfail(query, client, ede::NETWORK_ERROR, "every upstream refused or failed"),
-        Failure::Overload => Said::Silence(DropReason::Shed),
-        Failure::Silent => Said::Silence(DropReason::ClientGone),
+        Failure::Deadline => {
+            Ending::servfail(query, client, ede::NO_REACHABLE_AUTHORITY, "no upstream answered in time")
+        }
+        Failure::Unreachable => Ending::servfail(query, client, ede::NETWORK_ERROR, "no upstream can be reached"),
+        Failure::Refused => Ending::servfail(query, client, ede::NETWORK_ERROR, "every upstream refused or failed"),
+        Failure::Overload => Ending::Silence(DropReason::Shed),
+        Failure::Silent => Ending::Silence(DropReason::ClientGone),
     }
 }

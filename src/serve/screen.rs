@@ -6,11 +6,11 @@
 use crate::cache::Entry;
 use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Policy, Verdict};
 use crate::time::Now;
-use crate::wire::{LowerName, Query, Reply, Target, chain, qtype, rcode};
+use crate::wire::{LowerName, Query, Response, Target, chain, qtype, rcode};
 
 use super::blocked;
 use super::client::Client;
-use super::said::Said;
+use super::ending::Ending;
 
 /// The first banned name that an answer leads to.
 pub(super) struct Led<'p, 'e> {
@@ -76,18 +76,18 @@ pub(super) fn answer(
     entry: &Entry,
     now: Now,
     room: Vec<u8>,
-) -> Said {
+) -> Ending {
     let age = entry.age(now.mono);
-    let mut reply = Reply::within(room, query);
+    let mut response = Response::within(room, query);
     if matches!(led.target.rtype, qtype::SVCB | qtype::HTTPS) {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
         let ede = &led.hit.ban.ede;
-        let none = reply.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
-        return Said::reply(query, client, none, crate::metrics::Outcome::Policy, rcode::NOERROR);
+        let none = response.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
+        return Ending::response(query, client, none, crate::metrics::Outcome::Policy, rcode::NOERROR);
     }
     for link in chain(&entry.answer, &led.target.name) {
         let ttl = link.ttl.saturating_sub(age).min(blocked.ttl);
-        reply = reply.answer_at(link.owner.wire(), link.rtype, ttl, &link.rdata);
+        response = response.answer_at(link.owner.wire(), link.rtype, ttl, &link.rdata);
     }
-    blocked::finish(query, client, &led.hit, blocked, &led.name, reply)
+    blocked::finish(query, client, &led.hit, blocked, &led.name, response)
 }

@@ -19,8 +19,8 @@ use crate::wire::Transport;
 
 use super::client::Client;
 use super::door::{Door, End};
+use super::ending::Ending;
 use super::next::Next;
-use super::said::Said;
 
 /// Responses that wait for a client to take them; with more, its queries are not read.
 const UNTAKEN_MAX: usize = 4;
@@ -177,8 +177,8 @@ async fn read<N: Next>(
         }));
         match at_once {
             Err(_panic) => continue,
-            Ok(Ok(said)) => {
-                hand_over(door, said, ledger, sender, hang_up).await;
+            Ok(Ok(ending)) => {
+                hand_over(door, ending, ledger, sender, hang_up).await;
                 continue;
             }
             Ok(Err(_room)) => (),
@@ -190,10 +190,10 @@ async fn read<N: Next>(
         };
         let (owner, sender, hang_up) = (Arc::clone(door), sender.clone(), hang_up.clone());
         door.tasks.spawn(async move {
-            let said = owner.carry(message, client, &mut ledger).await;
+            let ending = owner.carry(message, client, &mut ledger).await;
             // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
             drop(permit);
-            hand_over(&owner, said, ledger, &sender, &hang_up).await;
+            hand_over(&owner, ending, ledger, &sender, &hang_up).await;
             drop(slot);
         });
     }
@@ -202,20 +202,20 @@ async fn read<N: Next>(
 /// Gives a response to the connection's writer, or ends the message without one.
 async fn hand_over<N: Next>(
     door: &Door<N>,
-    said: Said,
+    ending: Ending,
     ledger: Ledger,
     sender: &mpsc::Sender<Framed>,
     hang_up: &CancellationToken,
 ) {
-    match said {
-        Said::Silence(reason) => {
+    match ending {
+        Ending::Silence(reason) => {
             door.closed(ledger, End::Dropped(reason));
             // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
             if reason == DropReason::PolicyDrop {
                 hang_up.cancel();
             }
         }
-        Said::Response { message, outcome, rcode } => {
+        Ending::Response { message, outcome, rcode } => {
             // The writer may be gone: the ledger goes with the frame and counts the client as gone.
             let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
         }

@@ -21,7 +21,7 @@ use crate::policy::{
 };
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
-use crate::wire::{Answer, Layout, Name, Query, Reply, Transport, qtype, rcode};
+use crate::wire::{Answer, Layout, Name, Query, Response, Transport, qtype, rcode};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -167,13 +167,14 @@ fn cache() -> Cache {
             let message =
                 Ask { name, flags: u16::from(bits & 1) << 4, dnssec_ok: bits & 2 != 0, ..Ask::PLAIN }.octets();
             let query = Query::read(&message).unwrap();
-            let reply = Reply::to(&query);
+            let response = Response::to(&query);
             let target = ALIASES.iter().find(|(alias, _target)| *alias == name).map(|(_alias, target)| *target);
             let end = Name::parse(target.unwrap_or(name)).unwrap();
-            let reply = target.into_iter().fold(reply, |reply, _target| reply.answer(qtype::CNAME, 3600, end.wire()));
-            let reply =
-                (0..40).fold(reply, |reply, last| reply.answer_at(end.wire(), qtype::A, 3600, &[192, 0, 2, last]));
-            let response = reply.finish(65_535);
+            let response =
+                target.into_iter().fold(response, |response, _target| response.answer(qtype::CNAME, 3600, end.wire()));
+            let response = (0..40)
+                .fold(response, |response, last| response.answer_at(end.wire(), qtype::A, 3600, &[192, 0, 2, last]));
+            let response = response.finish(65_535);
             let answer = Answer::keep(&response, &Layout::read(&response).unwrap()).unwrap();
             cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(0));
         }
@@ -298,9 +299,9 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
         // A buffer that held another client's answer.
         let room = vec![0xEE; 700];
-        let said = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), room);
+        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), room);
         ledger.responded(Outcome::Local, 0, Mono(0));
-        let Ok(said) = said else {
+        let Ok(ending) = ending else {
             waits.set(waits.get() + 1);
             prop_assert!(is_query);
             prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
@@ -314,9 +315,9 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
         let other = runtime.block_on(handler.carry(message, client, &mut ledger));
         ledger.responded(Outcome::Local, 0, Mono(0));
-        let count = if matches!(said, Said::Silence(_)) { &silences } else { &responses };
+        let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
         count.set(count.get() + 1);
-        prop_assert_eq!(said, other);
+        prop_assert_eq!(ending, other);
         prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
         Ok(())
     });
@@ -332,8 +333,8 @@ fn an_answer_that_leads_to_an_observed_name_lives_no_longer_than_one_to_the_name
     let ttl = |name| {
         let mut ledger = world.metrics.received(Transport::Tcp, Family::of(client.address()), Mono(0));
         let message = Ask::of(name);
-        let said = door.at_once(&door.view(), &message, &client, &mut ledger, world.clock.now(), Vec::new());
-        let Ok(Said::Response { message, .. }) = said else { panic!("{said:?}") };
+        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, world.clock.now(), Vec::new());
+        let Ok(Ending::Response { message, .. }) = ending else { panic!("{ending:?}") };
         Layout::read(&message).unwrap().records[0].ttl
     };
     assert_eq!((ttl("free.example"), ttl("seen.example"), ttl("aka.example")), (3600, 300, 300));

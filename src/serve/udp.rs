@@ -16,9 +16,9 @@ use crate::wire::Transport;
 
 use super::client::Client;
 use super::door::{Door, End};
+use super::ending::Ending;
 use super::guard::View;
 use super::next::Next;
-use super::said::Said;
 
 /// The kernel's count of lost datagrams is looked at this often.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
@@ -90,8 +90,8 @@ impl<N: Next> Listener<N> {
             return None;
         }
         match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, room) {
-            Ok(Said::Response { message, outcome, rcode }) => Some((message, ledger, outcome, rcode)),
-            Ok(Said::Silence(reason)) => {
+            Ok(Ending::Response { message, outcome, rcode }) => Some((message, ledger, outcome, rcode)),
+            Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
                 None
             }
@@ -113,9 +113,9 @@ impl<N: Next> Listener<N> {
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {
             let end = match door.carry(octets, client, &mut ledger).await {
-                Said::Silence(reason) => End::Dropped(reason),
+                Ending::Silence(reason) => End::Dropped(reason),
                 // To the source as it came: a link-local one names its interface.
-                Said::Response { message, outcome, rcode } => match send_now(&socket, &message, source, local) {
+                Ending::Response { message, outcome, rcode } => match send_now(&socket, &message, source, local) {
                     Ok(()) => End::Sent { outcome, rcode },
                     Err(_unreachable) => End::Dropped(DropReason::SendFailure),
                 },

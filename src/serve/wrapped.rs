@@ -11,8 +11,8 @@ use crate::wire::{Answer, Layout, Query, Transport};
 
 use super::capture::Capture;
 use super::client::Client;
+use super::ending::Ending;
 use super::next::{Failure, Found, Next};
-use super::said::Said;
 
 /// Asks another handler. Its response is passed on as it is, unless it leads to a banned name.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
             .map_err(|_unread_by_hickory| Failure::Refused)?;
         let capture = Capture::default();
         self.0.handle_request::<_, TokioTime>(&request, capture.clone()).await;
-        let Some(Said::Response { message, .. }) = capture.take() else { return Err(Failure::Silent) };
+        let Some(Ending::Response { message, .. }) = capture.take() else { return Err(Failure::Silent) };
         let layout = Layout::read(&message).map_err(|_malformed| Failure::Refused)?;
         // Screened was the name that the client asked for, and an answer is cut to size by the length of its question.
         if (&layout.qname, layout.qtype) != (&query.name, query.qtype) {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::datagram::Conversation;
 use super::member::{Member, Permit};
-use super::message::{Ask, Judged, Reply, dislikes_edns, is_answer};
+use super::message::{Ask, Judged, Response, dislikes_edns, is_answer};
 use super::plan::{Pace, Plan, Step};
 use super::{FailReason, Protocol, UpstreamError};
 use crate::wire::rcode;
@@ -25,7 +25,7 @@ pub(super) struct Exchange<'m> {
     plan: Plan,
     open: FuturesUnordered<BoxFuture<'static, Option<Heard>>>,
     /// The best response so far that is no answer.
-    fallback: Option<Box<Reply>>,
+    fallback: Option<Box<Response>>,
     /// Who sent a response that is no answer.
     rejecters: Vec<usize>,
     gravest: Option<FailReason>,
@@ -65,7 +65,7 @@ impl<'m> Exchange<'m> {
     }
 
     /// Runs to the response, or to the end of all hope.
-    pub(super) async fn run(mut self) -> Result<Reply, UpstreamError> {
+    pub(super) async fn run(mut self) -> Result<Response, UpstreamError> {
         loop {
             let until = match self.plan.step(self.started.elapsed()) {
                 Step::Ask(turn) => {
@@ -78,9 +78,9 @@ impl<'m> Exchange<'m> {
             tokio::select! {
                 biased;
                 Some(heard) = self.open.next() => {
-                    if let Some(reply) = heard.and_then(|heard| self.take(heard)) {
-                        self.close(&reply);
-                        return Ok(*reply);
+                    if let Some(response) = heard.and_then(|heard| self.take(heard)) {
+                        self.close(&response);
+                        return Ok(*response);
                     }
                 }
                 () = sleep_until(until) => {}
@@ -102,11 +102,13 @@ impl<'m> Exchange<'m> {
     }
 
     /// Takes in what one attempt came to; returns the response if that settles the question.
-    fn take(&mut self, heard: Heard) -> Option<Box<Reply>> {
+    fn take(&mut self, heard: Heard) -> Option<Box<Response>> {
         let Heard { turn, edns, result, rest } = heard;
         match result {
-            Ok(Judged::Whole(reply)) if is_answer(reply.rcode) || reply.is_final_failure() => return Some(reply),
-            Ok(Judged::Whole(reply)) => self.reject(turn, edns, reply.rcode, Some(reply), rest),
+            Ok(Judged::Whole(response)) if is_answer(response.rcode) || response.is_final_failure() => {
+                return Some(response);
+            }
+            Ok(Judged::Whole(response)) => self.reject(turn, edns, response.rcode, Some(response), rest),
             Ok(Judged::Bare(rcode)) => self.reject(turn, edns, rcode, None, rest),
             Ok(Judged::Truncated) => self.continue_over_tcp(turn, edns, rest.permit),
             Err(reason) => self.fail(turn, reason),
@@ -128,13 +130,13 @@ impl<'m> Exchange<'m> {
 
     /// A response that is no answer: others are asked, and this upstream again without EDNS if that may be the reason.
     /// The ear stays open, since a forger may have sent it.
-    fn reject(&mut self, turn: usize, edns: bool, rcode: u16, reply: Option<Box<Reply>>, rest: Rest) {
+    fn reject(&mut self, turn: usize, edns: bool, rcode: u16, response: Option<Box<Response>>, rest: Rest) {
         let upstream = self.plan.upstream(turn);
-        let better = |kept: &Reply| {
-            kept.rcode != rcode::SERVFAIL || reply.as_ref().is_some_and(|new| new.rcode == rcode::SERVFAIL)
+        let better = |kept: &Response| {
+            kept.rcode != rcode::SERVFAIL || response.as_ref().is_some_and(|new| new.rcode == rcode::SERVFAIL)
         };
         if self.fallback.as_deref().is_none_or(better) {
-            self.fallback = reply.or(self.fallback.take());
+            self.fallback = response.or(self.fallback.take());
         }
         self.rejecters.push(upstream);
         let member = &self.members[upstream];
@@ -160,9 +162,9 @@ impl<'m> Exchange<'m> {
         self.open.push(stream(member, Arc::clone(&self.ask), turn, edns, permit).boxed());
     }
 
-    fn finish(mut self) -> Result<Reply, UpstreamError> {
+    fn finish(mut self) -> Result<Response, UpstreamError> {
         match self.fallback.take() {
-            Some(reply) => Ok(*reply),
+            Some(response) => Ok(*response),
             None if self.plan.is_waiting() => Err(UpstreamError::Timeout { asked: self.plan.asked() }),
             None if self.gravest.is_none() && !self.rejecters.is_empty() => Err(UpstreamError::Unusable),
             None => Err(UpstreamError::from_failure(self.gravest, self.plan.asked())),
@@ -171,9 +173,9 @@ impl<'m> Exchange<'m> {
 
     /// The question is settled. Those who are still silent are listened to a little longer: only so can silence be told
     /// from slowness, and a dead upstream in front be found out although another one answers for it.
-    fn close(self, reply: &Reply) {
-        if is_answer(reply.rcode) {
-            for upstream in self.rejecters.iter().filter(|&&upstream| upstream != reply.upstream) {
+    fn close(self, response: &Response) {
+        if is_answer(response.rcode) {
+            for upstream in self.rejecters.iter().filter(|&&upstream| upstream != response.upstream) {
                 self.members[*upstream].was_outvoted(&self.ask.name);
             }
         }
@@ -215,14 +217,14 @@ async fn listen(member: Arc<Member>, mut conversation: Conversation, turn: usize
     let answer = async {
         loop {
             match conversation.hear().await {
-                Ok(Judged::Whole(reply)) if is_answer(reply.rcode) => return Some(reply),
+                Ok(Judged::Whole(response)) if is_answer(response.rcode) => return Some(response),
                 Ok(_) => (),
                 Err(_unreachable) => return None,
             }
         }
     };
-    let reply = timeout_at(started + member.patience, answer).await.ok()??;
-    member.answered(reply.rcode, started.elapsed());
+    let response = timeout_at(started + member.patience, answer).await.ok()??;
+    member.answered(response.rcode, started.elapsed());
     let rest = Rest { permit, conversation: None };
-    Some(Heard { turn, edns: false, result: Ok(Judged::Whole(reply)), rest })
+    Some(Heard { turn, edns: false, result: Ok(Judged::Whole(response)), rest })
 }

@@ -157,7 +157,7 @@ impl Member {
             attempt.await
         };
         match &result {
-            Ok(Judged::Whole(reply)) => self.answered(reply.rcode, since.elapsed()),
+            Ok(Judged::Whole(response)) => self.answered(response.rcode, since.elapsed()),
             Ok(Judged::Bare(rcode)) => self.answered(*rcode, since.elapsed()),
             // The answer itself is yet to come, over TCP; that somebody is there is known already.
             Ok(Judged::Truncated) => self.responded(rcode::NOERROR, since.elapsed()),

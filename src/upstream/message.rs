@@ -34,7 +34,7 @@ pub struct Ask {
 
 /// An upstream's response.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct Response {
     /// The whole message as received, the id included, which is ours and no client's.
     pub message: Vec<u8>,
     /// Where everything stands in it.
@@ -83,7 +83,7 @@ impl BadPacket {
 #[derive(Debug)]
 pub(super) enum Judged {
     /// A whole response.
-    Whole(Box<Reply>),
+    Whole(Box<Response>),
     /// The answer did not fit a datagram; ask over TCP.
     Truncated,
     /// A header that says FORMERR or NOTIMP and nothing else: a server from before EDNS (RFC 6891 §7).
@@ -148,7 +148,7 @@ impl Ask {
         }
         let layout = Layout::read(&message).map_err(|_malformed| BadPacket::Malformed)?;
         let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
-        Ok(Judged::Whole(Box::new(Reply { message, layout, rcode, upstream })))
+        Ok(Judged::Whole(Box::new(Response { message, layout, rcode, upstream })))
     }
 
     /// Whether the message's first question is ours; the name may differ in case (RFC 4343).
@@ -176,7 +176,7 @@ pub(super) fn dislikes_edns(rcode: u16) -> bool {
     matches!(rcode, rcode::FORMERR | rcode::NOTIMP | rcode::BADVERS)
 }
 
-impl Reply {
+impl Response {
     /// The codes of its extended DNS errors (RFC 8914).
     pub fn extended_errors(&self) -> impl Iterator<Item = u16> {
         let rdata = self.layout.opt().and_then(|opt| self.message.get(opt.rdata.clone())).unwrap_or_default();
@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn a_response_is_whole_in_any_case_and_its_rcode_has_twelve_bits() {
-        let Ok(Judged::Whole(reply)) = judge(response()) else { panic!("not whole") };
-        assert_eq!(reply.rcode, 16);
-        assert_eq!(reply.extended_errors().collect::<Vec<_>>(), [6]);
-        assert_eq!(reply.layout.records.len(), 2);
+        let Ok(Judged::Whole(whole)) = judge(response()) else { panic!("not whole") };
+        assert_eq!(whole.rcode, 16);
+        assert_eq!(whole.extended_errors().collect::<Vec<_>>(), [6]);
+        assert_eq!(whole.layout.records.len(), 2);
     }
 
     #[test]
@@ -279,8 +279,8 @@ mod tests {
             message[3] = 0x80 | rcode;
             message[48] = 0;
             *message.last_mut().unwrap() = code;
-            let Ok(Judged::Whole(reply)) = judge(message) else { panic!("not whole") };
-            reply.is_final_failure()
+            let Ok(Judged::Whole(whole)) = judge(message) else { panic!("not whole") };
+            whole.is_final_failure()
         };
         assert!(final_failure(2, 6));
         assert!(final_failure(2, 12));
@@ -296,8 +296,8 @@ mod tests {
             for (at, value) in flips {
                 message[at] = value;
             }
-            if let Ok(Judged::Whole(reply)) = judge(message) {
-                let _codes = reply.extended_errors().count();
+            if let Ok(Judged::Whole(whole)) = judge(message) {
+                let _codes = whole.extended_errors().count();
             }
         }
     }

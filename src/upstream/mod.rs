@@ -36,7 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use config::Config;
 pub use error::UpstreamError;
 pub use member::UpstreamStatus;
-pub use message::{Ask, BadPacket, Reply};
+pub use message::{Ask, BadPacket, Response};
 pub use observer::{FailReason, Observer, Unobserved};
 pub use servers::{Server, Servers, ServersError};
 pub use spec::{Protocol, SpecError, UpstreamSpec};
@@ -82,7 +82,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`UpstreamError`] when no upstream gave any response.
-    pub async fn ask(&self, ask: &Ask) -> Result<Reply, UpstreamError> {
+    pub async fn ask(&self, ask: &Ask) -> Result<Response, UpstreamError> {
         Exchange::new(&self.members, ask, self.pace, &self.closing).run().await
     }
 

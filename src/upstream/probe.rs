@@ -34,7 +34,7 @@ async fn probe(member: &Arc<Member>) {
     let started = Instant::now();
     if let Ok(Ok(judged)) = timeout(member.patience, exchange(member, ask)).await {
         let rcode = match judged {
-            Judged::Whole(reply) => reply.rcode,
+            Judged::Whole(response) => response.rcode,
             Judged::Bare(rcode) => rcode,
             Judged::Truncated => rcode::NOERROR,
         };

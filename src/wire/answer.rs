@@ -7,7 +7,7 @@ use super::name::{LowerName, Name, NameError};
 use super::qtype;
 use super::query::Query;
 use super::relevant::{self, Path};
-use super::reply::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
+use super::response::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
 
 /// Names that an answer may lead to at most: each is screened again for every client.
 const TARGETS_MAX: usize = 128;
@@ -247,7 +247,7 @@ fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Reply, chain};
+    use crate::wire::{Response, chain};
 
     const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01";
 
@@ -265,7 +265,7 @@ mod tests {
     /// a.example CNAME b.example, b.example CNAME c.test, c.test A.
     fn kept() -> Answer {
         let question = with_opt(QUESTION, false);
-        let mut message = Reply::to(&Query::read(&question).unwrap())
+        let mut message = Response::to(&Query::read(&question).unwrap())
             .answer_at(&wire("a.example"), qtype::CNAME, 300, &wire("b.example"))
             .answer_at(&wire("b.example"), qtype::CNAME, 200, &wire("c.test"))
             .answer_at(&wire("c.test"), qtype::A, 100, &[192, 0, 2, 1])
@@ -325,8 +325,8 @@ mod tests {
     fn no_number_of_extended_errors_makes_a_response_larger_than_its_client_takes() {
         let question = with_opt(QUESTION, false);
         let query = Query::read(&question).unwrap();
-        let reply = (0..400).fold(Reply::to(&query), |reply, _number| reply.ede(22, "hello"));
-        let message = reply.answer(qtype::A, 60, &[192, 0, 2, 1]).finish(65_535);
+        let response = (0..400).fold(Response::to(&query), |response, _number| response.ede(22, "hello"));
+        let message = response.answer(qtype::A, 60, &[192, 0, 2, 1]).finish(65_535);
         let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
         assert!(answer.render(&query, &FIT, Vec::new()).len() <= FIT.limit);
     }
@@ -335,7 +335,7 @@ mod tests {
     fn an_rcode_of_more_than_four_bits_is_whole() {
         let question = with_opt(QUESTION, false);
         let query = Query::read(&question).unwrap();
-        let message = Reply::to(&query).rcode(23).finish(1232);
+        let message = Response::to(&query).rcode(23).finish(1232);
         let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
         let again = answer.render(&query, &FIT, Vec::new());
         assert_eq!(Answer::keep(&again, &Layout::read(&again).unwrap()).unwrap().rcode(), 23);
@@ -346,11 +346,11 @@ mod tests {
         assert_eq!(kept().lifetime(), Some(100));
         let query = Query::read(QUESTION).unwrap();
         let keep = |message: Vec<u8>| Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap().lifetime();
-        assert_eq!(keep(Reply::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).finish(512)), Some(60));
-        assert_eq!(keep(Reply::to(&query).rcode(rcode::NXDOMAIN).finish(512)), None);
-        assert_eq!(keep(Reply::to(&query).finish(512)), None);
-        assert_eq!(keep(Reply::to(&query).rcode(rcode::SERVFAIL).finish(512)), None);
-        let huge = Reply::to(&query).answer(qtype::A, u32::MAX, &[192, 0, 2, 1]).finish(512);
+        assert_eq!(keep(Response::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).finish(512)), Some(60));
+        assert_eq!(keep(Response::to(&query).rcode(rcode::NXDOMAIN).finish(512)), None);
+        assert_eq!(keep(Response::to(&query).finish(512)), None);
+        assert_eq!(keep(Response::to(&query).rcode(rcode::SERVFAIL).finish(512)), None);
+        let huge = Response::to(&query).answer(qtype::A, u32::MAX, &[192, 0, 2, 1]).finish(512);
         assert_eq!(keep(huge), Some(0), "a TTL with the top bit set is 0 (RFC 2181 §8)");
     }
 

@@ -8,7 +8,7 @@ mod layout;
 mod name;
 mod query;
 mod relevant;
-mod reply;
+mod response;
 pub mod rtype;
 
 pub use answer::{Answer, Fit, Target};
@@ -16,7 +16,7 @@ pub use chain::{Link, chain};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
-pub use reply::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Reply, ede, rcode};
+pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]

@@ -135,7 +135,7 @@ pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Re
             Section::Authority => 8,
             Section::Additional => 10,
         };
-        super::reply::bump(&mut out, count_at);
+        super::response::bump(&mut out, count_at);
     }
     if out.len() > usize::from(u16::MAX) { Err(Malformed::Cut) } else { Ok(Some(out)) }
 }
@@ -168,7 +168,7 @@ fn rewrite(out: &mut Vec<u8>, message: &[u8], record: &RecordAt) -> Result<(), M
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Name, Query, Reply};
+    use crate::wire::{Name, Query, Response};
 
     const A: u16 = qtype::A;
 
@@ -180,7 +180,7 @@ mod tests {
     #[track_caller]
     fn check(records: &[(&str, u16, &str)], expected: Result<&[&str], Malformed>) {
         let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01";
-        let mut reply = Reply::to(&Query::read(question).unwrap());
+        let mut response = Response::to(&Query::read(question).unwrap());
         for (owner, rtype, target) in records {
             let rdata = match *rtype {
                 qtype::A => vec![192, 0, 2, 1],
@@ -188,9 +188,9 @@ mod tests {
                 qtype::RRSIG => vec![0, 1, 0],
                 _ => wire(target),
             };
-            reply = reply.answer_at(&wire(owner), *rtype, 60, &rdata);
+            response = response.answer_at(&wire(owner), *rtype, 60, &rdata);
         }
-        let message = reply.soa(&wire("example"), 5).finish(4096);
+        let message = response.soa(&wire("example"), 5).finish(4096);
         let layout = Layout::read(&message).unwrap();
         let left = Path::follow(&message, &layout).and_then(|path| {
             let whole = without_strays(&message, &layout, &path)?.unwrap_or_else(|| message.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use embargo::cache::{Cache, Config, KeyRef, Lookup};
 use embargo::time::Mono;
-use embargo::wire::{Answer, Fit, Layout, Name, Query, Reply, qtype};
+use embargo::wire::{Answer, Fit, Layout, Name, Query, Response, qtype};
 
 fn question(number: usize) -> Vec<u8> {
     let mut message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01".to_vec();
@@ -28,7 +28,7 @@ fn cached(criterion: &mut Criterion) {
     for number in 0..10_000 {
         let message = question(number);
         let query = Query::read(&message).unwrap();
-        let response = Reply::to(&query).answer(qtype::A, 300, &[192, 0, 2, 1]).finish(1232);
+        let response = Response::to(&query).answer(qtype::A, 300, &[192, 0, 2, 1]).finish(1232);
         let answer = Answer::keep(&response, &Layout::read(&response).unwrap()).unwrap();
         cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(0));
     }

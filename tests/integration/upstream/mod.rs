@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embargo::upstream::{
-    Ask, BadPacket, Config, FailReason, Observer, Protocol, Reply, Server, Servers, UpstreamError, Upstreams,
+    Ask, BadPacket, Config, FailReason, Observer, Protocol, Response, Server, Servers, UpstreamError, Upstreams,
 };
 use embargo::wire::{Name, qtype, rcode};
 use futures_util::future::join_all;
@@ -117,9 +117,9 @@ fn question(name: &str) -> Ask {
 }
 
 /// The RDATA of the last address in the response.
-fn address(reply: &Reply) -> Option<[u8; 4]> {
-    let record = reply.layout.records.iter().rev().find(|record| record.rtype == qtype::A)?;
-    reply.message[record.rdata.clone()].try_into().ok()
+fn address(response: &Response) -> Option<[u8; 4]> {
+    let record = response.layout.records.iter().rev().find(|record| record.rtype == qtype::A)?;
+    response.message[record.rdata.clone()].try_into().ok()
 }
 
 fn answer(seen: &Seen) -> Vec<Act> {

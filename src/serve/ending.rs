@@ -3,13 +3,13 @@
 use crate::cache::Entry;
 use crate::metrics::{DropReason, Outcome};
 use crate::time::Mono;
-use crate::wire::{Fit, PAYLOAD, Query, Reply, ede, rcode};
+use crate::wire::{Fit, PAYLOAD, Query, Response, ede, rcode};
 
 use super::client::Client;
 
 /// The end of one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Ending {
     /// A response to hand to the kernel.
     Response {
         /// The whole message.
@@ -23,20 +23,26 @@ pub enum Said {
     Silence(DropReason),
 }
 
-impl Said {
+impl Ending {
     /// A response of ours.
-    pub(super) fn reply(query: &Query<'_>, client: &Client, reply: Reply<'_>, outcome: Outcome, rcode: u16) -> Self {
-        Self::Response { message: reply.rcode(rcode).finish(limit(query, client)), outcome, rcode }
+    pub(super) fn response(
+        query: &Query<'_>,
+        client: &Client,
+        response: Response<'_>,
+        outcome: Outcome,
+        rcode: u16,
+    ) -> Self {
+        Self::Response { message: response.rcode(rcode).finish(limit(query, client)), outcome, rcode }
     }
 
     /// REFUSED, with the reason for clients that speak EDNS.
     pub(super) fn refused(query: &Query<'_>, client: &Client, code: u16, why: &str) -> Self {
-        Self::reply(query, client, Reply::to(query).ede(code, why), Outcome::Refused, rcode::REFUSED)
+        Self::response(query, client, Response::to(query).ede(code, why), Outcome::Refused, rcode::REFUSED)
     }
 
     /// SERVFAIL, with the reason for clients that speak EDNS.
     pub(super) fn servfail(query: &Query<'_>, client: &Client, code: u16, why: &str) -> Self {
-        Self::reply(query, client, Reply::to(query).ede(code, why), Outcome::Error, rcode::SERVFAIL)
+        Self::response(query, client, Response::to(query).ede(code, why), Outcome::Error, rcode::SERVFAIL)
     }
 
     /// SERVFAIL because no policy is in force: nothing is let through unjudged.
@@ -46,12 +52,12 @@ impl Said {
 
     /// A malformed or unsupported message, answered with its header only.
     pub(super) fn unfit(message: &[u8], rcode: u16) -> Self {
-        Self::Response { message: Reply::to_unfit(message, rcode), outcome: Outcome::Error, rcode }
+        Self::Response { message: Response::to_unfit(message, rcode), outcome: Outcome::Error, rcode }
     }
 
     /// An empty NOERROR for a cookie without a question.
     pub(super) fn cookie_only(message: &[u8]) -> Self {
-        let message = Reply::to_cookie_only(message);
+        let message = Response::to_cookie_only(message);
         Self::Response { message, outcome: Outcome::Local, rcode: rcode::NOERROR }
     }
 }

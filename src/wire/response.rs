@@ -49,7 +49,7 @@ pub mod ede {
 
 /// A response under construction. Allocates nothing but the message itself.
 #[derive(Debug)]
-pub struct Reply<'t> {
+pub struct Response<'t> {
     octets: Vec<u8>,
     question_end: usize,
     /// The OPT record to end with: the client sent one (RFC 6891 §6.1.1). `Some(dnssec_ok)`.
@@ -58,7 +58,7 @@ pub struct Reply<'t> {
     ede: Option<(u16, &'t str)>,
 }
 
-impl<'t> Reply<'t> {
+impl<'t> Response<'t> {
     /// A NOERROR response to `query` without records: id, opcode, RD and CD as asked, RA set, AA and AD clear.
     pub fn to(query: &Query<'_>) -> Self {
         Self::within(Vec::with_capacity(usize::from(PAYLOAD)), query)
@@ -154,7 +154,9 @@ impl<'t> Reply<'t> {
     /// The finished message of at most `limit` octets. The error text goes first, then the error, then the records with
     /// TC set; the OPT record stays (RFC 6891 §7).
     pub fn finish(mut self, limit: usize) -> Vec<u8> {
-        let fits = |reply: &Self| reply.octets.len() + reply.opt.map_or(0, |_do| OPT_EMPTY + reply.ede_size()) <= limit;
+        let fits = |response: &Self| {
+            response.octets.len() + response.opt.map_or(0, |_do| OPT_EMPTY + response.ede_size()) <= limit
+        };
         if !fits(&self) {
             self.ede = self.ede.map(|(code, _text)| (code, ""));
         }
@@ -263,16 +265,16 @@ mod tests {
     fn a_blocked_answer_has_soa_and_extended_error() {
         let message = with_edns();
         let query = Query::read(&message).unwrap();
-        let reply =
-            Reply::to(&query).rcode(rcode::NXDOMAIN).soa(query.name.suffix(1), 30).ede(15, "banned").finish(512);
-        let layout = Layout::read(&reply).unwrap();
-        assert_eq!(reply[..4], [0x12, 0x34, 0x81, 0x93]);
-        assert_eq!(&reply[12..23], b"\x01A\x07eXample\0");
+        let response =
+            Response::to(&query).rcode(rcode::NXDOMAIN).soa(query.name.suffix(1), 30).ede(15, "banned").finish(512);
+        let layout = Layout::read(&response).unwrap();
+        assert_eq!(response[..4], [0x12, 0x34, 0x81, 0x93]);
+        assert_eq!(&response[12..23], b"\x01A\x07eXample\0");
         let soa = layout.section(Section::Authority).next().unwrap();
         assert_eq!((soa.rtype, soa.ttl), (qtype::SOA, 30));
         let opt = layout.opt().unwrap();
         assert_eq!((opt.class, opt.ttl), (PAYLOAD, 0x8000));
-        let options: Vec<_> = edns_options(&reply[opt.rdata.clone()]).collect();
+        let options: Vec<_> = edns_options(&response[opt.rdata.clone()]).collect();
         assert_eq!(options, [(OPTION_EDE, b"\0\x0fbanned".as_slice())]);
     }
 
@@ -280,7 +282,8 @@ mod tests {
     fn what_does_not_fit_goes_in_order_text_then_error_then_records() {
         let message = with_edns();
         let query = Query::read(&message).unwrap();
-        let build = |limit| Reply::to(&query).answer(qtype::AAAA, 1, &[0; 16]).ede(15, &"x".repeat(100)).finish(limit);
+        let build =
+            |limit| Response::to(&query).answer(qtype::AAAA, 1, &[0; 16]).ede(15, &"x".repeat(100)).finish(limit);
         let whole = build(1232).len();
         assert_eq!(build(whole - 1).len(), whole - 100);
         assert_eq!(build(whole - 101).len(), whole - 106);
@@ -293,15 +296,15 @@ mod tests {
     #[test]
     fn extended_codes_are_split_between_header_and_opt() {
         let message = with_edns();
-        let reply = Reply::to(&Query::read(&message).unwrap()).rcode(rcode::BADVERS).finish(512);
-        let layout = Layout::read(&reply).unwrap();
-        assert_eq!(reply[3] & 0x0F, 0);
+        let response = Response::to(&Query::read(&message).unwrap()).rcode(rcode::BADVERS).finish(512);
+        let layout = Layout::read(&response).unwrap();
+        assert_eq!(response[3] & 0x0F, 0);
         assert_eq!(layout.opt().unwrap().ttl >> 24, 1);
     }
 
     #[test]
     fn a_client_without_edns_gets_none() {
-        let reply = Reply::to(&Query::read(PLAIN).unwrap()).ede(15, "banned").finish(512);
-        assert_eq!(reply.len(), PLAIN.len());
+        let response = Response::to(&Query::read(PLAIN).unwrap()).ede(15, "banned").finish(512);
+        assert_eq!(response.len(), PLAIN.len());
     }
 }
