@@ -240,7 +240,10 @@ fn control_socket(state_dir: &Path) -> Result<Option<UnixListener>, Failure> {
             tracing::error!(%error, "There is no control socket: `status` and `reload` can't reach this server.");
             Ok(None)
         }
-        Err(error) => Err(Failure::Cannot(format!("can't make the control socket: {error}"))),
+        Err(error) => Err(Failure::Cannot(format!(
+            "can't make the control socket {}: {error}; `--state-dir` names another place (a socket's path has at most 107 octets)",
+            control::path(state_dir).display()
+        ))),
     }
 }
 
