@@ -33,6 +33,7 @@ use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
 
 pub use server::Server;
+pub(crate) use status::{BanRow, ListRow};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use crate::config::{Args, Loaded};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::serve::{self, Admission, Embargo, Forwarder, Guard, Running};
+use crate::socket::reachable;
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -151,7 +152,7 @@ impl Server {
         }
         if let Some(address) = self.parts.listen.first() {
             let port = address.port();
-            writeln!(out, "Try:  dig @{} -p {port} downloads.upd.kaspersky.com", reachable(address.ip()))?;
+            writeln!(out, "Try:  dig @{} -p {port} downloads.upd.kaspersky.com", reachable(*address).ip())?;
         }
         out.flush()
     }
@@ -253,13 +254,4 @@ fn takes_nothing(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
     )
-}
-
-/// An address that a client on this machine can ask.
-fn reachable(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        other => other,
-    }
 }

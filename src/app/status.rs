@@ -37,27 +37,60 @@ pub(super) struct PolicyStatus {
     pub(super) lists: Vec<ListRow>,
 }
 
-/// One ban.
+/// One ban, as `status` and `check` show it.
 #[derive(Debug, Serialize)]
-pub(super) struct BanRow {
-    pub(super) id: String,
-    pub(super) title: String,
-    /// The mode in force now.
-    pub(super) mode: &'static str,
+pub(crate) struct BanRow {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// The mode in force at the time asked for.
+    pub(crate) mode: &'static str,
     /// When that changes by itself.
-    pub(super) next_change: Option<String>,
-    pub(super) action: &'static str,
-    pub(super) bound_by: Vec<String>,
+    pub(crate) next_change: Option<String>,
+    pub(crate) action: &'static str,
+    /// Rules of all its lists.
+    pub(crate) rules: u64,
+    pub(crate) bound_by: Vec<String>,
 }
 
-/// One list.
+/// One list, as `status` and `check` show it.
 #[derive(Debug, Serialize)]
-pub(super) struct ListRow {
-    pub(super) name: String,
-    pub(super) ban: String,
-    pub(super) format: &'static str,
-    pub(super) rules: u64,
-    pub(super) digest: String,
+pub(crate) struct ListRow {
+    pub(crate) name: String,
+    pub(crate) ban: String,
+    pub(crate) format: &'static str,
+    pub(crate) rules: u64,
+    pub(crate) digest: String,
+}
+
+impl BanRow {
+    /// Every ban of a policy, as it is at `at`.
+    pub(crate) fn all(policy: &Policy, at: Timestamp) -> Vec<Self> {
+        let rules = |ban: usize| policy.lists().iter().filter(|list| list.ban.0 == ban).map(|list| list.entries).sum();
+        let rows = policy.bans().iter().enumerate().map(|(index, ban)| Self {
+            id: ban.id.to_string(),
+            title: ban.title.to_string(),
+            mode: ban.mode_at(at).as_str(),
+            next_change: ban.next_change(at).map(rfc3339),
+            action: ban.action.as_str(),
+            rules: rules(index),
+            bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
+        });
+        rows.collect()
+    }
+}
+
+impl ListRow {
+    /// Every list of a policy.
+    pub(crate) fn all(policy: &Policy) -> Vec<Self> {
+        let rows = policy.lists().iter().map(|list| Self {
+            name: list.name.to_string(),
+            ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
+            format: list.format.as_str(),
+            rules: list.entries,
+            digest: list.digest.clone(),
+        });
+        rows.collect()
+    }
 }
 
 /// One upstream.
@@ -105,27 +138,12 @@ pub(super) struct Reload {
 
 impl PolicyStatus {
     pub(super) fn of(policy: &Policy, last_good: bool, at: Timestamp) -> Self {
-        let bans = policy.bans().iter().map(|ban| BanRow {
-            id: ban.id.to_string(),
-            title: ban.title.to_string(),
-            mode: ban.mode_at(at).as_str(),
-            next_change: ban.next_change(at).map(rfc3339),
-            action: ban.action.as_str(),
-            bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
-        });
-        let lists = policy.lists().iter().map(|list| ListRow {
-            name: list.name.to_string(),
-            ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
-            format: list.format.as_str(),
-            rules: list.entries,
-            digest: list.digest.clone(),
-        });
         Self {
             generation: policy.generation(),
             last_good,
             memory_bytes: policy.memory_bytes(),
-            bans: bans.collect(),
-            lists: lists.collect(),
+            bans: BanRow::all(policy, at),
+            lists: ListRow::all(policy),
         }
     }
 }

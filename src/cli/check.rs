@@ -7,10 +7,10 @@ use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
+use crate::app::{BanRow, ListRow};
 use crate::config;
 use crate::diag::{Diagnostic, Severity, shown};
-use crate::policy::Policy;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::Timestamp;
 
 /// Digits of a digest in a table: enough to tell two apart.
 const DIGEST_DIGITS: usize = 12;
@@ -62,26 +62,6 @@ struct DiagnosticRow {
     message: String,
 }
 
-#[derive(Debug, Serialize)]
-struct BanRow {
-    id: String,
-    title: String,
-    mode: &'static str,
-    next_change: Option<String>,
-    action: &'static str,
-    rules: u64,
-    bound_by: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ListRow {
-    name: String,
-    ban: String,
-    format: &'static str,
-    rules: u64,
-    digest: String,
-}
-
 impl Check {
     /// Reads everything, then tells everything.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -118,8 +98,8 @@ impl Checked {
             admin: settings.and_then(|all| all.admin).map(|address| address.to_string()),
             upstream: settings.map(|all| in_words(&all.upstream.servers)).unwrap_or_default(),
             state_dir: loaded.map(|loaded| loaded.state_dir.display().to_string()),
-            bans: policy.map(|policy| bans(policy, now)).unwrap_or_default(),
-            lists: policy.map(lists).unwrap_or_default(),
+            bans: policy.map(|policy| BanRow::all(policy, now)).unwrap_or_default(),
+            lists: policy.map(ListRow::all).unwrap_or_default(),
         }
     }
 }
@@ -141,31 +121,6 @@ impl DiagnosticRow {
             message: diagnostic.message.clone(),
         }
     }
-}
-
-fn bans(policy: &Policy, now: Timestamp) -> Vec<BanRow> {
-    let rules = |index: usize| policy.lists().iter().filter(|list| list.ban.0 == index).map(|list| list.entries).sum();
-    let bans = policy.bans().iter().enumerate().map(|(index, ban)| BanRow {
-        id: ban.id.to_string(),
-        title: ban.title.to_string(),
-        mode: ban.mode_at(now).as_str(),
-        next_change: ban.next_change(now).map(rfc3339),
-        action: ban.action.as_str(),
-        rules: rules(index),
-        bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
-    });
-    bans.collect()
-}
-
-fn lists(policy: &Policy) -> Vec<ListRow> {
-    let lists = policy.lists().iter().map(|list| ListRow {
-        name: list.name.to_string(),
-        ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
-        format: list.format.as_str(),
-        rules: list.entries,
-        digest: list.digest.clone(),
-    });
-    lists.collect()
 }
 
 fn summary(console: &Console<'_>, checked: &Checked) -> String {

@@ -13,6 +13,7 @@ use super::console::Console;
 use super::failure::Failure;
 use super::query::{answers, message};
 use crate::config;
+use crate::socket::reachable;
 use crate::wire::{CLASS_CH, LowerName, qtype};
 
 /// A server that takes longer is not healthy.
@@ -101,16 +102,6 @@ fn tell(health: &Health, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{what:<5} {} {}", probe.address, probe.error.as_deref().unwrap_or("ok"))?;
     }
     writeln!(out, "{}", if health.healthy { "healthy" } else { "not healthy" })
-}
-
-/// The loopback address of a server that listens on every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Any response will do, REFUSED too: it comes from the server itself.

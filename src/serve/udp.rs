@@ -40,20 +40,22 @@ impl<N: Next> Listener<N> {
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
         let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
-            match incoming.receive(&self.socket) {
+            let now = match incoming.receive(&self.socket) {
                 Ok(count) => self.answer_all(count, &mut incoming, &mut outgoing),
                 // An ICMP error of an earlier response comes back here; it is that client's affair.
-                Err(error) if passing(&error) => (),
+                Err(error) if passing(&error) => self.door.now(),
                 Err(error) => {
                     tracing::warn!(%error, "A UDP socket could not be read.");
                     std::thread::sleep(super::RETRY_AFTER);
+                    self.door.now()
                 }
-            }
-            overflow.count(&self.socket, self.door.metrics(), self.door.now());
+            };
+            overflow.count(&self.socket, self.door.metrics(), now);
         }
     }
 
-    fn answer_all(&self, count: usize, incoming: &mut Incoming, outgoing: &mut Outgoing) {
+    /// Answers a batch; returns the moment at which its responses were sent.
+    fn answer_all(&self, count: usize, incoming: &mut Incoming, outgoing: &mut Outgoing) -> Now {
         let (view, now) = (self.door.view(), self.door.now());
         let mut pending: [Pending<'_>; BATCH] = [const { None }; BATCH];
         for (slot, pending) in pending.iter_mut().enumerate().take(count) {
@@ -72,6 +74,7 @@ impl<N: Next> Listener<N> {
             Some((ledger, ..)) => ledger.dropped(DropReason::SendFailure),
             None => (),
         });
+        now
     }
 
     /// Answers one datagram, or sends it on, or drops it.

@@ -9,5 +9,5 @@ mod bind;
 mod control;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
-pub use bind::{tcp, udp};
+pub use bind::{reachable, tcp, udp};
 pub use control::{Local, send_now, thrown_away};
