@@ -54,14 +54,10 @@ fn one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io:
 }
 
 fn try_one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io::Result<SocketAddr> {
-    // TCP first: it is exclusive, so a second server on this port is noticed, which `SO_REUSEPORT` would hide over UDP.
     let listener = socket::tcp(address)?;
     // Port 0 stands for any: UDP takes the one that TCP got.
     let address = listener.local_addr()?;
-    let share = workers.get() > 1;
-    let udp = (0..workers.get())
-        .map(|_worker| socket::udp(address, share, serve::LOOK_UP))
-        .collect::<io::Result<Vec<_>>>()?;
+    let udp = socket::udp(address, workers, serve::LOOK_UP)?;
     sockets.tcp.push(listener);
     sockets.udp.extend(udp);
     Ok(address)

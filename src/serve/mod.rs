@@ -56,7 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use client::{Admission, Client};
@@ -95,10 +95,10 @@ pub struct Sockets {
     pub tcp: Vec<TcpListener>,
 }
 
-/// Listeners that run.
+/// Listeners that run, until this is drained or dropped.
 #[derive(Debug)]
 pub struct Running {
-    stop: CancellationToken,
+    stop: DropGuard,
     tasks: TaskTracker,
 }
 
@@ -113,8 +113,9 @@ pub fn start<N: Next>(
     metrics: Arc<Metrics>,
     clock: Clock,
 ) -> io::Result<Running> {
-    let running = Running { stop: CancellationToken::new(), tasks: TaskTracker::new() };
-    let (stop, tasks) = (running.stop.clone(), running.tasks.clone());
+    let stop = CancellationToken::new();
+    let running = Running { stop: stop.clone().drop_guard(), tasks: TaskTracker::new() };
+    let tasks = running.tasks.clone();
     let door = Arc::new(door::Door::new(handler, metrics, clock, config.waiting_max, stop, tasks));
     for (number, socket) in sockets.udp.into_iter().enumerate() {
         let listener = udp::Listener { door: Arc::clone(&door), socket: Arc::new(socket), runtime: Handle::current() };
@@ -136,7 +137,7 @@ pub fn start<N: Next>(
 impl Running {
     /// Stops reading and waits for the queries in flight, at most `within`; says how many were given up.
     pub async fn drain(self, within: Duration) -> usize {
-        self.stop.cancel();
+        drop(self.stop);
         self.tasks.close();
         let _elapsed = tokio::time::timeout(within, self.tasks.wait()).await;
         self.tasks.len()

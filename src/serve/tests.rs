@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hickory_server::server::Request;
@@ -97,7 +98,7 @@ impl World {
 
     /// Listens on loopback.
     fn listen(&self, waiting_max: usize) -> (Running, SocketAddr, SocketAddr) {
-        let udp = bind_udp("127.0.0.1:0".parse().unwrap(), false, LOOK_UP).unwrap();
+        let udp = bind_udp("127.0.0.1:0".parse().unwrap(), NonZeroUsize::MIN, LOOK_UP).unwrap().remove(0);
         let tcp = crate::socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
         let limits = TcpConfig {

@@ -226,13 +226,14 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::time::Duration;
 
     use super::super::{send_now, thrown_away, udp};
     use super::*;
 
     fn socket(address: &str) -> UdpSocket {
-        udp(address.parse().unwrap(), false, Duration::from_secs(5)).unwrap()
+        udp(address.parse().unwrap(), NonZeroUsize::MIN, Duration::from_secs(5)).unwrap().remove(0)
     }
 
     fn client(address: &str) -> UdpSocket {
@@ -341,7 +342,8 @@ mod tests {
 
     #[test]
     fn nothing_to_read_is_no_error_but_a_time_out() {
-        let server = udp("127.0.0.1:0".parse().unwrap(), false, Duration::from_millis(1)).unwrap();
+        let server =
+            udp("127.0.0.1:0".parse().unwrap(), NonZeroUsize::MIN, Duration::from_millis(1)).unwrap().remove(0);
         let error = Incoming::new().receive(&server).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }

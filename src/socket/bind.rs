@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::control;
 
@@ -13,16 +14,33 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Binds one UDP socket of several that may `share` an address; the kernel spreads clients over them (`SO_REUSEPORT`).
-/// Reading and writing block for at most `patience`, so that whoever reads looks up now and then. On a wildcard address
-/// each datagram tells the address it was sent to.
+/// Binds `count` UDP sockets to one address; the kernel spreads clients over them (`SO_REUSEPORT`). Reading and writing block
+/// for at most `patience`, so that whoever reads looks up now and then. On a wildcard address each datagram tells the address
+/// it was sent to.
 ///
 /// # Errors
 /// The operating system's, most often that the port is taken or privileged.
-pub fn udp(address: SocketAddr, share: bool, patience: Duration) -> io::Result<UdpSocket> {
+pub fn udp(address: SocketAddr, count: NonZeroUsize, patience: Duration) -> io::Result<Vec<UdpSocket>> {
+    let first = unbound_udp(address, patience)?;
+    first.bind(&address.into())?;
+    let mut sockets = vec![UdpSocket::from(first)];
+    // The port that the first one got, if the system was to choose.
+    let address = sockets[0].local_addr()?;
+    for _further in 1..count.get() {
+        // Shared only once the first has the address alone: asked for before, the kernel would let it join the sockets of
+        // another process of this user without a word, and part of the clients would end there.
+        SockRef::from(&sockets[0]).set_reuse_port(true)?;
+        let socket = unbound_udp(address, patience)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&address.into())?;
+        sockets.push(socket.into());
+    }
+    Ok(sockets)
+}
+
+fn unbound_udp(address: SocketAddr, patience: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     only_own_family(&socket, address)?;
-    socket.set_reuse_port(share)?;
     socket.set_read_timeout(Some(patience))?;
     socket.set_write_timeout(Some(patience))?;
     // A smaller buffer than asked for is no fault: the kernel's own limit stands above it.
@@ -30,8 +48,7 @@ pub fn udp(address: SocketAddr, share: bool, patience: Duration) -> io::Result<U
     if address.ip().is_unspecified() {
         control::tell_destination(&socket, address)?;
     }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Binds and listens on TCP; the socket does not block.
@@ -62,4 +79,22 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+    #[test]
+    fn sockets_share_an_address_among_themselves_and_with_no_one_else() {
+        let sockets = udp("127.0.0.1:0".parse().unwrap(), TWO, Duration::from_secs(1)).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        assert_eq!(sockets[1].local_addr().unwrap(), address);
+        for count in [NonZeroUsize::MIN, TWO] {
+            let error = udp(address, count, Duration::from_secs(1)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "another server on this address");
+        }
+    }
 }
