@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
-use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
+use crate::socket::{Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
 use crate::wire::Transport;
 
@@ -31,8 +31,12 @@ pub(super) struct Listener<N> {
     pub(super) runtime: Handle,
 }
 
-/// How a response that was sent is to be counted.
-type Pending<'m> = Option<(Ledger<&'m Metrics>, Outcome, u16)>;
+/// How a response is to be counted once it is sent.
+struct Pending<'m> {
+    ledger: Ledger<&'m Metrics>,
+    outcome: Outcome,
+    rcode: u16,
+}
 
 impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops.
@@ -41,7 +45,7 @@ impl<N: Next> Listener<N> {
         let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
             let now = match incoming.receive(&self.socket) {
-                Ok(count) => self.answer_all(count, &mut incoming, &mut outgoing),
+                Ok(count) => self.answer_all(count, &incoming, &mut outgoing),
                 // An ICMP error of an earlier response comes back here; it is that client's affair.
                 Err(error) if passing(&error) => self.door.now(),
                 Err(error) => {
@@ -55,24 +59,20 @@ impl<N: Next> Listener<N> {
     }
 
     /// Answers a batch; returns the moment at which its responses were sent.
-    fn answer_all(&self, count: usize, incoming: &mut Incoming, outgoing: &mut Outgoing) -> Now {
+    fn answer_all<'m>(&'m self, count: usize, incoming: &Incoming, outgoing: &mut Outgoing<Pending<'m>>) -> Now {
         let (view, now) = (self.door.view(), self.door.now());
-        let mut pending: [Pending<'_>; BATCH] = [const { None }; BATCH];
-        for (slot, pending) in pending.iter_mut().enumerate().take(count) {
+        for slot in 0..count {
             // A source that is no address of the Internet can't be on these sockets.
             let Some(datagram) = incoming.datagram(slot) else { continue };
             // A query that makes the server panic costs itself and not the thread: its ledger counts it as dropped.
             let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, outgoing.spare())));
-            if let Ok(Some((message, ledger, outcome, rcode))) = answered {
-                outgoing.push(slot, message, datagram.local);
-                *pending = Some((ledger, outcome, rcode));
+            if let Ok(Some((message, pending))) = answered {
+                outgoing.push(message, Some(datagram.source), datagram.local, pending);
             }
         }
         let now = self.door.now();
-        outgoing.send(&self.socket, incoming, |slot, taken| match pending[slot].take() {
-            Some((ledger, outcome, rcode)) if taken => ledger.responded(outcome, rcode, now.mono),
-            Some((ledger, ..)) => ledger.dropped(DropReason::SendFailure),
-            None => (),
+        outgoing.send(&self.socket, |Pending { ledger, outcome, rcode }, taken| {
+            if taken { ledger.responded(outcome, rcode, now.mono) } else { ledger.dropped(DropReason::SendFailure) }
         });
         now
     }
@@ -84,7 +84,7 @@ impl<N: Next> Listener<N> {
         view: &View,
         now: Now,
         room: Vec<u8>,
-    ) -> Option<(Vec<u8>, Ledger<&Metrics>, Outcome, u16)> {
+    ) -> Option<(Vec<u8>, Pending<'_>)> {
         let client = Client::new(datagram.source, Transport::Udp);
         let mut ledger = self.door.metrics().received_here(Transport::Udp, Family::of(client.address()), now.mono);
         // Nobody can be answered at port 0, and such a source is forged.
@@ -93,7 +93,7 @@ impl<N: Next> Listener<N> {
             return None;
         }
         match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, room) {
-            Ok(Ending::Response { message, outcome, rcode }) => Some((message, ledger, outcome, rcode)),
+            Ok(Ending::Response { message, outcome, rcode }) => Some((message, Pending { ledger, outcome, rcode })),
             Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
                 None

@@ -10,7 +10,7 @@ use std::ptr;
 
 use crate::wire::QUERY_MAX;
 
-use super::control::{Control, Local, destination, set_source};
+use super::control::{Control, Local, destination, length, set_source};
 
 /// Datagrams read or written by one call at most.
 pub const BATCH: usize = 64;
@@ -101,6 +101,10 @@ impl Incoming {
 
 #[expect(clippy::cast_possible_truncation, reason = "128 octets")]
 const NAME_LENGTH: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+#[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
+const FAMILY_V4: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
+#[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
+const FAMILY_V6: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
 #[expect(clippy::cast_possible_truncation, reason = "64")]
 const BATCH_LENGTH: libc::c_uint = BATCH as libc::c_uint;
 
@@ -129,43 +133,51 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// Answers to a batch, sent by one call.
-pub struct Outgoing {
-    /// Buffers to write answers into, so that none is allocated for each.
+/// Datagrams sent many by one call. `T` is what its owner wants to know each by.
+pub struct Outgoing<T> {
+    /// Buffers to write into, so that none is allocated for each datagram.
     spare: Vec<Vec<u8>>,
-    answers: Vec<Answer>,
+    queued: Vec<Queued<T>>,
+    names: Vec<libc::sockaddr_in6>,
     controls: Vec<Control>,
     parts: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
 }
 
-struct Answer {
-    slot: usize,
+struct Queued<T> {
     octets: Vec<u8>,
+    to: Option<SocketAddr>,
     local: Local,
+    tag: T,
 }
 
-impl Default for Outgoing {
+impl<T> Default for Outgoing<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Outgoing {
+impl<T> Outgoing<T> {
     /// Nothing to send.
     pub fn new() -> Self {
-        // SAFETY: parts and headers of zeros point at nothing; `send` points each at what it sends before the kernel sees it.
-        let (parts, headers) = unsafe { (vec![zeroed(); BATCH], vec![zeroed(); BATCH]) };
+        // SAFETY: addresses, parts and headers of zeros point at nothing; `send` fills each before the kernel sees it.
+        let (names, parts, headers) = unsafe { (vec![zeroed(); BATCH], vec![zeroed(); BATCH], vec![zeroed(); BATCH]) };
         Self {
             spare: Vec::with_capacity(BATCH),
-            answers: Vec::with_capacity(BATCH),
+            queued: Vec::with_capacity(BATCH),
+            names,
             controls: vec![Control::EMPTY; BATCH],
             parts,
             headers,
         }
     }
 
-    /// An empty buffer; given back to this value when its answer is sent.
+    /// Whether there is room for no more before the next [`Outgoing::send`].
+    pub fn is_full(&self) -> bool {
+        self.queued.len() >= BATCH
+    }
+
+    /// An empty buffer; given back to this value when its datagram is sent.
     pub fn spare(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
@@ -178,33 +190,25 @@ impl Outgoing {
         }
     }
 
-    /// Queues the answer to the datagram in `slot`, which was sent to `local`. At most [`BATCH`] between two sends.
-    pub fn push(&mut self, slot: usize, octets: Vec<u8>, local: Local) {
-        self.answers.push(Answer { slot, octets, local });
+    /// Queues a datagram from `local` to `to`, or to where the socket is connected. At most [`BATCH`] between two sends.
+    pub fn push(&mut self, octets: Vec<u8>, to: Option<SocketAddr>, local: Local, tag: T) {
+        self.queued.push(Queued { octets, to, local, tag });
     }
 
-    /// Sends what is queued, to where each datagram of `incoming` came from, and says of each slot whether the kernel took
-    /// its answer. Waits for a full buffer once, as long as the socket's write timeout; what finds it full again is not sent.
-    pub fn send(&mut self, socket: &UdpSocket, incoming: &Incoming, mut sent: impl FnMut(usize, bool)) {
-        let room = self.parts.iter_mut().zip(&mut self.headers).zip(&mut self.controls);
-        for (answer, ((part, header), control)) in self.answers.iter_mut().zip(room) {
-            let header = &mut header.msg_hdr;
-            *part = libc::iovec { iov_base: answer.octets.as_mut_ptr().cast(), iov_len: answer.octets.len() };
-            header.msg_iov = part;
-            header.msg_iovlen = 1;
-            header.msg_name = ptr::from_ref(&incoming.names[answer.slot]).cast_mut().cast();
-            header.msg_namelen = incoming.headers[answer.slot].msg_hdr.msg_namelen;
-            set_source(header, control, answer.local);
-        }
+    /// Sends what is queued and says of each whether the kernel took it. Waits for a full buffer once, as long as the
+    /// socket's write timeout; what finds it full again is not sent.
+    pub fn send(&mut self, socket: &UdpSocket, mut sent: impl FnMut(T, bool)) {
+        self.point_headers();
         let (mut done, mut flags) = (0, libc::MSG_NOSIGNAL);
-        while done < self.answers.len() {
-            let rest = &mut self.headers[done..self.answers.len()];
+        let mut taken_until = [false; BATCH];
+        while done < self.queued.len() {
+            let rest = &mut self.headers[done..self.queued.len()];
             let count = libc::c_uint::try_from(rest.len()).unwrap_or_default();
-            // SAFETY: each of these headers was just pointed at an answer, a name and a control that live and stay where
+            // SAFETY: each of these headers was just pointed at a datagram, a name and a control that live and stay where
             // they are until this function ends; the kernel reads them only.
             let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, flags) };
             let taken = usize::try_from(taken).unwrap_or(0);
-            (done..done + taken).for_each(|index| sent(self.answers[index].slot, true));
+            taken_until[done..done + taken].fill(true);
             done += taken;
             if taken == 0 {
                 match io::Error::last_os_error().kind() {
@@ -214,12 +218,55 @@ impl Outgoing {
                     _ => (),
                 }
                 // The first one is at fault (unreachable, forbidden) or found no room: without it, then.
-                sent(self.answers[done].slot, false);
                 done += 1;
             }
         }
-        while let Some(answer) = self.answers.pop() {
-            self.give_back(answer.octets);
+        for (Queued { mut octets, tag, .. }, taken) in self.queued.drain(..).zip(taken_until) {
+            if self.spare.len() < BATCH {
+                octets.clear();
+                self.spare.push(octets);
+            }
+            sent(tag, taken);
+        }
+    }
+
+    fn point_headers(&mut self) {
+        let room = self.parts.iter_mut().zip(&mut self.headers).zip(&mut self.controls).zip(&mut self.names);
+        for (queued, (((part, header), control), name)) in self.queued.iter_mut().zip(room) {
+            let header = &mut header.msg_hdr;
+            *part = libc::iovec { iov_base: queued.octets.as_mut_ptr().cast(), iov_len: queued.octets.len() };
+            header.msg_iov = part;
+            header.msg_iovlen = 1;
+            header.msg_namelen = queued.to.map_or(0, |to| write_address(name, to));
+            header.msg_name = if queued.to.is_some() { ptr::from_mut(name).cast() } else { ptr::null_mut() };
+            set_source(header, control, queued.local);
+        }
+    }
+}
+
+/// Writes an address as the kernel reads it; returns its length.
+fn write_address(name: &mut libc::sockaddr_in6, to: SocketAddr) -> libc::socklen_t {
+    match to {
+        SocketAddr::V4(to) => {
+            let v4 = libc::sockaddr_in {
+                sin_family: FAMILY_V4,
+                sin_port: to.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*to.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: an IPv4 address is smaller than the room of an IPv6 one and needs no stricter alignment.
+            unsafe { ptr::from_mut(name).cast::<libc::sockaddr_in>().write(v4) };
+            length::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(to) => {
+            *name = libc::sockaddr_in6 {
+                sin6_family: FAMILY_V6,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: to.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: to.ip().octets() },
+                sin6_scope_id: to.scope_id(),
+            };
+            length::<libc::sockaddr_in6>()
         }
     }
 }
@@ -259,10 +306,9 @@ mod tests {
                     let mut buffer = outgoing.spare();
                     buffer.extend_from_slice(datagram.octets);
                     buffer.push(0xFF);
-                    let local = datagram.local;
-                    outgoing.push(slot, buffer, local);
+                    outgoing.push(buffer, Some(datagram.source), datagram.local, ());
                 }
-                outgoing.send(&server, &incoming, |_slot, taken| assert!(taken));
+                outgoing.send(&server, |(), taken| assert!(taken));
                 answered += count;
             }
             for (number, client) in clients.iter().enumerate() {
@@ -287,8 +333,8 @@ mod tests {
             assert_eq!(incoming.receive(&server).unwrap(), 1);
             let datagram = incoming.datagram(0).unwrap();
             let (source, local) = (datagram.source, datagram.local);
-            outgoing.push(0, b"1".to_vec(), local);
-            outgoing.send(&server, &incoming, |_slot, taken| assert!(taken));
+            outgoing.push(b"1".to_vec(), Some(source), local, ());
+            outgoing.send(&server, |(), taken| assert!(taken));
             send_now(&server, b"2", source, local).unwrap();
             // The client is connected, so it hears only what comes from the address it asked.
             let mut buffer = [0; 16];
@@ -312,9 +358,10 @@ mod tests {
             let read = incoming.receive(&server).unwrap();
             for slot in 0..read {
                 let size = if incoming.datagram(slot).unwrap().octets == b"a" { 70_000 } else { 1 };
-                outgoing.push(slot, vec![7; size], Local::Bound);
+                let source = incoming.datagram(slot).unwrap().source;
+                outgoing.push(vec![7; size], Some(source), Local::Bound, ());
             }
-            outgoing.send(&server, &incoming, |_slot, taken| outcomes.push(taken));
+            outgoing.send(&server, |(), taken| outcomes.push(taken));
             count += read;
         }
         assert_eq!(outcomes.iter().filter(|taken| **taken).count(), 1);
@@ -323,18 +370,16 @@ mod tests {
 
     #[test]
     fn a_full_buffer_is_waited_for_once_and_not_for_each_answer() {
-        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let (ours, _theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
         let server = UdpSocket::from(std::os::fd::OwnedFd::from(ours));
         let patience = Duration::from_millis(100);
         server.set_write_timeout(Some(patience)).unwrap();
-        theirs.send(b"x").unwrap();
-        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
-        assert_eq!(incoming.receive(&server).unwrap(), 1);
+        let mut outgoing = Outgoing::new();
         // Nobody reads the other end: only the first few find room.
-        (0..BATCH).for_each(|_answer| outgoing.push(0, vec![7; 1 << 15], Local::Bound));
+        (0..BATCH).for_each(|_answer| outgoing.push(vec![7; 1 << 15], None, Local::Bound, ()));
         let mut outcomes = Vec::new();
         let clock = crate::clock::Clock::system();
-        outgoing.send(&server, &incoming, |_slot, taken| outcomes.push(taken));
+        outgoing.send(&server, |(), taken| outcomes.push(taken));
         assert!(clock.now().mono.since(crate::time::Mono(0)) < 10 * patience);
         assert_eq!(outcomes.len(), BATCH);
         assert!(outcomes[0] && !outcomes[BATCH - 1]);

@@ -41,6 +41,7 @@ pub fn udp(address: SocketAddr, count: NonZeroUsize, patience: Duration) -> io::
 fn unbound_udp(address: SocketAddr, patience: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     only_own_family(&socket, address)?;
+    control::never_fragment(&socket, address)?;
     socket.set_read_timeout(Some(patience))?;
     socket.set_write_timeout(Some(patience))?;
     // A smaller buffer than asked for is no fault: the kernel's own limit stands above it.

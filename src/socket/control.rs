@@ -40,10 +40,23 @@ pub(super) fn tell_destination(socket: &Socket, address: SocketAddr) -> io::Resu
     } else {
         (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
     };
-    let on: libc::c_int = 1;
-    // SAFETY: `on` lives across the call and the length given is its own.
+    set_option(socket, level, option, 1)
+}
+
+/// Has no datagram sent in fragments, which a stranger could replace (RFC 9715 §3.1: DF where it can be set), and no path
+/// MTU believed that a forged ICMP message claims. What we send fits nearly every path.
+pub(super) fn never_fragment(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv4() {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+    } else {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+    }
+}
+
+fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: `value` lives across the call and the length given is its own.
     let set = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&on).cast(), length::<libc::c_int>())
+        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length::<libc::c_int>())
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -149,6 +162,7 @@ pub fn thrown_away(socket: &UdpSocket) -> u32 {
     if read == 0 { values[DROPS] } else { 0 }
 }
 
-fn length<T>() -> libc::socklen_t {
+/// The size of a structure as the kernel takes it.
+pub(super) fn length<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default()
 }

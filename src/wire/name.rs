@@ -57,23 +57,40 @@ impl LowerName {
     /// [`NameError`] when the octets are no uncompressed name.
     pub fn read(message: &[u8], offset: usize) -> Result<(Self, usize), NameError> {
         let mut name = Self::ROOT;
-        let mut at = offset;
-        let mut len = 0;
+        let end = name.read_in_place(message, offset)?;
+        Ok((name, end))
+    }
+
+    /// The same, over this value, which must be the root: a value of this size is better not moved for every query.
+    #[inline]
+    pub(super) fn read_in_place(&mut self, message: &[u8], offset: usize) -> Result<usize, NameError> {
+        let (mut at, mut labels) = (offset, 0);
         loop {
-            let size = usize::from(*message.get(at).ok_or(NameError::Cut)?);
-            at += 1;
-            if size == 0 {
-                name.octets[len] = 0;
-                name.len = u8::try_from(len + 1).map_err(|_too_long| NameError::LongName)?;
-                return Ok((name, at));
-            }
-            if size > MAX_LABEL {
+            let size = *message.get(at).ok_or(NameError::Cut)?;
+            let len = at - offset;
+            if usize::from(size) > MAX_LABEL {
                 return Err(NameError::Pointer);
             }
-            let label = message.get(at..at + size).ok_or(NameError::Cut)?;
-            len = name.push(len, label)?;
-            at += size;
+            if len + 1 + usize::from(size) > MAX_OCTETS {
+                return Err(NameError::LongName);
+            }
+            at += 1 + usize::from(size);
+            if size == 0 {
+                break;
+            }
+            // Within 255 octets there is no room for a 128th label of one octet and the root's zero.
+            let start = self.starts.get_mut(labels).ok_or(NameError::LongName)?;
+            *start = u8::try_from(len).map_err(|_too_long| NameError::LongName)?;
+            labels += 1;
         }
+        let name = message.get(offset..at).ok_or(NameError::Cut)?;
+        // The octets that hold a label's length are below `A`, so all of them go through at once.
+        for (to, from) in self.octets.iter_mut().zip(name) {
+            *to = from.to_ascii_lowercase();
+        }
+        self.len = u8::try_from(name.len()).map_err(|_too_long| NameError::LongName)?;
+        self.labels = u8::try_from(labels).map_err(|_too_long| NameError::LongName)?;
+        Ok(at)
     }
 
     /// Reads a name that may be compressed (RFC 1035 §4.1.4); returns it and the offset behind it where it stands.

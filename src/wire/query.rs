@@ -68,34 +68,29 @@ impl<'m> Query<'m> {
     ///
     /// # Errors
     /// [`Unfit`] says how a message that is no query is to be met.
+    #[inline]
     pub fn read(message: &'m [u8]) -> Result<Self, Unfit> {
-        if message.len() < HEADER {
-            return Err(Unfit::Short);
-        }
-        if message[2] & 0x80 != 0 {
-            return Err(Unfit::Response);
-        }
-        if message[2] & 0x78 != 0 {
-            return Err(Unfit::Opcode);
-        }
-        if message.len() > QUERY_MAX {
-            return Err(Unfit::FormErr);
-        }
-        // AN and NS counts have no place in a query; a huge count costs nothing, for nothing is reserved by it.
-        let counts = [4, 6, 8, 10].map(|at| be16(message, at).unwrap_or_default());
-        match counts {
-            [1, 0, 0, additional] => Self::read_one(message, additional).map_err(|_malformed| Unfit::FormErr),
-            [0, 0, 0, additional] => Err(unfit_without_question(message, additional)),
-            _ => Err(Unfit::FormErr),
+        let additional = additional_of_one_question(message)?;
+        let name = LowerName::ROOT;
+        // Filled in place: the name is the largest thing on the way of a query.
+        let mut query = Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false };
+        match query.read_one(additional) {
+            Ok(()) => Ok(query),
+            Err(_malformed) => Err(Unfit::FormErr),
         }
     }
 
-    fn read_one(message: &'m [u8], additional: u16) -> Result<Self, Malformed> {
-        let (name, after) = LowerName::read(message, HEADER)?;
-        let (qtype, qclass) = (be16(message, after)?, be16(message, after + 2)?);
-        let question_end = after + 4;
-        let tail = Tail::read(message, question_end, additional)?;
-        Ok(Self { message, name, qtype, qclass, question_end, edns: tail.edns, signed: tail.signed })
+    #[inline]
+    fn read_one(&mut self, additional: u16) -> Result<(), Malformed> {
+        let after = self.name.read_in_place(self.message, HEADER)?;
+        (self.qtype, self.qclass) = (be16(self.message, after)?, be16(self.message, after + 2)?);
+        self.question_end = after + 4;
+        if additional == 0 && self.question_end == self.message.len() {
+            return Ok(());
+        }
+        let tail = Tail::read(self.message, self.question_end, additional)?;
+        (self.edns, self.signed) = (tail.edns, tail.signed);
+        Ok(())
     }
 
     /// The message id.
@@ -163,6 +158,28 @@ impl Tail {
             }
         }
         if end == message.len() { Ok(tail) } else { Err(Malformed::Cut) }
+    }
+}
+
+/// The number of additional records of a message that is a query with one question.
+fn additional_of_one_question(message: &[u8]) -> Result<u16, Unfit> {
+    if message.len() < HEADER {
+        return Err(Unfit::Short);
+    }
+    if message[2] & 0x80 != 0 {
+        return Err(Unfit::Response);
+    }
+    if message[2] & 0x78 != 0 {
+        return Err(Unfit::Opcode);
+    }
+    if message.len() > QUERY_MAX {
+        return Err(Unfit::FormErr);
+    }
+    // AN and NS counts have no place in a query; a huge count costs nothing, for nothing is reserved by it.
+    match [4, 6, 8, 10].map(|at| be16(message, at).unwrap_or_default()) {
+        [1, 0, 0, additional] => Ok(additional),
+        [0, 0, 0, additional] => Err(unfit_without_question(message, additional)),
+        _ => Err(Unfit::FormErr),
     }
 }
 
