@@ -17,10 +17,12 @@ use crate::wire::{Query, rcode};
 use super::capture::Capture;
 use super::client::Client;
 use super::ending::Ending;
-use super::guard::View;
+use super::forwarder::{Forwarder, Shared};
+use super::guard::{InForce, View};
 use super::handler::unfit_ending;
-use super::next::Next;
+use super::next::{Found, Next};
 use super::pipeline::Embargo;
+use super::waiting::{Asked, Finish, Waiting};
 use super::wrapped::protocol;
 
 /// What every listener of ours shares.
@@ -81,7 +83,7 @@ impl<N: Next> Door<N> {
     }
 
     /// Answers one message if nothing has to be waited for; `room` is a buffer for the response. An error gives it back: the
-    /// message is to be carried.
+    /// message is a query that is to be carried, or to wait.
     pub(super) fn at_once<M: Deref<Target = Metrics>>(
         &self,
         view: &View,
@@ -107,6 +109,16 @@ impl<N: Next> Door<N> {
         }
     }
 
+    /// Records a query whose answer is asked for.
+    pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
+        self.handler.begin(in_force, query, client, now);
+    }
+
+    /// Who asks for what is not known, if it is our own forwarder.
+    pub(super) fn forwarder(&self) -> Option<&Arc<Shared>> {
+        self.handler.next.forwarder().map(Forwarder::shared)
+    }
+
     /// Carries one message to the handler; says how it ended.
     pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
         match Query::read(&message) {
@@ -129,6 +141,17 @@ impl<N: Next> Door<N> {
             End::Sent { outcome, rcode } => ledger.responded(outcome, rcode, self.clock.now().mono),
             End::Dropped(reason) => ledger.dropped(reason),
         }
+    }
+}
+
+impl<N: Next> Finish for Door<N> {
+    fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending {
+        let asked = asked.map(|entry| Found { entry, verbatim: None });
+        self.handler.after_asking(&waiting.in_force, query, &waiting.client, asked, waiting.now, room)
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
     }
 }
 

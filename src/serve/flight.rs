@@ -1,154 +1,157 @@
 //! Single flight: equal questions that are open at the same time are asked once.
 
-use std::future::Future;
-use std::hash::Hash;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use tokio::sync::watch;
+/// Parts of the table with a lock each, so that serving threads seldom meet at one.
+const SHARDS: usize = 64;
 
-/// Open questions, each with those that wait for its answer. The exchange runs in a task of its own and goes on when
-/// those who wait have gone, so that a slow answer still reaches the cache.
+/// Open questions, each with those who wait for its answer. Whoever opens a flight sees to it that it lands, by
+/// [`Flights::land`] or [`Flights::give_up`], within the deadline of its first waiter.
 #[derive(Debug)]
-pub(super) struct Flights<K: Eq + Hash, V> {
-    open: Arc<DashMap<K, watch::Receiver<Option<V>>>>,
+pub(super) struct Flights<K, W> {
+    shards: Box<[Mutex<Shard<K, W>>]>,
+    hasher: RandomState,
+    open: AtomicUsize,
+    next: AtomicU64,
     max: usize,
-    joinable: Duration,
 }
 
-impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
-    /// At most `max` questions are open at a time. One that has been open for `joinable` goes on, but is joined no more:
-    /// its exchange may be waiting for a query that was lost, and an upstream that is back must be asked again.
-    pub(super) fn new(max: usize, joinable: Duration) -> Self {
-        Self { open: Arc::new(DashMap::new()), max, joinable }
+type Shard<K, W> = HashMap<K, Open<W>>;
+
+#[derive(Debug)]
+struct Open<W> {
+    flight: FlightNumber,
+    waiting: Vec<W>,
+}
+
+/// Tells a flight from an earlier or later one for the same question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlightNumber(u64);
+
+/// What became of one who wants an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined<W> {
+    /// The first: the question is to be asked now.
+    First(FlightNumber),
+    /// It is being asked already.
+    Later,
+    /// Too many questions are open.
+    Full(W),
+}
+
+impl<K: Clone + Eq + Hash, W> Flights<K, W> {
+    /// At most `max` questions are open at a time.
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            hasher: RandomState::new(),
+            open: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            max,
+        }
     }
 
-    /// Waits for the answer to `key`, asking with `exchange` if nobody does so yet. `None`: too many are open, or the
-    /// exchange died.
-    pub(super) async fn join<F>(&self, key: K, exchange: impl FnOnce() -> F) -> Option<V>
-    where
-        F: Future<Output = V> + Send + 'static,
-    {
-        let full = self.open.len() >= self.max;
-        let mut answer = match self.open.entry(key.clone()) {
-            Entry::Occupied(open) => open.get().clone(),
-            Entry::Vacant(_) if full => return None,
-            Entry::Vacant(vacant) => {
-                let (sender, receiver) = watch::channel(None);
-                vacant.insert(receiver.clone());
-                let landing = Landing { open: Arc::clone(&self.open), key };
-                let (exchange, joinable) = (exchange(), self.joinable);
-                tokio::spawn(async move {
-                    let mut exchange = pin!(exchange);
-                    let early = tokio::time::timeout(joinable, &mut exchange).await;
-                    // Closed before it is told: whoever comes now finds the answer in the cache.
-                    drop(landing);
-                    let value = match early {
-                        Ok(value) => value,
-                        Err(_late) => exchange.await,
-                    };
-                    sender.send_replace(Some(value));
-                });
-                receiver
-            }
-        };
-        let told = answer.wait_for(Option::is_some).await.ok()?;
-        told.clone()
+    /// Has `waiter` wait for the answer to `key`.
+    pub(super) fn join(&self, key: &K, waiter: W) -> Joined<W> {
+        let mut shard = self.shard(key);
+        if let Some(open) = shard.get_mut(key) {
+            open.waiting.push(waiter);
+            return Joined::Later;
+        }
+        // Threads that come at the same moment may all find the last place: the limit is no exact one.
+        if self.open.load(Ordering::Relaxed) >= self.max {
+            return Joined::Full(waiter);
+        }
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let flight = FlightNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        shard.insert(key.clone(), Open { flight, waiting: vec![waiter] });
+        Joined::First(flight)
+    }
+
+    /// Closes the question, whichever flight brought the answer, and returns those who wait for it.
+    pub(super) fn land(&self, key: &K) -> Vec<W> {
+        let open = self.shard(key).remove(key);
+        self.closed(open)
+    }
+
+    /// Closes the question without an answer, unless another flight is open for it by now.
+    pub(super) fn give_up(&self, key: &K, flight: FlightNumber) -> Vec<W> {
+        let mut shard = self.shard(key);
+        let open = if shard.get(key).is_some_and(|open| open.flight == flight) { shard.remove(key) } else { None };
+        drop(shard);
+        self.closed(open)
+    }
+
+    fn closed(&self, open: Option<Open<W>>) -> Vec<W> {
+        open.map_or_else(Vec::new, |open| {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            open.waiting
+        })
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, W>> {
+        let shards = u64::try_from(self.shards.len()).unwrap_or(1);
+        let place = usize::try_from(self.hasher.hash_one(key) % shards).unwrap_or_default();
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.open.len()
-    }
-}
-
-/// Closes a question also when its exchange panics or is aborted, or nobody could ever ask it again.
-struct Landing<K: Eq + Hash, V> {
-    open: Arc<DashMap<K, watch::Receiver<Option<V>>>>,
-    key: K,
-}
-
-impl<K: Eq + Hash, V> Drop for Landing<K, V> {
-    fn drop(&mut self) {
-        self.open.remove(&self.key);
+        self.open.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::sync::Semaphore;
-
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[tokio::test]
-    async fn equal_questions_are_asked_once() {
-        let flights = Arc::new(Flights::<u8, usize>::new(8, LONG));
-        let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-        let mut waiting = Vec::new();
-        for _ in 0..5 {
-            let (flights, asked, gate) = (Arc::clone(&flights), Arc::clone(&asked), Arc::clone(&gate));
-            waiting.push(tokio::spawn(async move {
-                let exchange = move || async move {
-                    let _open = gate.acquire().await;
-                    asked.fetch_add(1, Ordering::SeqCst) + 1
-                };
-                flights.join(7, exchange).await
-            }));
+    fn first<W: std::fmt::Debug>(joined: Joined<W>) -> FlightNumber {
+        match joined {
+            Joined::First(flight) => flight,
+            other => panic!("{other:?}"),
         }
-        tokio::task::yield_now().await;
-        gate.add_permits(5);
-        for one in waiting {
-            assert_eq!(one.await.unwrap(), Some(1));
-        }
-        assert_eq!((asked.load(Ordering::SeqCst), flights.len()), (1, 0));
     }
 
-    #[tokio::test]
-    async fn a_panic_in_the_exchange_closes_the_question() {
-        let flights = Flights::<u8, u8>::new(8, LONG);
-        let none = flights.join(1, || async { std::panic::resume_unwind(Box::new("fault")) }).await;
-        assert_eq!((none, flights.len()), (None, 0));
-        assert_eq!(flights.join(1, || async { 2 }).await, Some(2));
+    #[test]
+    fn equal_questions_are_asked_once_and_all_are_told() {
+        let flights = Flights::new(8);
+        first(flights.join(&7, 'a'));
+        assert_eq!(flights.join(&7, 'b'), Joined::Later);
+        first(flights.join(&8, 'c'));
+        assert_eq!((flights.land(&7), flights.len()), (vec!['a', 'b'], 1));
+        assert_eq!(flights.land(&7), Vec::<char>::new(), "told once");
+        first(flights.join(&7, 'd'));
     }
 
-    #[tokio::test]
-    async fn no_more_than_the_limit_is_open() {
-        let flights = Arc::new(Flights::<u8, u8>::new(1, LONG));
-        let first = Arc::clone(&flights);
-        let (release, held) = tokio::sync::oneshot::channel::<()>();
-        let waiting = tokio::spawn(async move {
-            let exchange = || async move {
-                let _released = held.await;
-                1
-            };
-            first.join(1, exchange).await
-        });
-        while flights.len() == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(flights.join(2, || async { 2 }).await, None);
-        release.send(()).unwrap();
-        assert_eq!(waiting.await.unwrap(), Some(1));
+    #[test]
+    fn no_more_than_the_limit_is_open_but_what_is_open_can_be_joined() {
+        let flights = Flights::new(1);
+        first(flights.join(&1, 'a'));
+        assert_eq!(flights.join(&2, 'b'), Joined::Full('b'));
+        assert_eq!(flights.join(&1, 'c'), Joined::Later);
+        assert_eq!(flights.land(&1).len(), 2);
+        first(flights.join(&2, 'b'));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_question_that_is_open_for_long_is_asked_anew_and_both_are_told() {
-        let flights = Arc::new(Flights::<u8, u8>::new(8, Duration::from_secs(2)));
-        let first = Arc::clone(&flights);
-        let slow = || async {
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            1
-        };
-        let waiting = tokio::spawn(async move { first.join(7, slow).await });
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(flights.join(7, || async { 2 }).await, Some(2));
-        assert_eq!((waiting.await.unwrap(), flights.len()), (Some(1), 0));
+    #[test]
+    fn a_flight_that_failed_late_does_not_fail_those_of_the_next_one() {
+        let flights = Flights::new(8);
+        let early = first(flights.join(&7, 'a'));
+        assert_eq!(flights.give_up(&7, early), ['a']);
+        let late = first(flights.join(&7, 'b'));
+        assert_eq!(flights.give_up(&7, early), Vec::<char>::new());
+        assert_eq!((flights.give_up(&7, late), flights.len()), (vec!['b'], 0));
+    }
+
+    #[test]
+    fn a_late_answer_serves_those_who_asked_again() {
+        let flights = Flights::new(8);
+        let early = first(flights.join(&7, 'a'));
+        flights.give_up(&7, early);
+        first(flights.join(&7, 'b'));
+        assert_eq!(flights.land(&7), ['b']);
     }
 }

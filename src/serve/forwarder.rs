@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 
-use crate::cache::{Cache, Entry, Key, KeyRef, Lookup};
+use crate::cache::{Cache, Key, KeyRef, Lookup};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 use crate::upstream::{Ask, UpstreamError, Upstreams};
-use crate::wire::{Answer, Query, rcode};
+use crate::wire::{Answer, Layout, Query, rcode};
 
 use super::client::Client;
-use super::flight::Flights;
+use super::flight::{FlightNumber, Flights, Joined};
 use super::next::{Failure, Found, Next};
+use super::waiting::{Asked, Waiting};
 
 /// Limits of forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +29,36 @@ pub struct ForwarderConfig {
 
 /// Answers from the cache, else from the upstreams.
 pub struct Forwarder {
-    config: ForwarderConfig,
     shared: Arc<Shared>,
-    flights: Flights<Key, Result<Arc<Entry>, Failure>>,
-    metrics: Arc<Metrics>,
 }
 
 /// What an exchange needs that goes on after its clients have been answered.
-struct Shared {
+pub(super) struct Shared {
+    config: ForwarderConfig,
     cache: Arc<Cache>,
     upstreams: Arc<ArcSwap<Upstreams>>,
+    flights: Flights<Key, Waiter>,
+    metrics: Arc<Metrics>,
     clock: Clock,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// A task.
+    Task(oneshot::Sender<Asked>),
+    /// A datagram; nobody but this value knows of it.
+    Datagram(Box<Waiting>),
+}
+
+/// One question that is to be asked, or is being asked.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    /// The question.
+    pub(super) key: Key,
+    number: FlightNumber,
+    /// When it was opened.
+    opened: Mono,
 }
 
 impl Forwarder {
@@ -49,8 +70,13 @@ impl Forwarder {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let flights = Flights::new(config.open_max, config.deadline);
-        Self { config, shared: Arc::new(Shared { cache, upstreams, clock }), flights, metrics }
+        let flights = Flights::new(config.open_max);
+        Self { shared: Arc::new(Shared { config, cache, upstreams, flights, metrics, clock }) }
+    }
+
+    /// What outlives a query.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 
@@ -58,43 +84,133 @@ impl Next for Forwarder {
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
         let lookup = self.shared.cache.get(&KeyRef::of(query), now.mono);
         if matches!(lookup, Lookup::Fresh(_)) {
-            self.metrics.cache.requests.inc();
-            self.metrics.cache.hits.inc();
+            self.shared.metrics.cache.requests.inc();
+            self.shared.metrics.cache.hits.inc();
         }
         lookup
     }
 
-    async fn ask(&self, query: &Query<'_>, _client: &Client, _now: Now) -> Result<Found, Failure> {
-        self.metrics.cache.requests.inc();
-        let key = KeyRef::of(query).to_key();
-        let exchange = || Arc::clone(&self.shared).exchange(key.clone());
-        let answer = tokio::time::timeout(self.config.deadline, self.flights.join(key.clone(), exchange)).await;
-        let entry = answer.map_err(|_elapsed| Failure::Deadline)?.ok_or(Failure::Overload)??;
+    async fn ask(&self, query: &Query<'_>, _client: &Client, now: Now) -> Result<Found, Failure> {
+        let (sender, answer) = oneshot::channel();
+        match self.shared.join(query, Waiter::Task(sender), now.mono) {
+            Ok(None) => (),
+            Ok(Some(flight)) => drop(tokio::spawn(Arc::clone(&self.shared).exchange(flight))),
+            Err(_waiter) => return Err(Failure::Overload),
+        }
+        let answer = tokio::time::timeout(self.shared.config.deadline, answer).await;
+        let entry = answer.map_err(|_elapsed| Failure::Deadline)?.map_err(|_died| Failure::Overload)??;
         Ok(Found { entry, verbatim: None })
+    }
+
+    fn forwarder(&self) -> Option<&Forwarder> {
+        Some(self)
     }
 }
 
 impl Shared {
-    /// Asks the upstreams and keeps the answer.
-    async fn exchange(self: Arc<Self>, key: Key) -> Result<Arc<Entry>, Failure> {
-        let ask = Ask {
-            name: key.name.clone(),
-            qtype: key.rest.qtype,
-            qclass: key.rest.qclass,
-            dnssec_ok: key.rest.dnssec_ok,
-            checking_disabled: key.rest.checking_disabled,
+    /// Has `waiter` wait for the answer to a query. Returns the question if it is to be asked now: the caller then sees to
+    /// it that it is settled within the deadline.
+    ///
+    /// # Errors
+    /// The waiter, when too many questions are open.
+    pub(super) fn join(&self, query: &Query<'_>, waiter: Waiter, now: Mono) -> Result<Option<Flight>, Waiter> {
+        self.metrics.cache.requests.inc();
+        let key = KeyRef::of(query).to_key();
+        match self.flights.join(&key, waiter) {
+            Joined::First(number) => Ok(Some(Flight { key, number, opened: now })),
+            Joined::Later => Ok(None),
+            Joined::Full(waiter) => Err(waiter),
+        }
+    }
+
+    /// The upstreams to ask now.
+    pub(super) fn upstreams(&self) -> Arc<Upstreams> {
+        self.upstreams.load_full()
+    }
+
+    /// Keeps what an upstream said, if it speaks of the name.
+    pub(super) fn keep(&self, key: &Key, message: &[u8], layout: &Layout) -> Asked {
+        let answer = Answer::keep(message, layout).map_err(|_malformed| Failure::Refused)?;
+        match answer.rcode() {
+            // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
+            rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),
+            _ => Ok(self.cache.insert(key.clone(), answer, true, self.clock.now().mono)),
+        }
+    }
+
+    /// Those who are to be told. An answer is for whoever waits for it, a failure for those of this flight alone.
+    pub(super) fn landed(&self, flight: &Flight, asked: &Asked) -> Vec<Waiter> {
+        match asked {
+            Ok(_entry) => self.flights.land(&flight.key),
+            Err(_failure) => self.flights.give_up(&flight.key, flight.number),
+        }
+    }
+
+    /// Tells everyone.
+    fn settle(&self, flight: &Flight, asked: &Asked) {
+        for waiter in self.landed(flight, asked) {
+            waiter.tell(asked.clone());
+        }
+    }
+
+    /// Asks the upstreams and tells everyone who waits, within the deadline; then goes on, so that a slow answer still
+    /// reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
+    pub(super) async fn exchange(self: Arc<Self>, flight: Flight) {
+        let landing = Landing { shared: self, flight };
+        let (shared, flight) = (&landing.shared, &landing.flight);
+        let left = shared.config.deadline.saturating_sub(shared.clock.now().mono.since(flight.opened));
+        let mut asking = std::pin::pin!(shared.ask(&flight.key));
+        let asked = match tokio::time::timeout(left, &mut asking).await {
+            Ok(asked) => asked,
+            Err(_elapsed) => {
+                shared.settle(flight, &Err(Failure::Deadline));
+                asking.await
+            }
         };
-        let response = self.upstreams.load_full().ask(&ask).await.map_err(|error| match error {
+        shared.settle(flight, &asked);
+    }
+
+    async fn ask(&self, key: &Key) -> Asked {
+        let response = self.upstreams().ask(&question(key)).await.map_err(|error| match error {
             UpstreamError::Timeout { .. } => Failure::Deadline,
             UpstreamError::Busy => Failure::Overload,
             UpstreamError::Unusable => Failure::Refused,
             UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
         })?;
-        let answer = Answer::keep(&response.message, &response.layout).map_err(|_malformed| Failure::Refused)?;
-        match answer.rcode() {
-            // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
-            rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),
-            _ => Ok(self.cache.insert(key, answer, true, self.clock.now().mono)),
+        self.keep(key, &response.message, &response.layout)
+    }
+}
+
+impl Waiter {
+    /// Tells it what asking came to.
+    pub(super) fn tell(self, asked: Asked) {
+        match self {
+            // Who has gone needs no answer.
+            Self::Task(sender) => drop(sender.send(asked)),
+            Self::Datagram(waiting) => waiting.end(asked),
         }
+    }
+}
+
+/// What an upstream is asked for `key`.
+pub(super) fn question(key: &Key) -> Ask {
+    Ask {
+        name: key.name.clone(),
+        qtype: key.rest.qtype,
+        qclass: key.rest.qclass,
+        dnssec_ok: key.rest.dnssec_ok,
+        checking_disabled: key.rest.checking_disabled,
+    }
+}
+
+/// Closes a flight also when its exchange panics or is aborted, or nobody could ever ask its question again.
+struct Landing {
+    shared: Arc<Shared>,
+    flight: Flight,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.shared.settle(&self.flight, &Err(Failure::Overload));
     }
 }

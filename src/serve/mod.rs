@@ -48,6 +48,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod waiting;
 mod wrapped;
 
 use std::io;

@@ -8,6 +8,7 @@ use crate::time::Now;
 use crate::wire::Query;
 
 use super::client::Client;
+use super::forwarder::Forwarder;
 
 /// The part of a server behind the ban: asked only for what policy lets through.
 pub trait Next: Send + Sync + 'static {
@@ -22,6 +23,11 @@ pub trait Next: Send + Sync + 'static {
 
     /// Finds the answer. Ends within the deadline of whoever implements it.
     fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> impl Future<Output = Result<Found, Failure>> + Send;
+
+    /// The forwarder that this is: the UDP listeners then ask for themselves, many questions at a time.
+    fn forwarder(&self) -> Option<&Forwarder> {
+        None
+    }
 }
 
 /// An answer, and where it came from.

@@ -105,9 +105,14 @@ impl<N: Next> Embargo<N> {
     /// attempt also when it is shed.
     pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now) {
         if let Some(in_force) = self.guard.in_force() {
-            let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-            self.guard.record(&in_force, query, client, &verdict, now);
+            self.begin(&in_force, query, client, now);
         }
+    }
+
+    /// Records a query that [`Embargo::at_once`] could not answer.
+    pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
+        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        self.guard.record(in_force, query, client, &verdict, now);
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
@@ -121,21 +126,43 @@ impl<N: Next> Embargo<N> {
         if let Decision::Enforce(hit, ban) = &verdict.decision {
             return blocked::answer(query, client, hit, ban, room);
         }
-        let (found, outcome) = match self.next.known(query, now) {
-            Lookup::Fresh(entry) => (Found { entry, verbatim: None }, Outcome::Cached),
-            Lookup::Stale(stale) => match usable(self.next.ask(query, client, now).await) {
-                Ok(found) => (found, Outcome::Forwarded),
-                Err(_failed) => {
+        if let Lookup::Fresh(entry) = self.next.known(query, now) {
+            let found = Found { entry, verbatim: None };
+            return self.give(&in_force, query, client, &verdict, found, Outcome::Cached, now, room);
+        }
+        let asked = self.next.ask(query, client, now).await;
+        self.after_asking(&in_force, query, client, asked, now, room)
+    }
+
+    /// The last part of the way, when upstreams have answered or failed: falls back on a stale answer, since a failure, or
+    /// an answer that is none, is no reason to withhold one (RFC 8767 §4). `now` is when the query came.
+    pub(super) fn after_asking(
+        &self,
+        in_force: &InForce,
+        query: &Query<'_>,
+        client: &Client,
+        asked: Result<Found, Failure>,
+        now: Now,
+        room: Vec<u8>,
+    ) -> Ending {
+        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        let stale = || match self.next.known(query, now) {
+            Lookup::Stale(entry) => Some(Found { entry, verbatim: None }),
+            Lookup::Fresh(_) | Lookup::Miss => None,
+        };
+        let usable = |found: &Found| matches!(found.entry.answer.rcode(), rcode::NOERROR | rcode::NXDOMAIN);
+        let (found, outcome) = match asked {
+            Ok(found) if usable(&found) => (found, Outcome::Forwarded),
+            asked => match (stale(), asked) {
+                (Some(found), _) => {
                     self.guard.metrics().cache.hits.inc();
-                    (Found { entry: stale, verbatim: None }, Outcome::Stale)
+                    (found, Outcome::Stale)
                 }
-            },
-            Lookup::Miss => match self.next.ask(query, client, now).await {
-                Ok(found) => (found, Outcome::Forwarded),
-                Err(failure) => return failed(query, client, failure),
+                (None, Ok(found)) => (found, Outcome::Forwarded),
+                (None, Err(failure)) => return failed(query, client, failure),
             },
         };
-        self.give(&in_force, query, client, &verdict, found, outcome, now, room)
+        self.give(in_force, query, client, &verdict, found, outcome, now, room)
     }
 
     /// The answer as this client gets it: last, it may lead to a banned name.
@@ -191,14 +218,6 @@ fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<E
         _ => return None,
     };
     Some(Ending::refused(query, client, ede::PROHIBITED, why))
-}
-
-/// A failure, or an answer that is none, is no reason to withhold a stale one (RFC 8767 §4).
-fn usable(asked: Result<Found, Failure>) -> Result<Found, Failure> {
-    asked.and_then(|found| match found.entry.answer.rcode() {
-        rcode::NOERROR | rcode::NXDOMAIN => Ok(found),
-        _ => Err(Failure::Refused),
-    })
 }
 
 /// The end of a query that nobody could answer.

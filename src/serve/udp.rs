@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
 use crate::socket::{Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
-use crate::wire::Transport;
+use crate::wire::{Query, Transport};
 
 use super::client::Client;
 use super::door::{Door, End};
 use super::ending::Ending;
+use super::forwarder::Waiter;
 use super::guard::View;
-use super::next::Next;
+use super::next::{Failure, Next};
+use super::waiting::{Finish, Waiting};
 
 /// The kernel's count of lost datagrams is looked at this often.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
@@ -65,7 +68,9 @@ impl<N: Next> Listener<N> {
             // A source that is no address of the Internet can't be on these sockets.
             let Some(datagram) = incoming.datagram(slot) else { continue };
             // A query that makes the server panic costs itself and not the thread: its ledger counts it as dropped.
-            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, outgoing.spare())));
+            let mut spare = outgoing.spare();
+            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, &mut spare)));
+            outgoing.give_back(spare);
             if let Ok(Some((message, pending))) = answered {
                 outgoing.push(message, Some(datagram.source), datagram.local, pending);
             }
@@ -77,13 +82,13 @@ impl<N: Next> Listener<N> {
         now
     }
 
-    /// Answers one datagram, or sends it on, or drops it.
+    /// Answers one datagram, or has it wait for its answer, or drops it.
     fn answer_one(
         &self,
         datagram: &Datagram<'_>,
         view: &View,
         now: Now,
-        room: Vec<u8>,
+        spare: &mut Vec<u8>,
     ) -> Option<(Vec<u8>, Pending<'_>)> {
         let client = Client::new(datagram.source, Transport::Udp);
         let mut ledger = self.door.metrics().received_here(Transport::Udp, Family::of(client.address()), now.mono);
@@ -92,26 +97,56 @@ impl<N: Next> Listener<N> {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, room) {
+        match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, std::mem::take(spare)) {
             Ok(Ending::Response { message, outcome, rcode }) => Some((message, Pending { ledger, outcome, rcode })),
             Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
                 None
             }
-            Err(_room) => {
-                self.wait(datagram, client, ledger);
+            Err(room) => {
+                *spare = room;
+                self.wait(datagram, client, view, now, ledger);
                 None
             }
         }
     }
 
-    /// Leaves a query to the one handler, if another one may wait.
-    fn wait(&self, datagram: &Datagram<'_>, client: Client, ledger: Ledger<&Metrics>) {
+    /// Has a query wait for its answer, if another one may.
+    fn wait(&self, datagram: &Datagram<'_>, client: Client, view: &View, now: Now, ledger: Ledger<&Metrics>) {
         let Some(permit) = self.door.permit() else {
             self.door.shed(datagram.octets, &client);
             return ledger.dropped(DropReason::Shed);
         };
-        let mut ledger = ledger.keep(self.door.shared_metrics());
+        let ledger = ledger.keep(self.door.shared_metrics());
+        let ours = (self.door.forwarder(), view.in_force.as_ref(), Query::read(datagram.octets));
+        let (Some(forwarder), Some(in_force), Ok(query)) = ours else {
+            return self.carry(datagram, client, ledger, permit);
+        };
+        self.door.begin(in_force, &query, &client, now);
+        let waiting = Box::new(Waiting {
+            octets: datagram.octets.into(),
+            client,
+            source: datagram.source,
+            local: datagram.local,
+            socket: Arc::clone(&self.socket),
+            in_force: Arc::clone(in_force),
+            now,
+            ledger,
+            permit,
+            finish: Arc::clone(&self.door) as Arc<dyn Finish>,
+        });
+        match forwarder.join(&query, Waiter::Datagram(waiting), now.mono) {
+            Ok(None) => (),
+            Ok(Some(flight)) => {
+                let exchange = Arc::clone(forwarder).exchange(flight);
+                self.door.tasks.spawn_on(exchange, &self.runtime);
+            }
+            Err(waiter) => waiter.tell(Err(Failure::Overload)),
+        }
+    }
+
+    /// Leaves a query to the one handler, in a task of its own.
+    fn carry(&self, datagram: &Datagram<'_>, client: Client, mut ledger: Ledger, permit: OwnedSemaphorePermit) {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {

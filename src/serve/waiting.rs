@@ -1,0 +1,85 @@
+//! A datagram whose answer has to be asked for: what is kept of it until then, and how it ends.
+
+use std::fmt;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::cache::Entry;
+use crate::metrics::{DropReason, Ledger};
+use crate::socket::{Local, send_now};
+use crate::time::Now;
+use crate::wire::Query;
+
+use super::client::Client;
+use super::ending::Ending;
+use super::guard::InForce;
+use super::next::Failure;
+
+/// What asking came to.
+pub(super) type Asked = Result<Arc<Entry>, Failure>;
+
+/// Makes the ending of a query that waited.
+pub(super) trait Finish: Send + Sync {
+    /// The ending, for the policy that was in force when the query came, at `now`.
+    fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending;
+
+    /// Both clocks.
+    fn now(&self) -> Now;
+}
+
+/// One datagram that waits.
+pub(super) struct Waiting {
+    /// The query as it came.
+    pub(super) octets: Box<[u8]>,
+    /// Who sent it.
+    pub(super) client: Client,
+    /// Where the answer goes: the source as it came, since a link-local one names its interface.
+    pub(super) source: SocketAddr,
+    /// Where the answer comes from.
+    pub(super) local: Local,
+    /// The socket that read it.
+    pub(super) socket: Arc<UdpSocket>,
+    /// The policy that judges the whole query.
+    pub(super) in_force: Arc<InForce>,
+    /// When it came.
+    pub(super) now: Now,
+    /// What it is counted by.
+    pub(super) ledger: Ledger,
+    /// Its right to wait.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) permit: OwnedSemaphorePermit,
+    /// Who makes its ending.
+    pub(super) finish: Arc<dyn Finish>,
+}
+
+impl Waiting {
+    /// Its ending; `room` is a buffer for the response. `None`: making it panicked, which costs this query only.
+    pub(super) fn ending(&self, asked: Asked, room: Vec<u8>) -> Option<Ending> {
+        let query = Query::read(&self.octets).ok()?;
+        catch_unwind(AssertUnwindSafe(|| self.finish.finish(&query, self, asked, room))).ok()
+    }
+
+    /// Ends it by a datagram of its own.
+    pub(super) fn end(self, asked: Asked) {
+        match self.ending(asked, Vec::new()) {
+            // Its ledger counts it as it is dropped.
+            None => (),
+            Some(Ending::Silence(reason)) => self.ledger.dropped(reason),
+            Some(Ending::Response { message, outcome, rcode }) => {
+                match send_now(&self.socket, &message, self.source, self.local) {
+                    Ok(()) => self.ledger.responded(outcome, rcode, self.finish.now().mono),
+                    Err(_unreachable) => self.ledger.dropped(DropReason::SendFailure),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("client", &self.client).field("now", &self.now).finish_non_exhaustive()
+    }
+}
