@@ -60,10 +60,12 @@ fn failure(reason: FailReason) -> UpstreamFailure {
 fn packet(reason: BadPacket) -> IgnoredPacket {
     match reason {
         BadPacket::Short => IgnoredPacket::Short,
+        BadPacket::Source => IgnoredPacket::Source,
         BadPacket::Id => IgnoredPacket::Id,
         BadPacket::Query => IgnoredPacket::Query,
         BadPacket::Opcode => IgnoredPacket::Opcode,
         BadPacket::Question => IgnoredPacket::Question,
+        BadPacket::Case => IgnoredPacket::Case,
         BadPacket::Malformed => IgnoredPacket::Malformed,
     }
 }

@@ -149,6 +149,8 @@ label! {
     IgnoredPacket {
         /// Shorter than a DNS header.
         Short = "short",
+        /// From another address.
+        Source = "source",
         /// Another message id.
         Id = "id",
         /// A query, not a response.
@@ -157,6 +159,8 @@ label! {
         Opcode = "opcode",
         /// Another question.
         Question = "question",
+        /// Our question in another case.
+        Case = "case",
         /// Not to be read.
         Malformed = "malformed",
     }

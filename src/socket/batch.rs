@@ -97,6 +97,13 @@ impl Incoming {
         let local = if header.msg_hdr.msg_controllen == 0 { Local::Bound } else { destination(&header.msg_hdr) };
         Some(Datagram { octets: &self.octets[slot][..size], source, local })
     }
+
+    /// The octets of the datagram in a slot, to be changed where they stand; empty for a slot that holds none.
+    pub fn octets_mut(&mut self, slot: usize) -> &mut [u8] {
+        let Some(header) = self.headers[..self.count].get(slot) else { return &mut [] };
+        let size = usize::try_from(header.msg_len).unwrap_or(OCTETS).min(OCTETS);
+        &mut self.octets[slot][..size]
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "128 octets")]

@@ -7,7 +7,9 @@
 mod batch;
 mod bind;
 mod control;
+mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
-pub use bind::{reachable, tcp, udp};
+pub use bind::{connected_udp, reachable, tcp, udp};
 pub use control::{Local, send_now, thrown_away};
+pub use ready::Readiness;

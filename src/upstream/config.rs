@@ -28,6 +28,9 @@ pub struct Config {
     pub in_flight_max: NonZeroUsize,
     /// Attempts that stay open beyond their patience, so that a slow answer still fills the cache.
     pub late_max: usize,
+    /// Questions of all [`Outside`](super::Outside)s together that are within their patience. They share sockets, so they
+    /// cost the upstream's room rather than ours.
+    pub outside_max: usize,
     /// A TCP connection is made within this time.
     pub tcp_connect_timeout: Duration,
     /// A TCP connection that has been unused for so long is not trusted to be alive (RFC 7766 §6.2.3).
@@ -47,6 +50,7 @@ impl Config {
             probe_interval: Duration::from_secs(2),
             in_flight_max: const { NonZeroUsize::new(256).unwrap() },
             late_max: 64,
+            outside_max: 8192,
             tcp_connect_timeout: Duration::from_millis(1200),
             tcp_idle_max: Duration::from_secs(10),
         }

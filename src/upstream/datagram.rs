@@ -71,7 +71,7 @@ fn any_port(address: SocketAddr) -> SocketAddr {
 
 /// Who is to blame for an error of a connected socket: the kernel reports ICMP errors and missing routes there, and
 /// everything else is ours.
-fn blame(error: &io::Error) -> FailReason {
+pub(super) fn blame(error: &io::Error) -> FailReason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset

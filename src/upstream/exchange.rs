@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::datagram::Conversation;
 use super::member::{Member, Permit};
 use super::message::{Ask, Judged, Response, dislikes_edns, is_answer};
+use super::outside::{self, Outcome, Unsettled};
 use super::plan::{Pace, Plan, Step};
 use super::{FailReason, Protocol, UpstreamError};
 use crate::wire::rcode;
@@ -42,7 +44,9 @@ struct Heard {
 }
 
 struct Rest {
-    permit: Permit,
+    protocol: Protocol,
+    /// `None`: an [`Outside`](super::Outside) counts it.
+    permit: Option<Permit>,
     conversation: Option<Conversation>,
 }
 
@@ -62,6 +66,34 @@ impl<'m> Exchange<'m> {
             gravest: None,
             closing,
         }
+    }
+
+    /// Goes on from what became of the question at its first upstream: as if the attempt had been made here.
+    pub(super) fn go_on(mut self, tried: Unsettled) -> Self {
+        let Unsettled { member, after, outcome } = tried;
+        let same = self.members.get(member.index).is_some_and(|ours| Arc::ptr_eq(ours, &member));
+        // Other upstreams since then, or nothing has left this host: a question like any other.
+        if !same || matches!(outcome, Outcome::Failed(FailReason::Local)) {
+            return self;
+        }
+        self.started = self.started.checked_sub(after).unwrap_or(self.started);
+        let Some(turn) = self.plan.begun(member.index) else { return self };
+        match outcome {
+            Outcome::Silent { ear } => self.open.push(overhear(turn, ear).boxed()),
+            Outcome::Rejected { rcode, response, ear } => {
+                let rest = Rest { protocol: Protocol::Plain, permit: None, conversation: None };
+                self.reject(turn, true, rcode, response, rest);
+                self.open.push(overhear(turn, ear).boxed());
+            }
+            Outcome::Miscased { ear } => {
+                // Over TCP there is nothing to guess; over UDP, in lower case, only when that fails.
+                self.ask_over_tcp(turn, true, None);
+                self.open.push(overhear(turn, ear).boxed());
+            }
+            Outcome::Truncated => self.continue_over_tcp(turn, true, None),
+            Outcome::Failed(reason) => self.fail(turn, reason),
+        }
+        self
     }
 
     /// Runs to the response, or to the end of all hope.
@@ -144,22 +176,29 @@ impl<'m> Exchange<'m> {
         if plain && let Some(permit) = member.admit() {
             let (member, ask) = (Arc::clone(member), Arc::clone(&self.ask));
             self.plan.continued(turn);
-            self.open.push(match rest.conversation {
-                Some(_) => datagram(member, ask, turn, false, permit).boxed(),
-                None => stream(member, ask, turn, false, permit).boxed(),
+            self.open.push(match rest.protocol {
+                Protocol::Plain => datagram(member, ask, turn, false, permit).boxed(),
+                Protocol::Tcp => stream(member, ask, turn, false, permit).boxed(),
             });
         } else {
             self.plan.rejected(turn, self.started.elapsed(), dislikes_edns(rcode));
         }
-        if let Some(conversation) = rest.conversation {
-            self.open.push(listen(Arc::clone(member), conversation, turn, rest.permit).boxed());
+        if let (Some(conversation), Some(permit)) = (rest.conversation, rest.permit) {
+            self.open.push(listen(Arc::clone(member), conversation, turn, permit).boxed());
         }
     }
 
-    fn continue_over_tcp(&mut self, turn: usize, edns: bool, permit: Permit) {
-        let member = Arc::clone(&self.members[self.plan.upstream(turn)]);
+    fn continue_over_tcp(&mut self, turn: usize, edns: bool, permit: Option<Permit>) {
         self.plan.continued(turn);
-        self.open.push(stream(member, Arc::clone(&self.ask), turn, edns, permit).boxed());
+        self.ask_over_tcp(turn, edns, permit);
+    }
+
+    fn ask_over_tcp(&mut self, turn: usize, edns: bool, permit: Option<Permit>) {
+        let member = Arc::clone(&self.members[self.plan.upstream(turn)]);
+        match permit.or_else(|| member.admit_again()) {
+            Some(permit) => self.open.push(stream(member, Arc::clone(&self.ask), turn, edns, permit).boxed()),
+            None => self.fail(turn, FailReason::Busy),
+        }
     }
 
     fn finish(mut self) -> Result<Response, UpstreamError> {
@@ -196,19 +235,30 @@ async fn datagram(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, m
         Ok(conversation) => conversation,
         Err(reason) => {
             member.failed(reason, &ask.name);
-            return Some(Heard { turn, edns, result: Err(reason), rest: Rest { permit, conversation: None } });
+            let rest = Rest { protocol: Protocol::Plain, permit: Some(permit), conversation: None };
+            return Some(Heard { turn, edns, result: Err(reason), rest });
         }
     };
     let since = conversation.started();
     let result = member.patiently(&mut permit, since, &ask.name, conversation.hear()).await;
-    Some(Heard { turn, edns, result, rest: Rest { permit, conversation: Some(conversation) } })
+    let rest = Rest { protocol: Protocol::Plain, permit: Some(permit), conversation: Some(conversation) };
+    Some(Heard { turn, edns, result, rest })
 }
 
 /// One attempt over TCP.
 async fn stream(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, mut permit: Permit) -> Option<Heard> {
     let response = member.stream.exchange(&ask, member.index, edns);
     let result = member.patiently(&mut permit, Instant::now(), &ask.name, response).await;
-    Some(Heard { turn, edns, result, rest: Rest { permit, conversation: None } })
+    let rest = Rest { protocol: Protocol::Tcp, permit: Some(permit), conversation: None };
+    Some(Heard { turn, edns, result, rest })
+}
+
+/// Waits for what the upstream still says to a question that an [`Outside`](super::Outside) has asked, and counts, and
+/// listens for; nothing if it is there no more.
+async fn overhear(turn: usize, ear: oneshot::Receiver<outside::Heard>) -> Option<Heard> {
+    let result = ear.await.ok()?;
+    let rest = Rest { protocol: Protocol::Plain, permit: None, conversation: None };
+    Some(Heard { turn, edns: true, result, rest })
 }
 
 /// Goes on listening after a response that is no answer, until patience ends. Only an answer is worth telling.
@@ -225,6 +275,6 @@ async fn listen(member: Arc<Member>, mut conversation: Conversation, turn: usize
     };
     let response = timeout_at(started + member.patience, answer).await.ok()??;
     member.answered(response.rcode, started.elapsed());
-    let rest = Rest { permit, conversation: None };
+    let rest = Rest { protocol: Protocol::Plain, permit: Some(permit), conversation: None };
     Some(Heard { turn, edns: false, result: Ok(Judged::Whole(response)), rest })
 }

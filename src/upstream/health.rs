@@ -5,7 +5,6 @@
 //! upstream did answer, or a broken zone that everybody asks for would take down every upstream.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
 use crate::wire::Name;
 
@@ -13,8 +12,6 @@ use crate::wire::Name;
 const SILENT_NAMES: usize = 3;
 /// Different names in a row that this upstream must have failed and another one answered.
 const OUTVOTED_NAMES: usize = 8;
-/// Weight of the newest round trip in the mean (RFC 6298 §2).
-const SMOOTHING: f64 = 0.125;
 
 /// What is known about one upstream.
 #[derive(Debug, Default)]
@@ -23,8 +20,6 @@ pub(super) struct Health {
     ailment: Option<Ailment>,
     silent: Streak<SILENT_NAMES>,
     outvoted: Streak<OUTVOTED_NAMES>,
-    round_trip: Option<f64>,
-    pub(super) queries: u64,
     pub(super) failures: u64,
 }
 
@@ -45,7 +40,7 @@ pub(super) enum Change {
 
 /// Up to `N` different names that failed in a row.
 #[derive(Debug)]
-struct Streak<const N: usize> {
+pub(super) struct Streak<const N: usize> {
     hashes: [u64; N],
     len: usize,
 }
@@ -55,15 +50,13 @@ impl Health {
         self.ailment.is_none()
     }
 
-    /// Mean round trip in milliseconds; `None` before the first response.
-    pub(super) fn round_trip_ms(&self) -> Option<f64> {
-        self.round_trip.map(|seconds| seconds * 1000.0)
+    /// Whether an answer would change nothing here.
+    pub(super) fn is_calm(&self) -> bool {
+        self.is_healthy() && self.silent.len == 0 && self.outvoted.len == 0
     }
 
     /// A response came: an answer, or another RCODE.
-    pub(super) fn responded(&mut self, is_answer: bool, after: Duration) -> Change {
-        let seconds = after.as_secs_f64();
-        self.round_trip = Some(self.round_trip.map_or(seconds, |mean| mean + (seconds - mean) * SMOOTHING));
+    pub(super) fn responded(&mut self, is_answer: bool) -> Change {
         self.silent.clear();
         if is_answer {
             self.outvoted.clear();
@@ -104,7 +97,7 @@ impl Health {
 
 impl<const N: usize> Streak<N> {
     /// Adds a name unless it is there; returns whether the streak is full.
-    fn add(&mut self, name: &Name) -> bool {
+    pub(super) fn add(&mut self, name: &Name) -> bool {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         let hash = hasher.finish();
@@ -115,7 +108,7 @@ impl<const N: usize> Streak<N> {
         self.len == N
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.len = 0;
     }
 }
@@ -129,8 +122,6 @@ impl<const N: usize> Default for Streak<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const QUICK: Duration = Duration::from_millis(10);
 
     fn name(number: usize) -> Name {
         Name::parse(&format!("n{number}.example")).unwrap()
@@ -149,7 +140,7 @@ mod tests {
         let mut health = silent();
         assert!(!health.is_healthy());
         assert_eq!(health.failed(&name(3)), Change::Nothing);
-        assert_eq!(health.responded(true, QUICK), Change::Recovered);
+        assert_eq!(health.responded(true), Change::Recovered);
         assert!(health.is_healthy());
         assert_eq!(health.failed(&name(4)), Change::Nothing);
     }
@@ -169,33 +160,36 @@ mod tests {
         for number in 0..100 {
             assert_eq!(health.failed(&name(number)), Change::Nothing);
             assert_eq!(health.failed(&name(number + 1000)), Change::Nothing);
-            assert_eq!(health.responded(true, QUICK), Change::Nothing);
+            assert_eq!(health.responded(true), Change::Nothing);
         }
     }
 
     #[test]
     fn any_rcode_ends_silence() {
-        assert_eq!(silent().responded(false, QUICK), Change::Recovered);
+        assert_eq!(silent().responded(false), Change::Recovered);
     }
 
     #[test]
     fn an_rcode_that_others_outvote_ails_after_eight_names_and_only_an_answer_heals() {
         let mut health = Health::default();
         for number in 0..7 {
-            assert_eq!(health.responded(false, QUICK), Change::Nothing);
+            assert_eq!(health.responded(false), Change::Nothing);
             assert_eq!(health.was_outvoted(&name(number)), Change::Nothing);
         }
         assert_eq!(health.was_outvoted(&name(7)), Change::Ailing);
-        assert_eq!(health.responded(false, QUICK), Change::Nothing);
-        assert_eq!(health.responded(true, QUICK), Change::Recovered);
+        assert_eq!(health.responded(false), Change::Nothing);
+        assert_eq!(health.responded(true), Change::Recovered);
     }
 
     #[test]
-    fn the_round_trip_is_a_moving_mean() {
+    fn an_answer_changes_nothing_where_nothing_has_failed() {
         let mut health = Health::default();
-        assert_eq!(health.round_trip_ms(), None);
-        let _first = health.responded(true, Duration::from_millis(80));
-        let _second = health.responded(true, Duration::from_millis(160));
-        assert!((health.round_trip_ms().unwrap() - 90.0).abs() < 1e-9);
+        assert!(health.is_calm());
+        let _change = health.failed(&name(0));
+        assert!(!health.is_calm());
+        let _change = health.responded(true);
+        assert!(health.is_calm());
+        let _change = health.was_outvoted(&name(0));
+        assert!(!health.is_calm());
     }
 }

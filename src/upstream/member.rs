@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,12 +10,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::casing::Casing;
 use super::config::Config;
 use super::health::{Change, Health};
 use super::message::{Judged, is_answer};
 use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
 use crate::wire::{Name, rcode};
+
+/// Weight of the newest round trip in the mean (RFC 6298 §2).
+const SMOOTHING: f64 = 0.125;
 
 /// One upstream as it is now, for people and health checks.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +46,16 @@ pub(super) struct Member {
     pub(super) server: Server,
     pub(super) stream: Stream,
     pub(super) patience: Duration,
+    pub(super) casing: Casing,
+    queries: AtomicU64,
+    round_trip: RoundTrip,
     health: Mutex<Health>,
+    /// What `health` says of itself, for those who only ask: whether it is healthy, and whether an answer changes anything.
+    healthy: AtomicBool,
+    calm: AtomicBool,
     in_flight: Limit,
     late: Limit,
+    outside: Shared,
     observer: Arc<dyn Observer>,
     probe: Arc<Notify>,
 }
@@ -53,6 +65,15 @@ struct Limit {
     max: usize,
     free: Arc<Semaphore>,
 }
+
+/// So many at once, for those who count themselves.
+struct Shared {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+/// The mean round trip in seconds, as the bits of an `f64`; not a number before the first response.
+struct RoundTrip(AtomicU64);
 
 /// The right to have one attempt open, given back when dropped.
 pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
@@ -72,16 +93,22 @@ impl Member {
             server,
             stream: Stream::new(server.address, config),
             patience: config.patience,
+            casing: Casing::default(),
+            queries: AtomicU64::new(0),
+            round_trip: RoundTrip(AtomicU64::new(f64::NAN.to_bits())),
             health: Mutex::default(),
+            healthy: AtomicBool::new(true),
+            calm: AtomicBool::new(true),
             in_flight: Limit::new(config.in_flight_max.get()),
             late: Limit::new(config.late_max),
+            outside: Shared { max: config.outside_max, taken: AtomicUsize::new(0) },
             observer,
             probe,
         }
     }
 
     pub(super) fn is_healthy(&self) -> bool {
-        self.health().is_healthy()
+        self.healthy.load(Ordering::Relaxed)
     }
 
     pub(super) fn status(&self) -> UpstreamStatus {
@@ -90,21 +117,45 @@ impl Member {
             address: self.server.address,
             protocol: self.server.protocol,
             healthy: health.is_healthy(),
-            in_flight: self.in_flight.taken() + self.late.taken(),
-            queries: health.queries,
+            in_flight: self.in_flight.taken() + self.late.taken() + self.outside.taken.load(Ordering::Relaxed),
+            queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
-            srtt_ms: health.round_trip_ms(),
+            srtt_ms: self.round_trip.milliseconds(),
         }
     }
 
     /// The right to make one attempt; `None`, and counted, when too many are open.
     pub(super) fn admit(&self) -> Option<Permit> {
-        let Some(held) = self.in_flight.take() else {
+        let permit = self.admit_again()?;
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        Some(permit)
+    }
+
+    /// The same for an attempt that goes on by other means and was counted when it began.
+    pub(super) fn admit_again(&self) -> Option<Permit> {
+        let held = self.in_flight.take();
+        if held.is_none() {
             self.observer.failed(self.index, FailReason::Busy);
-            return None;
-        };
-        self.health().queries += 1;
-        Some(Permit(held))
+        }
+        held.map(Permit)
+    }
+
+    /// Counts one attempt over a socket that many share; `false`, and not counted, when too many are open. To be given
+    /// back with [`Member::leave`].
+    #[must_use]
+    pub(super) fn enter(&self) -> bool {
+        let taken = &self.outside.taken;
+        if taken.fetch_add(1, Ordering::Relaxed) >= self.outside.max {
+            taken.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// So many attempts of [`Member::enter`] have ended.
+    pub(super) fn leave(&self, attempts: usize) {
+        self.outside.taken.fetch_sub(attempts, Ordering::Relaxed);
     }
 
     /// A response came.
@@ -115,23 +166,25 @@ impl Member {
 
     /// A response came to a query that is nobody's: it counts for health only.
     pub(super) fn responded(&self, rcode: u16, after: Duration) {
-        let change = self.health().responded(is_answer(rcode), after);
-        self.tell(change);
+        self.round_trip.add(after.as_secs_f64());
+        // Nearly always, so that threads that ask the same upstream don't wait for each other.
+        if is_answer(rcode) && self.calm.load(Ordering::Relaxed) {
+            return;
+        }
+        self.change(|health| health.responded(is_answer(rcode)));
     }
 
     /// An attempt failed.
     pub(super) fn failed(&self, reason: FailReason, name: &Name) {
         self.observer.failed(self.index, reason);
         if reason.blames_upstream() {
-            let change = self.health().failed(name);
-            self.tell(change);
+            self.change(|health| health.failed(name));
         }
     }
 
     /// Another upstream answered what this one would not.
     pub(super) fn was_outvoted(&self, name: &Name) {
-        let change = self.health().was_outvoted(name);
-        self.tell(change);
+        self.change(|health| health.was_outvoted(name));
     }
 
     /// A packet was no response.
@@ -166,6 +219,15 @@ impl Member {
         result
     }
 
+    fn change(&self, what: impl FnOnce(&mut Health) -> Change) {
+        let mut health = self.health();
+        let change = what(&mut health);
+        self.healthy.store(health.is_healthy(), Ordering::Relaxed);
+        self.calm.store(health.is_calm(), Ordering::Relaxed);
+        drop(health);
+        self.tell(change);
+    }
+
     fn tell(&self, change: Change) {
         let server = self.server;
         match change {
@@ -184,6 +246,20 @@ impl Member {
     }
 }
 
+impl RoundTrip {
+    /// Of two that are added at the same moment one may be lost, which a mean can bear.
+    fn add(&self, seconds: f64) {
+        let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
+        let mean = if mean.is_nan() { seconds } else { mean + (seconds - mean) * SMOOTHING };
+        self.0.store(mean.to_bits(), Ordering::Relaxed);
+    }
+
+    fn milliseconds(&self) -> Option<f64> {
+        let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
+        (!mean.is_nan()).then_some(mean * 1000.0)
+    }
+}
+
 impl Limit {
     fn new(max: usize) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
@@ -196,5 +272,19 @@ impl Limit {
 
     fn taken(&self) -> usize {
         self.max - self.free.available_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_is_a_moving_mean() {
+        let mean = RoundTrip(AtomicU64::new(f64::NAN.to_bits()));
+        assert_eq!(mean.milliseconds(), None);
+        mean.add(0.08);
+        mean.add(0.16);
+        assert!((mean.milliseconds().unwrap() - 90.0).abs() < 1e-9);
     }
 }

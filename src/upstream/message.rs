@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::{HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, be16, edns_options, qtype, rcode};
+use crate::wire::{
+    HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, RecordAt, be16, edns_options, qtype, rcode,
+};
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
 const QR: u16 = 0x8000;
@@ -45,11 +47,26 @@ pub struct Response {
     pub upstream: usize,
 }
 
+/// A [`Response`] that stands in the buffer it was received into.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseRef<'r> {
+    /// As [`Response::message`]; the case of our question is taken back to lower.
+    pub message: &'r [u8],
+    /// As [`Response::layout`].
+    pub layout: &'r Layout,
+    /// As [`Response::rcode`].
+    pub rcode: u16,
+    /// As [`Response::upstream`].
+    pub upstream: usize,
+}
+
 /// Why a datagram was no response to our query and was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BadPacket {
     /// Shorter than a header; empty too.
     Short,
+    /// From another address than the upstream's: it came before the socket was connected.
+    Source,
     /// Another id: a guess of a forger, or a very late answer of someone else.
     Id,
     /// QR is 0: a query.
@@ -58,22 +75,27 @@ pub enum BadPacket {
     Opcode,
     /// Another question, none, or more than one.
     Question,
+    /// Our question in another case than we asked it in: a guess of a forger, or a server that does not keep case.
+    Case,
     /// The records are no records.
     Malformed,
 }
 
 impl BadPacket {
     /// Every reason.
-    pub const ALL: [Self; 6] = [Self::Short, Self::Id, Self::Query, Self::Opcode, Self::Question, Self::Malformed];
+    pub const ALL: [Self; 8] =
+        [Self::Short, Self::Source, Self::Id, Self::Query, Self::Opcode, Self::Question, Self::Case, Self::Malformed];
 
     /// The word for it in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Short => "short",
+            Self::Source => "source",
             Self::Id => "id",
             Self::Query => "query",
             Self::Opcode => "opcode",
             Self::Question => "question",
+            Self::Case => "case",
             Self::Malformed => "malformed",
         }
     }
@@ -90,18 +112,35 @@ pub(super) enum Judged {
     Bare(u16),
 }
 
-impl Ask {
-    /// The query in octets: RD, AD (so that AD in the response is meaningful, RFC 6840 §5.7), CD as given, and with
-    /// `edns` an OPT record with DO as given and no option. Nothing else of a client reaches an upstream.
-    pub(super) fn query(&self, id: u16, edns: bool) -> Vec<u8> {
+/// A question that borrows its name, so that asking it allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct AskRef<'n> {
+    /// In lower case on the wire.
+    name: &'n [u8],
+    qtype: u16,
+    qclass: u16,
+    dnssec_ok: bool,
+    checking_disabled: bool,
+}
+
+impl<'n> AskRef<'n> {
+    /// The question of these parts, which are those of [`Ask`].
+    pub fn new(name: &'n LowerName, qtype: u16, qclass: u16, dnssec_ok: bool, checking_disabled: bool) -> Self {
+        Self { name: name.wire(), qtype, qclass, dnssec_ok, checking_disabled }
+    }
+
+    /// Appends the query in octets: RD, AD (so that AD in the response is meaningful, RFC 6840 §5.7), CD as given, and with
+    /// `edns` an OPT record with DO as given and no option. Nothing else of a client reaches an upstream. Returns the
+    /// offset behind the question.
+    pub(super) fn write(&self, octets: &mut Vec<u8>, id: u16, edns: bool) -> usize {
         let flags = RD | AD | if self.checking_disabled { CD } else { 0 };
-        let mut octets = Vec::with_capacity(HEADER + self.name.wire().len() + 15);
         for word in [id, flags, 1, 0, 0, u16::from(edns)] {
             octets.extend_from_slice(&word.to_be_bytes());
         }
-        octets.extend_from_slice(self.name.wire());
+        octets.extend_from_slice(self.name);
         octets.extend_from_slice(&self.qtype.to_be_bytes());
         octets.extend_from_slice(&self.qclass.to_be_bytes());
+        let question_end = octets.len();
         if edns {
             let flags = if self.dnssec_ok { DO } else { 0 };
             octets.push(0);
@@ -109,6 +148,23 @@ impl Ask {
                 octets.extend_from_slice(&word.to_be_bytes());
             }
         }
+        question_end
+    }
+}
+
+impl<'n> From<&'n Ask> for AskRef<'n> {
+    fn from(ask: &'n Ask) -> Self {
+        let Ask { name, qtype, qclass, dnssec_ok, checking_disabled } = ask;
+        let (qtype, qclass) = (*qtype, *qclass);
+        Self { name: name.wire(), qtype, qclass, dnssec_ok: *dnssec_ok, checking_disabled: *checking_disabled }
+    }
+}
+
+impl Ask {
+    /// The query in octets, as [`AskRef::write`] has it.
+    pub(super) fn query(&self, id: u16, edns: bool) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(HEADER + self.name.wire().len() + 15);
+        let _question_end = AskRef::from(self).write(&mut octets, id, edns);
         octets
     }
 
@@ -121,34 +177,16 @@ impl Ask {
         cut: bool,
         upstream: usize,
     ) -> Result<Judged, BadPacket> {
-        let short = |_malformed: Malformed| BadPacket::Short;
-        let (their_id, flags) = (be16(&message, 0).map_err(short)?, be16(&message, 2).map_err(short)?);
-        if message.len() < HEADER {
-            return Err(BadPacket::Short);
-        }
+        let their_id = id_of(&message)?;
         if id.is_some_and(|id| id != their_id) {
             return Err(BadPacket::Id);
         }
-        if flags & QR == 0 {
-            return Err(BadPacket::Query);
-        }
-        if flags & OPCODE != 0 {
-            return Err(BadPacket::Opcode);
-        }
-        let rcode = flags & RCODE;
-        let questions = be16(&message, 4).map_err(short)?;
-        if questions == 0 && matches!(rcode, rcode::FORMERR | rcode::NOTIMP) {
-            return Ok(Judged::Bare(rcode));
-        }
-        if questions != 1 || !self.is_question_of(&message) {
-            return Err(BadPacket::Question);
-        }
-        if cut || flags & TC != 0 {
-            return Ok(Judged::Truncated);
-        }
-        let layout = Layout::read(&message).map_err(|_malformed| BadPacket::Malformed)?;
-        let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
-        Ok(Judged::Whole(Box::new(Response { message, layout, rcode, upstream })))
+        let ours = |message: &[u8]| if self.is_question_of(message) { Ok(()) } else { Err(BadPacket::Question) };
+        Ok(match judge(&message, cut, Vec::new(), ours)? {
+            Found::Whole { layout, rcode } => Judged::Whole(Box::new(Response { message, layout, rcode, upstream })),
+            Found::Truncated => Judged::Truncated,
+            Found::Bare(rcode) => Judged::Bare(rcode),
+        })
     }
 
     /// Whether the message's first question is ours; the name may differ in case (RFC 4343).
@@ -159,6 +197,56 @@ impl Ask {
                 && be16(message, end + 2) == Ok(self.qclass)
         })
     }
+}
+
+/// The id of a message that is long enough to be one.
+pub(super) fn id_of(message: &[u8]) -> Result<u16, BadPacket> {
+    match message.first_chunk::<HEADER>() {
+        Some(header) => Ok(u16::from_be_bytes([header[0], header[1]])),
+        None => Err(BadPacket::Short),
+    }
+}
+
+/// What octets are that have the right id.
+pub(super) enum Found {
+    /// As [`Judged::Whole`].
+    Whole { layout: Layout, rcode: u16 },
+    /// As [`Judged::Truncated`].
+    Truncated,
+    /// As [`Judged::Bare`].
+    Bare(u16),
+}
+
+/// Judges octets whose id is right. `is_ours` compares the question, of which it finds exactly one; `room` is for the
+/// records, and `cut` says that the octets are only the beginning of the message.
+pub(super) fn judge(
+    message: &[u8],
+    cut: bool,
+    room: Vec<RecordAt>,
+    is_ours: impl FnOnce(&[u8]) -> Result<(), BadPacket>,
+) -> Result<Found, BadPacket> {
+    let short = |_malformed: Malformed| BadPacket::Short;
+    let (flags, questions) = (be16(message, 2).map_err(short)?, be16(message, 4).map_err(short)?);
+    if flags & QR == 0 {
+        return Err(BadPacket::Query);
+    }
+    if flags & OPCODE != 0 {
+        return Err(BadPacket::Opcode);
+    }
+    let rcode = flags & RCODE;
+    if questions == 0 && matches!(rcode, rcode::FORMERR | rcode::NOTIMP) {
+        return Ok(Found::Bare(rcode));
+    }
+    if questions != 1 {
+        return Err(BadPacket::Question);
+    }
+    is_ours(message)?;
+    if cut || flags & TC != 0 {
+        return Ok(Found::Truncated);
+    }
+    let layout = Layout::read_within(room, message).map_err(|_malformed| BadPacket::Malformed)?;
+    let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
+    Ok(Found::Whole { layout, rcode })
 }
 
 /// The upper eight bits of the RCODE, which stand where an ordinary record has the top of its TTL.
@@ -179,6 +267,22 @@ pub(super) fn dislikes_edns(rcode: u16) -> bool {
 impl Response {
     /// The codes of its extended DNS errors (RFC 8914).
     pub fn extended_errors(&self) -> impl Iterator<Item = u16> {
+        self.borrow().extended_errors()
+    }
+
+    /// Whether no other upstream may overrule this response: validation failed.
+    pub(super) fn is_final_failure(&self) -> bool {
+        self.borrow().is_final_failure()
+    }
+
+    fn borrow(&self) -> ResponseRef<'_> {
+        ResponseRef { message: &self.message, layout: &self.layout, rcode: self.rcode, upstream: self.upstream }
+    }
+}
+
+impl<'r> ResponseRef<'r> {
+    /// The codes of its extended DNS errors (RFC 8914).
+    pub fn extended_errors(self) -> impl Iterator<Item = u16> + use<'r> {
         let rdata = self.layout.opt().and_then(|opt| self.message.get(opt.rdata.clone())).unwrap_or_default();
         edns_options(rdata)
             .filter(|(code, _value)| *code == OPTION_EDE)
@@ -186,8 +290,14 @@ impl Response {
     }
 
     /// Whether no other upstream may overrule this response: validation failed.
-    pub(super) fn is_final_failure(&self) -> bool {
+    pub(super) fn is_final_failure(self) -> bool {
         self.rcode == rcode::SERVFAIL && self.extended_errors().any(|code| EDE_VALIDATION.contains(&code))
+    }
+
+    /// The same with octets of its own.
+    pub(super) fn to_response(self) -> Response {
+        let Self { message, layout, rcode, upstream } = self;
+        Response { message: message.to_vec(), layout: layout.clone(), rcode, upstream }
     }
 }
 

@@ -8,11 +8,14 @@
 //! datagram, stream        one exchange over UDP (ours) and over TCP (hickory-resolver's)
 //! member                  one upstream: address, health, limits, connection
 //! exchange                one question on its way through all of them
+//! outside                 one thread's questions over UDP, many at a time, without a task for each
+//! casing                  whether an upstream keeps the case of names (pure)
 //! probe                   asks those that are ill until they answer
 //! ```
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
 //! to [`serve`](crate::serve).
 
+mod casing;
 mod config;
 mod datagram;
 mod error;
@@ -21,6 +24,7 @@ mod health;
 mod member;
 mod message;
 mod observer;
+mod outside;
 mod plan;
 mod probe;
 mod servers;
@@ -36,8 +40,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use config::Config;
 pub use error::UpstreamError;
 pub use member::UpstreamStatus;
-pub use message::{Ask, BadPacket, Response};
+pub use message::{Ask, AskRef, BadPacket, Response, ResponseRef};
 pub use observer::{FailReason, Observer, Unobserved};
+pub use outside::{Outside, Unsettled, Why};
 pub use servers::{Server, Servers, ServersError};
 pub use spec::{Protocol, SpecError, UpstreamSpec};
 
@@ -84,6 +89,17 @@ impl Upstreams {
     /// [`UpstreamError`] when no upstream gave any response.
     pub async fn ask(&self, ask: &Ask) -> Result<Response, UpstreamError> {
         Exchange::new(&self.members, ask, self.pace, &self.closing).run().await
+    }
+
+    /// Goes on asking where an [`Outside`] has begun, as if the question had been asked here from its beginning: after
+    /// silence the others are asked, and this upstream again later; what it then says is heard. After a rejection the others
+    /// are asked at once, and the rejection serves if they don't answer. An answer that is truncated, or in the wrong case, is
+    /// asked for over TCP at once. `ask` is the question that was asked there.
+    ///
+    /// # Errors
+    /// As [`Upstreams::ask`].
+    pub async fn ask_after(&self, ask: &Ask, tried: Unsettled) -> Result<Response, UpstreamError> {
+        Exchange::new(&self.members, ask, self.pace, &self.closing).go_on(tried).run().await
     }
 
     /// Whether these are the servers that are asked, in this order.

@@ -137,6 +137,13 @@ impl Plan {
         self.hurry = false;
     }
 
+    /// The upstream with this index has been asked when the question came; returns its turn.
+    pub(super) fn begun(&mut self, upstream: usize) -> Option<usize> {
+        let turn = self.turns.iter().position(|turn| turn.upstream == upstream)?;
+        self.ask(turn, Duration::ZERO);
+        Some(turn)
+    }
+
     /// An attempt ended without a response. `again`: it is worth another one, later.
     pub(super) fn failed(&mut self, turn: usize, again: bool) {
         let turn = &mut self.turns[turn];
@@ -272,6 +279,17 @@ mod tests {
         assert_eq!(plan.step(ms(900)), Step::Wait(ms(10_000)));
         plan.failed(0, false);
         assert_eq!(plan.step(ms(901)), Step::Finish);
+    }
+
+    #[test]
+    fn who_was_asked_before_the_plan_began_comes_after_the_others() {
+        let mut plan = Plan::new(PACE, [7, 8]);
+        assert_eq!(plan.begun(9), None);
+        assert_eq!(plan.begun(7), Some(0));
+        assert_eq!(plan.step(ms(100)), Step::Wait(ms(300)));
+        assert_eq!(plan.step(ms(300)), Step::Ask(1));
+        assert_eq!(plan.step(ms(300)), Step::Wait(ms(800)));
+        assert_eq!(plan.step(ms(800)), Step::Ask(0));
     }
 
     #[test]

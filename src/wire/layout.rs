@@ -119,6 +119,16 @@ impl Layout {
     /// # Errors
     /// [`Malformed`] at the first thing that is not as RFC 1035 and RFC 6891 say.
     pub fn read(message: &[u8]) -> Result<Self, Malformed> {
+        Self::read_within(Vec::new(), message)
+    }
+
+    /// The same, with `room` for the records, so that who reads many messages allocates for none of them: it comes back as
+    /// [`Layout::records`].
+    ///
+    /// # Errors
+    /// As [`Layout::read`]; `room` is lost then.
+    pub fn read_within(mut room: Vec<RecordAt>, message: &[u8]) -> Result<Self, Malformed> {
+        room.clear();
         if message.len() < HEADER {
             return Err(Malformed::Short);
         }
@@ -131,7 +141,7 @@ impl Layout {
             qtype: be16(message, after)?,
             qclass: be16(message, after + 2)?,
             question_end: after + 4,
-            records: Vec::new(),
+            records: room,
             opt: None,
             end: after + 4,
         };

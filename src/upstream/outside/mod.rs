@@ -1,0 +1,369 @@
+//! Questions over plain UDP without a task, a lock or a socket for each: one thread's own sockets towards the upstreams and
+//! the questions open on them ("outside network" in Unbound's words), sent and heard in batches.
+//!
+//! ```text
+//! port        one socket on a random port of ours
+//! ids         the ids it has given, and to which questions
+//! questions   the open questions, in the order in which they were asked
+//! open        both together: what is done when something is heard, or nothing
+//! letters     the random case of a name, and how it is taken back
+//! unsettled   a question on its way to all upstreams
+//! ```
+//! Only the first upstream in turn is asked here, once. Whatever it does not settle goes on through
+//! [`Upstreams::ask_after`], which knows about the others, TCP and trying again.
+//!
+//! # What a forger must guess
+//! One who can't see our packets must hit, with one datagram and before the true answer:
+//! - the port of the question: drawn from the 64,512 that need no privilege, 15.98 bits. Each upstream has 4 sockets at a
+//!   time; a socket takes 512 questions or lives 2 seconds. One datagram tries one port, and a question is open on one;
+//! - the id: 16 bits, never twice on one socket;
+//! - the case of each letter of the name: one bit each, 7 for `a.example` in a question of 8 letters, none for the root.
+//!
+//! So 31.98 bits and one for each letter, against 30.8 of a system that leaves the port to the kernel's ephemeral range.
+//! The caller asks equal questions once at a time, which denies the birthday paradox its many open ids (CVE-2002-2211): name,
+//! type and class, which a response repeats, may be open at most four times at a thread, with and without DO and CD.
+//! A wrong guess is counted, and neither ends nor changes anything. A socket that had nothing open is emptied before it is
+//! given a question, so that guesses can't be laid in wait there. Only a right guess of port and id reaches a question: with
+//! the wrong case it sends the question on to TCP, where there is nothing to guess.
+//!
+//! # Limits
+//! A thread has at most 4,096 questions and 128 sockets open, and one file descriptor to wait with. Where a limit is met, or no
+//! socket can be made, [`Outside::ask`] gives the question back. A port that another program of this host wants may be ours
+//! for a moment: that program must try again, or the administrator keep it from us by giving it out before.
+
+mod ids;
+mod letters;
+mod open;
+mod port;
+mod questions;
+mod unsettled;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::mem;
+use std::net::UdpSocket;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::socket::{BATCH, Incoming, Local, Outgoing, Readiness};
+use crate::time::Mono;
+use crate::wire::{HEADER, PAYLOAD, RecordAt, rcode};
+
+use super::datagram::blame;
+use super::member::Member;
+use super::message::{AskRef, Found, ResponseRef, id_of, judge};
+use super::{BadPacket, FailReason, Protocol, Upstreams};
+
+use open::{Open, Report};
+use port::{Port, Ports};
+use questions::Questions;
+
+pub(super) use unsettled::{Heard, Outcome};
+pub use unsettled::{Unsettled, Why};
+
+/// Sockets towards one upstream that take questions at a time.
+const ACTIVE: usize = 4;
+/// No socket is made so soon after one could not be made.
+const SOCKET_AGAIN: Duration = Duration::from_millis(100);
+/// Batches that are thrown away at most when a socket is emptied.
+const EMPTYING_MAX: usize = 8;
+/// The key under which the client's socket is watched; others have the number of their [`port`].
+const CLIENT: u64 = u64::MAX;
+
+/// One thread's sockets and questions. `T` is what the caller wants back with an answer. Every question that is taken is
+/// reported exactly once, by [`Outside::flush`], [`Outside::receive`] or [`Outside::expire`], unless this value is dropped.
+pub struct Outside<T> {
+    /// Whose sockets are the active ones.
+    upstreams: Weak<Upstreams>,
+    hedge: Duration,
+    patience: Duration,
+    /// The sockets that take questions, by upstream.
+    active: Vec<[Option<u16>; ACTIVE]>,
+    no_socket_until: Mono,
+    open: Open<T>,
+    readiness: Readiness,
+    /// Sockets that the last wait found readable, and those with something to send.
+    readable: Vec<u16>,
+    unsent: Vec<u16>,
+    refused: Vec<u16>,
+    incoming: Incoming,
+    outgoing: Outgoing<u16>,
+    records: Vec<RecordAt>,
+    _client: Arc<UdpSocket>,
+}
+
+impl<T> Outside<T> {
+    /// Without sockets yet. `client` is what [`Outside::wait`] watches besides them.
+    ///
+    /// # Errors
+    /// The operating system's: no file descriptor is left.
+    pub fn new(client: Arc<UdpSocket>) -> io::Result<Self> {
+        let readiness = Readiness::new()?;
+        readiness.watch(&client, CLIENT)?;
+        Ok(Self {
+            upstreams: Weak::new(),
+            hedge: Duration::ZERO,
+            patience: Duration::ZERO,
+            active: Vec::new(),
+            no_socket_until: Mono::default(),
+            open: Open { ports: Ports::default(), questions: Questions::new() },
+            readiness,
+            readable: Vec::new(),
+            unsent: Vec::new(),
+            refused: Vec::new(),
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
+            records: Vec::new(),
+            _client: client,
+        })
+    }
+
+    /// Takes a question for the first upstream in turn; it leaves with the next [`Outside::flush`]. Of other `upstreams` than
+    /// before (after a reload) the old ones are still listened to, and asked no more.
+    ///
+    /// # Errors
+    /// Gives `token` back, and counts nothing, when that upstream is ill or asked otherwise than over plain UDP, or when a
+    /// limit is met: the caller then asks through [`Upstreams::ask`].
+    pub fn ask(&mut self, upstreams: &Arc<Upstreams>, ask: AskRef<'_>, token: T, now: Mono) -> Result<(), T> {
+        if self.open.questions.is_full() {
+            return Err(token);
+        }
+        self.turn_to(upstreams);
+        let first = upstreams.members.iter().find(|member| member.is_healthy());
+        let Some(member) = first.filter(|member| member.server.protocol == Protocol::Plain) else { return Err(token) };
+        let Some(number) = self.port_for(member, now) else { return Err(token) };
+        self.empty_if_idle(number);
+        let Some(port) = self.open.ports.port_mut(number) else { return Err(token) };
+        if !member.enter() {
+            return Err(token);
+        }
+        port.took();
+        let slot = self.open.questions.add(token, number, now);
+        let mut random = rand::rng();
+        // Of 65,536 ids a socket has given few.
+        let id = loop {
+            let id = random.random();
+            if port.ids.give(id, slot) {
+                break id;
+            }
+        };
+        let question = self.open.questions.question(slot);
+        question.id = id;
+        question.question_end = ask.write(&mut question.message, id, true);
+        let name_end = question.question_end - 4;
+        question.random_case =
+            member.casing.is_random(now) && letters::scatter(&mut question.message[HEADER..name_end], &mut random);
+        if port.queued.is_empty() {
+            self.unsent.push(number);
+        }
+        port.queued.push(slot);
+        Ok(())
+    }
+
+    /// Sends what [`Outside::ask`] took. Reports what could not be sent.
+    pub fn flush(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
+        while let Some(number) = self.unsent.pop() {
+            self.send(number, now, &mut report);
+        }
+    }
+
+    /// Questions that have not been closed: those not reported yet, and those that are still listened for.
+    pub fn open(&self) -> usize {
+        self.open.questions.open()
+    }
+
+    /// Waits until something can be read, or `at_most` has passed; says whether the client's socket can be. What came for us
+    /// is left to [`Outside::receive`].
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn wait(&mut self, at_most: Duration) -> io::Result<bool> {
+        let (readable, mut client) = (&mut self.readable, false);
+        readable.clear();
+        self.readiness.wait(at_most, |key| match u16::try_from(key) {
+            Ok(number) => readable.push(number),
+            Err(_client) => client = true,
+        })?;
+        Ok(client)
+    }
+
+    /// Reads what the last wait found, a batch from each socket, and reports the questions that are settled (an answer, or
+    /// a failure that nobody else can mend), and those that are rejected, truncated, or answered in the wrong case. The rest of
+    /// a socket that holds more is left to the next wait.
+    pub fn receive(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
+        let mut readable = mem::take(&mut self.readable);
+        for number in readable.drain(..) {
+            self.read(number, now, &mut report);
+        }
+        self.readable = readable;
+    }
+
+    /// Reports questions whose upstream has been silent for the hedge time, and closes those whose upstream has been silent
+    /// for its patience. To be called when [`Outside::next_expiry`] has come; earlier it does nothing.
+    pub fn expire(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
+        while let Some(slot) = self.open.questions.silent(self.hedge, now) {
+            self.open.silent(slot, now, &mut report);
+        }
+        while let Some(slot) = self.open.questions.overdue(self.patience, now) {
+            self.open.fail(slot, FailReason::Timeout, now, &mut report);
+        }
+    }
+
+    /// When [`Outside::expire`] has something to do; `None` while nothing is open.
+    pub fn next_expiry(&self) -> Option<Mono> {
+        self.open.questions.next_expiry(self.hedge, self.patience)
+    }
+
+    /// Retires the sockets of upstreams that are no longer asked.
+    fn turn_to(&mut self, upstreams: &Arc<Upstreams>) {
+        if self.upstreams.as_ptr() == Arc::as_ptr(upstreams) {
+            return;
+        }
+        for number in mem::take(&mut self.active).into_iter().flatten().flatten() {
+            self.open.ports.retire(number);
+        }
+        self.active.resize(upstreams.members.len(), [None; ACTIVE]);
+        self.upstreams = Arc::downgrade(upstreams);
+        (self.hedge, self.patience) = (upstreams.pace.hedge, upstreams.pace.patience);
+    }
+
+    /// The number of a socket for one more question to an upstream, at random.
+    fn port_for(&mut self, member: &Arc<Member>, now: Mono) -> Option<u16> {
+        let seat = self.active.get_mut(member.index)?.get_mut(rand::rng().random_range(0..ACTIVE))?;
+        if let Some(number) = *seat {
+            if self.open.ports.port(number).is_some_and(|port| port.takes_more(now)) {
+                return Some(number);
+            }
+            *seat = None;
+            self.open.ports.retire(number);
+        }
+        if now < self.no_socket_until {
+            return None;
+        }
+        match self.open.ports.open(member, &self.readiness, now) {
+            Ok(number) => {
+                *seat = Some(number);
+                Some(number)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "No socket for a batch of questions.");
+                self.no_socket_until = now.plus(SOCKET_AGAIN);
+                None
+            }
+        }
+    }
+
+    /// Throws away what came while nothing was waited for.
+    fn empty_if_idle(&mut self, number: u16) {
+        let Some(port) = self.open.ports.port(number).filter(|port| port.is_idle()) else { return };
+        for _batch in 0..EMPTYING_MAX {
+            let Ok(count) = self.incoming.receive(&port.socket) else { return };
+            (0..count).for_each(|_datagram| port.member.ignored(BadPacket::Id));
+        }
+    }
+
+    fn send(&mut self, number: u16, now: Mono, report: &mut Report<'_, T>) {
+        let Some(port) = self.open.ports.port_mut(number) else { return };
+        let mut queued = mem::take(&mut port.queued);
+        let (questions, outgoing, refused) = (&mut self.open.questions, &mut self.outgoing, &mut self.refused);
+        for batch in queued.chunks(BATCH) {
+            for &slot in batch {
+                let question = questions.question(slot);
+                // It may have been closed meanwhile, and its slot be another one's.
+                if !question.is_open_on(number) {
+                    continue;
+                }
+                let mut octets = outgoing.spare();
+                octets.extend_from_slice(&question.message);
+                outgoing.push(octets, None, Local::Bound, slot);
+            }
+            outgoing.send(&port.socket, |slot, taken| {
+                if !taken {
+                    refused.push(slot);
+                }
+            });
+        }
+        queued.clear();
+        port.queued = queued;
+        while let Some(slot) = self.refused.pop() {
+            self.send_again(number, slot, now, report);
+        }
+    }
+
+    /// Sends one alone: the error that met it may have been about another one, as ICMP errors are.
+    fn send_again(&mut self, number: u16, slot: u16, now: Mono, report: &mut Report<'_, T>) {
+        let Some(port) = self.open.ports.port(number) else { return };
+        if let Err(error) = port.socket.send(&self.open.questions.question(slot).message) {
+            self.open.fail(slot, blame(&error), now, report);
+        }
+    }
+
+    fn read(&mut self, number: u16, now: Mono, report: &mut Report<'_, T>) {
+        let Some(port) = self.open.ports.port(number) else { return };
+        match self.incoming.receive(&port.socket) {
+            Ok(count) => (0..count).for_each(|datagram| self.hear(number, datagram, now, report)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => (),
+            // Which question an ICMP error is about is not said: from here the upstream can't be reached.
+            Err(error) => {
+                let (reason, open) = (blame(&error), port.ids.open().collect::<Vec<_>>());
+                open.into_iter().for_each(|slot| self.open.fail(slot, reason, now, report));
+            }
+        }
+    }
+
+    /// Takes in one datagram.
+    fn hear(&mut self, number: u16, datagram: usize, now: Mono, report: &mut Report<'_, T>) {
+        let Some(port) = self.open.ports.port(number) else { return };
+        let (member, questions) = (&*port.member, &mut self.open.questions);
+        let slot = match question_of(&self.incoming, datagram, port) {
+            Ok(slot) => slot,
+            Err(reason) => return member.ignored(reason),
+        };
+        let question = questions.question(slot);
+        let after = now.since(question.asked);
+        let octets = self.incoming.octets_mut(datagram);
+        // One octet more than announced shows that a datagram is too long.
+        let cut = octets.len() > usize::from(PAYLOAD);
+        match judge(octets, cut, mem::take(&mut self.records), |message| question.compare(message)) {
+            Ok(Found::Whole { layout, rcode }) => {
+                if question.random_case {
+                    member.casing.kept();
+                    letters::gather(octets, &layout, question.sent());
+                }
+                member.answered(rcode, after);
+                let response = ResponseRef { message: octets, layout: &layout, rcode, upstream: member.index };
+                self.open.whole(slot, response, now, report);
+                self.records = layout.records;
+            }
+            Ok(Found::Bare(rcode)) => {
+                member.answered(rcode, after);
+                self.open.bare(slot, rcode, now, report);
+            }
+            Ok(Found::Truncated) => {
+                // The answer itself is yet to come, over TCP; that somebody is there is known already.
+                member.responded(rcode::NOERROR, after);
+                self.open.truncated(slot, now, report);
+            }
+            Err(reason) => {
+                member.ignored(reason);
+                if reason == BadPacket::Case {
+                    self.open.miscased(slot, now, report);
+                }
+            }
+        }
+    }
+}
+
+/// The open question that a datagram's id belongs to, if it comes from the upstream.
+fn question_of(incoming: &Incoming, datagram: usize, port: &Port) -> Result<u16, BadPacket> {
+    let datagram = incoming.datagram(datagram).ok_or(BadPacket::Source)?;
+    let upstream = port.member.server.address;
+    if (datagram.source.ip(), datagram.source.port()) != (upstream.ip(), upstream.port()) {
+        return Err(BadPacket::Source);
+    }
+    port.ids.question(id_of(datagram.octets)?).ok_or(BadPacket::Id)
+}

@@ -1,0 +1,198 @@
+//! The open questions of one thread, in slots that are used again, in the order in which they were asked.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::time::Mono;
+use crate::wire::{HEADER, LowerName, Name};
+
+use super::super::message::BadPacket;
+use super::unsettled::Heard;
+
+/// Questions that one thread may have open.
+const OPEN_MAX: usize = 4096;
+/// No question.
+const NONE: u16 = u16::MAX;
+
+/// One question.
+pub(super) struct Question<T> {
+    /// The query as it is sent.
+    pub(super) message: Vec<u8>,
+    /// Offset in it behind the question.
+    pub(super) question_end: usize,
+    /// Its socket, and its id there.
+    pub(super) port: u16,
+    pub(super) id: u16,
+    pub(super) asked: Mono,
+    /// Whether the answer must repeat the name's case: it was asked in lower case otherwise.
+    pub(super) random_case: bool,
+    pub(super) state: State<T>,
+    before: u16,
+    behind: u16,
+}
+
+/// Who waits for the answer.
+pub(super) enum State<T> {
+    /// Nobody: the slot is free.
+    Free,
+    /// The caller.
+    Open(T),
+    /// An exchange that went on from here. `silent`: because nothing was heard, so that whatever comes is worth telling;
+    /// otherwise only an answer is.
+    Told { exchange: oneshot::Sender<Heard>, silent: bool },
+}
+
+impl<T> Question<T> {
+    /// Whether this is an open question on that socket.
+    pub(super) fn is_open_on(&self, port: u16) -> bool {
+        self.port == port && !matches!(self.state, State::Free)
+    }
+
+    /// The name as it was sent.
+    pub(super) fn sent(&self) -> &[u8] {
+        self.message.get(HEADER..self.question_end - 4).unwrap_or_default()
+    }
+
+    /// The name for those who remember names.
+    pub(super) fn name(&self) -> Name {
+        let read = LowerName::read(&self.message, HEADER);
+        Name::from(&read.map_or(LowerName::ROOT, |(name, _end)| name))
+    }
+
+    /// Compares the question of a response with ours.
+    pub(super) fn compare(&self, message: &[u8]) -> Result<(), BadPacket> {
+        let ours = &self.message[HEADER..self.question_end];
+        let theirs = message.get(HEADER..self.question_end).ok_or(BadPacket::Question)?;
+        if ours == theirs {
+            return Ok(());
+        }
+        let name = ours.len() - 4;
+        // Length octets are below every letter, so the names need not be taken apart.
+        match ours[name..] == theirs[name..] && ours[..name].eq_ignore_ascii_case(&theirs[..name]) {
+            true if self.random_case => Err(BadPacket::Case),
+            true => Ok(()),
+            false => Err(BadPacket::Question),
+        }
+    }
+}
+
+/// All open questions, the one asked first in front.
+pub(super) struct Questions<T> {
+    slots: Vec<Question<T>>,
+    free: Vec<u16>,
+    first: u16,
+    last: u16,
+    /// The first one that has not been silent for long enough to be told so.
+    unhedged: u16,
+    open: usize,
+}
+
+impl<T> Questions<T> {
+    pub(super) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), first: NONE, last: NONE, unhedged: NONE, open: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open >= OPEN_MAX
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// The question in a slot.
+    pub(super) fn question(&mut self, slot: u16) -> &mut Question<T> {
+        &mut self.slots[usize::from(slot)]
+    }
+
+    /// Adds one behind all others; its message is empty yet. To be called only while there is room.
+    pub(super) fn add(&mut self, token: T, port: u16, now: Mono) -> u16 {
+        let (before, state) = (self.last, State::Open(token));
+        let slot = if let Some(slot) = self.free.pop() {
+            let question = self.question(slot);
+            question.message.clear();
+            (question.port, question.asked, question.state) = (port, now, state);
+            (question.before, question.behind) = (before, NONE);
+            slot
+        } else {
+            self.slots.push(Question {
+                message: Vec::new(),
+                question_end: HEADER,
+                port,
+                id: 0,
+                asked: now,
+                random_case: false,
+                state,
+                before,
+                behind: NONE,
+            });
+            u16::try_from(self.slots.len() - 1).unwrap_or(NONE)
+        };
+        match before {
+            NONE => self.first = slot,
+            before => self.question(before).behind = slot,
+        }
+        self.last = slot;
+        if self.unhedged == NONE {
+            self.unhedged = slot;
+        }
+        self.open += 1;
+        slot
+    }
+
+    /// Takes one out; returns who waited for it.
+    pub(super) fn close(&mut self, slot: u16) -> State<T> {
+        let question = self.question(slot);
+        let state = std::mem::replace(&mut question.state, State::Free);
+        if matches!(state, State::Free) {
+            return state;
+        }
+        let (before, behind) = (question.before, question.behind);
+        match before {
+            NONE => self.first = behind,
+            before => self.question(before).behind = behind,
+        }
+        match behind {
+            NONE => self.last = before,
+            behind => self.question(behind).before = before,
+        }
+        if self.unhedged == slot {
+            self.unhedged = behind;
+        }
+        self.free.push(slot);
+        self.open -= 1;
+        state
+    }
+
+    /// The next one that nobody has been told of and that was asked `hedge` ago; each comes once.
+    pub(super) fn silent(&mut self, hedge: Duration, now: Mono) -> Option<u16> {
+        while self.unhedged != NONE {
+            let slot = self.unhedged;
+            let question = self.question(slot);
+            if now < question.asked.plus(hedge) {
+                return None;
+            }
+            let (behind, open) = (question.behind, matches!(question.state, State::Open(_)));
+            self.unhedged = behind;
+            if open {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// The first one, if it was asked `patience` ago.
+    pub(super) fn overdue(&mut self, patience: Duration, now: Mono) -> Option<u16> {
+        let first = self.first;
+        (first != NONE && now >= self.question(first).asked.plus(patience)).then_some(first)
+    }
+
+    /// When the next one is silent or overdue.
+    pub(super) fn next_expiry(&self, hedge: Duration, patience: Duration) -> Option<Mono> {
+        let asked = |slot: u16| self.slots.get(usize::from(slot)).map(|question| question.asked);
+        let silent = asked(self.unhedged).map(|asked| asked.plus(hedge));
+        let overdue = asked(self.first).map(|asked| asked.plus(patience));
+        silent.into_iter().chain(overdue).min()
+    }
+}
