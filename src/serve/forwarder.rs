@@ -10,7 +10,7 @@ use crate::cache::{Cache, Key, KeyRef, Lookup};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::time::{Mono, Now};
-use crate::upstream::{Ask, UpstreamError, Upstreams};
+use crate::upstream::{Ask, AskRef, Unsettled, UpstreamError, Upstreams};
 use crate::wire::{Answer, Layout, Query, rcode};
 
 use super::client::Client;
@@ -94,7 +94,7 @@ impl Next for Forwarder {
         let (sender, answer) = oneshot::channel();
         match self.shared.join(query, Waiter::Task(sender), now.mono) {
             Ok(None) => (),
-            Ok(Some(flight)) => drop(tokio::spawn(Arc::clone(&self.shared).exchange(flight))),
+            Ok(Some(flight)) => drop(tokio::spawn(Arc::clone(&self.shared).exchange(flight, None))),
             Err(_waiter) => return Err(Failure::Overload),
         }
         let answer = tokio::time::timeout(self.shared.config.deadline, answer).await;
@@ -128,13 +128,13 @@ impl Shared {
         self.upstreams.load_full()
     }
 
-    /// Keeps what an upstream said, if it speaks of the name.
-    pub(super) fn keep(&self, key: &Key, message: &[u8], layout: &Layout) -> Asked {
+    /// Keeps what an upstream said at `now`, if it speaks of the name.
+    pub(super) fn keep(&self, key: &Key, message: &[u8], layout: &Layout, now: Mono) -> Asked {
         let answer = Answer::keep(message, layout).map_err(|_malformed| Failure::Refused)?;
         match answer.rcode() {
             // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
             rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),
-            _ => Ok(self.cache.insert(key.clone(), answer, true, self.clock.now().mono)),
+            _ => Ok(self.cache.insert(key.clone(), answer, true, now)),
         }
     }
 
@@ -153,13 +153,13 @@ impl Shared {
         }
     }
 
-    /// Asks the upstreams and tells everyone who waits, within the deadline; then goes on, so that a slow answer still
-    /// reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
-    pub(super) async fn exchange(self: Arc<Self>, flight: Flight) {
+    /// Asks the upstreams, going on from what was `tried`, and tells everyone who waits, within the deadline; then goes on, so
+    /// that a slow answer still reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
+    pub(super) async fn exchange(self: Arc<Self>, flight: Flight, tried: Option<Unsettled>) {
         let landing = Landing { shared: self, flight };
         let (shared, flight) = (&landing.shared, &landing.flight);
         let left = shared.config.deadline.saturating_sub(shared.clock.now().mono.since(flight.opened));
-        let mut asking = std::pin::pin!(shared.ask(&flight.key));
+        let mut asking = std::pin::pin!(shared.ask(&flight.key, tried));
         let asked = match tokio::time::timeout(left, &mut asking).await {
             Ok(asked) => asked,
             Err(_elapsed) => {
@@ -170,14 +170,19 @@ impl Shared {
         shared.settle(flight, &asked);
     }
 
-    async fn ask(&self, key: &Key) -> Asked {
-        let response = self.upstreams().ask(&question(key)).await.map_err(|error| match error {
+    async fn ask(&self, key: &Key, tried: Option<Unsettled>) -> Asked {
+        let (upstreams, ask) = (self.upstreams(), question(key));
+        let response = match tried {
+            None => upstreams.ask(&ask).await,
+            Some(tried) => upstreams.ask_after(&ask, tried).await,
+        };
+        let response = response.map_err(|error| match error {
             UpstreamError::Timeout { .. } => Failure::Deadline,
             UpstreamError::Busy => Failure::Overload,
             UpstreamError::Unusable => Failure::Refused,
             UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
         })?;
-        self.keep(key, &response.message, &response.layout)
+        self.keep(key, &response.message, &response.layout, self.clock.now().mono)
     }
 }
 
@@ -192,8 +197,13 @@ impl Waiter {
     }
 }
 
-/// What an upstream is asked for `key`.
-pub(super) fn question(key: &Key) -> Ask {
+/// What an upstream is asked for a query.
+pub(super) fn question_of<'q>(query: &'q Query<'_>) -> AskRef<'q> {
+    AskRef::new(&query.name, query.qtype, query.qclass, query.dnssec_ok(), query.checking_disabled())
+}
+
+/// The same for a key.
+fn question(key: &Key) -> Ask {
     Ask {
         name: key.name.clone(),
         qtype: key.rest.qtype,

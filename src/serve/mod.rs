@@ -40,6 +40,7 @@ mod flight;
 mod forwarder;
 mod guard;
 mod handler;
+mod misses;
 mod next;
 mod pipeline;
 mod ending;

@@ -1,5 +1,5 @@
-//! DNS over UDP: one thread for each socket reads a batch of datagrams, answers at once what needs no waiting, and sends the
-//! answers as a batch. What needs waiting goes to the one handler in a task of its own.
+//! DNS over UDP: one thread for each socket reads a batch of datagrams, answers at once what needs no waiting, asks upstreams
+//! for the rest, and sends the answers as a batch.
 
 use std::io;
 use std::net::UdpSocket;
@@ -20,6 +20,7 @@ use super::door::{Door, End};
 use super::ending::Ending;
 use super::forwarder::Waiter;
 use super::guard::View;
+use super::misses::Misses;
 use super::next::{Failure, Next};
 use super::waiting::{Finish, Waiting};
 
@@ -45,41 +46,51 @@ impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops.
     pub(super) fn listen(self) {
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
-            let now = match incoming.receive(&self.socket) {
-                Ok(count) => self.answer_all(count, &incoming, &mut outgoing),
-                // An ICMP error of an earlier response comes back here; it is that client's affair.
-                Err(error) if passing(&error) => self.door.now(),
-                Err(error) => {
-                    tracing::warn!(%error, "A UDP socket could not be read.");
-                    std::thread::sleep(super::RETRY_AFTER);
-                    self.door.now()
+            if misses.wait(self.door.now().mono) {
+                match incoming.receive(&self.socket) {
+                    Ok(count) => self.answer_all(count, &incoming, &mut outgoing, &mut misses),
+                    // An ICMP error of an earlier response comes back here; it is that client's affair.
+                    Err(error) if passing(&error) => (),
+                    Err(error) => {
+                        tracing::warn!(%error, "A UDP socket could not be read.");
+                        std::thread::sleep(super::RETRY_AFTER);
+                    }
                 }
-            };
+            }
+            let now = self.door.now();
+            misses.answer(now.mono);
             overflow.count(&self.socket, self.door.metrics(), now);
         }
+        misses.leave(self.door.now().mono);
     }
 
-    /// Answers a batch; returns the moment at which its responses were sent.
-    fn answer_all<'m>(&'m self, count: usize, incoming: &Incoming, outgoing: &mut Outgoing<Pending<'m>>) -> Now {
+    /// Answers a batch.
+    fn answer_all<'m>(
+        &'m self,
+        count: usize,
+        incoming: &Incoming,
+        outgoing: &mut Outgoing<Pending<'m>>,
+        misses: &mut Misses<N>,
+    ) {
         let (view, now) = (self.door.view(), self.door.now());
         for slot in 0..count {
             // A source that is no address of the Internet can't be on these sockets.
             let Some(datagram) = incoming.datagram(slot) else { continue };
             // A query that makes the server panic costs itself and not the thread: its ledger counts it as dropped.
             let mut spare = outgoing.spare();
-            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, &mut spare)));
+            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, &mut spare, misses)));
             outgoing.give_back(spare);
             if let Ok(Some((message, pending))) = answered {
                 outgoing.push(message, Some(datagram.source), datagram.local, pending);
             }
         }
-        let now = self.door.now();
+        let now = self.door.now().mono;
         outgoing.send(&self.socket, |Pending { ledger, outcome, rcode }, taken| {
-            if taken { ledger.responded(outcome, rcode, now.mono) } else { ledger.dropped(DropReason::SendFailure) }
+            if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
         });
-        now
     }
 
     /// Answers one datagram, or has it wait for its answer, or drops it.
@@ -89,6 +100,7 @@ impl<N: Next> Listener<N> {
         view: &View,
         now: Now,
         spare: &mut Vec<u8>,
+        misses: &mut Misses<N>,
     ) -> Option<(Vec<u8>, Pending<'_>)> {
         let client = Client::new(datagram.source, Transport::Udp);
         let mut ledger = self.door.metrics().received_here(Transport::Udp, Family::of(client.address()), now.mono);
@@ -105,14 +117,22 @@ impl<N: Next> Listener<N> {
             }
             Err(room) => {
                 *spare = room;
-                self.wait(datagram, client, view, now, ledger);
+                self.wait(datagram, client, view, now, ledger, misses);
                 None
             }
         }
     }
 
     /// Has a query wait for its answer, if another one may.
-    fn wait(&self, datagram: &Datagram<'_>, client: Client, view: &View, now: Now, ledger: Ledger<&Metrics>) {
+    fn wait(
+        &self,
+        datagram: &Datagram<'_>,
+        client: Client,
+        view: &View,
+        now: Now,
+        ledger: Ledger<&Metrics>,
+        misses: &mut Misses<N>,
+    ) {
         let Some(permit) = self.door.permit() else {
             self.door.shed(datagram.octets, &client);
             return ledger.dropped(DropReason::Shed);
@@ -137,10 +157,7 @@ impl<N: Next> Listener<N> {
         });
         match forwarder.join(&query, Waiter::Datagram(waiting), now.mono) {
             Ok(None) => (),
-            Ok(Some(flight)) => {
-                let exchange = Arc::clone(forwarder).exchange(flight);
-                self.door.tasks.spawn_on(exchange, &self.runtime);
-            }
+            Ok(Some(flight)) => misses.ask(forwarder, &query, flight, now.mono),
             Err(waiter) => waiter.tell(Err(Failure::Overload)),
         }
     }

@@ -213,6 +213,13 @@ impl<T> Outside<T> {
         }
     }
 
+    /// Reports every question that has not been reported as one whose upstream is silent: this thread ends.
+    pub fn give_up(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
+        while let Some(slot) = self.open.questions.silent(Duration::ZERO, now) {
+            self.open.silent(slot, now, &mut report);
+        }
+    }
+
     /// When [`Outside::expire`] has something to do; `None` while nothing is open.
     pub fn next_expiry(&self) -> Option<Mono> {
         self.open.questions.next_expiry(self.hedge, self.patience)

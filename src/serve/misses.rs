@@ -1,0 +1,146 @@
+//! The questions that a listener's thread asks upstreams by itself, and the answers that it sends once they are answered.
+
+use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::metrics::{DropReason, Ledger, Outcome};
+use crate::socket::Outgoing;
+use crate::time::Mono;
+use crate::upstream::{Outside, ResponseRef, Unsettled};
+use crate::wire::Query;
+
+use super::LOOK_UP;
+use super::door::Door;
+use super::ending::Ending;
+use super::forwarder::{Flight, Shared, Waiter, question_of};
+use super::next::{Failure, Next};
+use super::waiting::Asked;
+
+/// One thread's questions.
+pub(super) struct Misses<N> {
+    /// `None` when the system has no descriptor left for it: then every question is asked by a task.
+    outside: Option<Outside<Flight>>,
+    crew: Crew<N>,
+}
+
+/// What takes over when something is heard.
+struct Crew<N> {
+    door: Arc<Door<N>>,
+    socket: Arc<UdpSocket>,
+    runtime: Handle,
+    late: Outgoing<Late>,
+}
+
+/// How a response is to be counted once it is sent.
+struct Late {
+    ledger: Ledger,
+    outcome: Outcome,
+    rcode: u16,
+}
+
+impl<N: Next> Misses<N> {
+    /// Without questions yet; answers leave by `socket`.
+    pub(super) fn new(door: &Arc<Door<N>>, socket: &Arc<UdpSocket>, runtime: &Handle) -> Self {
+        let outside = door.forwarder().and_then(|_forwarder| match Outside::new(Arc::clone(socket)) {
+            Ok(outside) => Some(outside),
+            Err(error) => {
+                tracing::warn!(%error, "A UDP thread can't ask upstreams by itself; its questions take the longer way.");
+                None
+            }
+        });
+        let (door, socket, runtime) = (Arc::clone(door), Arc::clone(socket), runtime.clone());
+        Self { outside, crew: Crew { door, socket, runtime, late: Outgoing::new() } }
+    }
+
+    /// Whether the client's socket is to be read now: because something came for it, or because nothing else can come.
+    pub(super) fn wait(&mut self, now: Mono) -> bool {
+        let Some(outside) = self.outside.as_mut().filter(|outside| outside.open() > 0) else { return true };
+        let at_most = outside.next_expiry().map_or(LOOK_UP, |expiry| expiry.since(now)).min(LOOK_UP);
+        // Where waiting fails the client's socket is read, which waits too.
+        outside.wait(at_most).unwrap_or(true)
+    }
+
+    /// Asks upstreams; the question leaves with the next [`Misses::answer`].
+    pub(super) fn ask(&mut self, forwarder: &Shared, query: &Query<'_>, flight: Flight, now: Mono) {
+        let flight = match &mut self.outside {
+            Some(outside) => match outside.ask(&forwarder.upstreams(), question_of(query), flight, now) {
+                Ok(()) => return,
+                Err(flight) => flight,
+            },
+            None => flight,
+        };
+        self.crew.exchange(flight, None);
+    }
+
+    /// Sends questions, and answers what upstreams have said since.
+    pub(super) fn answer(&mut self, now: Mono) {
+        let Some(outside) = self.outside.as_mut().filter(|outside| outside.open() > 0) else { return };
+        let crew = &mut self.crew;
+        outside.flush(now, |flight, heard| crew.take(flight, heard, now));
+        outside.receive(now, |flight, heard| crew.take(flight, heard, now));
+        outside.expire(now, |flight, heard| crew.take(flight, heard, now));
+        crew.send(now);
+    }
+
+    /// Leaves every question that has no answer yet to a task.
+    pub(super) fn leave(mut self, now: Mono) {
+        let Some(outside) = &mut self.outside else { return };
+        let crew = &mut self.crew;
+        outside.give_up(now, |flight, heard| crew.take(flight, heard, now));
+        crew.send(now);
+    }
+}
+
+impl<N: Next> Crew<N> {
+    /// Takes in what an upstream said, or did not say.
+    fn take(&mut self, flight: Flight, heard: Result<ResponseRef<'_>, Unsettled>, now: Mono) {
+        let response = match heard {
+            Ok(response) => response,
+            Err(unsettled) => return self.exchange(flight, Some(unsettled)),
+        };
+        let door = Arc::clone(&self.door);
+        let Some(forwarder) = door.forwarder() else { return };
+        let keep = || forwarder.keep(&flight.key, response.message, response.layout, now);
+        // A response that makes the server panic costs its question and not the thread.
+        let asked = catch_unwind(AssertUnwindSafe(keep)).unwrap_or(Err(Failure::Refused));
+        for waiter in forwarder.landed(&flight, &asked) {
+            self.end(waiter, asked.clone(), now);
+        }
+    }
+
+    /// Leaves a question to a task, which knows about other upstreams and transports.
+    fn exchange(&self, flight: Flight, tried: Option<Unsettled>) {
+        if let Some(forwarder) = self.door.forwarder() {
+            self.door.tasks.spawn_on(Arc::clone(forwarder).exchange(flight, tried), &self.runtime);
+        }
+    }
+
+    /// Ends one who waited: with the others if its answer leaves by our socket.
+    fn end(&mut self, waiter: Waiter, asked: Asked, now: Mono) {
+        let waiting = match waiter {
+            Waiter::Datagram(waiting) if Arc::ptr_eq(&waiting.socket, &self.socket) => *waiting,
+            other => return other.tell(asked),
+        };
+        match waiting.ending(asked, self.late.spare()) {
+            // Its ledger counts it as it is dropped.
+            None => (),
+            Some(Ending::Silence(reason)) => waiting.ledger.dropped(reason),
+            Some(Ending::Response { message, outcome, rcode }) => {
+                let late = Late { ledger: waiting.ledger, outcome, rcode };
+                self.late.push(message, Some(waiting.source), waiting.local, late);
+                if self.late.is_full() {
+                    self.send(now);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Mono) {
+        self.late.send(&self.socket, |Late { ledger, outcome, rcode }, taken| {
+            if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
+        });
+    }
+}
