@@ -236,14 +236,14 @@ impl Seen {
         &self.octets[12..=end]
     }
 
-    /// The question's name, for names of plain letters; the root is empty.
+    /// The question's name in lower case, for names of plain letters; the root is empty.
     pub(crate) fn qname(&self) -> String {
         let mut text = String::new();
         let mut rest = self.qname_wire();
         while let Some((&size, after)) = rest.split_first().filter(|(size, _after)| **size != 0) {
             let (label, behind) = after.split_at(usize::from(size));
             let dot = if text.is_empty() { "" } else { "." };
-            write!(text, "{dot}{}", String::from_utf8_lossy(label)).unwrap();
+            write!(text, "{dot}{}", String::from_utf8_lossy(&label.to_ascii_lowercase())).unwrap();
             rest = behind;
         }
         text
