@@ -29,7 +29,7 @@ use writer::{Answer, Command, Shared, Writer};
 
 use crate::clock::Clock;
 pub use crate::metrics::Did;
-use crate::metrics::{Loss, Metrics};
+use crate::metrics::{Loss, Metrics, Tally};
 use crate::policy::{Evidence, PatternRef};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
@@ -108,8 +108,13 @@ impl Journal {
     /// Records one attempt: counted in memory at once, in the store within a second. Never waits for the disk, and
     /// allocates nothing if an attempt equal but for its time was recorded in the same minute.
     pub fn record(&self, attempt: &Attempt<'_>) {
+        self.record_by(&*self.shared.metrics, attempt);
+    }
+
+    /// [`Journal::record`] where `tally`, which counts for the same metrics, counts the attempt.
+    pub fn record_by(&self, tally: &impl Tally, attempt: &Attempt<'_>) {
+        tally.journal_event();
         let record = &self.shared.metrics.record;
-        record.events.inc();
         if self.closed.load(Ordering::Relaxed) {
             record.lost(Loss::Shutdown).inc();
             return;

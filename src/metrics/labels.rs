@@ -234,9 +234,12 @@ pub(super) const QTYPE_NONE: usize = QTYPES.len() + 1;
 /// Number of query type labels.
 pub(super) const QTYPE_COUNT: usize = QTYPES.len() + 2;
 
+/// The place of each query type's label, as far as there is one: the highest of them is CAA.
+static QTYPE_PLACES: [u8; 258] = places(&QTYPES);
+
 /// The place of a query type's label.
 pub(super) fn qtype_index(qtype: u16) -> usize {
-    QTYPES.iter().position(|&(number, _)| number == qtype).unwrap_or(QTYPE_OTHER)
+    QTYPE_PLACES.get(usize::from(qtype)).map_or(QTYPE_OTHER, |&place| usize::from(place))
 }
 
 /// The query type labels in order.
@@ -260,9 +263,24 @@ const RCODES: [(u16, &str); 10] = [
 /// Number of rcode labels.
 pub(super) const RCODE_COUNT: usize = RCODES.len() + 1;
 
+/// The place of each rcode's label, as far as there is one: the highest of them is BADCOOKIE.
+static RCODE_PLACES: [u8; 24] = places(&RCODES);
+
 /// The place of an rcode's label.
 pub(super) fn rcode_index(rcode: u16) -> usize {
-    RCODES.iter().position(|&(number, _)| number == rcode).unwrap_or(RCODES.len())
+    RCODE_PLACES.get(usize::from(rcode)).map_or(RCODES.len(), |&place| usize::from(place))
+}
+
+/// For each number its place among `named`; the place behind them for a number that has no name.
+#[expect(clippy::cast_possible_truncation, reason = "fewer than 256 numbers have names")]
+const fn places<const NUMBERS: usize>(named: &[(u16, &str)]) -> [u8; NUMBERS] {
+    let mut places = [named.len() as u8; NUMBERS];
+    let mut place = 0;
+    while place < named.len() {
+        places[named[place].0 as usize] = place as u8;
+        place += 1;
+    }
+    places
 }
 
 /// The rcode labels in order.
@@ -273,6 +291,14 @@ pub(super) fn rcode_labels() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_number_with_a_name_is_found_at_its_place_and_every_other_one_behind_them() {
+        for number in 0..=u16::MAX {
+            let named = |all: &[(u16, &str)]| all.iter().position(|&(other, _)| other == number).unwrap_or(all.len());
+            assert_eq!((qtype_index(number), rcode_index(number)), (named(&QTYPES), named(&RCODES)));
+        }
+    }
 
     #[test]
     fn a_label_is_at_its_own_place() {

@@ -1,20 +1,34 @@
 //! Every metric of the server, in one place.
 //!
-//! Children are resolved once, into arrays indexed by enums: counting is one atomic addition. Label values come only
-//! from enums and from the configuration; a qname or a client's address belongs to the journal.
+//! What happens on the way of a query is counted in blocks: each [`Worker`] has one of its own, so that no thread waits for
+//! another to count, and the page shows their sums. All else is a [`Cell`], resolved once and shared. Label values come
+//! only from enums and from the configuration; a qname or a client's address belongs to the journal.
 
+mod block;
 mod dns;
 mod labels;
+mod latency;
+mod ledger;
+mod page;
 mod parts;
+mod place;
 mod policy;
 mod registry;
 mod table;
+mod tallied;
+mod tally;
 
-pub use dns::{Dns, Ledger};
+use std::sync::Arc;
+
+pub use dns::Dns;
 pub use labels::{Did, DropReason, Family, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window};
+pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
+pub use place::Place;
 pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigures, Series};
 pub use table::Cell;
+pub use tallied::Total;
+pub use tally::{Tally, Worker};
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,6 +37,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Metrics {
     registry: registry::Registry,
+    blocks: Arc<block::Blocks>,
     /// Queries and responses.
     pub dns: Dns,
     /// Bans, lists, attempts.
@@ -40,7 +55,8 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics at zero. One for each process; tests make as many as they like.
     pub fn new() -> Self {
-        let registry = registry::Registry::default();
+        let blocks = Arc::new(block::Blocks::new());
+        let registry = registry::Registry::new(Arc::clone(&blocks));
         Self {
             dns: Dns::new(&registry),
             banned: Banned::new(&registry),
@@ -49,6 +65,7 @@ impl Metrics {
             upstreams: Upstreams::new(&registry),
             process: Process::new(&registry),
             registry,
+            blocks,
         }
     }
 

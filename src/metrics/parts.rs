@@ -6,8 +6,10 @@ use std::sync::Arc;
 use prometheus::{Gauge, Histogram, HistogramVec};
 
 use super::labels::{IgnoredPacket, Level, Loss, UpstreamFailure};
+use super::place::Place;
 use super::registry::Registry;
 use super::table::{Cell, Table};
+use super::tallied::Total;
 use crate::time::Timestamp;
 
 /// A moment of the wall clock, in seconds since 1970; 0 until there is one.
@@ -25,7 +27,7 @@ impl Moment {
 #[derive(Debug)]
 pub struct Record {
     /// Attempts recorded.
-    pub events: Cell, // embargo_journal_events_total
+    pub events: Total, // embargo_journal_events_total
     /// Attempts in the store, counted when their transaction is committed.
     pub stored: Cell, // embargo_journal_stored_total
     /// Attempts kept without their client's address or name, because rows came too fast.
@@ -51,7 +53,11 @@ impl Record {
             ["reason"],
         );
         Self {
-            events: registry.counter("journal_events_total", "Banned lookups given to the journal."),
+            events: registry.total(
+                "journal_events_total",
+                "Banned lookups given to the journal.",
+                Place::JOURNAL_EVENTS,
+            ),
             stored: registry.counter("journal_stored_total", "Banned lookups that this process added to the store."),
             overflow: registry.counter(
                 "journal_overflow_total",
@@ -81,13 +87,9 @@ impl Record {
     }
 }
 
-/// Metrics of the cache.
+/// Metrics of the cache. Queries that ask it are counted by a [`Tally`](super::Tally).
 #[derive(Debug)]
 pub struct Cache {
-    /// Queries for which the cache was asked.
-    pub requests: Cell, // embargo_cache_requests_total
-    /// Of those, answered from it, fresh or stale.
-    pub hits: Cell, // embargo_cache_hits_total
     /// Answers kept.
     pub entries: Cell, // embargo_cache_entries
     /// Memory they take.
@@ -96,9 +98,17 @@ pub struct Cache {
 
 impl Cache {
     pub(super) fn new(registry: &Registry) -> Self {
+        registry.total(
+            "cache_requests_total", // embargo_cache_requests_total
+            "Queries for which the cache was asked.",
+            Place::CACHE_REQUESTS,
+        );
+        registry.total(
+            "cache_hits_total", // embargo_cache_hits_total
+            "Queries answered from the cache, fresh or stale.",
+            Place::CACHE_HITS,
+        );
         Self {
-            requests: registry.counter("cache_requests_total", "Queries for which the cache was asked."),
-            hits: registry.counter("cache_hits_total", "Queries answered from the cache, fresh or stale."),
             entries: registry.gauge("cache_entries", "Answers in the cache."),
             bytes: registry.gauge("cache_bytes", "Memory that the answers in the cache take."),
         }

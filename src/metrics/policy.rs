@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::labels::{Did, Window};
+use super::place::Place;
 use super::registry::Registry;
-use super::table::{Cell, Table};
+use super::table::Table;
+use super::tallied::Tallied;
+use super::tally::Tally;
 use crate::policy::{Evidence, Mode};
 
 /// The one site there is until sites are configured.
@@ -39,7 +42,7 @@ pub struct ClientFigures {
 /// Metrics of bans and lists.
 #[derive(Debug)]
 pub struct Banned {
-    attempts: Table<5>,       // embargo_attempts_total{ban, category, evidence, action, site}
+    attempts: Tallied<5>,     // embargo_attempts_total{ban, category, evidence, action, site}
     clients: Table<3>,        // embargo_clients{ban, evidence, window}
     enforcement: Table<1>,    // embargo_policy_enforcement{ban}
     entries: Table<1>,        // embargo_list_entries{list}
@@ -54,17 +57,18 @@ struct InForce {
     figures: Vec<ClientFigures>,
 }
 
-/// Counters of the attempts of one policy, so that counting one is an index and an atomic addition.
+/// The places of the attempts of one policy, so that counting one is an index and an addition.
 #[derive(Clone, Debug, Default)]
 pub struct AttemptCounters {
-    cells: Vec<[Cell; Did::ALL.len()]>,
+    places: Vec<[Place; Did::ALL.len()]>,
 }
 
 impl AttemptCounters {
-    /// Counts one attempt of the series at `series`, an index into the slice the counters were made from.
-    pub fn count(&self, series: usize, did: Did) {
-        if let Some(cells) = self.cells.get(series) {
-            cells[did.index()].inc();
+    /// Counts one attempt of the series at `series`, an index into the slice the counters were made from. `tally` counts
+    /// for the metrics that made them.
+    pub fn count(&self, tally: &impl Tally, series: usize, did: Did) {
+        if let Some(places) = self.places.get(series) {
+            tally.add(places[did.index()], 1);
         }
     }
 }
@@ -72,7 +76,7 @@ impl AttemptCounters {
 impl Banned {
     pub(super) fn new(registry: &Registry) -> Self {
         Self {
-            attempts: registry.counters(
+            attempts: registry.tallied(
                 "attempts_total",
                 "Banned lookups, by ban, category, evidence, what was done, and site.",
                 ["ban", "category", "evidence", "action", "site"],
@@ -104,7 +108,7 @@ impl Banned {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         in_force.series = series.iter().map(|(ban, _, evidence)| (Arc::clone(ban), *evidence)).collect();
         self.show_clients(&in_force);
-        AttemptCounters { cells: series.iter().map(|series| self.attempt_cells(series)).collect() }
+        AttemptCounters { places: series.iter().map(|series| self.attempt_places(series)).collect() }
     }
 
     /// Shows what each ban does now; for every ban in force, at a reload and when a date passes.
@@ -141,7 +145,7 @@ impl Banned {
         self.clients.replace(series);
     }
 
-    fn attempt_cells(&self, (ban, category, evidence): &Series) -> [Cell; Did::ALL.len()] {
-        Did::ALL.map(|did| self.attempts.fixed([ban, category, evidence.as_str(), did.as_str(), DEFAULT_SITE]))
+    fn attempt_places(&self, (ban, category, evidence): &Series) -> [Place; Did::ALL.len()] {
+        Did::ALL.map(|did| self.attempts.place([ban, category, evidence.as_str(), did.as_str(), DEFAULT_SITE]))
     }
 }

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
+
+use super::page::{Kind, family};
 
 /// The values of a series' labels, in the order of the family's label names.
-type Key<const N: usize> = [Arc<str>; N];
+pub(super) type Key<const N: usize> = [Arc<str>; N];
 
 /// One series, resolved once and counted with one atomic operation.
 #[derive(Clone, Debug, Default)]
@@ -42,15 +44,6 @@ impl Cell {
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// Whether a family's values only grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Only grows; its name ends in `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
 }
 
 /// All series of one name. A clone is the same family.
@@ -99,32 +92,6 @@ impl<const N: usize> Table<N> {
         let mut children = self.shared.children.write().unwrap_or_else(PoisonError::into_inner);
         children.retain(|key, _| key.first().is_none_or(|first| known.contains(&**first)));
     }
-
-    fn metric(&self, key: &Key<N>, cell: &Cell) -> proto::Metric {
-        let labels = self.shared.labels.iter().zip(key).map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value(value.to_string());
-            pair
-        });
-        let mut metric = proto::Metric::from_label(labels.collect());
-        // The text format has only 64-bit floats: exact up to 2^53, 28,000 years of 10,000 a second.
-        #[expect(clippy::cast_precision_loss, reason = "the exposition format is a float")]
-        let value = cell.value() as f64;
-        match self.shared.kind {
-            Kind::Counter => {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            }
-            Kind::Gauge => {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
-        }
-        metric
-    }
 }
 
 impl<const N: usize> Collector for Table<N> {
@@ -134,14 +101,8 @@ impl<const N: usize> Collector for Table<N> {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let children = self.shared.children.read().unwrap_or_else(PoisonError::into_inner);
-        let mut family = MetricFamily::default();
-        family.set_name(self.shared.desc.fq_name.clone());
-        family.set_help(self.shared.desc.help.clone());
-        family.set_field_type(match self.shared.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-        });
-        family.set_metric(children.iter().map(|(key, cell)| self.metric(key, cell)).collect());
-        vec![family]
+        let Shared { desc, kind, labels, .. } = &*self.shared;
+        let series = children.iter().map(|(key, cell)| kind.series(labels, key, cell.value()));
+        vec![family(desc, kind.metric_type(), series.collect())]
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
@@ -64,10 +65,10 @@ fn labels_that_join_to_the_same_text_stay_two_series() {
         (Arc::from("ab"), Arc::from("c"), Evidence::Installed),
     ];
     let counters = metrics.banned.set_policy(&[], &series);
-    counters.count(0, Did::Nxdomain);
-    counters.count(0, Did::Nxdomain);
-    counters.count(1, Did::Nxdomain);
-    counters.count(2, Did::Nxdomain);
+    counters.count(&metrics, 0, Did::Nxdomain);
+    counters.count(&metrics, 0, Did::Nxdomain);
+    counters.count(&metrics, 1, Did::Nxdomain);
+    counters.count(&metrics, 2, Did::Nxdomain);
     let page = metrics.render();
     let labels = r#"evidence="installed",action="nxdomain",site="default"}"#;
     assert!(value(&page, &format!("embargo_attempts_total{{ban=\"a\",category=\"bc\",{labels}")).eq(&2.0));
@@ -88,7 +89,7 @@ fn gauges_of_a_ban_vanish_with_it_and_its_counters_stay() {
     let ban: Arc<str> = Arc::from("acme");
     let series = [(Arc::clone(&ban), Arc::from("update"), Evidence::Installed)];
     let figures = ClientFigures { ban: Arc::clone(&ban), evidence: Evidence::Installed, clients: [1, 2, 3] };
-    metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series).count(0, Did::Observe);
+    metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series).count(&metrics, 0, Did::Observe);
     metrics.banned.set_clients(vec![figures]);
     let page = metrics.render();
     assert!(page.contains(r#"embargo_policy_enforcement{ban="acme"} 2"#));
@@ -146,6 +147,127 @@ fn a_response_counts_its_time_from_when_its_query_was_read() {
     assert!(value(&page, r#"embargo_dns_request_duration_seconds_bucket{outcome="forwarded",le="0.256"}"#).eq(&1.0));
 }
 
+#[test]
+fn a_response_is_shown_in_the_same_words_as_by_the_library() {
+    let metrics = Arc::new(Metrics::new());
+    let upstream = metrics.upstreams.resolve("policy");
+    for micros in [0, 1, 249, 250, 251, 40_000, 8_192_000, 8_192_001, 3_600_000_000] {
+        metrics.received(Transport::Udp, Family::V4, Mono(7)).responded(Outcome::Policy, 3, Mono(7 + micros));
+        upstream.duration.observe(std::time::Duration::from_micros(micros).as_secs_f64());
+    }
+    let page = metrics.render();
+    let ours: Vec<String> = lines(&page, "embargo_dns_request_duration_seconds", "outcome=\"policy\"").collect();
+    let theirs = lines(&page, "embargo_upstream_request_duration_seconds", "upstream=\"policy\"");
+    let renamed: Vec<String> = theirs.map(|line| line.replace("upstream", "dns").replace("dns=", "outcome=")).collect();
+    assert_eq!((ours.len(), &ours), (19, &renamed));
+}
+
+/// The lines of a family that hold `label`.
+fn lines(page: &str, name: &'static str, label: &'static str) -> impl Iterator<Item = String> {
+    page.lines().filter(move |line| line.starts_with(name) && line.contains(label)).map(str::to_owned)
+}
+
+/// Counts one query in every way there is.
+fn count_one(worker: &Worker, counters: &AttemptCounters) {
+    let mut ledger = worker.received(Transport::Udp, Family::V4, Mono(0));
+    ledger.asked(qtype::A);
+    counters.count(ledger.tally(), 0, Did::Nxdomain);
+    ledger.tally().cache_request();
+    ledger.tally().cache_hit();
+    ledger.tally().journal_event();
+    ledger.responded(Outcome::Cached, 0, Mono(100));
+}
+
+#[test]
+fn what_workers_count_is_summed_never_goes_back_and_stays_when_they_end() {
+    const FAMILIES: [&str; 5] = ["dns_requests", "dns_responses", "attempts", "cache_hits", "journal_events"];
+    let metrics = Arc::new(Metrics::new());
+    let series = [(Arc::from("acme"), Arc::from("update"), Evidence::Installed)];
+    let counters = metrics.banned.set_policy(&[], &series);
+    let counted = |page: &str| FAMILIES.map(|name| sum(page, &format!("embargo_{name}_total")));
+    let scraped = AtomicBool::new(false);
+    // Workers come, count and go while the page is read.
+    let count = || {
+        let mut count = 0;
+        while !scraped.load(Ordering::Relaxed) || count == 0 {
+            let worker = metrics.worker();
+            (0..100).for_each(|_| count_one(&worker, &counters));
+            // Somebody without a block of its own counts the same.
+            metrics.cache_hit();
+            count += 100;
+        }
+        count
+    };
+    let counts: u32 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(count)).collect();
+        let mut before = counted(&metrics.render());
+        for _ in 0..50 {
+            let now = counted(&metrics.render());
+            assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {now:?}");
+            before = now;
+        }
+        scraped.store(true, Ordering::Relaxed);
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    let (page, all) = (metrics.render(), f64::from(counts));
+    assert_eq!(
+        counted(&page).map(|sum| sum.to_string()),
+        [all, all, all, all * 1.01, all].map(|all| all.round().to_string())
+    );
+    assert_eq!(metrics.record.events.value(), u64::from(counts));
+    let time = value(&page, r#"embargo_dns_request_duration_seconds_sum{outcome="cached"}"#);
+    assert!((time - all * 1e-4).abs() < 1e-6, "{time}");
+}
+
+#[test]
+fn a_worker_that_panics_leaves_what_it_counted() {
+    let metrics = Arc::new(Metrics::new());
+    let worker = metrics.worker();
+    let thread = std::thread::spawn(move || {
+        let _held = worker.received(Transport::Udp, Family::V6, Mono(0));
+        std::panic::resume_unwind(Box::new("a fault"));
+    });
+    assert!(thread.join().is_err());
+    let page = metrics.render();
+    assert!(value(&page, r#"embargo_dns_requests_total{proto="udp",family="2",qtype="none"}"#).eq(&1.0));
+    assert!(value(&page, r#"embargo_dns_dropped_total{reason="client_gone"}"#).eq(&1.0));
+}
+
+#[test]
+fn an_entry_that_is_kept_counts_once_and_outlives_its_worker() {
+    let metrics = Arc::new(Metrics::new());
+    let kept = [true, false].map(|asked| {
+        let worker = metrics.worker();
+        let mut ledger = worker.received(Transport::Udp, Family::V4, Mono(0));
+        if asked {
+            ledger.asked(qtype::A);
+        }
+        ledger.keep()
+    });
+    for mut ledger in kept {
+        ledger.asked(qtype::A);
+        ledger.responded(Outcome::Forwarded, 0, Mono(1));
+    }
+    let page = metrics.render();
+    assert!(value(&page, r#"embargo_dns_requests_total{proto="udp",family="1",qtype="A"}"#).eq(&2.0));
+    assert!(sum(&page, "embargo_dns_requests_total").eq(&2.0) && sum(&page, "embargo_dns_responses_total").eq(&2.0));
+    assert!(sum(&page, "embargo_dns_dropped_total").eq(&0.0));
+}
+
+/// Has `unique` twice for a type that can be shared or cloned, which is then ambiguous: the test does not compile.
+#[test]
+fn a_block_has_one_writer() {
+    trait Sole<How> {
+        fn unique() {}
+    }
+    struct Shared;
+    struct Cloned;
+    impl<T: ?Sized> Sole<()> for T {}
+    impl<T: ?Sized + Sync> Sole<Shared> for T {}
+    impl<T: Clone> Sole<Cloned> for T {}
+    <Worker as Sole<_>>::unique();
+}
+
 /// What may happen to one message.
 #[derive(Clone, Debug)]
 enum End {
@@ -163,26 +285,47 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
+/// Takes a message through its ledger.
+fn carry<M: std::ops::Deref<Target: Tally>>(mut ledger: Ledger<M>, types: &[u16], end: &End) {
+    for &qtype in types {
+        ledger.asked(qtype);
+    }
+    match *end {
+        End::Responded(outcome, rcode) => ledger.responded(outcome, rcode, Mono(1)),
+        End::Dropped(reason) => ledger.dropped(reason),
+        End::Forgotten => drop(ledger),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn requests_are_responses_and_dropped(
         messages in proptest::collection::vec(
-            (proptest::sample::select(Transport::ALL.to_vec()), proptest::collection::vec(any::<u16>(), 0..3), end()),
+            (
+                proptest::sample::select(Transport::ALL.to_vec()),
+                proptest::collection::vec(any::<u16>(), 0..3),
+                end(),
+                0..4_usize,
+            ),
             0..60,
         )
     ) {
         let metrics = Arc::new(Metrics::new());
-        for (transport, types, end) in &messages {
-            let mut ledger = metrics.received(*transport, Family::V4, Mono(0));
-            for &qtype in types {
-                ledger.asked(qtype);
+        let mut workers = vec![metrics.worker(), metrics.worker()];
+        for (transport, types, end, who) in &messages {
+            match workers.get(*who) {
+                Some(worker) if types.len() == 1 => {
+                    carry(worker.received(*transport, Family::V4, Mono(0)).keep(), types, end);
+                }
+                Some(worker) => carry(worker.received(*transport, Family::V4, Mono(0)), types, end),
+                None => carry(metrics.received(*transport, Family::V4, Mono(0)), types, end),
             }
-            match *end {
-                End::Responded(outcome, rcode) => ledger.responded(outcome, rcode, Mono(1)),
-                End::Dropped(reason) => ledger.dropped(reason),
-                End::Forgotten => drop(ledger),
+            if *who == 3 {
+                workers.rotate_left(1);
+                workers.pop();
+                workers.push(metrics.worker());
             }
         }
         let page = metrics.render();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::metrics::{DropReason, Family, Ledger, Metrics};
+use crate::metrics::{DropReason, Family, Ledger, Metrics, Tally, Worker};
 use crate::time::Now;
 use crate::wire::{Query, rcode};
 
@@ -67,7 +67,12 @@ impl<N: Next> Door<N> {
         &self.metrics
     }
 
-    /// The same, for a ledger that outlives its reader.
+    /// A block of counters for a listener's thread, of the metrics that the guard's attempts count in.
+    pub(super) fn worker(&self) -> Worker {
+        self.handler.guard.metrics().worker()
+    }
+
+    /// The same metrics, for what outlives its listener.
     pub(super) fn shared_metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
@@ -84,7 +89,7 @@ impl<N: Next> Door<N> {
 
     /// Answers one message if nothing has to be waited for; `room` is a buffer for the response. An error gives it back: the
     /// message is a query that is to be carried, or to wait.
-    pub(super) fn at_once<M: Deref<Target = Metrics>>(
+    pub(super) fn at_once<M: Deref<Target: Tally>>(
         &self,
         view: &View,
         message: &[u8],
@@ -97,7 +102,7 @@ impl<N: Next> Door<N> {
             Err(unfit) => Ok(unfit_ending(message, unfit)),
             Ok(query) => {
                 ledger.asked(query.qtype);
-                self.handler.at_once(view, &query, client, now, room)
+                self.handler.at_once(ledger.tally(), view, &query, client, now, room)
             }
         }
     }

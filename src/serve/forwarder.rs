@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::cache::{Cache, Key, KeyRef, Lookup};
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
 use crate::upstream::{Ask, AskRef, Unsettled, UpstreamError, Upstreams};
 use crate::wire::{Answer, Layout, Query, rcode};
@@ -82,12 +82,7 @@ impl Forwarder {
 
 impl Next for Forwarder {
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
-        let lookup = self.shared.cache.get(&KeyRef::of(query), now.mono);
-        if matches!(lookup, Lookup::Fresh(_)) {
-            self.shared.metrics.cache.requests.inc();
-            self.shared.metrics.cache.hits.inc();
-        }
-        lookup
+        self.shared.cache.get(&KeyRef::of(query), now.mono)
     }
 
     async fn ask(&self, query: &Query<'_>, _client: &Client, now: Now) -> Result<Found, Failure> {
@@ -114,7 +109,7 @@ impl Shared {
     /// # Errors
     /// The waiter, when too many questions are open.
     pub(super) fn join(&self, query: &Query<'_>, waiter: Waiter, now: Mono) -> Result<Option<Flight>, Waiter> {
-        self.metrics.cache.requests.inc();
+        self.metrics.cache_request();
         let key = KeyRef::of(query).to_key();
         match self.flights.join(&key, waiter) {
             Joined::First(number) => Ok(Some(Flight { key, number, opened: now })),

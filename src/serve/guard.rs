@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
 use crate::journal::{Attempt, Journal};
-use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics};
+use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
 use crate::policy::{Action, Blocked, Decision, Hit, Mode, Policy, Series, Verdict};
 use crate::time::Now;
 use crate::wire::Query;
@@ -101,6 +101,7 @@ impl Guard {
     /// Records what a verdict says: one attempt for each ban that observes or enforces.
     pub(super) fn record(
         &self,
+        tally: &impl Tally,
         in_force: &InForce,
         query: &Query<'_>,
         client: &Client,
@@ -113,19 +114,27 @@ impl Guard {
             Decision::Enforce(hit, blocked) => (hit, did(Some(blocked))),
         };
         for hit in std::iter::once(first).chain(&verdict.also) {
-            self.record_one(in_force, query, client, &Deed { hit, did, led: false }, now);
+            self.record_one(tally, in_force, query, client, &Deed { hit, did, led: false }, now);
         }
     }
 
-    /// Counts one attempt and hands it to the journal; waits for nothing.
-    pub(super) fn record_one(&self, in_force: &InForce, query: &Query<'_>, client: &Client, deed: &Deed<'_>, now: Now) {
+    /// Counts one attempt by `tally`, which counts for the same metrics, and hands it to the journal; waits for nothing.
+    pub(super) fn record_one(
+        &self,
+        tally: &impl Tally,
+        in_force: &InForce,
+        query: &Query<'_>,
+        client: &Client,
+        deed: &Deed<'_>,
+        now: Now,
+    ) {
         let (series, evidence) = if deed.led {
             (in_force.policy.series().len() + deed.hit.series, screen::weakened(deed.hit.evidence))
         } else {
             (deed.hit.series, deed.hit.evidence)
         };
-        in_force.counters.count(series, deed.did);
-        self.journal.record(&Attempt {
+        in_force.counters.count(tally, series, deed.did);
+        let attempt = Attempt {
             at: now.wall,
             client: client.address(),
             site: &self.site,
@@ -138,7 +147,8 @@ impl Guard {
             action: deed.did,
             transport: client.transport,
             verified: client.verified(),
-        });
+        };
+        self.journal.record_by(tally, &attempt);
     }
 }
 

@@ -18,7 +18,7 @@ pub trait Next: Send + Sync + 'static {
         true
     }
 
-    /// What is known already; never waits.
+    /// What is known already; never waits. A fresh answer is counted as a hit of the cache by whoever gives it.
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup;
 
     /// Finds the answer. Ends within the deadline of whoever implements it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::Lookup;
-use crate::metrics::{DropReason, Outcome};
+use crate::metrics::{DropReason, Metrics, Outcome, Tally};
 use crate::policy::{Decision, Verdict};
 use crate::time::Now;
 use crate::wire::{CLASS_CH, Query, Response, ede, qtype, rcode};
@@ -42,7 +42,7 @@ impl<N: Next> Embargo<N> {
 
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
-        let at_once = self.at_once(&self.guard.view(), query, client, now, Vec::new());
+        let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, Vec::new());
         match at_once {
             Ok(ending) => ending,
             Err(room) => self.in_time(query, client, now, room).await,
@@ -51,8 +51,10 @@ impl<N: Next> Embargo<N> {
 
     /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
     /// for the response; it is given back, and nothing has been counted or recorded, when the answer has to be asked for.
+    /// `tally` counts for the metrics of the guard.
     pub(super) fn at_once(
         &self,
+        tally: &impl Tally,
         view: &View,
         query: &Query<'_>,
         client: &Client,
@@ -76,25 +78,26 @@ impl<N: Next> Embargo<N> {
         // CD, DO nor the class lifts a ban.
         let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
         if let Decision::Enforce(hit, ban) = &verdict.decision {
-            self.guard.record(in_force, query, client, &verdict, now);
+            self.guard.record(tally, in_force, query, client, &verdict, now);
             return Ok(blocked::answer(query, client, hit, ban, room));
         }
         let forwards = self.next.forwards();
         if let Some(ending) = not_handed_on(query, client, forwards) {
-            self.guard.record(in_force, query, client, &verdict, now);
+            self.guard.record(tally, in_force, query, client, &verdict, now);
             return Ok(ending);
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
         match self.next.known(query, now) {
             Lookup::Fresh(entry) => {
-                self.guard.record(in_force, query, client, &verdict, now);
+                count_hit(tally);
+                self.guard.record(tally, in_force, query, client, &verdict, now);
                 let found = Found { entry, verbatim: None };
-                Ok(self.give(in_force, query, client, &verdict, found, Outcome::Cached, now, room))
+                Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Cached, now, room))
             }
             // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
             Lookup::Stale(_) | Lookup::Miss if forwards && !query.recursion_desired() => {
-                self.guard.record(in_force, query, client, &verdict, now);
+                self.guard.record(tally, in_force, query, client, &verdict, now);
                 Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
             Lookup::Stale(_) | Lookup::Miss => Err(room),
@@ -109,10 +112,15 @@ impl<N: Next> Embargo<N> {
         }
     }
 
+    /// Who counts where no thread has a block of its own.
+    fn tally(&self) -> &Metrics {
+        self.guard.metrics()
+    }
+
     /// Records a query that [`Embargo::at_once`] could not answer.
     pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
         let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-        self.guard.record(in_force, query, client, &verdict, now);
+        self.guard.record(self.tally(), in_force, query, client, &verdict, now);
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
@@ -121,14 +129,15 @@ impl<N: Next> Embargo<N> {
             return Ending::not_ready(query, client);
         };
         let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-        self.guard.record(&in_force, query, client, &verdict, now);
+        self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
         // Policy may have been swapped since it let the query through.
         if let Decision::Enforce(hit, ban) = &verdict.decision {
             return blocked::answer(query, client, hit, ban, room);
         }
         if let Lookup::Fresh(entry) = self.next.known(query, now) {
+            count_hit(self.tally());
             let found = Found { entry, verbatim: None };
-            return self.give(&in_force, query, client, &verdict, found, Outcome::Cached, now, room);
+            return self.give(self.tally(), &in_force, query, client, &verdict, found, Outcome::Cached, now, room);
         }
         let asked = self.next.ask(query, client, now).await;
         self.after_asking(&in_force, query, client, asked, now, room)
@@ -155,20 +164,21 @@ impl<N: Next> Embargo<N> {
             Ok(found) if usable(&found) => (found, Outcome::Forwarded),
             asked => match (stale(), asked) {
                 (Some(found), _) => {
-                    self.guard.metrics().cache.hits.inc();
+                    self.tally().cache_hit();
                     (found, Outcome::Stale)
                 }
                 (None, Ok(found)) => (found, Outcome::Forwarded),
                 (None, Err(failure)) => return failed(query, client, failure),
             },
         };
-        self.give(in_force, query, client, &verdict, found, outcome, now, room)
+        self.give(self.tally(), in_force, query, client, &verdict, found, outcome, now, room)
     }
 
     /// The answer as this client gets it: last, it may lead to a banned name.
     #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
     fn give(
         &self,
+        tally: &impl Tally,
         in_force: &InForce,
         query: &Query<'_>,
         client: &Client,
@@ -182,7 +192,7 @@ impl<N: Next> Embargo<N> {
         if let Some(led) = led {
             let did = guard::did(led.blocked.as_ref());
             for hit in std::iter::once(&led.hit).chain(&led.also) {
-                self.guard.record_one(in_force, query, client, &Deed { hit, did, led: true }, now);
+                self.guard.record_one(tally, in_force, query, client, &Deed { hit, did, led: true }, now);
             }
             if let Some(ban) = &led.blocked {
                 return screen::answer(query, client, &led, ban, &found.entry, now, room);
@@ -205,6 +215,12 @@ impl<N: Next> Embargo<N> {
         }
         Ending::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }
     }
+}
+
+/// Counts a query for which the cache was asked and had a fresh answer.
+fn count_hit(tally: &impl Tally) {
+    tally.cache_request();
+    tally.cache_hit();
 }
 
 /// Questions that nobody behind the ban is asked: zone transfers, which are more than one response, signed messages, and

@@ -394,3 +394,26 @@ async fn an_observed_lookup_is_recorded_also_when_nobody_has_time_to_answer_it()
     assert_eq!(world.sum("embargo_dns_dropped_total", "shed"), 2);
     assert_eq!(world.sum("embargo_attempts_total", "observe"), 2);
 }
+
+#[tokio::test]
+async fn what_a_udp_thread_counts_is_on_the_page_while_it_runs_and_when_it_has_ended() {
+    let world = World::new();
+    let (running, udp, _tcp) = world.listen(8);
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(udp).await.unwrap();
+    for name in ["geo.example", "free.example", "alias.example", "geo.example"] {
+        client.send(&Ask::of(name)).await.unwrap();
+        tokio::time::timeout(PATIENCE, client.recv(&mut [0; 1232])).await.unwrap().unwrap();
+    }
+    let counted = |world: &World| {
+        ["attempts", "journal_events", "cache_requests", "cache_hits"]
+            .map(|name| world.sum(&format!("embargo_{name}_total"), ""))
+    };
+
+    let before = counted(&world);
+    running.drain(PATIENCE).await;
+
+    assert_eq!((before, counted(&world)), ([3, 3, 2, 2], [3, 3, 2, 2]));
+    assert_eq!(world.sum("embargo_dns_responses_total", "policy"), 3);
+    assert_eq!(world.sum("embargo_dns_request_duration_seconds_count", ""), 4);
+}

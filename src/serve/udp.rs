@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome};
+use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome, Worker};
 use crate::socket::{Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
 use crate::wire::{Query, Transport};
@@ -36,22 +36,30 @@ pub(super) struct Listener<N> {
 }
 
 /// How a response is to be counted once it is sent.
-struct Pending<'m> {
-    ledger: Ledger<&'m Metrics>,
+struct Pending<'w> {
+    ledger: Ledger<&'w Worker>,
     outcome: Outcome,
     rcode: u16,
+}
+
+/// What holds for a whole batch.
+struct Batch<'w> {
+    worker: &'w Worker,
+    view: View,
+    now: Now,
 }
 
 impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops.
     pub(super) fn listen(self) {
+        let worker = self.door.worker();
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
             if misses.wait(self.door.now().mono) {
                 match incoming.receive(&self.socket) {
-                    Ok(count) => self.answer_all(count, &incoming, &mut outgoing, &mut misses),
+                    Ok(count) => self.answer_all(&worker, count, &incoming, &mut outgoing, &mut misses),
                     // An ICMP error of an earlier response comes back here; it is that client's affair.
                     Err(error) if passing(&error) => (),
                     Err(error) => {
@@ -68,20 +76,22 @@ impl<N: Next> Listener<N> {
     }
 
     /// Answers a batch.
-    fn answer_all<'m>(
-        &'m self,
+    fn answer_all<'w>(
+        &self,
+        worker: &'w Worker,
         count: usize,
         incoming: &Incoming,
-        outgoing: &mut Outgoing<Pending<'m>>,
+        outgoing: &mut Outgoing<Pending<'w>>,
         misses: &mut Misses<N>,
     ) {
-        let (view, now) = (self.door.view(), self.door.now());
+        let batch = Batch { worker, view: self.door.view(), now: self.door.now() };
         for slot in 0..count {
             // A source that is no address of the Internet can't be on these sockets.
             let Some(datagram) = incoming.datagram(slot) else { continue };
             // A query that makes the server panic costs itself and not the thread: its ledger counts it as dropped.
             let mut spare = outgoing.spare();
-            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_one(&datagram, &view, now, &mut spare, misses)));
+            let answer = || self.answer_one(&batch, &datagram, &mut spare, misses);
+            let answered = catch_unwind(AssertUnwindSafe(answer));
             outgoing.give_back(spare);
             if let Ok(Some((message, pending))) = answered {
                 outgoing.push(message, Some(datagram.source), datagram.local, pending);
@@ -94,22 +104,21 @@ impl<N: Next> Listener<N> {
     }
 
     /// Answers one datagram, or has it wait for its answer, or drops it.
-    fn answer_one(
+    fn answer_one<'w>(
         &self,
+        batch: &Batch<'w>,
         datagram: &Datagram<'_>,
-        view: &View,
-        now: Now,
         spare: &mut Vec<u8>,
         misses: &mut Misses<N>,
-    ) -> Option<(Vec<u8>, Pending<'_>)> {
+    ) -> Option<(Vec<u8>, Pending<'w>)> {
         let client = Client::new(datagram.source, Transport::Udp);
-        let mut ledger = self.door.metrics().received_here(Transport::Udp, Family::of(client.address()), now.mono);
+        let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);
         // Nobody can be answered at port 0, and such a source is forged.
         if datagram.source.port() == 0 {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        match self.door.at_once(view, datagram.octets, &client, &mut ledger, now, std::mem::take(spare)) {
+        match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, std::mem::take(spare)) {
             Ok(Ending::Response { message, outcome, rcode }) => Some((message, Pending { ledger, outcome, rcode })),
             Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
@@ -117,7 +126,7 @@ impl<N: Next> Listener<N> {
             }
             Err(room) => {
                 *spare = room;
-                self.wait(datagram, client, view, now, ledger, misses);
+                self.wait(batch, datagram, client, ledger, misses);
                 None
             }
         }
@@ -126,23 +135,22 @@ impl<N: Next> Listener<N> {
     /// Has a query wait for its answer, if another one may.
     fn wait(
         &self,
+        batch: &Batch<'_>,
         datagram: &Datagram<'_>,
         client: Client,
-        view: &View,
-        now: Now,
-        ledger: Ledger<&Metrics>,
+        ledger: Ledger<&Worker>,
         misses: &mut Misses<N>,
     ) {
         let Some(permit) = self.door.permit() else {
             self.door.shed(datagram.octets, &client);
             return ledger.dropped(DropReason::Shed);
         };
-        let ledger = ledger.keep(self.door.shared_metrics());
-        let ours = (self.door.forwarder(), view.in_force.as_ref(), Query::read(datagram.octets));
+        let ledger = ledger.keep();
+        let ours = (self.door.forwarder(), batch.view.in_force.as_ref(), Query::read(datagram.octets));
         let (Some(forwarder), Some(in_force), Ok(query)) = ours else {
             return self.carry(datagram, client, ledger, permit);
         };
-        self.door.begin(in_force, &query, &client, now);
+        self.door.begin(in_force, &query, &client, batch.now);
         let waiting = Box::new(Waiting {
             octets: datagram.octets.into(),
             client,
@@ -150,14 +158,14 @@ impl<N: Next> Listener<N> {
             local: datagram.local,
             socket: Arc::clone(&self.socket),
             in_force: Arc::clone(in_force),
-            now,
+            now: batch.now,
             ledger,
             permit,
             finish: Arc::clone(&self.door) as Arc<dyn Finish>,
         });
-        match forwarder.join(&query, Waiter::Datagram(waiting), now.mono) {
+        match forwarder.join(&query, Waiter::Datagram(waiting), batch.now.mono) {
             Ok(None) => (),
-            Ok(Some(flight)) => misses.ask(forwarder, &query, flight, now.mono),
+            Ok(Some(flight)) => misses.ask(forwarder, &query, flight, batch.now.mono),
             Err(waiter) => waiter.tell(Err(Failure::Overload)),
         }
     }
