@@ -191,7 +191,8 @@ impl<T> Outgoing<T> {
 
     /// Takes back a buffer that was not used.
     pub fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if self.spare.len() < BATCH {
+        // One that was never written to would only push out one that was.
+        if self.spare.len() < BATCH && buffer.capacity() > 0 {
             buffer.clear();
             self.spare.push(buffer);
         }
@@ -228,13 +229,12 @@ impl<T> Outgoing<T> {
                 done += 1;
             }
         }
-        for (Queued { mut octets, tag, .. }, taken) in self.queued.drain(..).zip(taken_until) {
-            if self.spare.len() < BATCH {
-                octets.clear();
-                self.spare.push(octets);
-            }
+        let mut queued = std::mem::take(&mut self.queued);
+        for (Queued { octets, tag, .. }, taken) in queued.drain(..).zip(taken_until) {
+            self.give_back(octets);
             sent(tag, taken);
         }
+        self.queued = queued;
     }
 
     fn point_headers(&mut self) {
