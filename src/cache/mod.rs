@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache as Store;
 use quick_cache::{Equivalent, Weighter};
+use smallvec::SmallVec;
 
 use crate::time::Mono;
 use crate::wire::{Answer, LowerName, Name, Query};
@@ -17,6 +18,9 @@ use crate::wire::{Answer, LowerName, Name, Query};
 const ENTRY_OVERHEAD: usize = 96;
 /// Octets that one entry is expected to take; only sizes the table at start.
 const ENTRY_EXPECTED: u64 = 512;
+
+/// Octets of a name that are kept within its key; a longer one is kept beside it.
+const NAME_INLINE: usize = 46;
 
 /// Limits of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +38,8 @@ pub struct Config {
 /// What an answer is kept under. DO and CD are part of it: they change what an upstream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// QNAME in lower case.
-    pub name: Name,
+    /// QNAME in lower case on the wire. Most fit here, so that to compare them waits for no other piece of memory.
+    name: SmallVec<[u8; NAME_INLINE]>,
     /// QTYPE, QCLASS, DO and CD.
     pub rest: KeyRest,
 }
@@ -76,13 +80,21 @@ impl<'q> KeyRef<'q> {
 
     /// The same key with a name of its own.
     pub fn to_key(self) -> Key {
-        Key { name: Name::from(self.name), rest: self.rest }
+        Key { name: SmallVec::from_slice(self.name.wire()), rest: self.rest }
+    }
+}
+
+impl Key {
+    /// QNAME.
+    pub fn name(&self) -> Name {
+        // It was read as a name once; the root is the safe other end.
+        Name::from(&LowerName::read(&self.name, 0).map_or(LowerName::ROOT, |(name, _end)| name))
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.wire().hash(state);
+        self.name.hash(state);
         self.rest.hash(state);
     }
 }
@@ -96,7 +108,7 @@ impl Hash for KeyRef<'_> {
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.name.wire() == key.name.wire() && self.rest == key.rest
+        self.rest == key.rest && self.name.wire() == &key.name[..]
     }
 }
 
@@ -154,7 +166,10 @@ struct Octets;
 
 impl Weighter<Key, Arc<Entry>> for Octets {
     fn weight(&self, key: &Key, entry: &Arc<Entry>) -> u64 {
-        let octets = key.name.wire().len() + size_of::<Key>() + entry.answer.memory_bytes() + ENTRY_OVERHEAD;
+        let octets = if key.name.spilled() { key.name.len() } else { 0 }
+            + size_of::<Key>()
+            + entry.answer.memory_bytes()
+            + ENTRY_OVERHEAD;
         u64::try_from(octets).unwrap_or(u64::MAX)
     }
 }

@@ -26,6 +26,18 @@ pub struct Verdict<'p> {
     pub ttl_cap: Option<u32>,
 }
 
+impl Verdict<'static> {
+    /// No rule speaks of the name.
+    pub const PASS: Self = Self { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
+}
+
+impl Verdict<'_> {
+    /// Whether this is [`Verdict::PASS`].
+    pub fn is_pass(&self) -> bool {
+        matches!(self.decision, Decision::Pass) && self.also.is_empty() && self.ttl_cap.is_none()
+    }
+}
+
 /// What the first ban in line says.
 #[derive(Clone, Debug)]
 pub enum Decision<'p> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use hickory_server::net::runtime::TokioTime;
 use hickory_server::server::{Request, RequestHandler as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Tally, Worker};
+use crate::policy::Verdict;
 use crate::time::Now;
 use crate::wire::{Query, rcode};
 
@@ -21,7 +21,8 @@ use super::forwarder::{Forwarder, Shared};
 use super::guard::{InForce, View};
 use super::handler::unfit_ending;
 use super::next::{Found, Next};
-use super::pipeline::Embargo;
+use super::pipeline::{Embargo, Unanswered};
+use super::room::{Permit, Room};
 use super::waiting::{Asked, Finish, Waiting};
 use super::wrapped::protocol;
 
@@ -31,8 +32,8 @@ pub(super) struct Door<N> {
     handler: Embargo<N>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    /// One for each query that waits for an answer; when none is left, queries are shed and counted.
-    permits: Arc<Semaphore>,
+    /// For queries that wait for an answer; when there is no room, they are shed and counted.
+    room: Arc<Room>,
     /// Cancelled when nothing more is to be read.
     pub(super) stop: CancellationToken,
     /// Every task that still owes a client an answer, and every listener.
@@ -49,7 +50,7 @@ impl<N: Next> Door<N> {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { handler, metrics, clock, permits: Arc::new(Semaphore::new(waiting_max)), stop, tasks }
+        Self { handler, metrics, clock, room: Room::new(waiting_max), stop, tasks }
     }
 
     /// Opens the ledger of a message just read.
@@ -58,8 +59,8 @@ impl<N: Next> Door<N> {
     }
 
     /// The right to wait for an answer.
-    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
+    pub(super) fn permit(&self) -> Option<Permit> {
+        self.room.permit()
     }
 
     /// Where listeners count.
@@ -97,7 +98,7 @@ impl<N: Next> Door<N> {
         ledger: &mut Ledger<M>,
         now: Now,
         room: Vec<u8>,
-    ) -> Result<Ending, Vec<u8>> {
+    ) -> Result<Ending, Unanswered> {
         match Query::read(message) {
             Err(unfit) => Ok(unfit_ending(message, unfit)),
             Ok(query) => {
@@ -152,7 +153,9 @@ impl<N: Next> Door<N> {
 impl<N: Next> Finish for Door<N> {
     fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending {
         let asked = asked.map(|entry| Found { entry, verbatim: None });
-        self.handler.after_asking(&waiting.in_force, query, &waiting.client, asked, waiting.now, room)
+        let Waiting { in_force, client, now, unruled, .. } = waiting;
+        let verdict = if *unruled { Verdict::PASS } else { self.handler.verdict(in_force, query, client, *now) };
+        self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room)
     }
 
     fn now(&self) -> Now {

@@ -1,9 +1,11 @@
 //! Single flight: equal questions that are open at the same time are asked once.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
 
 /// Parts of the table with a lock each, so that serving threads seldom meet at one.
 const SHARDS: usize = 64;
@@ -19,7 +21,7 @@ pub(super) struct Flights<K, W> {
     max: usize,
 }
 
-type Shard<K, W> = HashMap<K, Open<W>>;
+type Shard<K, W> = HashMap<K, Open<W>, RandomState>;
 
 #[derive(Debug)]
 struct Open<W> {
@@ -47,7 +49,7 @@ impl<K: Clone + Eq + Hash, W> Flights<K, W> {
     pub(super) fn new(max: usize) -> Self {
         Self {
             shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             open: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             max,

@@ -200,7 +200,7 @@ pub(super) fn question_of<'q>(query: &'q Query<'_>) -> AskRef<'q> {
 /// The same for a key.
 fn question(key: &Key) -> Ask {
     Ask {
-        name: key.name.clone(),
+        name: key.name(),
         qtype: key.rest.qtype,
         qclass: key.rest.qclass,
         dnssec_ok: key.rest.dnssec_ok,

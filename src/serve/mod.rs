@@ -44,6 +44,7 @@ mod misses;
 mod next;
 mod pipeline;
 mod ending;
+mod room;
 mod screen;
 mod tcp;
 #[cfg(test)]

@@ -28,6 +28,15 @@ pub struct Embargo<N> {
     pub(super) next: Arc<N>,
 }
 
+/// A query whose answer is not known here.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// The buffer that was not needed.
+    pub(super) room: Vec<u8>,
+    /// Whether no rule speaks of it: then policy need not be asked again.
+    pub(super) unruled: bool,
+}
+
 impl<N> Clone for Embargo<N> {
     fn clone(&self) -> Self {
         Self { guard: Arc::clone(&self.guard), next: Arc::clone(&self.next) }
@@ -45,7 +54,7 @@ impl<N: Next> Embargo<N> {
         let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, Vec::new());
         match at_once {
             Ok(ending) => ending,
-            Err(room) => self.in_time(query, client, now, room).await,
+            Err(unanswered) => self.in_time(query, client, now, unanswered.room).await,
         }
     }
 
@@ -60,7 +69,7 @@ impl<N: Next> Embargo<N> {
         client: &Client,
         now: Now,
         room: Vec<u8>,
-    ) -> Result<Ending, Vec<u8>> {
+    ) -> Result<Ending, Unanswered> {
         // First: an address we do not serve learns nothing, not even what is banned.
         if !view.admission.allows(client.address()) {
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
@@ -76,7 +85,7 @@ impl<N: Next> Embargo<N> {
 
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
         // CD, DO nor the class lifts a ban.
-        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        let verdict = self.verdict(in_force, query, client, now);
         if let Decision::Enforce(hit, ban) = &verdict.decision {
             self.guard.record(tally, in_force, query, client, &verdict, now);
             return Ok(blocked::answer(query, client, hit, ban, room));
@@ -100,7 +109,7 @@ impl<N: Next> Embargo<N> {
                 self.guard.record(tally, in_force, query, client, &verdict, now);
                 Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
-            Lookup::Stale(_) | Lookup::Miss => Err(room),
+            Lookup::Stale(_) | Lookup::Miss => Err(Unanswered { room, unruled: verdict.is_pass() }),
         }
     }
 
@@ -119,8 +128,19 @@ impl<N: Next> Embargo<N> {
 
     /// Records a query that [`Embargo::at_once`] could not answer.
     pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
-        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        let verdict = self.verdict(in_force, query, client, now);
         self.guard.record(self.tally(), in_force, query, client, &verdict, now);
+    }
+
+    /// What a policy says of a query.
+    pub(super) fn verdict<'p>(
+        &self,
+        in_force: &'p InForce,
+        query: &Query<'_>,
+        client: &Client,
+        now: Now,
+    ) -> Verdict<'p> {
+        in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall)
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
@@ -128,7 +148,7 @@ impl<N: Next> Embargo<N> {
         let Some(in_force) = self.guard.in_force() else {
             return Ending::not_ready(query, client);
         };
-        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        let verdict = self.verdict(&in_force, query, client, now);
         self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
         // Policy may have been swapped since it let the query through.
         if let Decision::Enforce(hit, ban) = &verdict.decision {
@@ -140,21 +160,22 @@ impl<N: Next> Embargo<N> {
             return self.give(self.tally(), &in_force, query, client, &verdict, found, Outcome::Cached, now, room);
         }
         let asked = self.next.ask(query, client, now).await;
-        self.after_asking(&in_force, query, client, asked, now, room)
+        self.after_asking(&in_force, query, client, &verdict, asked, now, room)
     }
 
     /// The last part of the way, when upstreams have answered or failed: falls back on a stale answer, since a failure, or
     /// an answer that is none, is no reason to withhold one (RFC 8767 §4). `now` is when the query came.
+    #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
     pub(super) fn after_asking(
         &self,
         in_force: &InForce,
         query: &Query<'_>,
         client: &Client,
+        verdict: &Verdict<'_>,
         asked: Result<Found, Failure>,
         now: Now,
         room: Vec<u8>,
     ) -> Ending {
-        let verdict = in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
         let stale = || match self.next.known(query, now) {
             Lookup::Stale(entry) => Some(Found { entry, verbatim: None }),
             Lookup::Fresh(_) | Lookup::Miss => None,
@@ -171,7 +192,7 @@ impl<N: Next> Embargo<N> {
                 (None, Err(failure)) => return failed(query, client, failure),
             },
         };
-        self.give(self.tally(), in_force, query, client, &verdict, found, outcome, now, room)
+        self.give(self.tally(), in_force, query, client, verdict, found, outcome, now, room)
     }
 
     /// The answer as this client gets it: last, it may lead to a banned name.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome, Worker};
 use crate::socket::{Datagram, Incoming, Outgoing, send_now, thrown_away};
@@ -22,6 +21,8 @@ use super::forwarder::Waiter;
 use super::guard::View;
 use super::misses::Misses;
 use super::next::{Failure, Next};
+use super::pipeline::Unanswered;
+use super::room::Permit;
 use super::waiting::{Finish, Waiting};
 
 /// The kernel's count of lost datagrams is looked at this often.
@@ -124,9 +125,9 @@ impl<N: Next> Listener<N> {
                 ledger.dropped(reason);
                 None
             }
-            Err(room) => {
+            Err(Unanswered { room, unruled }) => {
                 *spare = room;
-                self.wait(batch, datagram, client, ledger, misses);
+                self.wait(batch, datagram, client, unruled, ledger, misses);
                 None
             }
         }
@@ -138,6 +139,7 @@ impl<N: Next> Listener<N> {
         batch: &Batch<'_>,
         datagram: &Datagram<'_>,
         client: Client,
+        unruled: bool,
         ledger: Ledger<&Worker>,
         misses: &mut Misses<N>,
     ) {
@@ -150,7 +152,9 @@ impl<N: Next> Listener<N> {
         let (Some(forwarder), Some(in_force), Ok(query)) = ours else {
             return self.carry(datagram, client, ledger, permit);
         };
-        self.door.begin(in_force, &query, &client, batch.now);
+        if !unruled {
+            self.door.begin(in_force, &query, &client, batch.now);
+        }
         let waiting = Box::new(Waiting {
             octets: datagram.octets.into(),
             client,
@@ -158,6 +162,7 @@ impl<N: Next> Listener<N> {
             local: datagram.local,
             socket: Arc::clone(&self.socket),
             in_force: Arc::clone(in_force),
+            unruled,
             now: batch.now,
             ledger,
             permit,
@@ -171,7 +176,7 @@ impl<N: Next> Listener<N> {
     }
 
     /// Leaves a query to the one handler, in a task of its own.
-    fn carry(&self, datagram: &Datagram<'_>, client: Client, mut ledger: Ledger, permit: OwnedSemaphorePermit) {
+    fn carry(&self, datagram: &Datagram<'_>, client: Client, mut ledger: Ledger, permit: Permit) {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {

@@ -5,8 +5,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::cache::Entry;
 use crate::metrics::{DropReason, Ledger};
 use crate::socket::{Local, send_now};
@@ -17,6 +15,7 @@ use super::client::Client;
 use super::ending::Ending;
 use super::guard::InForce;
 use super::next::Failure;
+use super::room::Permit;
 
 /// What asking came to.
 pub(super) type Asked = Result<Arc<Entry>, Failure>;
@@ -44,13 +43,15 @@ pub(super) struct Waiting {
     pub(super) socket: Arc<UdpSocket>,
     /// The policy that judges the whole query.
     pub(super) in_force: Arc<InForce>,
+    /// Whether no rule of that policy speaks of it.
+    pub(super) unruled: bool,
     /// When it came.
     pub(super) now: Now,
     /// What it is counted by.
     pub(super) ledger: Ledger,
     /// Its right to wait.
     #[expect(dead_code, reason = "held for its drop")]
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) permit: Permit,
     /// Who makes its ending.
     pub(super) finish: Arc<dyn Finish>,
 }

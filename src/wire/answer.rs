@@ -15,16 +15,21 @@ const TARGETS_MAX: usize = 128;
 /// A response without its OPT record, with what is needed to hand it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The message without OPT; id and flags are those of the upstream's answer and are patched on each copy.
-    body: Box<[u8]>,
-    /// Where each TTL stands in `body`.
-    ttl_offsets: Box<[u16]>,
+    /// All that has no fixed size, in one piece, since each piece of its own is one more wait for memory:
+    /// - the message without OPT; id and flags are those of the upstream's answer and are patched on each copy;
+    /// - where each TTL stands in it, two octets each;
+    /// - the upstream's extended errors, as EDNS options (RFC 8914 §3: passed on).
+    octets: Box<[u8]>,
+    /// Where the first part ends.
+    body_end: u32,
+    /// Where the second part ends.
+    ttls_end: u32,
     question_end: u16,
     rcode: u16,
+    /// Seconds; `None`: not to be kept.
+    lifetime: Option<u32>,
     authentic_data: bool,
     negative: bool,
-    /// The upstream's extended errors, as EDNS options (RFC 8914 §3: passed on).
-    options: Box<[u8]>,
     /// Names that this answer leads to: CNAME, DNAME, SVCB and HTTPS targets, in order of appearance.
     targets: Box<[Target]>,
 }
@@ -69,18 +74,27 @@ impl Answer {
                 }
             }
         }
-        let ttl_offsets = layout.records.iter().filter(|record| record.rtype != qtype::OPT);
         let offset = |at: usize| u16::try_from(at).map_err(|_beyond_64_kib| Malformed::Cut);
         let rcode = (u16::from(extended) << 4) | u16::from(body[3] & 0x0F);
+        let (authentic_data, body_end) = (body[3] & 0x20 != 0, body.len());
+        let mut octets = body;
+        octets.reserve_exact(2 * layout.records.len() + options.len());
+        for record in layout.records.iter().filter(|record| record.rtype != qtype::OPT) {
+            octets.extend_from_slice(&offset(record.ttl_offset())?.to_be_bytes());
+        }
+        let ttls_end = octets.len();
+        octets.extend_from_slice(&options);
+        let (negative, end) = (is_negative(layout, rcode), |at| u32::try_from(at).map_err(|_beyond| Malformed::Cut));
         Ok(Self {
-            negative: is_negative(layout, rcode),
-            rcode,
-            ttl_offsets: ttl_offsets.map(|record| offset(record.ttl_offset())).collect::<Result<_, _>>()?,
+            octets: octets.into(),
+            body_end: end(body_end)?,
+            ttls_end: end(ttls_end)?,
             question_end: offset(layout.question_end)?,
-            authentic_data: body[3] & 0x20 != 0,
-            options: options.into(),
+            rcode,
+            lifetime: lifetime(message, layout, rcode, negative),
+            authentic_data,
+            negative,
             targets: targets(message, layout, path)?,
-            body: body.into(),
         })
     }
 
@@ -96,13 +110,24 @@ impl Answer {
 
     /// The message without OPT, TTLs as the upstream sent them.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.octets[..self.body_end as usize]
+    }
+
+    /// Where each TTL stands in the message.
+    fn ttl_offsets(&self) -> impl Iterator<Item = usize> {
+        let pairs = self.octets[self.body_end as usize..self.ttls_end as usize].as_chunks().0;
+        pairs.iter().map(|pair| usize::from(u16::from_be_bytes(*pair)))
+    }
+
+    /// The upstream's extended errors, as EDNS options.
+    fn options(&self) -> &[u8] {
+        &self.octets[self.ttls_end as usize..]
     }
 
     /// Octets that this answer holds in memory, itself included.
     pub fn memory_bytes(&self) -> usize {
         let targets = self.targets.iter().map(|target| size_of::<Target>() + target.name.wire().len()).sum::<usize>();
-        size_of::<Self>() + self.body.len() + self.ttl_offsets.len() * 2 + self.options.len() + targets
+        size_of::<Self>() + self.octets.len() + targets
     }
 
     /// Whether it says that the name or the type does not exist.
@@ -113,17 +138,7 @@ impl Answer {
     /// Seconds that this answer may be kept: the least TTL of the answer section, or for a negative answer what its SOA
     /// allows (RFC 2308 §5). `None`: not to be kept at all.
     pub fn lifetime(&self) -> Option<u32> {
-        if !matches!(self.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
-            return None;
-        }
-        let layout = Layout::read(&self.body).ok()?;
-        let answered = layout.section(Section::Answer).map(|record| sane_ttl(record.ttl)).min();
-        if !self.negative {
-            return answered;
-        }
-        let soa = layout.section(Section::Authority).find(|record| record.rtype == qtype::SOA)?;
-        let minimum = be32(&self.body, soa.rdata.end - 4).ok()?;
-        Some(sane_ttl(soa.ttl).min(sane_ttl(minimum)).min(answered.unwrap_or(u32::MAX)))
+        self.lifetime
     }
 
     /// The response for one client: its id, RD, CD and question, our RA, AD only if it asked for it (RFC 6840 §5.7), TTLs
@@ -132,7 +147,7 @@ impl Answer {
     pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>, mut out: Vec<u8>) -> Vec<u8> {
         let (whole, options) = self.what_fits(query, fit);
         out.clear();
-        out.extend_from_slice(if whole { &self.body } else { &self.body[..usize::from(self.question_end)] });
+        out.extend_from_slice(if whole { self.body() } else { &self.body()[..usize::from(self.question_end)] });
         let authentic = self.authentic_data && query.wants_authentic_data() && fit.authentic;
         out[..2].copy_from_slice(&query.message[..2]);
         out[2] = 0x80 | (query.message[2] & 0x01) | if whole { 0 } else { 0x02 };
@@ -140,8 +155,7 @@ impl Answer {
         out[3] = 0x80 | (query.message[3] & 0x10) | (u8::from(authentic) << 5) | (low >> 4);
         out[HEADER..query.question_end].copy_from_slice(&query.message[HEADER..query.question_end]);
         if whole {
-            for &at in &self.ttl_offsets {
-                let at = usize::from(at);
+            for at in self.ttl_offsets() {
                 let ttl = fit.ttl(u32::from_be_bytes([out[at], out[at + 1], out[at + 2], out[at + 3]]));
                 out[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
             }
@@ -157,16 +171,16 @@ impl Answer {
 
     /// Whether the records fit, and the extended errors that do: with their texts, or at least their codes, or none.
     fn what_fits(&self, query: &Query<'_>, fit: &Fit<'_>) -> (bool, Cow<'_, [u8]>) {
-        let mut options = Cow::Borrowed(&*self.options);
+        let mut options = Cow::Borrowed(self.options());
         if let Some((code, text)) = fit.ede {
             push_ede(options.to_mut(), code, text.as_bytes());
         }
         let fits = |body: usize, options: &[u8]| body + query.edns.map_or(0, |_edns| 11 + options.len()) <= fit.limit;
-        if fits(self.body.len(), &options) {
+        if fits(self.body().len(), &options) {
             return (true, options);
         }
         let codes = without_texts(&options);
-        let whole = fits(self.body.len(), &codes);
+        let whole = fits(self.body().len(), &codes);
         // An upstream may have sent more errors than a datagram holds beside the question.
         let codes = if whole || fits(usize::from(self.question_end), &codes) { codes } else { Vec::new() };
         (whole, Cow::Owned(codes))
@@ -200,6 +214,20 @@ impl Fit<'_> {
 /// A TTL with the top bit set counts as 0 (RFC 2181 §8).
 fn sane_ttl(ttl: u32) -> u32 {
     if i32::try_from(ttl).is_ok() { ttl } else { 0 }
+}
+
+/// Seconds that an answer may be kept.
+fn lifetime(message: &[u8], layout: &Layout, rcode: u16, negative: bool) -> Option<u32> {
+    if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+        return None;
+    }
+    let answered = layout.section(Section::Answer).map(|record| sane_ttl(record.ttl)).min();
+    if !negative {
+        return answered;
+    }
+    let soa = layout.section(Section::Authority).find(|record| record.rtype == qtype::SOA)?;
+    let minimum = be32(message, soa.rdata.end - 4).ok()?;
+    Some(sane_ttl(soa.ttl).min(sane_ttl(minimum)).min(answered.unwrap_or(u32::MAX)))
 }
 
 /// NXDOMAIN, or NOERROR without a record of the type that was asked for (RFC 2308 §2).
