@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! ground       diag, time, wire, policy, cache   values in, values out: no files, sockets, clock, async, logs, serde
-//! instruments  metrics, clock, socket            what the server counts; the one reader of the clock; bound sockets
+//! instruments  metrics, clock, priority, socket  counters; the one reader of the clock; threads that wait; bound sockets
 //! outside      upstream, journal                 ask other servers; remember who tried what
 //! service      serve                             the way of one query
 //! faces        admin, config, app, cli           HTTP, settings, wiring, command line
@@ -17,7 +17,8 @@
 //!
 //! # One door per foreign crate
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
-//! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`]. The same test holds this.
+//! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
+//! [`priority`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -32,6 +33,7 @@ pub mod cache;
 
 pub mod metrics;
 pub mod clock;
+pub mod priority;
 pub mod socket;
 
 pub mod upstream;

@@ -1,7 +1,10 @@
 //! Reload: build beside what is in force, then swap, or keep it and say why.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
 
 use super::observer::Observed;
 use super::parts::Parts;
@@ -10,6 +13,7 @@ use super::status::Reload;
 use crate::config::{self, Environment, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
+use crate::priority;
 use crate::serve::Admission;
 use crate::time::rfc3339;
 use crate::upstream::{self, Observer, Servers, ServersError, Upstreams};
@@ -32,8 +36,7 @@ impl Parts {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
-        let built =
-            tokio::task::spawn_blocking(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
+        let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
             Ok(Ok(ready)) => self.reloaded(why, loaded, servers, ready),
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
@@ -74,6 +77,20 @@ impl Parts {
         let mistakes = mistakes.iter().map(ToString::to_string).collect();
         *self.last_reload() = Reload { at, ok: false, why: why.to_owned(), mistakes, needs_restart: Vec::new() };
     }
+}
+
+/// Does work that can wait on a thread of its own behind the serving ones; one of the runtime's would stay so for others.
+///
+/// # Errors
+/// There is no thread, or it ended without a result.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new().name("lists".to_owned()).spawn(move || {
+        priority::yield_to_serving();
+        // Nobody waits any longer when the server is stopping.
+        drop(done.send(work()));
+    })?;
+    result.await.map_err(io::Error::other)
 }
 
 /// The servers that the settings name, with those of the system looked up.

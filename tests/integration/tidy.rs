@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 7] = [
+const DOORS: [(&str, &[&str]); 8] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -17,6 +17,7 @@ const DOORS: [(&str, &[&str]); 7] = [
     ("toml", &["config"]),
     ("rusqlite", &["journal"]),
     ("clap", &["cli"]),
+    ("rustix", &["priority"]),
 ];
 
 /// The only module with `unsafe` blocks.
