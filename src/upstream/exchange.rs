@@ -31,6 +31,8 @@ pub(super) struct Exchange<'m> {
     /// Who sent a response that is no answer.
     rejecters: Vec<usize>,
     gravest: Option<FailReason>,
+    /// The turn that is asked over TCP only because its answer came in another case: UDP is still worth a try later.
+    miscased: Option<usize>,
     closing: &'m CancellationToken,
 }
 
@@ -64,6 +66,7 @@ impl<'m> Exchange<'m> {
             fallback: None,
             rejecters: Vec::new(),
             gravest: None,
+            miscased: None,
             closing,
         }
     }
@@ -87,6 +90,7 @@ impl<'m> Exchange<'m> {
             }
             Outcome::Miscased { ear } => {
                 // Over TCP there is nothing to guess; over UDP, in lower case, only when that fails.
+                self.miscased = Some(turn);
                 self.ask_over_tcp(turn, true, None);
                 self.open.push(overhear(turn, ear).boxed());
             }
@@ -154,7 +158,7 @@ impl<'m> Exchange<'m> {
         let again = match reason {
             FailReason::Unreachable => member.server.protocol == Protocol::Plain && member.is_healthy(),
             FailReason::Timeout => true,
-            _ => false,
+            _ => self.miscased == Some(turn),
         };
         self.gravest = self.gravest.max(Some(reason));
         self.plan.failed(turn, again);

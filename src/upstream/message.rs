@@ -2,9 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::{
-    HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, RecordAt, be16, edns_options, qtype, rcode,
-};
+use crate::wire::{HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, be16, edns_options, qtype, rcode};
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
 const QR: u16 = 0x8000;
@@ -182,8 +180,9 @@ impl Ask {
             return Err(BadPacket::Id);
         }
         let ours = |message: &[u8]| if self.is_question_of(message) { Ok(()) } else { Err(BadPacket::Question) };
-        Ok(match judge(&message, cut, Vec::new(), ours)? {
-            Found::Whole { layout, rcode } => Judged::Whole(Box::new(Response { message, layout, rcode, upstream })),
+        let mut layout = Layout::empty();
+        Ok(match judge(&message, cut, &mut layout, ours)? {
+            Found::Whole(rcode) => Judged::Whole(Box::new(Response { message, layout, rcode, upstream })),
             Found::Truncated => Judged::Truncated,
             Found::Bare(rcode) => Judged::Bare(rcode),
         })
@@ -209,20 +208,20 @@ pub(super) fn id_of(message: &[u8]) -> Result<u16, BadPacket> {
 
 /// What octets are that have the right id.
 pub(super) enum Found {
-    /// As [`Judged::Whole`].
-    Whole { layout: Layout, rcode: u16 },
+    /// As [`Judged::Whole`], with this RCODE.
+    Whole(u16),
     /// As [`Judged::Truncated`].
     Truncated,
     /// As [`Judged::Bare`].
     Bare(u16),
 }
 
-/// Judges octets whose id is right. `is_ours` compares the question, of which it finds exactly one; `room` is for the
-/// records, and `cut` says that the octets are only the beginning of the message.
+/// Judges octets whose id is right. `is_ours` compares the question, of which it finds exactly one; `layout` is filled when
+/// the response is whole, and `cut` says that the octets are only the beginning of the message.
 pub(super) fn judge(
     message: &[u8],
     cut: bool,
-    room: Vec<RecordAt>,
+    layout: &mut Layout,
     is_ours: impl FnOnce(&[u8]) -> Result<(), BadPacket>,
 ) -> Result<Found, BadPacket> {
     let short = |_malformed: Malformed| BadPacket::Short;
@@ -244,9 +243,8 @@ pub(super) fn judge(
     if cut || flags & TC != 0 {
         return Ok(Found::Truncated);
     }
-    let layout = Layout::read_within(room, message).map_err(|_malformed| BadPacket::Malformed)?;
-    let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
-    Ok(Found::Whole { layout, rcode })
+    layout.read_over(message).map_err(|_malformed| BadPacket::Malformed)?;
+    Ok(Found::Whole(layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4))))
 }
 
 /// The upper eight bits of the RCODE, which stand where an ordinary record has the top of its TTL.

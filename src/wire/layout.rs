@@ -114,45 +114,46 @@ pub fn be32(message: &[u8], offset: usize) -> Result<u32, Malformed> {
 }
 
 impl Layout {
+    /// That of no message yet, for [`Layout::read_over`].
+    pub fn empty() -> Self {
+        Self { qname: LowerName::ROOT, qtype: 0, qclass: 0, question_end: 0, records: Vec::new(), opt: None, end: 0 }
+    }
+
     /// Walks a message that has exactly one question.
     ///
     /// # Errors
     /// [`Malformed`] at the first thing that is not as RFC 1035 and RFC 6891 say.
     pub fn read(message: &[u8]) -> Result<Self, Malformed> {
-        Self::read_within(Vec::new(), message)
+        let mut layout = Self::empty();
+        layout.read_over(message)?;
+        Ok(layout)
     }
 
-    /// The same, with `room` for the records, so that who reads many messages allocates for none of them: it comes back as
-    /// [`Layout::records`].
+    /// The same in the place of another message's, so that who reads many messages allocates for none of them.
     ///
     /// # Errors
-    /// As [`Layout::read`]; `room` is lost then.
-    pub fn read_within(mut room: Vec<RecordAt>, message: &[u8]) -> Result<Self, Malformed> {
-        room.clear();
+    /// As [`Layout::read`]; this value is of no use then but to be read over again.
+    pub fn read_over(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        self.records.clear();
+        self.opt = None;
         if message.len() < HEADER {
             return Err(Malformed::Short);
         }
         if be16(message, 4)? != 1 {
             return Err(Malformed::Questions);
         }
-        let (qname, after) = LowerName::read(message, HEADER)?;
-        let mut layout = Self {
-            qname,
-            qtype: be16(message, after)?,
-            qclass: be16(message, after + 2)?,
-            question_end: after + 4,
-            records: room,
-            opt: None,
-            end: after + 4,
-        };
+        let after = self.qname.read_in_place(message, HEADER)?;
+        (self.qtype, self.qclass) = (be16(message, after)?, be16(message, after + 2)?);
+        self.question_end = after + 4;
+        self.end = self.question_end;
         for (section, count_at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)] {
             for _ in 0..be16(message, count_at)? {
-                let record = read_record(message, layout.end, section)?;
-                layout.end = record.rdata.end;
-                layout.push(message, record)?;
+                let record = read_record(message, self.end, section)?;
+                self.end = record.rdata.end;
+                self.push(message, record)?;
             }
         }
-        Ok(layout)
+        Ok(())
     }
 
     fn push(&mut self, message: &[u8], record: RecordAt) -> Result<(), Malformed> {

@@ -61,7 +61,7 @@ impl LowerName {
         Ok((name, end))
     }
 
-    /// The same, over this value, which must be the root: a value of this size is better not moved for every query.
+    /// The same, over this value, which is of no use after an error: a value of this size is better not moved for every query.
     #[inline]
     pub(super) fn read_in_place(&mut self, message: &[u8], offset: usize) -> Result<usize, NameError> {
         let (mut at, mut labels) = (offset, 0);

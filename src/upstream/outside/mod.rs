@@ -51,7 +51,7 @@ use rand::Rng;
 
 use crate::socket::{BATCH, Incoming, Local, Outgoing, Readiness};
 use crate::time::Mono;
-use crate::wire::{HEADER, PAYLOAD, RecordAt, rcode};
+use crate::wire::{HEADER, Layout, PAYLOAD, rcode};
 
 use super::datagram::blame;
 use super::member::Member;
@@ -92,7 +92,7 @@ pub struct Outside<T> {
     refused: Vec<u16>,
     incoming: Incoming,
     outgoing: Outgoing<u16>,
-    records: Vec<RecordAt>,
+    layout: Layout,
     _client: Arc<UdpSocket>,
 }
 
@@ -117,7 +117,7 @@ impl<T> Outside<T> {
             refused: Vec::new(),
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
-            records: Vec::new(),
+            layout: Layout::empty(),
             _client: client,
         })
     }
@@ -153,8 +153,8 @@ impl<T> Outside<T> {
         };
         let question = self.open.questions.question(slot);
         question.id = id;
-        question.question_end = ask.write(&mut question.message, id, true);
-        let name_end = question.question_end - 4;
+        question.end = ask.write(&mut question.message, id, true);
+        let name_end = question.end - 4;
         question.random_case =
             member.casing.is_random(now) && letters::scatter(&mut question.message[HEADER..name_end], &mut random);
         if port.queued.is_empty() {
@@ -317,7 +317,9 @@ impl<T> Outside<T> {
             // Which question an ICMP error is about is not said: from here the upstream can't be reached.
             Err(error) => {
                 let (reason, open) = (blame(&error), port.ids.open().collect::<Vec<_>>());
-                open.into_iter().for_each(|slot| self.open.fail(slot, reason, now, report));
+                for slot in open {
+                    self.open.fail(slot, reason, now, report);
+                }
             }
         }
     }
@@ -335,16 +337,15 @@ impl<T> Outside<T> {
         let octets = self.incoming.octets_mut(datagram);
         // One octet more than announced shows that a datagram is too long.
         let cut = octets.len() > usize::from(PAYLOAD);
-        match judge(octets, cut, mem::take(&mut self.records), |message| question.compare(message)) {
-            Ok(Found::Whole { layout, rcode }) => {
+        match judge(octets, cut, &mut self.layout, |message| question.compare(message)) {
+            Ok(Found::Whole(rcode)) => {
                 if question.random_case {
                     member.casing.kept();
-                    letters::gather(octets, &layout, question.sent());
                 }
+                letters::gather(octets, &self.layout, question.sent());
                 member.answered(rcode, after);
-                let response = ResponseRef { message: octets, layout: &layout, rcode, upstream: member.index };
+                let response = ResponseRef { message: octets, layout: &self.layout, rcode, upstream: member.index };
                 self.open.whole(slot, response, now, report);
-                self.records = layout.records;
             }
             Ok(Found::Bare(rcode)) => {
                 member.answered(rcode, after);

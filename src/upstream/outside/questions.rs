@@ -20,7 +20,7 @@ pub(super) struct Question<T> {
     /// The query as it is sent.
     pub(super) message: Vec<u8>,
     /// Offset in it behind the question.
-    pub(super) question_end: usize,
+    pub(super) end: usize,
     /// Its socket, and its id there.
     pub(super) port: u16,
     pub(super) id: u16,
@@ -51,7 +51,7 @@ impl<T> Question<T> {
 
     /// The name as it was sent.
     pub(super) fn sent(&self) -> &[u8] {
-        self.message.get(HEADER..self.question_end - 4).unwrap_or_default()
+        self.message.get(HEADER..self.end - 4).unwrap_or_default()
     }
 
     /// The name for those who remember names.
@@ -62,8 +62,8 @@ impl<T> Question<T> {
 
     /// Compares the question of a response with ours.
     pub(super) fn compare(&self, message: &[u8]) -> Result<(), BadPacket> {
-        let ours = &self.message[HEADER..self.question_end];
-        let theirs = message.get(HEADER..self.question_end).ok_or(BadPacket::Question)?;
+        let ours = &self.message[HEADER..self.end];
+        let theirs = message.get(HEADER..self.end).ok_or(BadPacket::Question)?;
         if ours == theirs {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl<T> Questions<T> {
         } else {
             self.slots.push(Question {
                 message: Vec::new(),
-                question_end: HEADER,
+                end: HEADER,
                 port,
                 id: 0,
                 asked: now,

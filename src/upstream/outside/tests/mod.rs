@@ -6,10 +6,16 @@ use std::sync::Mutex;
 
 use tokio::runtime::Runtime;
 
-use crate::wire::{CLASS_IN, Layout, LowerName, qtype, rcode};
+use crate::wire::{CLASS_IN, LowerName, qtype};
 
-use super::super::{Ask, Config, Observer, Server, Servers};
+use super::super::message::Judged;
+use super::super::{Config, Observer, Server, Servers};
 use super::*;
+
+mod entropy;
+mod failure;
+mod lies;
+mod limits;
 
 /// What an observer was told.
 #[derive(Default)]
@@ -68,11 +74,11 @@ impl Seen {
 
 /// Upstreams, and a thread that asks them.
 struct Scene {
+    /// Never driven: nobody probes, unless a test waits for it.
     runtime: Runtime,
     told: Arc<Told>,
     upstreams: Arc<Upstreams>,
     fakes: Vec<UdpSocket>,
-    client: Arc<UdpSocket>,
     outside: Outside<u32>,
     now: Mono,
     reported: HashMap<u32, Vec<End>>,
@@ -87,23 +93,31 @@ impl Scene {
     }
 
     fn on(loopback: &str, upstreams: usize) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self::build(loopback, upstreams, |config| config)
+    }
+
+    fn with(upstreams: usize, change: impl FnOnce(Config) -> Config) -> Self {
+        Self::build("127.0.0.1:0", upstreams, change)
+    }
+
+    fn build(loopback: &str, upstreams: usize, change: impl FnOnce(Config) -> Config) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let fakes: Vec<UdpSocket> = (0..upstreams).map(|_fake| fake(loopback)).collect();
         let told = Arc::new(Told::default());
-        let upstreams = ask_these(&runtime, &fakes, &told);
+        let upstreams = ask_these(&runtime, &fakes, &told, change);
         let client = Arc::new(UdpSocket::bind(loopback).unwrap());
-        let outside = Outside::new(Arc::clone(&client)).unwrap();
+        let outside = Outside::new(client).unwrap();
         let (reported, unsettled) = (HashMap::new(), Vec::new());
-        Self { runtime, told, upstreams, fakes, client, outside, now: Mono(1), reported, unsettled }
+        Self { runtime, told, upstreams, fakes, outside, now: Mono(1), reported, unsettled }
     }
 
     /// Asks for the A records of a name; returns whether the question was taken.
     fn ask(&mut self, name: &str, token: u32) -> bool {
         let name = LowerName::parse(name).unwrap();
         let ask = AskRef::new(&name, qtype::A, CLASS_IN, false, false);
-        let taken = self.outside.ask(&self.upstreams, ask, token, self.now).is_ok();
+        let accepted = self.outside.ask(&self.upstreams, ask, token, self.now).is_ok();
         self.drive(|outside, now, report| outside.flush(now, report));
-        taken
+        accepted
     }
 
     /// Calls what reports, and notes what it says.
@@ -164,9 +178,15 @@ fn fake(loopback: &str) -> UdpSocket {
     fake
 }
 
-fn ask_these(runtime: &Runtime, fakes: &[UdpSocket], told: &Arc<Told>) -> Arc<Upstreams> {
+/// These fakes as upstreams.
+fn ask_these(
+    runtime: &Runtime,
+    fakes: &[UdpSocket],
+    told: &Arc<Told>,
+    change: impl FnOnce(Config) -> Config,
+) -> Arc<Upstreams> {
     let server = |fake: &UdpSocket| Server { address: fake.local_addr().unwrap(), protocol: Protocol::Plain };
-    let config = Config::new(Servers::new(fakes.iter().map(server).collect()).unwrap());
+    let config = change(Config::new(Servers::new(fakes.iter().map(server).collect()).unwrap()));
     let observer: Arc<dyn Observer> = Arc::<Told>::clone(told);
     let _inside = runtime.enter();
     Arc::new(Upstreams::new(&config, &observer))
@@ -182,19 +202,27 @@ fn an_answer_settles_its_question_once() {
         let mut scene = Scene::on(loopback, 1);
         assert!(scene.ask("a.example", 1) && scene.ask("b.example", 2));
         let (first, second) = (scene.seen(0), scene.seen(0));
-        scene.send(0, &second.reply(3), second.from);
-        scene.receive();
-        scene.send(0, &first.reply(0), first.from);
-        scene.receive();
-        assert_eq!(scene.reported.len(), 2);
-        for (seen, rcode) in [(&first, 0), (&second, 3)] {
+        for (seen, rcode) in [(&second, 3), (&first, 0)] {
+            scene.send(0, &seen.reply(rcode), seen.from);
+            scene.receive();
             let name = LowerName::read(seen.name(), 0).unwrap().0.to_string();
             let token = if name == "a.example" { 1 } else { 2 };
-            assert_eq!(scene.ends(token), [settled(&name, rcode)]);
+            assert_eq!(scene.ends(token), [settled(&name, rcode.into())]);
         }
+        assert_eq!(scene.reported.len(), 2);
         assert_eq!((scene.outside.open(), scene.outside.next_expiry()), (0, None));
         let status = &scene.upstreams.status()[0];
         assert_eq!((status.queries, status.failures, status.in_flight), (2, 0, 0));
-        assert_eq!(*scene.told.answered.lock().unwrap(), [(0, u16::from(second.reply(3)[3] & 15)), (0, 0)]);
+        assert_eq!(*scene.told.answered.lock().unwrap(), [(0, 3), (0, 0)]);
     }
+}
+
+#[test]
+fn the_query_says_what_every_query_of_ours_says() {
+    let mut scene = Scene::new(1);
+    scene.ask("a.example", 1);
+    let seen = scene.seen(0);
+    assert_eq!(seen.octets[2..HEADER], *b"\x01\x20\0\x01\0\0\0\0\0\x01");
+    assert!(seen.name().eq_ignore_ascii_case(b"\x01a\x07example\0"));
+    assert_eq!(seen.octets[HEADER + 11..], *b"\0\x01\0\x01\0\0\x29\x04\xD0\0\0\0\0\0\0");
 }
