@@ -69,6 +69,8 @@ pub use unsettled::{Unsettled, Why};
 const ACTIVE: usize = 4;
 /// No socket is made so soon after one could not be made.
 const SOCKET_AGAIN: Duration = Duration::from_millis(100);
+/// Sockets that take no more questions are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Batches that are thrown away at most when a socket is emptied.
 const EMPTYING_MAX: usize = 8;
 /// The key under which the client's socket is watched; others have the number of their [`port`].
@@ -84,6 +86,7 @@ pub struct Outside<T> {
     /// The sockets that take questions, by upstream.
     active: Vec<[Option<u16>; ACTIVE]>,
     no_socket_until: Mono,
+    look_at_ports: Mono,
     open: Open<T>,
     readiness: Readiness,
     /// Sockets that the last wait found readable, and those with something to send.
@@ -110,6 +113,7 @@ impl<T> Outside<T> {
             patience: Duration::ZERO,
             active: Vec::new(),
             no_socket_until: Mono::default(),
+            look_at_ports: Mono::default(),
             open: Open { ports: Ports::default(), questions: Questions::new() },
             readiness,
             readable: Vec::new(),
@@ -203,13 +207,18 @@ impl<T> Outside<T> {
     }
 
     /// Reports questions whose upstream has been silent for the hedge time, and closes those whose upstream has been silent
-    /// for its patience. To be called when [`Outside::next_expiry`] has come; earlier it does nothing.
+    /// for its patience; a reload that changes these times changes them for open questions too. To be called when
+    /// [`Outside::next_expiry`] has come, and about once a second while nothing is open, so that ports are not held for long.
     pub fn expire(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
         while let Some(slot) = self.open.questions.silent(self.hedge, now) {
             self.open.silent(slot, now, &mut report);
         }
         while let Some(slot) = self.open.questions.overdue(self.patience, now) {
             self.open.fail(slot, FailReason::Timeout, now, &mut report);
+        }
+        if now >= self.look_at_ports {
+            self.look_at_ports = now.plus(LOOK_EVERY);
+            self.retire_old(now);
         }
     }
 
@@ -236,6 +245,19 @@ impl<T> Outside<T> {
         self.active.resize(upstreams.members.len(), [None; ACTIVE]);
         self.upstreams = Arc::downgrade(upstreams);
         (self.hedge, self.patience) = (upstreams.pace.hedge, upstreams.pace.patience);
+    }
+
+    /// Retires the sockets that take no more questions.
+    fn retire_old(&mut self, now: Mono) {
+        let ports = &mut self.open.ports;
+        for seat in self.active.iter_mut().flatten() {
+            if let Some(number) = *seat
+                && !ports.port(number).is_some_and(|port| port.takes_more(now))
+            {
+                *seat = None;
+                ports.retire(number);
+            }
+        }
     }
 
     /// The number of a socket for one more question to an upstream, at random.

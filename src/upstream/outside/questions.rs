@@ -196,3 +196,78 @@ impl<T> Questions<T> {
         silent.into_iter().chain(overdue).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEDGE: Duration = Duration::from_micros(10);
+    const PATIENCE: Duration = Duration::from_micros(30);
+
+    /// What is done in one step.
+    #[derive(Clone, Copy, Debug)]
+    enum Act {
+        Ask,
+        /// Closes one of the open ones.
+        Close(usize),
+        Wait(u8),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![Just(Act::Ask), (0..50_usize).prop_map(Act::Close), (0..15_u8).prop_map(Act::Wait)]
+    }
+
+    /// An open question as the model knows it.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Model {
+        slot: u16,
+        token: usize,
+        asked: Mono,
+        told: bool,
+    }
+
+    /// The same by looking at every question.
+    fn expected(open: &[Model]) -> Option<Mono> {
+        let silent = open.iter().filter(|one| !one.told).map(|one| one.asked.plus(HEDGE));
+        silent.chain(open.iter().map(|one| one.asked.plus(PATIENCE))).min()
+    }
+
+    proptest! {
+        #[test]
+        fn questions_are_told_and_closed_when_a_plain_list_would_have_it(acts in proptest::collection::vec(act(), 1..200)) {
+            let (mut questions, mut open, mut now) = (Questions::new(), Vec::<Model>::new(), Mono(1));
+            for (token, act) in acts.into_iter().enumerate() {
+                match act {
+                    Act::Ask => {
+                        let slot = questions.add(token, 0, now);
+                        prop_assert!(open.iter().all(|one| one.slot != slot));
+                        open.push(Model { slot, token, asked: now, told: false });
+                    }
+                    Act::Close(nth) if nth < open.len() => {
+                        let one = open.remove(nth);
+                        let State::Open(token) = questions.close(one.slot) else { return Err(TestCaseError::fail("gone")) };
+                        prop_assert_eq!(token, one.token);
+                    }
+                    Act::Close(_) => (),
+                    Act::Wait(time) => now = now.plus(Duration::from_micros(time.into())),
+                }
+                let mut told = Vec::new();
+                while let Some(slot) = questions.silent(HEDGE, now) {
+                    told.push(slot);
+                }
+                let due = |one: &&mut Model| !one.told && now >= one.asked.plus(HEDGE);
+                let due: Vec<u16> = open.iter_mut().filter(due).map(|one| { one.told = true; one.slot }).collect();
+                prop_assert_eq!(told, due);
+                while let Some(slot) = questions.overdue(PATIENCE, now) {
+                    prop_assert_eq!(open.remove(0).slot, slot);
+                    drop(questions.close(slot));
+                }
+                prop_assert!(open.iter().all(|one| now < one.asked.plus(PATIENCE)));
+                prop_assert_eq!(questions.next_expiry(HEDGE, PATIENCE), expected(&open));
+                prop_assert_eq!(questions.open(), open.len());
+            }
+        }
+    }
+}

@@ -101,3 +101,16 @@ fn sockets_are_bounded_also_when_each_keeps_a_question_that_is_never_answered() 
     scene.expire(Duration::from_secs(3600));
     assert!(scene.ask("a.example", token));
 }
+
+#[test]
+fn a_thread_with_nothing_to_ask_holds_no_port_for_long() {
+    let mut scene = Scene::new(1);
+    scene.ask("a.example", 1);
+    let seen = scene.seen(0);
+    scene.expire(Duration::from_secs(1));
+    assert_eq!(scene.outside.open.ports.count(), 1);
+    scene.expire(Duration::from_secs(1));
+    assert_eq!((scene.outside.open(), scene.outside.open.ports.count()), (0, 0));
+    let nobody = UdpSocket::bind(seen.from);
+    assert!(nobody.is_ok(), "the port is free again");
+}
