@@ -13,23 +13,28 @@
 //! [`Upstreams::ask_after`], which knows about the others, TCP and trying again.
 //!
 //! # What a forger must guess
-//! One who can't see our packets must hit, with one datagram and before the true answer:
-//! - the port of the question: drawn from the 64,512 that need no privilege, 15.98 bits. Each upstream has 4 sockets at a
-//!   time; a socket takes 512 questions or lives 2 seconds. One datagram tries one port, and a question is open on one;
+//! One who can't see our packets must hit three things with one datagram, before the true answer comes (RFC 5452 §7):
+//! - the port of the question, drawn from the 64,512 that need no privilege: 15.98 bits. A question is open on one port.
+//!   Each upstream has 4 sockets at a time, one of which is drawn for each question; a socket takes 512 questions and lives
+//!   2 seconds, then another port is drawn;
 //! - the id: 16 bits, never twice on one socket;
-//! - the case of each letter of the name: one bit each, 7 for `a.example` in a question of 8 letters, none for the root.
+//! - the case of the name's letters: one bit for each, 8 for `a.example`, none for the root.
 //!
-//! So 31.98 bits and one for each letter, against 30.8 of a system that leaves the port to the kernel's ephemeral range.
-//! The caller asks equal questions once at a time, which denies the birthday paradox its many open ids (CVE-2002-2211): name,
-//! type and class, which a response repeats, may be open at most four times at a thread, with and without DO and CD.
-//! A wrong guess is counted, and neither ends nor changes anything. A socket that had nothing open is emptied before it is
-//! given a question, so that guesses can't be laid in wait there. Only a right guess of port and id reaches a question: with
-//! the wrong case it sends the question on to TCP, where there is nothing to guess.
+//! So 31.98 bits and one for each letter; a port of the kernel's ephemeral range and an id are 30.8. Id, port and case come
+//! from `rand`'s generator for such use (a cipher, seeded by the system). The caller asks equal questions once at a time, which
+//! denies the birthday paradox its many ids (RFC 5452 §5): what a response repeats, name, type and class, is open four times
+//! at most, with and without DO and CD.
+//!
+//! A wrong guess is counted, and neither ends nor changes anything. The kernel leaves us nothing from another address; what
+//! came before the socket was connected is told by its source. A socket that had nothing open is emptied before it is given a
+//! question, so that guesses can't be laid in wait there. A guess that is right but for the case sends its question on to TCP,
+//! where there is nothing to guess, and a bare FORMERR, which has no question to repeat, sends it on as well; neither settles it.
+//! An ICMP error that is forged for the right port sends on what is open on that socket.
 //!
 //! # Limits
-//! A thread has at most 4,096 questions and 128 sockets open, and one file descriptor to wait with. Where a limit is met, or no
-//! socket can be made, [`Outside::ask`] gives the question back. A port that another program of this host wants may be ours
-//! for a moment: that program must try again, or the administrator keep it from us by giving it out before.
+//! A thread has at most 4,096 questions open, of about 400 octets each, and 128 sockets, of 4 KiB each and a file descriptor,
+//! besides one descriptor to wait with. Where a limit is met, or no socket can be made, [`Outside::ask`] gives the question
+//! back. A port that another program of this host wants may be ours for some seconds: that program must try again.
 
 mod ids;
 mod letters;
