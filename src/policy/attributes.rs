@@ -34,6 +34,10 @@ pub(super) struct Attributes {
     pub(super) does: Does,
     /// What the rule does once every date of its ban has come.
     pub(super) ceiling: Effect,
+    /// Whether its ban has dates, so that what the rule does depends on the time.
+    pub(super) dated: bool,
+    /// TTL of the ban's answers, in seconds.
+    pub(super) ttl: u32,
     /// Index into the series.
     pub(super) series: usize,
 }
@@ -109,7 +113,9 @@ impl Interner {
         let series = self.series(ban, of, rule);
         let (category, evidence) = (Arc::clone(&key.category), key.evidence);
         let ceiling = ceiling(rule, of);
-        self.rows.push(Attributes { ban, list, kind, allow, category, evidence, does, ceiling, series });
+        let dated = of.observe_from.is_some() || of.enforce_from.is_some();
+        let ttl = u32::try_from(of.ttl.as_secs()).unwrap_or(u32::MAX);
+        self.rows.push(Attributes { ban, list, kind, allow, category, evidence, does, ceiling, dated, ttl, series });
         self.numbers.insert(key, number);
         self.last = number;
         Some(number)

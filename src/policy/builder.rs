@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::arena::Arena;
 use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling};
 use super::ban::Ban;
+use super::depths::Depths;
 use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
 use super::hash::Key;
 use super::literals::Literals;
@@ -195,10 +196,10 @@ impl PolicyBuilder {
             lists[attributes.list].entries += count;
         }
         let mixed = marks::gather(key, &attributes, &literals, &globs, covers);
-        let ranks = ranks(&bans);
+        let (ranks, depths) = (ranks(&bans), Depths::new(literals.depths(), globs.depths()));
         let diagnostics =
             lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();
-        let policy = Policy { generation, bans, ranks, lists, series, key, attributes, literals, globs, mixed };
+        let policy = Policy { generation, bans, ranks, lists, series, key, depths, attributes, literals, globs, mixed };
         (policy, diagnostics)
     }
 }

@@ -1,7 +1,8 @@
 //! From the rules that win in their bans to the verdict.
 
 use super::ban::Action;
-use super::lookup::{Found, Winners};
+use super::few::Few;
+use super::lookup::{Found, Way};
 use super::mixed::Scope;
 use super::pattern::PatternKind;
 use super::policy::{BanIndex, Policy};
@@ -18,8 +19,16 @@ const OBSERVED_TTL_MAX: u32 = 300;
 impl Policy {
     /// What is to be done with a question. Allocates nothing unless rules of two bans or more match.
     /// No rule depends on the client yet.
-    pub fn decide(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Verdict<'_> {
-        self.judge(name, qtype, client, at, &self.winners(name))
+    #[inline]
+    pub fn decide(&self, name: &LowerName, qtype: u16, _client: &Client, at: Timestamp) -> Verdict<'_> {
+        let way = self.way(name);
+        if way.is_free() {
+            return Verdict::PASS;
+        }
+        match way.lasting_ban().filter(|_ban| qtype != qtype::DS) {
+            Some(ban) => self.judge_alone(name, &way).unwrap_or_else(|| self.judge_ban(name, &way, ban)),
+            None => self.judge(name, qtype, at, &way),
+        }
     }
 
     /// The same, as if the bans that are `left_out` did not exist.
@@ -27,28 +36,73 @@ impl Policy {
         &self,
         name: &LowerName,
         qtype: u16,
-        client: &Client,
+        _client: &Client,
         at: Timestamp,
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Verdict<'_> {
-        self.judge(name, qtype, client, at, &self.winners(name).without(left_out))
+        let way = self.way(name);
+        if way.is_free() {
+            return Verdict::PASS;
+        }
+        self.judge(name, qtype, at, &way.without(left_out))
     }
 
-    /// The verdict, given the winning rules at the name.
-    pub(super) fn judge<'p>(
-        &'p self,
-        name: &LowerName,
-        qtype: u16,
-        _client: &Client,
-        at: Timestamp,
-        winners: &Winners<'p>,
-    ) -> Verdict<'p> {
+    /// The verdict that [`Policy::judge_ban`] gives where a single rule stands on the way, one that enforces all below it, as
+    /// on most names of long lists; `None` for others.
+    #[inline]
+    fn judge_alone<'p>(&'p self, name: &LowerName, way: &Way<'p>) -> Option<Verdict<'p>> {
+        let only = way.only()?;
+        let soa_labels = match only.attributes.kind {
+            PatternKind::Suffix => only.labels,
+            PatternKind::Below => only.labels + 1,
+            PatternKind::Exact | PatternKind::Glob => return None,
+        };
+        let Effect::Enforce(action) = only.attributes.ceiling else { return None };
+        let nxdomain = action == Action::Nxdomain && !self.is_mixed_below(name, way, only.attributes.ban);
+        let blocked = Blocked { action, nxdomain, soa_labels, ttl: only.attributes.ttl };
+        let decision = Decision::Enforce(self.hit(only, only.attributes.ceiling), blocked);
+        (soa_labels <= name.labels()).then(|| Verdict::of(decision, None))
+    }
+
+    /// The verdict that [`Policy::judge`] gives on a question that is not about DS where all rules on the way are of one ban
+    /// without dates: nearly all that is blocked. There is one winner then, whose turn it is, and no other hour.
+    fn judge_ban<'p>(&'p self, name: &LowerName, way: &Way<'p>, ban: usize) -> Verdict<'p> {
+        let Some(winner) = way.best_at(name.labels()) else { return Verdict::PASS };
+        let effect = winner.attributes.ceiling;
+        let action = match effect {
+            Effect::Off => return Verdict::PASS,
+            Effect::Allow => return Verdict::of(Decision::Allow(self.hit(winner, effect)), None),
+            Effect::Observe => {
+                return Verdict::of(Decision::Observe(self.hit(winner, effect)), Some(OBSERVED_TTL_MAX));
+            }
+            Effect::Enforce(action) => action,
+        };
+        let is_cover = |below: &Found<'_>| below.attributes.ceiling == Effect::Enforce(Action::Nxdomain);
+        let nxdomain = action == Action::Nxdomain
+            && way.best_at(name.labels() + 1).is_some_and(is_cover)
+            && !self.is_mixed_below(name, way, ban);
+        let enforced = |found: &Found<'_>| matches!(found.attributes.ceiling, Effect::Enforce(_));
+        let soa_labels = soa_labels(name, way.topmost(ban, enforced));
+        let blocked = Blocked { action, nxdomain, soa_labels, ttl: winner.attributes.ttl };
+        Verdict::of(Decision::Enforce(self.hit(winner, effect), blocked), None)
+    }
+
+    /// Whether some name below, of which a rule speaks, is answered otherwise by this ban or another.
+    #[inline]
+    fn is_mixed_below(&self, name: &LowerName, way: &Way<'_>, ban: usize) -> bool {
+        let is_mixed = |scope| self.mixed.holds(self.key, name, way.hash, scope);
+        is_mixed(Scope::AnyBan) || is_mixed(Scope::Ban(ban))
+    }
+
+    /// The verdict, given the rules on the way to the name.
+    pub(super) fn judge<'p>(&'p self, name: &LowerName, qtype: u16, at: Timestamp, way: &Way<'p>) -> Verdict<'p> {
+        let winners = way.winners();
         let Some(leader) = winners.only().or_else(|| winners.iter().min_by_key(|found| self.turn(found, at))) else {
-            return Verdict { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
+            return Verdict::PASS;
         };
         let effect = self.effect(leader, at);
-        if qtype == qtype::DS && self.is_parents_business(name, effect, winners, at) {
-            return Verdict { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
+        if qtype == qtype::DS && self.is_parents_business(name, effect, way, &winners, at) {
+            return Verdict::PASS;
         }
         let change = winners.iter().filter_map(|found| self.seconds_to_change(found, at)).min();
         let ttl_cap = match effect {
@@ -57,28 +111,28 @@ impl Policy {
         };
         let decision = match effect {
             Effect::Off => Decision::Pass,
-            Effect::Allow => Decision::Allow(self.hit(leader, at)),
-            Effect::Observe => Decision::Observe(self.hit(leader, at)),
+            Effect::Allow => Decision::Allow(self.hit(leader, effect)),
+            Effect::Observe => Decision::Observe(self.hit(leader, effect)),
             Effect::Enforce(action) => {
-                let nxdomain = action == Action::Nxdomain && self.is_nxdomain_below(name, winners, at);
-                let ttl = self.bans[leader.attributes.ban].ttl.as_secs();
-                let ttl = u32::try_from(ttl).unwrap_or(u32::MAX).min(ttl_cap.unwrap_or(u32::MAX));
-                let soa_labels = self.soa_labels(name, leader, at);
-                Decision::Enforce(self.hit(leader, at), Blocked { action, nxdomain, soa_labels, ttl })
+                let nxdomain = action == Action::Nxdomain && self.is_nxdomain_below(name, way, &winners, at);
+                let ttl = leader.attributes.ttl.min(ttl_cap.unwrap_or(u32::MAX));
+                let enforced = |found: &Found<'_>| matches!(self.effect(found, at), Effect::Enforce(_));
+                let soa_labels = soa_labels(name, way.topmost(leader.attributes.ban, enforced));
+                Decision::Enforce(self.hit(leader, effect), Blocked { action, nxdomain, soa_labels, ttl })
             }
         };
-        Verdict { decision, also: self.also(leader, at, winners), ttl_cap }
+        Verdict { decision, also: self.also(leader, at, &winners), ttl_cap }
     }
 
     /// The winning rules that observe or enforce, but for the leader, in the order of their turns.
-    fn also<'p>(&'p self, leader: &Found<'p>, at: Timestamp, winners: &Winners<'p>) -> Vec<Hit<'p>> {
+    fn also<'p>(&'p self, leader: &Found<'p>, at: Timestamp, winners: &Few<'p>) -> Vec<Hit<'p>> {
         if winners.only().is_some() {
             return Vec::new();
         }
         let mut also: Vec<_> = winners.iter().filter(|found| !std::ptr::eq(*found, leader)).collect();
         also.retain(|found| self.effect(found, at).turn() <= Effect::Observe.turn());
         also.sort_by_key(|found| self.turn(found, at));
-        also.into_iter().map(|found| self.hit(found, at)).collect()
+        also.into_iter().map(|found| self.hit(found, self.effect(found, at))).collect()
     }
 
     /// The order in which bans have their say; the least first.
@@ -88,45 +142,35 @@ impl Policy {
 
     /// Whether a DS question about a banned name reaches a registry and not the vendor: the records belong to the parent
     /// zone (RFC 4035 §3.1.4.1). Blocked, a validator behind us would take our unsigned answers for forged ones.
-    fn is_parents_business(&self, name: &LowerName, effect: Effect, winners: &Winners<'_>, at: Timestamp) -> bool {
+    #[cold]
+    fn is_parents_business(
+        &self,
+        name: &LowerName,
+        effect: Effect,
+        way: &Way<'_>,
+        winners: &Few<'_>,
+        at: Timestamp,
+    ) -> bool {
         if effect.turn() > Effect::Observe.turn() || name.labels() < 2 || !suffix::is_public(name, name.labels() - 1) {
             return false;
         }
         // Of the list's private part, the parent may itself be banned.
         let banned = |found: &Found<'_>| self.effect(found, at).turn() <= effect.turn();
-        let topmost =
-            |found: &Found<'_>| self.topmost(name, found.attributes.ban, banned).map(|(labels, _rule)| labels);
+        let topmost = |found: &Found<'_>| way.topmost(found.attributes.ban, banned).map(|(labels, _rule)| labels);
         winners.iter().filter(|found| banned(found)).all(|found| topmost(found) == Some(name.labels()))
-    }
-
-    /// Labels of the SOA's owner: the topmost name that the leader's ban enforces; for a glob its parent, so that all
-    /// names of the glob share one, unless that is a public suffix, about which we have no say.
-    fn soa_labels(&self, name: &LowerName, leader: &Found<'_>, at: Timestamp) -> usize {
-        let enforced = |found: &Found<'_>| matches!(self.effect(found, at), Effect::Enforce(_));
-        let Some((labels, rule)) = self.topmost(name, leader.attributes.ban, enforced) else {
-            return name.labels();
-        };
-        let is_glob = rule.attributes.kind == PatternKind::Glob;
-        let parent = labels.saturating_sub(1);
-        if is_glob && parent > 0 && !suffix::is_public(name, parent) { parent } else { labels }
     }
 
     /// Whether every name below gets NXDOMAIN too, whatever the name.
     ///
     /// Some ban must answer all of them so: it has its say before any ban that answers otherwise, and nothing below
     /// is marked for it or for all.
-    fn is_nxdomain_below(&self, name: &LowerName, winners: &Winners<'_>, at: Timestamp) -> bool {
-        let suffixes = || self.key.suffixes(name).map(|(_depth, hash)| hash);
-        if self.mixed.holds(suffixes(), Scope::AnyBan) {
+    fn is_nxdomain_below(&self, name: &LowerName, way: &Way<'_>, winners: &Few<'_>, at: Timestamp) -> bool {
+        let is_mixed = |scope| self.mixed.holds(self.key, name, way.hash, scope);
+        if is_mixed(Scope::AnyBan) {
             return false;
         }
-        let child;
-        let below = if winners.child_may_differ {
-            child = self.winners_at_child(name);
-            &child
-        } else {
-            winners
-        };
+        let child = way.winners_below();
+        let below = child.as_ref().unwrap_or(winners);
         let mut asked = None;
         loop {
             let turns = below.iter().map(|found| (self.turn(found, at), found));
@@ -137,9 +181,7 @@ impl Policy {
                 return false;
             };
             match self.effect(found, at) {
-                Effect::Enforce(Action::Nxdomain)
-                    if !self.mixed.holds(suffixes(), Scope::Ban(found.attributes.ban)) =>
-                {
+                Effect::Enforce(Action::Nxdomain) if !is_mixed(Scope::Ban(found.attributes.ban)) => {
                     return true;
                 }
                 Effect::Enforce(Action::Nxdomain) => asked = Some(turn),
@@ -149,7 +191,13 @@ impl Policy {
     }
 
     /// Whole seconds until this rule leads to another answer, as far as dates say.
+    #[inline]
     fn seconds_to_change(&self, found: &Found<'_>, at: Timestamp) -> Option<u32> {
+        if found.attributes.dated { self.seconds_to_date(found, at) } else { None }
+    }
+
+    #[cold]
+    fn seconds_to_date(&self, found: &Found<'_>, at: Timestamp) -> Option<u32> {
         let ban = &self.bans[found.attributes.ban];
         let answer = |time| match found.attributes.ceiling.capped(ban.mode_at(time)) {
             Effect::Allow => Effect::Off,
@@ -158,5 +206,19 @@ impl Policy {
         let changes = std::iter::successors(ban.next_change(at), |change| ban.next_change(*change));
         let change = { changes }.find(|change| answer(*change) != answer(at))?;
         Some(u32::try_from(change.duration_since(at).as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
+/// Labels of the SOA's owner, given the topmost name that the leader's ban enforces and the rule that does; for a glob its
+/// parent, so that all names of the glob share one, unless that is a public suffix, about which we have no say.
+#[inline]
+fn soa_labels(name: &LowerName, topmost: Option<(usize, &Found<'_>)>) -> usize {
+    match topmost {
+        None => name.labels(),
+        Some((labels, rule)) if rule.attributes.kind != PatternKind::Glob => labels,
+        Some((labels, _glob)) => {
+            let parent = labels.saturating_sub(1);
+            if parent > 0 && !suffix::is_public(name, parent) { parent } else { labels }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Why policy says what it says.
 
-use super::lookup::{Found, Winners, is_screened};
+use super::few::Few;
+use super::lookup::{Found, is_screened};
 use super::pattern::PatternKind;
 use super::policy::Policy;
 use super::rule::{Does, Effect};
@@ -75,9 +76,9 @@ impl Lost {
 
 impl Policy {
     /// The verdict, with every rule that was considered for it.
-    pub fn explain(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Explanation<'_> {
-        let winners = self.winners(name);
-        let verdict = self.judge(name, qtype, client, at, &winners);
+    pub fn explain(&self, name: &LowerName, qtype: u16, _client: &Client, at: Timestamp) -> Explanation<'_> {
+        let way = self.way(name);
+        let (winners, verdict) = (way.winners(), self.judge(name, qtype, at, &way));
         let mut found = self.everything_at(name);
         let decisive = |found: &Found<'_>| verdict.decision.hit().is_some_and(|hit| is_same(found, hit));
         found.sort_by(|a, b| {
@@ -85,7 +86,7 @@ impl Policy {
             place(a).cmp(&place(b)).then_with(|| b.rank().cmp(&a.rank()))
         });
         let candidates = found.iter().map(|found| Candidate {
-            hit: self.hit(found, at),
+            hit: self.hit(found, self.effect(found, at)),
             lost: self.lost(found, name, at, &winners, &verdict.decision),
         });
         let candidates = candidates.collect();
@@ -97,7 +98,12 @@ impl Policy {
         let mut found = Vec::new();
         for (depth, hash) in self.key.suffixes(name) {
             self.literals_at(hash, name, depth, |rule| found.push(rule));
-            self.globs_at(hash, name, depth, name.labels(), |rule| found.push(rule));
+            self.globs_at(hash, name, depth, |rule| {
+                // Those above play their part only in who owns the SOA.
+                if rule.labels == name.labels() {
+                    found.push(rule);
+                }
+            });
         }
         found
     }
@@ -107,7 +113,7 @@ impl Policy {
         found: &Found<'_>,
         name: &LowerName,
         at: Timestamp,
-        winners: &Winners<'_>,
+        winners: &Few<'_>,
         decision: &Decision<'_>,
     ) -> Option<Lost> {
         let wins = |winner: &Found<'_>| {
@@ -121,7 +127,7 @@ impl Policy {
             let exact = found.attributes.kind == PatternKind::Exact;
             return Some(if exact { Lost::ExactElsewhere } else { Lost::OnlyBelow });
         }
-        if found.attributes.kind == PatternKind::Glob && is_screened(found, name, name.labels()) {
+        if is_screened(found, name) {
             return Some(Lost::PublicSuffix);
         }
         if !winners.iter().any(wins) {

@@ -32,7 +32,6 @@ pub(super) struct Group {
 pub(super) struct Globs {
     groups: Vec<Group>,
     slots: Slots,
-    /// Bit n: some group's suffix has n labels.
     depths: u128,
 }
 
@@ -42,29 +41,29 @@ impl Globs {
         let mut depths = 0;
         for (index, group) in groups.iter().enumerate() {
             if let Ok((suffix, _end)) = LowerName::read(&group.suffix, 0) {
-                slots.insert(key.whole(&suffix), index as u64 + 1);
+                slots.insert(key.whole(&suffix), index as u64);
                 depths |= 1 << suffix.labels();
             }
         }
         Self { groups, slots, depths }
     }
 
-    /// Whether a group's suffix has this many labels.
-    pub(super) fn stand_at(&self, depth: usize) -> bool {
-        self.depths >> depth & 1 == 1
+    /// Bit n: some group's suffix has n labels.
+    pub(super) fn depths(&self) -> u128 {
+        self.depths
     }
 
-    /// The globs of `labels` labels with this literal suffix that match `wire`.
+    /// The globs whose literal suffix is the ancestor of `name` that has `depth` labels, and that match `name` or one of its
+    /// ancestors.
     pub(super) fn matching<'p, 'n>(
         &'p self,
         hash: u64,
-        suffix: &'n [u8],
-        wire: &'n [u8],
-        labels: usize,
+        name: &'n LowerName,
+        depth: usize,
     ) -> impl Iterator<Item = &'p Glob> + use<'p, 'n> {
-        let groups = self.slots.find(hash).filter_map(|number| self.groups.get(usize::try_from(number).ok()? - 1));
-        let globs = groups.filter(move |group| *group.suffix == *suffix).flat_map(|group| &group.globs);
-        globs.filter(move |glob| glob.labels == labels && matches(&glob.wire, wire))
+        let groups = self.slots.find(hash).filter_map(|number| self.groups.get(usize::try_from(number).ok()?));
+        let globs = groups.filter(move |group| *group.suffix == *name.suffix(depth)).flat_map(|group| &group.globs);
+        globs.filter(|glob| glob.labels <= name.labels() && matches(&glob.wire, name.suffix(glob.labels)))
     }
 
     /// The groups.

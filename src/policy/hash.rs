@@ -20,13 +20,19 @@ impl Key {
         Self { root: fold(seed ^ SPREAD, SPREAD), factor: fold(seed, !SPREAD) | 1 }
     }
 
+    /// The hash of the root.
+    #[inline]
+    pub(super) fn root(self) -> u64 {
+        self.root
+    }
+
     /// The hashes of every suffix, beginning with the root, with their number of labels.
     pub(super) fn suffixes(self, name: &LowerName) -> impl Iterator<Item = (usize, u64)> {
         let labels = name.labels();
         let mut hash = self.root;
         (0..=labels).map(move |depth| {
             if depth > 0 {
-                hash = self.below(hash, name.label(labels - depth));
+                hash = self.below(hash, name, labels - depth);
             }
             (depth, hash)
         })
@@ -34,7 +40,7 @@ impl Key {
 
     /// The hash of the whole name.
     pub(super) fn whole(self, name: &LowerName) -> u64 {
-        (0..name.labels()).rev().fold(self.root, |hash, index| self.below(hash, name.label(index)))
+        (0..name.labels()).rev().fold(self.root, |hash, index| self.below(hash, name, index))
     }
 
     /// The labels and the hash of a whole name on the wire.
@@ -47,35 +53,41 @@ impl Key {
             at += 1 + usize::from(size);
         }
         let label = |start: &u8| {
-            wire[usize::from(*start)..].split_first().map_or(&[][..], |(size, rest)| &rest[..usize::from(*size)])
+            let rest = &wire[usize::from(*start)..];
+            &rest[..=usize::from(rest[0])]
         };
-        (labels, starts[..labels].iter().rev().fold(self.root, |hash, start| self.below(hash, label(start))))
+        (labels, starts[..labels].iter().rev().fold(self.root, |hash, start| self.below_wire(hash, label(start))))
     }
 
-    /// A hash made from another and a number.
-    pub(super) fn tagged(self, hash: u64, tag: u64) -> u64 {
-        fold(hash ^ tag.wrapping_mul(SPREAD), self.factor)
+    /// The hash of the suffix of `name` that begins with the label at `index`, given that of the suffix behind it.
+    #[inline]
+    pub(super) fn below(self, hash: u64, name: &LowerName, index: usize) -> u64 {
+        name.fold_label(index, hash, |hash, word| fold(hash ^ word, self.factor))
     }
 
-    /// The hash of the name that has `label` in front of the name hashed.
-    fn below(self, hash: u64, label: &[u8]) -> u64 {
+    /// The same, given the label with its length octet in front. The length says where a label ends, so filling up the last
+    /// word makes no two labels equal.
+    fn below_wire(self, hash: u64, label: &[u8]) -> u64 {
         let (words, rest) = label.as_chunks::<8>();
-        let mut hash = hash.wrapping_add(label.len() as u64);
-        for word in words {
-            hash = fold(hash ^ u64::from_le_bytes(*word), self.factor);
+        let hash = words.iter().fold(hash, |hash, word| fold(hash ^ u64::from_le_bytes(*word), self.factor));
+        if rest.is_empty() {
+            return hash;
         }
-        let rest = rest.iter().fold(0, |word, octet| word << 8 | u64::from(*octet));
-        fold(hash ^ rest, self.factor)
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        fold(hash ^ u64::from_le_bytes(last), self.factor)
     }
 }
 
 /// Both halves of the product, so that every bit of both factors reaches every bit of the result.
+#[inline]
 fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left) * u128::from(right);
     high(product) ^ low(product)
 }
 
 /// The upper half of a product.
+#[inline]
 pub(super) fn high(product: u128) -> u64 {
     low(product >> 64)
 }
@@ -102,7 +114,7 @@ mod tests {
         assert_eq!(hashes[3], (3, key.whole(&name("a.longer-label-than-eight.example"))));
         assert_eq!(hashes[1], (1, key.whole(&name("example"))));
         assert_eq!(hashes[0], (0, key.whole(&LowerName::ROOT)));
-        for text in [".", "example", "a.longer-label-than-eight.example"] {
+        for text in [".", "example", "seven77.example", "eight888.example", "a.longer-label-than-eight.example"] {
             let name = name(text);
             assert_eq!(key.whole_wire(name.wire()), (name.labels(), key.whole(&name)), "{text}");
         }

@@ -2,14 +2,13 @@
 
 use super::arena::{Arena, Compaction, Offset};
 use super::hash::Key;
-use super::slots::Slots;
+use super::slots::{Run, Slots};
 
 /// The compiled literal rules.
 #[derive(Debug)]
 pub(super) struct Literals {
     arena: Arena,
     slots: Slots,
-    /// Bit n: some rule's name has n labels.
     depths: u128,
 }
 
@@ -41,9 +40,21 @@ impl Literals {
         Self { arena, slots, depths }
     }
 
-    /// Whether some rule's name has this many labels.
-    pub(super) fn stand_at(&self, depth: usize) -> bool {
-        self.depths >> depth & 1 == 1
+    /// Bit n: some rule's name has n labels.
+    pub(super) fn depths(&self) -> u128 {
+        self.depths
+    }
+
+    /// Where rules may stand at the name of this hash.
+    #[inline]
+    pub(super) fn offsets(&self, hash: u64) -> Run<'_> {
+        self.slots.find(hash)
+    }
+
+    /// The attributes of the rule that stands there, and the name `wire` as it is held here, if that is the rule's.
+    #[inline]
+    pub(super) fn rule(&self, offset: u64, wire: &[u8]) -> Option<(u16, &[u8])> {
+        self.arena.find(Offset(offset), wire)
     }
 
     /// The attributes of every rule at the name `wire`, and the name as it is held here.
@@ -52,7 +63,7 @@ impl Literals {
         hash: u64,
         wire: &'n [u8],
     ) -> impl Iterator<Item = (u16, &'p [u8])> + use<'p, 'n> {
-        self.slots.find(hash).filter_map(|offset| self.arena.find(Offset(offset), wire))
+        self.offsets(hash).filter_map(|offset| self.rule(offset, wire))
     }
 
     /// Every rule: attributes and name.

@@ -1,4 +1,4 @@
-//! Finding rules: for each ban the one that wins at a name.
+//! Finding rules: all that stand on the way from the root to a name, in one pass, and the one of each ban that wins.
 //!
 //! Within a ban the pattern with most labels wins; then literal before glob; then exact, below-only, suffix; then allow
 //! before ban; among equal globs the longest, then the first by octets. Dates play no part: they hold for all rules of a ban alike.
@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use super::attributes::Attributes;
+use super::few::Few;
 use super::pattern::{PatternKind, PatternRef};
 use super::policy::{BanIndex, Policy};
 use super::rule::Effect;
@@ -28,10 +29,12 @@ impl Found<'_> {
     /// The greater one wins within a ban; no two are equal.
     pub(super) fn rank(&self) -> impl Ord {
         let Attributes { kind, allow, .. } = *self.attributes;
-        (self.labels, kind, allow, self.wire.len(), Reverse(self.wire))
+        // Labels, kind and allow as one number: only two globs are ever compared further.
+        (self.labels << 3 | (kind as usize) << 1 | usize::from(allow), self.wire.len(), Reverse(self.wire))
     }
 
-    /// Whether the rule is for a name that has `labels` labels and ends like it.
+    /// Whether the rule is for a name that has at least its labels, `labels`, and ends like it.
+    #[inline]
     pub(super) fn covers(&self, labels: usize) -> bool {
         match self.attributes.kind {
             PatternKind::Suffix => true,
@@ -41,113 +44,132 @@ impl Found<'_> {
     }
 }
 
-/// The winning rule of every ban that has one; no allocation for the first.
-#[derive(Debug, Default)]
-pub(super) struct Winners<'p> {
-    first: Option<Found<'p>>,
-    more: Vec<Found<'p>>,
-    /// Whether a name below, of which no rule speaks, may have other winners.
-    pub(super) child_may_differ: bool,
+/// The rules on the way from the root to a name that are not off, each of which can win at the name, above it, or below:
+/// all that a verdict is made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Way<'p> {
+    rules: Few<'p>,
+    /// Labels of the name.
+    labels: usize,
+    /// The hash of the name; not known when no rule was found.
+    pub(super) hash: u64,
 }
 
-impl<'p> Winners<'p> {
-    /// The winners, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Found<'p>> {
-        self.first.iter().chain(&self.more)
-    }
-
-    /// The only winner.
+impl<'p> Way<'p> {
+    /// The rule, if there is but one.
+    #[inline]
     pub(super) fn only(&self) -> Option<&Found<'p>> {
-        self.first.as_ref().filter(|_first| self.more.is_empty())
+        self.rules.only()
     }
 
-    /// The winners of the other bans.
-    pub(super) fn without(self, left_out: impl Fn(BanIndex) -> bool) -> Self {
-        let stays = |found: &Found<'_>| !left_out(BanIndex(found.attributes.ban));
-        let mut staying = self.first.into_iter().chain(self.more).filter(stays);
-        Self { first: staying.next(), more: staying.collect(), child_may_differ: self.child_may_differ }
+    /// The ban of all rules, if it is one, and has no dates.
+    #[inline]
+    pub(super) fn lasting_ban(&self) -> Option<usize> {
+        let first = self.rules.iter().next()?.attributes;
+        let alike = |found: &Found<'_>| found.attributes.ban == first.ban;
+        (!first.dated && self.rules.iter().all(alike)).then_some(first.ban)
     }
 
-    fn add(&mut self, found: Found<'p>) {
-        let Some(first) = &mut self.first else {
-            self.first = Some(found);
-            return;
-        };
-        let same_ban = |other: &&mut Found<'p>| other.attributes.ban == found.attributes.ban;
-        match std::iter::once(first).chain(&mut self.more).find(same_ban) {
-            Some(older) if found.rank() > older.rank() => *older = found,
-            Some(_) => (),
-            None => self.more.push(found),
-        }
+    /// The greatest rule, of any ban, of those for a name of `labels` labels at or below this one.
+    #[inline]
+    pub(super) fn best_at(&self, labels: usize) -> Option<&Found<'p>> {
+        greatest(self.rules.iter().filter(|found| found.covers(labels)))
     }
-}
 
-impl Policy {
-    /// The winning rules at a name.
-    pub(super) fn winners(&self, name: &LowerName) -> Winners<'_> {
-        let labels = name.labels();
-        let mut winners = Winners::default();
-        for (depth, hash) in self.key.suffixes(name) {
-            self.literals_at(hash, name, depth, |found| {
-                if found.attributes.ceiling == Effect::Off {
-                    return;
-                }
-                // A name below sees neither an exact rule here, nor this one only.
-                winners.child_may_differ |= depth == labels && found.attributes.kind != PatternKind::Suffix;
-                if found.covers(labels) {
-                    winners.add(found);
-                }
-            });
-            self.globs_at(hash, name, depth, labels, |found| {
-                if found.attributes.ceiling != Effect::Off && !is_screened(&found, name, labels) {
-                    winners.child_may_differ = true;
-                    winners.add(found);
-                }
-            });
+    /// Whether no rule was found.
+    #[inline]
+    pub(super) fn is_free(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The winning rule of each ban at the name.
+    #[inline]
+    pub(super) fn winners(&self) -> Few<'p> {
+        self.winners_at(self.labels)
+    }
+
+    /// The winning rule of each ban at a name directly below of which no rule speaks by name; `None` when they are those
+    /// of the name itself.
+    #[inline]
+    pub(super) fn winners_below(&self) -> Option<Few<'p>> {
+        let below = self.labels + 1;
+        let differs = |found: &Found<'_>| found.covers(self.labels) != found.covers(below);
+        self.rules.iter().any(differs).then(|| self.winners_at(below))
+    }
+
+    fn winners_at(&self, labels: usize) -> Few<'p> {
+        let mut winners = Few::default();
+        for found in self.rules.iter().filter(|found| found.covers(labels)) {
+            winners.push_above(*found, |older| older.attributes.ban == found.attributes.ban);
         }
         winners
     }
 
-    /// The winning rules at a name directly below `name` of which no rule speaks by name.
-    pub(super) fn winners_at_child(&self, name: &LowerName) -> Winners<'_> {
-        let mut winners = Winners::default();
-        for (depth, hash) in self.key.suffixes(name) {
-            self.literals_at(hash, name, depth, |found| {
-                if found.attributes.ceiling != Effect::Off && found.covers(name.labels() + 1) {
-                    winners.add(found);
-                }
-            });
-        }
-        winners
-    }
-
-    /// Labels of the topmost name at or above `name` at which the winning rule of this ban is `wanted`, and that rule.
-    pub(super) fn topmost(
-        &self,
-        name: &LowerName,
-        ban: usize,
-        wanted: impl Fn(&Found<'_>) -> bool,
-    ) -> Option<(usize, Found<'_>)> {
-        let mut above: Option<Found<'_>> = None;
-        for (depth, hash) in self.key.suffixes(name) {
-            let (mut here, mut below) = (None, None);
-            self.literals_at(hash, name, depth, |found| {
-                if found.attributes.ban == ban && found.attributes.ceiling != Effect::Off {
-                    better(&mut here, found, depth);
-                    better(&mut below, found, depth + 1);
-                }
-            });
-            let winner = here.or_else(|| self.glob_of(name, depth, ban)).or(above);
-            if let Some(winner) = winner.filter(&wanted) {
-                return Some((depth, winner));
+    /// Labels of the topmost name at or above the name at which the winning rule of this ban is `wanted`, and that rule.
+    #[inline]
+    pub(super) fn topmost(&self, ban: usize, wanted: impl Fn(&Found<'p>) -> bool) -> Option<(usize, &Found<'p>)> {
+        let rules = || self.rules.iter().filter(|found| found.attributes.ban == ban);
+        let first = rules().map(|found| found.labels).min()?;
+        for labels in first..=self.labels {
+            let here = rules().filter(|found| found.labels <= labels && found.covers(labels));
+            if let Some(winner) = greatest(here).filter(|winner| wanted(winner)) {
+                return Some((labels, winner));
             }
-            above = below.or(above);
         }
         None
     }
 
+    /// The same way without the rules of some bans.
+    pub(super) fn without(&self, left_out: impl Fn(BanIndex) -> bool) -> Self {
+        let stays = |found: &&Found<'_>| !left_out(BanIndex(found.attributes.ban));
+        Self { rules: self.rules.iter().filter(stays).copied().collect(), ..*self }
+    }
+
+    /// Adds a glob. Of globs that match the same name for the same ban, the one that wins is enough: so there are few rules,
+    /// however many globs match.
+    fn add_glob(&mut self, glob: Found<'p>) {
+        let place = |found: &Found<'_>| (found.labels, found.attributes.ban, found.attributes.kind);
+        self.rules.push_above(glob, |older| place(older) == place(&glob));
+    }
+}
+
+impl Policy {
+    /// The rules on the way to a name.
+    #[inline]
+    pub(super) fn way(&self, name: &LowerName) -> Way<'_> {
+        let labels = name.labels();
+        let mut way = Way { labels, ..Way::default() };
+        let mut hash = self.key.root();
+        for depth in 0..=labels {
+            if depth > 0 {
+                hash = self.key.below(hash, name, labels - depth);
+            }
+            let stands = self.depths.at(depth);
+            if stands.has_literals() {
+                self.literals_at(hash, name, depth, |found| {
+                    if found.attributes.ceiling != Effect::Off {
+                        way.rules.push(found);
+                    }
+                });
+            }
+            if stands.has_globs() {
+                self.globs_at(hash, name, depth, |found| {
+                    if found.attributes.ceiling != Effect::Off && !is_screened(&found, name) {
+                        way.add_glob(found);
+                    }
+                });
+            }
+            if stands.is_last() && way.is_free() {
+                return way;
+            }
+        }
+        way.hash = hash;
+        way
+    }
+
     /// Visits the literal rules at the ancestor that has `depth` labels, off or not, for whatever names.
     /// (A visitor, because moving iterators of iterators costs more than the lookup.)
+    #[inline]
     pub(super) fn literals_at<'p>(
         &'p self,
         hash: u64,
@@ -155,56 +177,30 @@ impl Policy {
         depth: usize,
         mut visit: impl FnMut(Found<'p>),
     ) {
-        if !self.literals.stand_at(depth) {
-            return;
-        }
-        for (number, wire) in self.literals.at(hash, name.suffix(depth)) {
+        for offset in self.literals.offsets(hash) {
+            let Some((number, wire)) = self.literals.rule(offset, name.suffix(depth)) else { continue };
             visit(Found { attributes: &self.attributes[usize::from(number)], wire, labels: depth });
         }
     }
 
-    /// Visits the globs, off or not, hanging on the ancestor that has `depth` labels, that match the one that has
-    /// `labels`.
-    pub(super) fn globs_at<'p>(
-        &'p self,
-        hash: u64,
-        name: &LowerName,
-        depth: usize,
-        labels: usize,
-        mut visit: impl FnMut(Found<'p>),
-    ) {
-        if !self.globs.stand_at(depth) {
-            return;
+    /// Visits the globs, off or not, hanging on the ancestor that has `depth` labels, that match the name or one above it.
+    pub(super) fn globs_at<'p>(&'p self, hash: u64, name: &LowerName, depth: usize, mut visit: impl FnMut(Found<'p>)) {
+        for glob in self.globs.matching(hash, name, depth) {
+            let attributes = &self.attributes[usize::from(glob.attributes)];
+            visit(Found { attributes, wire: &glob.wire, labels: glob.labels });
         }
-        for glob in self.globs.matching(hash, name.suffix(depth), name.suffix(labels), labels) {
-            visit(Found { attributes: &self.attributes[usize::from(glob.attributes)], wire: &glob.wire, labels });
-        }
-    }
-
-    /// The winning glob of a ban at the ancestor that has `labels` labels.
-    fn glob_of(&self, name: &LowerName, labels: usize, ban: usize) -> Option<Found<'_>> {
-        if !(0..labels).any(|depth| self.globs.stand_at(depth)) {
-            return None;
-        }
-        let mut best: Option<Found<'_>> = None;
-        for (depth, hash) in self.key.suffixes(name).take(labels) {
-            self.globs_at(hash, name, depth, labels, |found| {
-                let in_force = found.attributes.ceiling != Effect::Off && !is_screened(&found, name, labels);
-                if found.attributes.ban == ban && in_force {
-                    better(&mut best, found, labels);
-                }
-            });
-        }
-        best
     }
 
     /// What a rule does at a time.
+    #[inline]
     pub(super) fn effect(&self, found: &Found<'_>, at: Timestamp) -> Effect {
-        found.attributes.ceiling.capped(self.bans[found.attributes.ban].mode_at(at))
+        let Attributes { ban, ceiling, dated, .. } = *found.attributes;
+        if dated { ceiling.capped(self.bans[ban].mode_at(at)) } else { ceiling }
     }
 
-    /// The rule as the world sees it.
-    pub(super) fn hit<'p>(&'p self, found: &Found<'p>, at: Timestamp) -> Hit<'p> {
+    /// The rule as the world sees it, where it has this effect.
+    #[inline]
+    pub(super) fn hit<'p>(&'p self, found: &Found<'p>, effect: Effect) -> Hit<'p> {
         let attributes = found.attributes;
         Hit {
             ban: &self.bans[attributes.ban],
@@ -215,19 +211,26 @@ impl Policy {
             category: &attributes.category,
             evidence: attributes.evidence,
             allow: attributes.allow,
-            effect: self.effect(found, at),
+            effect,
         }
     }
 }
 
-/// Whether a glob would enforce a public suffix; only the name asked can tell.
-pub(super) fn is_screened(found: &Found<'_>, name: &LowerName, labels: usize) -> bool {
-    matches!(found.attributes.ceiling, Effect::Enforce(_)) && suffix::is_registry(name, labels)
+/// The rule of the greatest rank.
+#[inline]
+fn greatest<'f, 'p>(rules: impl Iterator<Item = &'f Found<'p>>) -> Option<&'f Found<'p>> {
+    let mut best: Option<&Found<'_>> = None;
+    for found in rules {
+        if best.is_none_or(|best| found.rank() > best.rank()) {
+            best = Some(found);
+        }
+    }
+    best
 }
 
-/// Keeps the rule of the greater rank among those that cover a name of `labels` labels.
-fn better<'p>(best: &mut Option<Found<'p>>, found: Found<'p>, labels: usize) {
-    if found.covers(labels) && best.is_none_or(|best| found.rank() > best.rank()) {
-        *best = Some(found);
-    }
+/// Whether a rule is a glob that would enforce a public suffix, at `name` or above it; only the name asked can tell.
+pub(super) fn is_screened(found: &Found<'_>, name: &LowerName) -> bool {
+    found.attributes.kind == PatternKind::Glob
+        && matches!(found.attributes.ceiling, Effect::Enforce(_))
+        && suffix::is_registry(name, found.labels)
 }

@@ -13,7 +13,7 @@ use crate::wire::LowerName;
 /// Marks every name that NXDOMAIN could be said of but for a rule below it. Bit n of `covers`: some literal rule for
 /// which [`is_cover`] holds has n labels.
 pub(super) fn gather(key: Key, attributes: &[Attributes], literals: &Literals, globs: &Globs, covers: u128) -> Mixed {
-    let mut marks = Marks { attributes, literals, key, covers, mixed: MixedBuilder::new(key) };
+    let mut marks = Marks { attributes, literals, key, covers, mixed: MixedBuilder::default() };
     if covers == 0 || attributes.iter().all(|attributes| scope(attributes).is_none()) {
         return marks.mixed.build();
     }

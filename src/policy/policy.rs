@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::attributes::{Attributes, Series};
 use super::ban::Ban;
+use super::depths::Depths;
 use super::glob::Globs;
 use super::hash::Key;
 use super::list::ListFormat;
@@ -55,6 +56,7 @@ pub struct Policy {
     pub(super) lists: Vec<ListInfo>,
     pub(super) series: Vec<Series>,
     pub(super) key: Key,
+    pub(super) depths: Depths,
     pub(super) attributes: Box<[Attributes]>,
     pub(super) literals: Literals,
     pub(super) globs: Globs,

@@ -1,77 +1,135 @@
-//! Where the rules of a name stand: an open-addressed table of any length, one word a slot.
+//! Where the rules of a name stand: an open-addressed table of any length.
 //!
-//! A slot holds 24 bits of the hash and 40 bits of an offset, so that a miss almost never leaves the table. Whoever
-//! looks up compares the name itself: equal bits are no proof.
+//! A bucket has eight slots. A slot holds 24 bits of the hash and 40 bits of an offset; eight more bits, its tag, stand
+//! apart: the tags of a million names are small enough to stay in the processor's cache, and for a name without rules one
+//! word of them is nearly always enough. Whoever looks up compares the name itself: equal bits are no proof.
+
+use std::hint::black_box;
 
 use super::hash::high;
 
+/// Slots of a bucket: their tags fill a word, and they fill a line of the processor's cache.
+const SLOTS: usize = 8;
 /// Bits of a slot that hold the offset.
 const OFFSET_BITS: u32 = 40;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+/// The lowest bit of each octet of a word.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+/// All bits of each octet of a word but its highest.
+const BUT_HIGH_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 
-/// Slots by hash; 0 is an empty one, and one is always empty.
+/// Slots by hash; one is always empty.
 #[derive(Debug)]
 pub(super) struct Slots {
-    slots: Box<[u64]>,
+    /// By bucket, the first slot's tag in the lowest octet; 0 where a slot is empty.
+    tags: Box<[u64]>,
+    buckets: Box<[Bucket]>,
     /// How many more entries leave a slot empty.
     room: usize,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Bucket([u64; SLOTS]);
+
 /// The offsets under one hash.
 pub(super) struct Run<'s> {
-    slots: &'s [u64],
-    at: usize,
-    tag: u64,
+    slots: &'s Slots,
+    hash: u64,
+    bucket: usize,
+    /// The tags of the bucket.
+    tags: u64,
+    /// The highest bit of every octet whose slot is still to be looked at.
+    alike: u64,
 }
 
 impl Slots {
-    /// A table for `entries` at a load of three quarters.
+    /// A table for `entries` at a load of five sevenths.
     pub(super) fn for_entries(entries: usize) -> Self {
-        let room = entries + entries / 3;
-        Self { slots: vec![0; room + 1].into(), room }
+        let buckets = (entries + entries * 2 / 5) / SLOTS + 1;
+        let (tags, empty) = (vec![0; buckets].into(), vec![Bucket::default(); buckets].into());
+        Self { tags, buckets: empty, room: entries + entries / 3 }
     }
 
-    /// Puts `offset`, which is not 0 and below 2^40, under `hash`. What would fill the table is let go.
+    /// Puts `offset`, which is below 2^40, under `hash`. What would fill the table is let go.
     pub(super) fn insert(&mut self, hash: u64, offset: u64) {
-        debug_assert!((1..=OFFSET_MASK).contains(&offset), "{offset} does not fit");
-        let (before, behind) = self.slots.split_at_mut(home(hash, self.slots.len()));
-        let empty = behind.iter_mut().chain(before).find(|slot| **slot == 0);
-        if let Some(slot) = empty.filter(|_slot| self.room > 0) {
-            *slot = hash << OFFSET_BITS | offset;
+        debug_assert!(offset <= OFFSET_MASK, "{offset} does not fit");
+        if self.room == 0 {
+            return;
+        }
+        let home = home(hash, self.tags.len());
+        let empty = |bucket: usize| lowest(zeros(self.tags[bucket])).map(|slot| (bucket, slot));
+        if let Some((bucket, slot)) = (home..self.tags.len()).chain(0..home).find_map(empty) {
+            self.tags[bucket] |= tag(hash) << (8 * slot);
+            self.buckets[bucket].0[slot] = hash << OFFSET_BITS | offset;
             self.room -= 1;
         }
     }
 
     /// The offsets that may belong to `hash`, oldest first.
+    #[inline]
     pub(super) fn find(&self, hash: u64) -> Run<'_> {
-        Run { slots: &self.slots, at: home(hash, self.slots.len()), tag: hash & (u64::MAX >> OFFSET_BITS) }
+        let bucket = home(hash, self.tags.len());
+        let tags = self.tags.get(bucket).copied().unwrap_or_default();
+        let alike = zeros(tags ^ (tag(hash) * LOW_BITS));
+        if alike != 0 {
+            // Where the processor foresees a rule, this fetches the bucket while the tags are still on their way; which slot
+            // is wanted is known only from them.
+            black_box(self.buckets.get(bucket).map(|bucket| bucket.0[0]));
+        }
+        Run { slots: self, hash, bucket, tags, alike }
     }
 
     /// Octets held.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.slots)
+        size_of_val(&*self.tags) + size_of_val(&*self.buckets)
     }
 }
 
 impl Iterator for Run<'_> {
     type Item = u64;
 
+    #[inline]
     fn next(&mut self) -> Option<u64> {
-        // Ends, because one slot is always empty.
-        while let Some(&slot) = self.slots.get(self.at).filter(|slot| **slot != 0) {
-            self.at = if self.at + 1 == self.slots.len() { 0 } else { self.at + 1 };
-            if slot >> OFFSET_BITS == self.tag {
-                return Some(slot & OFFSET_MASK);
+        loop {
+            while let Some(slot) = lowest(self.alike) {
+                self.alike &= self.alike - 1;
+                let slot = *self.slots.buckets.get(self.bucket)?.0.get(slot)?;
+                if slot >> OFFSET_BITS == self.hash & (u64::MAX >> OFFSET_BITS) {
+                    return Some(slot & OFFSET_MASK);
+                }
             }
+            // Ends, because one slot is always empty.
+            if zeros(self.tags) != 0 {
+                return None;
+            }
+            self.bucket = if self.bucket + 1 == self.slots.tags.len() { 0 } else { self.bucket + 1 };
+            self.tags = *self.slots.tags.get(self.bucket)?;
+            self.alike = zeros(self.tags ^ (tag(self.hash) * LOW_BITS));
         }
-        None
     }
 }
 
-/// The slot where the search begins: the hash as a fraction of the table (Lemire, "Fast random integer generation in
+/// The bucket where the search begins: the hash as a fraction of the table (Lemire, "Fast random integer generation in
 /// an interval", 2019), so that a table of any length needs no division.
 fn home(hash: u64, len: usize) -> usize {
     usize::try_from(high(u128::from(hash) * len as u128)).unwrap_or_default()
+}
+
+/// Bits of a hash that neither say much about its home nor stand in a slot; never 0.
+#[inline]
+fn tag(hash: u64) -> u64 {
+    (hash >> 24 & 0xFF).max(1)
+}
+
+/// The highest bit of every octet that is 0, and no other bit (Warren, "Hacker's Delight", §6-1).
+fn zeros(word: u64) -> u64 {
+    !(((word & BUT_HIGH_BITS) + BUT_HIGH_BITS) | word | BUT_HIGH_BITS)
+}
+
+/// The lowest octet of which a bit is set.
+fn lowest(bits: u64) -> Option<usize> {
+    (bits != 0).then(|| bits.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
@@ -81,14 +139,17 @@ mod tests {
     #[test]
     fn everything_inserted_is_found_in_order_also_around_the_end() {
         for hash in [0, 1, u64::MAX, u64::MAX - 1, 0x0123_4567_89AB_CDEF] {
-            let mut slots = Slots::for_entries(6);
-            for offset in 1..=3 {
+            let mut slots = Slots::for_entries(15);
+            for offset in 1..=10 {
                 slots.insert(hash, offset);
-                slots.insert(hash ^ 1, offset + 10);
+                slots.insert(hash ^ 6, offset + (1 << 39));
             }
-            assert_eq!(slots.find(hash).collect::<Vec<_>>(), [1, 2, 3]);
-            assert_eq!(slots.find(hash ^ 1).collect::<Vec<_>>(), [11, 12, 13]);
-            assert_eq!(slots.find(hash ^ 2).count(), 0);
+            assert_eq!(slots.find(hash).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+            assert_eq!(
+                slots.find(hash ^ 6).map(|offset| offset - (1 << 39)).collect::<Vec<_>>(),
+                (1..=10).collect::<Vec<_>>()
+            );
+            assert_eq!(slots.find(hash ^ 0x18).count(), 0);
         }
     }
 
@@ -101,5 +162,19 @@ mod tests {
         }
         assert_eq!(slots.find(6).count(), 0);
         assert_eq!(slots.find(5).count(), 2);
+        let mut slots = Slots::for_entries(30);
+        for offset in 1..99 {
+            slots.insert(5, offset);
+        }
+        assert_eq!(slots.find(6).count(), 0);
+        assert_eq!(slots.find(5).count(), 40);
+    }
+
+    #[test]
+    fn zeros_are_the_octets_that_are_zero() {
+        for word in [0, 1, 0x0100, 0x0001_0000_0080_0001, 0x8000_0000_0000_0000, u64::MAX, 0x0101_0001_0101_0100] {
+            let expected = u64::from_le_bytes(word.to_le_bytes().map(|octet| if octet == 0 { 0x80 } else { 0 }));
+            assert_eq!(zeros(word), expected, "{word:x}");
+        }
     }
 }

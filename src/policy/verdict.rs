@@ -26,15 +26,20 @@ pub struct Verdict<'p> {
     pub ttl_cap: Option<u32>,
 }
 
-impl Verdict<'static> {
+impl<'p> Verdict<'p> {
     /// No rule speaks of the name.
-    pub const PASS: Self = Self { decision: Decision::Pass, also: Vec::new(), ttl_cap: None };
-}
+    pub const PASS: Self = Self::of(Decision::Pass, None);
 
-impl Verdict<'_> {
     /// Whether this is [`Verdict::PASS`].
+    #[inline]
     pub fn is_pass(&self) -> bool {
         matches!(self.decision, Decision::Pass) && self.also.is_empty() && self.ttl_cap.is_none()
+    }
+
+    /// What one ban says alone.
+    #[inline]
+    pub(super) const fn of(decision: Decision<'p>, ttl_cap: Option<u32>) -> Self {
+        Self { decision, also: Vec::new(), ttl_cap }
     }
 }
 

@@ -7,6 +7,8 @@ use std::fmt;
 
 /// Octets of a name on the wire at most, the root's zero included (RFC 1035 §3.1).
 const MAX_OCTETS: usize = 255;
+/// Octets kept for a name: behind the last of its own, enough to read a word from any of them.
+const ROOM: usize = MAX_OCTETS + 9;
 /// Labels of a name at most, the root not counted: 127 of one octet each.
 const MAX_LABELS: usize = 127;
 /// Octets of a label at most (RFC 1035 §3.1).
@@ -41,7 +43,7 @@ pub enum NameError {
 /// A name in lower case on the stack, with the offsets of its labels. Case folds for ASCII letters only (RFC 4343).
 #[derive(Clone)]
 pub struct LowerName {
-    octets: [u8; MAX_OCTETS],
+    octets: [u8; ROOM],
     len: u8,
     starts: [u8; MAX_LABELS],
     labels: u8,
@@ -49,7 +51,7 @@ pub struct LowerName {
 
 impl LowerName {
     /// The root.
-    pub const ROOT: Self = Self { octets: [0; MAX_OCTETS], len: 1, starts: [0; MAX_LABELS], labels: 0 };
+    pub const ROOT: Self = Self { octets: [0; ROOM], len: 1, starts: [0; MAX_LABELS], labels: 0 };
 
     /// Reads an uncompressed name at `offset`; returns it and the offset behind it.
     ///
@@ -183,16 +185,19 @@ impl LowerName {
     }
 
     /// The octets on the wire, lower case, the root's zero included.
+    #[inline]
     pub fn wire(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
     }
 
     /// Number of labels, the root not counted.
+    #[inline]
     pub fn labels(&self) -> usize {
         usize::from(self.labels)
     }
 
     /// The wire octets of the ancestor (or the name itself) that has `labels` labels; the root for 0.
+    #[inline]
     pub fn suffix(&self, labels: usize) -> &[u8] {
         let skip = self.labels().saturating_sub(labels);
         let start = if skip == self.labels() { usize::from(self.len) - 1 } else { usize::from(self.starts[skip]) };
@@ -203,6 +208,24 @@ impl LowerName {
     pub fn label(&self, index: usize) -> &[u8] {
         let start = usize::from(self.starts[index]);
         &self.octets[start + 1..start + 1 + usize::from(self.octets[start])]
+    }
+
+    /// Folds the label at `index`, counted from the left, with its length octet in front: as words of eight octets in
+    /// little-endian order, the last one filled up with zeros. No two labels have the same words, as a hash needs it.
+    #[inline]
+    pub(crate) fn fold_label<T>(&self, index: usize, start: T, fold: impl Fn(T, u64) -> T) -> T {
+        let mut at = usize::from(self.starts[index]);
+        let mut left = 1 + u32::from(self.octets[at]);
+        let mut folded = start;
+        while let Some(word) = self.octets.get(at..at + 8).and_then(<[u8]>::first_chunk) {
+            let word = u64::from_le_bytes(*word);
+            if left <= 8 {
+                return fold(folded, word & u64::MAX >> (64 - 8 * left));
+            }
+            folded = fold(folded, word);
+            (at, left) = (at + 8, left - 8);
+        }
+        folded
     }
 
     /// Whether this name is `ancestor` or below it.
@@ -359,6 +382,22 @@ mod tests {
         assert_eq!(name.suffix(3), name.wire());
         assert!(name.is_below(&LowerName::parse("bc.example").unwrap()));
         assert!(!name.is_below(&LowerName::parse("c.example").unwrap()));
+    }
+
+    #[test]
+    fn the_words_of_a_label_are_its_octets_and_no_others() {
+        let words = |name: &LowerName, index| {
+            name.fold_label(index, Vec::new(), |words, word| [words, vec![word.to_le_bytes()]].concat())
+        };
+        let name = LowerName::parse("a.seven77.eight888.sixteen-16-16-16").unwrap();
+        assert_eq!(words(&name, 0), [*b"\x01a\0\0\0\0\0\0"]);
+        assert_eq!(words(&name, 1), [*b"\x07seven77"]);
+        assert_eq!(words(&name, 2), [*b"\x08eight88", *b"8\0\0\0\0\0\0\0"]);
+        assert_eq!(words(&name, 3), [*b"\x10sixteen", *b"-16-16-1", *b"6\0\0\0\0\0\0\0"]);
+        let long =
+            LowerName::parse(&["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".")).unwrap();
+        assert_eq!(words(&long, 3).concat(), [&[61][..], &[b'd'; 61], &[0; 2]].concat());
+        assert_eq!(words(&LowerName::parse(&["a"; 127].join(".")).unwrap(), 126), [*b"\x01a\0\0\0\0\0\0"]);
     }
 
     #[test]

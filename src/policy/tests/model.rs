@@ -263,6 +263,17 @@ fn nxdomain(policy: &Policy, asked: &[&str], at: Timestamp) -> Option<bool> {
     }
 }
 
+/// All of a verdict but whether NXDOMAIN is said.
+fn said(verdict: &Verdict<'_>) -> (Option<Blocked>, Vec<String>, Option<u32>) {
+    let hits = verdict.decision.hit().into_iter().chain(&verdict.also);
+    let hits = hits.map(|hit| format!("{} {} {:?}", hit.ban.id, hit.pattern, hit.effect)).collect();
+    let blocked = match verdict.decision {
+        Decision::Enforce(_, blocked) => Some(Blocked { nxdomain: false, ..blocked }),
+        _ => None,
+    };
+    (blocked, hits, verdict.ttl_cap)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -277,10 +288,31 @@ proptest! {
             let verdict = policy.decide(&name(&text), qtype::A, &CLIENT, at);
             prop_assert_eq!(verdict.ttl_cap.map(i64::from), model.ttl_cap(&asked, at), "{}", text);
             let explanation = policy.explain(&name(&text), qtype::A, &CLIENT, at);
+            // Explaining takes no shortcut.
+            prop_assert_eq!(format!("{:?}", explanation.verdict), format!("{verdict:?}"), "{}", text);
             let matching = model.rules.iter().filter(|rule| rule.matches(&asked)).count();
             prop_assert!(explanation.candidates.len() >= matching);
             let winner = explanation.candidates.first().filter(|candidate| candidate.lost.is_none());
             prop_assert_eq!(winner.map(|winner| winner.hit.pattern), verdict.decision.hit().map(|hit| hit.pattern));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_decides_as_if_it_were_not_there(
+        model in model(&LABELS[..2], 0..10), names in prop::collection::vec(asked(), 1..20), ban in 0..3_usize, day in 0..10_i64,
+    ) {
+        let (policy, at) = (model.policy(), at(day));
+        let mut rest = model.clone();
+        rest.rules.retain(|rule| rule.ban != ban);
+        let alone = rest.policy();
+        for asked in names {
+            let name = name(&asked.join("."));
+            let verdict = policy.decide_without(&name, qtype::A, &CLIENT, at, |index| index == BanIndex(ban));
+            let expected = alone.decide(&name, qtype::A, &CLIENT, at);
+            prop_assert_eq!(said(&verdict), said(&expected), "{:?}", name);
+            // What is left out may still keep NXDOMAIN from being said, never the other way round.
+            let nxdomain = |verdict: &Verdict<'_>| matches!(&verdict.decision, Decision::Enforce(_, blocked) if blocked.nxdomain);
+            prop_assert!(nxdomain(&expected) || !nxdomain(&verdict), "{:?}", name);
         }
     }
 

@@ -79,3 +79,14 @@ fn names_of_127_labels_are_rules_too() {
     assert_eq!(shown(&policy, &of(126), qtype::A, at), "nxdomain-as-nodata v/a.a.a soa a.a.a");
     assert_eq!(shown(&policy, &format!("b.{}", of(125)), qtype::A, at), format!("allow v/!b.{}", of(125)));
 }
+
+#[test]
+fn rules_at_every_label_of_a_name_are_all_found() {
+    let names: Vec<_> = (2..=40).map(|labels| vec!["a"; labels].join(".")).collect();
+    let policy = World::new().ban(ban("v"), &names.join("\n")).ban(ban("w"), &names.join(" c none observe\n")).build();
+    check(&policy, "a.a", "nxdomain v/a.a soa a.a, observe w/a.a");
+    let deepest = names.last().unwrap();
+    check(&policy, &format!("b.{deepest}"), &format!("nxdomain v/{deepest} soa a.a, nxdomain w/{deepest}"));
+    let explained = policy.explain(&name(deepest), qtype::A, &CLIENT, time("2030-01-01T00:00:00Z"));
+    assert_eq!(explained.candidates.len(), 2 * names.len());
+}
