@@ -168,7 +168,12 @@ fn record(dir: &Path) {
     let metrics = Arc::new(Metrics::new());
     let at = Now { wall: now(), mono: Mono::default() };
     let journal = Journal::start(journal::Config::new(dir), metrics, Clock::manual(at).0).unwrap();
-    let (site, ban, category): (Arc<str>, Arc<str>, Arc<str>) = ("default".into(), "acme".into(), "update".into());
+    let series = |evidence| journal::Series {
+        ban: Arc::from("acme"),
+        category: Arc::from("update"),
+        evidence,
+        site: Arc::from("default"),
+    };
     for (client, qname, evidence) in [
         ("192.0.2.7", "upd.acme.example", Evidence::Installed),
         ("192.0.2.7", "upd.acme.example", Evidence::Installed),
@@ -177,12 +182,9 @@ fn record(dir: &Path) {
         journal.record(&Attempt {
             at: now(),
             client: client.parse().unwrap(),
-            site: &site,
+            series: journal.series(series(evidence)),
             qname: &LowerName::parse(qname).unwrap(),
             qtype: qtype::A,
-            ban: &ban,
-            category: &category,
-            evidence,
             pattern: PatternRef { wire: b"\x04acme\x07example\0", kind: PatternKind::Suffix, allow: false },
             action: Did::Nxdomain,
             transport: Transport::Udp,

@@ -1,53 +1,28 @@
 //! The store being written: opening it, bringing it to the newest format, adding a batch.
 
-use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::fold::Row;
-use super::group::Tally;
-use super::{Config, StoreError};
-use crate::policy::Evidence;
-use crate::wire::LowerName;
+use super::batch::Batch;
+use super::{Config, StoreError, insert, migrate};
 
 /// The store's name in the state directory.
 pub(super) const FILE: &str = "embargo.db";
 /// `EMBG`: what `file` and SQLite call the application of this database.
 pub(super) const APPLICATION_ID: i64 = 0x454D_4247;
-/// One script for each format, with the format that it makes of the one before.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("schema/1.sql"))];
 /// The format that is written and read here.
-pub(super) const FORMAT: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+pub(super) const FORMAT: i64 = 2;
 /// Runs whose last batch is remembered.
 const RUNS_KEPT: i64 = 100;
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// What the columns say where there are several of something, or none is known.
 pub(super) const SEVERAL_TEXT: &str = "";
 /// As [`SEVERAL_TEXT`], for a query type.
 pub(super) const SEVERAL_TYPES: i64 = -1;
-/// As [`SEVERAL_TEXT`], for a name's number.
-pub(super) const SEVERAL_NAMES: i64 = 0;
-
-/// Rows that are added in one transaction, with a number that grows from batch to batch of one run.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) number: i64,
-    pub(super) rows: Vec<Row>,
-}
-
-impl Batch {
-    /// How many attempts the rows stand for.
-    pub(super) fn attempts(&self) -> u64 {
-        self.rows.iter().map(|row| row.tally.count).sum()
-    }
-}
 
 /// An open store.
 #[derive(Debug)]
@@ -60,8 +35,8 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the store of this configuration, making directory, file and tables where they are missing. `run` tells this
-    /// run of the server from every other.
+    /// Opens the store of this configuration, making directory, file and tables where they are missing, and bringing an
+    /// older one to the newest format, which can take minutes. `run` tells this run of the server from every other.
     pub(super) fn open(config: &Config, run: i64) -> Result<Self, StoreError> {
         let path = config.state_dir.join(FILE);
         make_file(&config.state_dir, &path)?;
@@ -72,9 +47,19 @@ impl Database {
         let found = check_format(&connection, &path, true)?;
         check_length(&connection, &path)?;
         prepare(&connection, config, found == 0).map_err(fail)?;
-        migrate(&mut connection, run).map_err(fail)?;
+        migrate::to_newest(&mut connection).map_err(fail)?;
+        forget_runs(&connection, run).map_err(fail)?;
         let identity = identity(&path)?;
         Ok(Self { connection, path, run, identity })
+    }
+
+    /// Whether the store of this configuration is there and of an older format.
+    pub(super) fn is_older(config: &Config) -> bool {
+        let path = config.state_dir.join(FILE);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let format = |connection: &Connection| check_format(connection, &path, true);
+        Connection::open_with_flags(&path, flags)
+            .is_ok_and(|connection| format(&connection).is_ok_and(|found| (1..FORMAT).contains(&found)))
     }
 
     /// Adds the batch in one transaction, or nothing. A batch that is already there is not added again.
@@ -89,8 +74,7 @@ impl Database {
             if last.is_some_and(|last| last >= batch.number) {
                 return Ok(());
             }
-            add_attempts(transaction, &batch.rows)?;
-            add_clients(transaction, &batch.rows)?;
+            insert::add(transaction, batch)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             transaction.execute(mark, [run, batch.number]).map(drop)
         })
@@ -207,145 +191,8 @@ fn prepare(connection: &Connection, config: &Config, new: bool) -> rusqlite::Res
     connection.pragma_update_and_check(None, "max_page_count", pages.clamp(64, i64::from(u32::MAX) - 1), |_| Ok(()))
 }
 
-/// Brings the tables to the newest format, each step in a transaction with its number.
-fn migrate(connection: &mut Connection, run: i64) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Read again under the lock: another process may have done it meanwhile.
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (_, script) in MIGRATIONS.iter().filter(|(format, _)| *format > found) {
-        transaction.execute_batch(script)?;
-    }
-    if found < FORMAT {
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-    }
-    // Only to bound the table; which runs go does not matter, except this one, which comes again after each reopening.
+/// Bounds the table of batches; which runs go does not matter, except this one, which comes again after each reopening.
+fn forget_runs(connection: &Connection, run: i64) -> rusqlite::Result<()> {
     let surplus = "DELETE FROM batches WHERE run IN (SELECT run FROM batches WHERE run <> ?1 LIMIT -1 OFFSET ?2)";
-    transaction.execute(surplus, [run, RUNS_KEPT])?;
-    transaction.commit()
-}
-
-fn add_attempts(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
-    let mut rules = Rules::new(transaction)?;
-    let mut names = Names::new(transaction)?;
-    let mut add = transaction.prepare_cached(
-        "INSERT INTO attempts (minute, client, rule, name, qtype, action, transport, verified, device, site, count, \
-         first_ms, last_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
-         ON CONFLICT DO UPDATE SET count = count + excluded.count, first_ms = min(first_ms, excluded.first_ms), \
-         last_ms = max(last_ms, excluded.last_ms)",
-    )?;
-    for row in rows {
-        add.execute(params![
-            row.minute,
-            client_text(row),
-            rules.number(row)?,
-            names.number(row)?,
-            row.qtype.map_or(SEVERAL_TYPES, i64::from),
-            row.action.as_str(),
-            row.transport.map_or(SEVERAL_TEXT, |transport| transport.as_str()),
-            row.verified,
-            SEVERAL_TEXT,
-            &*row.site,
-            count(row.tally.count),
-            row.tally.first,
-            row.tally.last,
-        ])?;
-    }
-    Ok(())
-}
-
-/// Ban, evidence, site and address.
-type ClientKey<'r> = (&'r str, Evidence, &'r str, IpAddr);
-
-/// Adds to what is known about each client. Overflow rows have no client and add to none.
-fn add_clients(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
-    let mut clients = HashMap::<ClientKey<'_>, Tally>::new();
-    for row in rows {
-        if let Some(client) = row.client {
-            clients.entry((&row.ban, row.evidence, &row.site, client)).or_default().merge(row.tally);
-        }
-    }
-    let mut add = transaction.prepare_cached(
-        "INSERT INTO clients (ban, evidence, client, device, site, count, first_seen_ms, last_seen_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-         ON CONFLICT DO UPDATE SET count = count + excluded.count, \
-         first_seen_ms = min(first_seen_ms, excluded.first_seen_ms), \
-         last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)",
-    )?;
-    for ((ban, evidence, site, client), tally) in clients {
-        let (evidence, client) = (evidence.as_str(), client.to_string());
-        add.execute(params![ban, evidence, client, SEVERAL_TEXT, site, count(tally.count), tally.first, tally.last])?;
-    }
-    Ok(())
-}
-
-fn client_text(row: &Row) -> String {
-    row.client.map_or_else(|| SEVERAL_TEXT.to_owned(), |client| client.to_string())
-}
-
-/// SQLite's integers are signed.
-fn count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Numbers of rules, looked up once in a batch.
-struct Rules<'t> {
-    find: rusqlite::CachedStatement<'t>,
-    insert: rusqlite::CachedStatement<'t>,
-    known: HashMap<[String; 4], i64>,
-}
-
-impl<'t> Rules<'t> {
-    fn new(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        let find = "SELECT id FROM rules WHERE ban = ?1 AND category = ?2 AND evidence = ?3 AND pattern = ?4";
-        let insert = "INSERT INTO rules (ban, category, evidence, pattern) VALUES (?1, ?2, ?3, ?4) RETURNING id";
-        let (find, insert) = (transaction.prepare_cached(find)?, transaction.prepare_cached(insert)?);
-        Ok(Self { find, insert, known: HashMap::new() })
-    }
-
-    fn number(&mut self, row: &Row) -> rusqlite::Result<i64> {
-        let pattern = row.pattern.as_ref().map_or_else(String::new, |pattern| pattern.as_ref().to_string());
-        let key = [row.ban.to_string(), row.category.to_string(), row.evidence.as_str().to_owned(), pattern];
-        if let Some(&number) = self.known.get(&key) {
-            return Ok(number);
-        }
-        let found = self.find.query_row(params_from_iter(&key), |row| row.get(0)).optional()?;
-        let number = found.map_or_else(|| self.insert.query_row(params_from_iter(&key), |row| row.get(0)), Ok)?;
-        self.known.insert(key, number);
-        Ok(number)
-    }
-}
-
-/// Numbers of names.
-struct Names<'t> {
-    find: rusqlite::CachedStatement<'t>,
-    insert: rusqlite::CachedStatement<'t>,
-    touch: rusqlite::CachedStatement<'t>,
-}
-
-impl<'t> Names<'t> {
-    fn new(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            find: transaction.prepare_cached("SELECT id, used_hour FROM names WHERE name = ?1")?,
-            insert: transaction.prepare_cached("INSERT INTO names (name, used_hour) VALUES (?1, ?2) RETURNING id")?,
-            touch: transaction.prepare_cached("UPDATE names SET used_hour = ?2 WHERE id = ?1")?,
-        })
-    }
-
-    fn number(&mut self, row: &Row) -> rusqlite::Result<i64> {
-        let Some(wire) = &row.qname else { return Ok(SEVERAL_NAMES) };
-        // The octets came from a `LowerName`, so reading them back can't fail.
-        let name = LowerName::read(wire, 0).map_or(LowerName::ROOT, |(name, _end)| name).to_string();
-        let hour = row.tally.last.max(i64::from(row.minute) * 60_000) / HOUR_MS;
-        let found = self.find.query_row([&name], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).optional()?;
-        match found {
-            None => self.insert.query_row(params![name, hour], |row| row.get(0)),
-            Some((number, used_hour)) => {
-                if used_hour < hour {
-                    self.touch.execute([number, hour])?;
-                }
-                Ok(number)
-            }
-        }
-    }
+    connection.execute(surplus, [run, RUNS_KEPT]).map(drop)
 }

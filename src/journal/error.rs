@@ -40,7 +40,7 @@ pub enum StoreError {
         known: i64,
     },
     /// Made by a version that is older; only a server brings it up to date.
-    #[error("{}: has the older format {found}; start the server once to bring it to {known}", .path.display())]
+    #[error("{}: has the older format {found}; a server that starts brings it to {known}", .path.display())]
     Older {
         /// The file.
         path: PathBuf,

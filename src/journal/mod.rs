@@ -3,13 +3,23 @@
 //! [`Journal::record`] folds an attempt into memory and never waits for the disk; one thread writes what was folded to
 //! `embargo.db` once a second. [`Store`] reads it, while a server writes it or long after.
 
+mod asked;
+mod batch;
 mod config;
 mod database;
 mod error;
 mod fold;
-mod group;
+mod insert;
+mod known;
+mod migrate;
+mod overflow;
+mod pace;
+mod pending;
 mod read;
+mod series;
+mod shard;
 mod steady;
+mod tally;
 mod upkeep;
 mod words;
 mod writer;
@@ -25,12 +35,13 @@ pub use config::Config;
 pub use error::{JournalError, StoreError};
 use fold::Kept;
 pub use read::{AttemptRow, ClientRow, Filter, Store};
+pub use series::{Series, SeriesId};
 use writer::{Answer, Command, Shared, Writer};
 
 use crate::clock::Clock;
 pub use crate::metrics::Did;
 use crate::metrics::{Loss, Metrics, Tally};
-use crate::policy::{Evidence, PatternRef};
+use crate::policy::PatternRef;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
@@ -44,18 +55,12 @@ pub struct Attempt<'a> {
     pub at: Timestamp,
     /// Who asked; an IPv4-mapped IPv6 address is recorded as IPv4.
     pub client: IpAddr,
-    /// Where the client is.
-    pub site: &'a Arc<str>,
+    /// Ban, category, evidence and site, by the number that [`Journal::series`] gave.
+    pub series: SeriesId,
     /// The name asked for.
     pub qname: &'a LowerName,
     /// The type asked for.
     pub qtype: u16,
-    /// The ban's id.
-    pub ban: &'a Arc<str>,
-    /// The rule's category.
-    pub category: &'a Arc<str>,
-    /// What the lookup proves.
-    pub evidence: Evidence,
     /// The rule's pattern.
     pub pattern: PatternRef<'a>,
     /// What was done.
@@ -103,6 +108,12 @@ impl Journal {
         let thread = thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(move || writer.run(told)).map_err(JournalError::Thread)?;
         Ok(Self { shared, commands, thread: Mutex::new(Some(thread)), closed: AtomicBool::new(false) })
+    }
+
+    /// The number by which attempts name their series: looked up once for many of them. Equal series have equal numbers; it
+    /// is good for this journal alone.
+    pub fn series(&self, series: Series) -> SeriesId {
+        self.shared.fold.series.number(series)
     }
 
     /// Records one attempt: counted in memory at once, in the store within a second. Never waits for the disk, and

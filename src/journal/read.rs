@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use serde::Serialize;
 
@@ -145,13 +146,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store can't be read to the end.
     pub fn attempts(&self, filter: &Filter) -> Result<Vec<AttemptRow>, StoreError> {
-        let sql = "SELECT a.first_ms, a.last_ms, a.client, a.device, a.site, n.name, a.qtype, r.ban, r.category, \
-                   r.evidence, r.pattern, a.action, a.transport, a.verified, a.count \
-                   FROM attempts AS a CROSS JOIN rules AS r ON r.id = a.rule LEFT JOIN names AS n ON n.id = a.name \
+        let sql = "SELECT a.first_ms, a.last_ms, a.client, a.device, s.site, a.name, a.qtype, s.ban, s.category, \
+                   s.evidence, a.pattern, s.action, s.transport, s.verified, a.count \
+                   FROM attempts AS a CROSS JOIN series AS s ON s.id = a.series \
                    WHERE a.minute BETWEEN ?1 / 60000 AND ?2 / 60000 AND a.last_ms >= ?1 AND a.first_ms <= ?2 \
-                   AND (?3 IS NULL OR r.ban = ?3) AND (?4 IS NULL OR a.client = ?4) \
-                   AND (?5 IS NULL OR r.evidence = ?5) \
-                   ORDER BY a.minute DESC, a.last_ms DESC, a.client, n.name, a.qtype LIMIT ?6";
+                   AND (?3 IS NULL OR s.ban = ?3) AND (?4 IS NULL OR a.client = ?4) \
+                   AND (?5 IS NULL OR s.evidence = ?5) \
+                   ORDER BY a.minute DESC, a.last_ms DESC, a.client, a.name, a.qtype LIMIT ?6";
         self.rows(sql, filter, attempt_row)
     }
 
@@ -215,18 +216,19 @@ impl From<rusqlite::Error> for Unreadable {
 fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
     let client: Option<String> = told(row.get(2)?);
     let transport: Option<String> = told(row.get(12)?);
+    let qname: String = row.get(5)?;
     Ok(AttemptRow {
         first: moment(row.get(0)?)?,
         last: moment(row.get(1)?)?,
         client: client.map(|client| address(&client)).transpose()?,
         device: told(row.get(3)?),
         site: row.get(4)?,
-        qname: row.get(5)?,
+        pattern: pattern(row, &qname)?,
+        qname: told(qname),
         qtype: Some(row.get(6)?).filter(|&qtype| qtype != SEVERAL_TYPES).map(type_in_words).transpose()?,
         ban: row.get(7)?,
         category: row.get(8)?,
         evidence: word(Evidence::ALL, Evidence::as_str, &row.get::<_, String>(9)?)?,
-        pattern: told(row.get(10)?),
         action: word(Did::ALL, Did::as_str, &row.get::<_, String>(11)?)?,
         transport: transport.map(|word_| word(Transport::ALL, Transport::as_str, &word_)).transpose()?,
         verified: row.get(13)?,
@@ -245,6 +247,17 @@ fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
         last_seen: moment(row.get(6)?)?,
         count: count(row.get(7)?)?,
     })
+}
+
+/// The pattern, which is written as a number when it is so many of the name's last characters.
+fn pattern(row: &Row<'_>, qname: &str) -> Result<Option<String>, Unreadable> {
+    let size = match row.get_ref(10)? {
+        ValueRef::Integer(size) => size,
+        _ => return Ok(told(row.get(10)?)),
+    };
+    let start = usize::try_from(size).ok().and_then(|size| qname.len().checked_sub(size));
+    let end = start.and_then(|start| qname.get(start..)).filter(|end| !end.is_empty());
+    end.map(|end| Some(end.to_owned())).ok_or_else(|| Unreadable::Value(format!("pattern of {size} characters")))
 }
 
 /// The text, unless it is the one that stands for several or none.

@@ -36,16 +36,15 @@ impl Database {
                 break;
             }
         }
-        self.transaction(|transaction| Ok(delete_clients(transaction, seen)? + delete_names(transaction)?))?;
+        self.transaction(|transaction| delete_clients(transaction, seen))?;
         for _step in 0..STEPS_MAX {
             if self.used_bytes()? <= config.size_max_bytes {
                 break;
             }
             let deleted = self.transaction(|transaction| {
                 let attempts = delete_attempts(transaction, i64::MAX)?;
-                let names = delete_names(transaction)?;
-                let clients = if attempts + names == 0 { delete_clients(transaction, i64::MAX)? } else { 0 };
-                Ok(attempts + names + clients)
+                let clients = if attempts == 0 { delete_clients(transaction, i64::MAX)? } else { 0 };
+                Ok(attempts + clients)
             })?;
             if deleted == 0 {
                 break;
@@ -119,19 +118,19 @@ fn natural(number: i64) -> u64 {
 
 /// Deletes some of the oldest attempts of before `minute`: as many as one piece of work allows.
 fn delete_attempts(transaction: &Transaction<'_>, minute: i64) -> rusqlite::Result<usize> {
-    let last =
-        "SELECT minute, client, rule FROM attempts WHERE minute < ?1 ORDER BY minute, client, rule LIMIT 1 OFFSET ?2";
+    let last = "SELECT minute, second, client FROM attempts WHERE minute < ?1 \
+                ORDER BY minute, second, client LIMIT 1 OFFSET ?2";
     let last = transaction
         .prepare_cached(last)?
         .query_row([minute, ROWS_AT_ONCE], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
         })
         .optional()?;
     match last {
         None => transaction.prepare_cached("DELETE FROM attempts WHERE minute < ?1")?.execute([minute]),
-        Some((minute, client, rule)) => transaction
-            .prepare_cached("DELETE FROM attempts WHERE (minute, client, rule) <= (?1, ?2, ?3)")?
-            .execute(params![minute, client, rule]),
+        Some((minute, second, client)) => transaction
+            .prepare_cached("DELETE FROM attempts WHERE (minute, second, client) <= (?1, ?2, ?3)")?
+            .execute(params![minute, second, client]),
     }
 }
 
@@ -143,14 +142,4 @@ fn delete_clients(transaction: &Transaction<'_>, last_seen_ms: i64) -> rusqlite:
              site FROM clients WHERE last_seen_ms < ?1 ORDER BY last_seen_ms LIMIT ?2)",
         )?
         .execute([last_seen_ms, ROWS_AT_ONCE])
-}
-
-/// Deletes some of the names that no attempt refers to any more: those last used before the hour of the oldest attempt.
-fn delete_names(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
-    let oldest: Option<i64> =
-        transaction.prepare_cached("SELECT min(minute) FROM attempts")?.query_row([], |row| row.get(0))?;
-    let hour = oldest.map_or(i64::MAX, |minute| minute / 60);
-    transaction
-        .prepare_cached("DELETE FROM names WHERE id IN (SELECT id FROM names WHERE used_hour < ?1 LIMIT ?2)")?
-        .execute([hour, ROWS_AT_ONCE])
 }

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{error, info, warn};
 
-use super::database::{Batch, Database};
+use super::batch::Batch;
+use super::database::Database;
 use super::fold::Fold;
 use super::steady::Steady;
 use super::{Config, Status, StoreError};
 use crate::clock::Clock;
 use crate::metrics::{Loss, Metrics, Window};
+use crate::priority::yield_to_serving;
 use crate::time::Timestamp;
 
 /// Ticks after which clients are counted again even if nothing was written, because the windows roll on.
@@ -99,14 +101,22 @@ impl Writer {
             trim_in: 0,
             jumped_back: false,
         };
-        let result = writer.open().and_then(|()| writer.count_clients(now.wall));
-        writer.report(&result);
+        // Bringing an older store up to date takes minutes; that is for the thread, not for whoever starts it.
+        if !Database::is_older(&writer.config) {
+            let result = writer.open().and_then(|()| writer.count_clients(now.wall));
+            writer.report(&result);
+        }
         writer
     }
 
     /// Writes every interval and whenever told, until told to stop or nobody is left to tell.
     #[expect(clippy::needless_pass_by_value, reason = "the thread owns its end of the channel")]
     pub(super) fn run(mut self, commands: Receiver<Command>) {
+        yield_to_serving();
+        if self.database.is_none() && self.trouble.is_none() {
+            info!("The journal is brought to a new format; attempts are kept in memory meanwhile.");
+            self.tick().unwrap_or_default();
+        }
         let mut wait = self.config.commit_interval;
         loop {
             match commands.recv_timeout(wait) {
@@ -153,7 +163,7 @@ impl Writer {
         let mut result = self.tick();
         // Attempts that were being recorded while the journal was closed.
         let now = self.clock.now().wall;
-        self.shared.fold.drain(now, &mut self.batch.rows);
+        self.shared.fold.drain(now, &mut self.batch);
         if result.is_ok() {
             self.batch.number += 1;
             result = self.add_batch(now);
@@ -173,13 +183,13 @@ impl Writer {
         self.open()?;
         // First what could not be written before. Only then is more taken.
         self.add_batch(now)?;
-        self.shared.fold.drain(now, &mut self.batch.rows);
+        self.shared.fold.drain(now, &mut self.batch);
         self.batch.number += 1;
         self.add_batch(now)
     }
 
     fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(database) = self.database.as_mut().filter(|_| !self.batch.rows.is_empty()) else { return Ok(()) };
+        let Some(database) = self.database.as_mut().filter(|_| self.batch.len() > 0) else { return Ok(()) };
         if let Err(error) = database.add(&self.batch) {
             self.shared.metrics.record.write_failures.inc();
             if matches!(error, StoreError::Full { .. }) {
@@ -194,7 +204,7 @@ impl Writer {
         self.shared.metrics.record.stored.add(self.batch.attempts());
         self.shared.metrics.record.last_commit.set(now);
         self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_commit = Some(now);
-        self.batch.rows = Vec::new();
+        self.batch.clear();
         self.count_in = self.count_in.min(u32::try_from(self.counted / CLIENTS_PER_TICK).unwrap_or(COUNT_TICKS));
         Ok(())
     }
@@ -247,7 +257,7 @@ impl Writer {
     fn report(&mut self, result: &Result<(), StoreError>) {
         let record = &self.shared.metrics.record;
         record.writable.set(u64::from(result.is_ok()));
-        record.queue_length.set((self.shared.fold.waiting() + self.batch.rows.len()) as u64);
+        record.queue_length.set((self.shared.fold.waiting() + self.batch.len()) as u64);
         let size_bytes = self.database.as_ref().map_or(0, Database::size_bytes);
         record.size_bytes.set(size_bytes);
         let trouble = result.as_ref().err().cloned();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
-use crate::journal::{Attempt, Journal};
+use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
-use crate::policy::{Action, Blocked, Decision, Hit, Mode, Policy, Series, Verdict};
+use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, Verdict};
 use crate::time::Now;
 use crate::wire::Query;
 
@@ -25,11 +25,12 @@ pub struct Guard {
     site: Arc<str>,
 }
 
-/// A policy in force, with its counters looked up once.
+/// A policy in force, with its counters and the record's numbers looked up once.
 pub struct InForce {
     /// The policy.
     pub policy: Policy,
     counters: AttemptCounters,
+    recorded: Vec<SeriesId>,
 }
 
 /// What is in force at one moment, loaded once for many queries.
@@ -70,7 +71,12 @@ impl Guard {
         let led = policy.series().iter().map(|series| labels(series, screen::weakened(series.evidence)));
         let series: Vec<_> = own.chain(led).collect();
         let counters = self.metrics.banned.set_policy(&modes, &series);
-        self.policy.store(Some(Arc::new(InForce { policy, counters })));
+        let recorded = series.into_iter().map(|series| self.recorded_as(series)).collect();
+        self.policy.store(Some(Arc::new(InForce { policy, counters, recorded })));
+    }
+
+    fn recorded_as(&self, (ban, category, evidence): (Arc<str>, Arc<str>, Evidence)) -> SeriesId {
+        self.journal.series(journal::Series { ban, category, evidence, site: Arc::clone(&self.site) })
     }
 
     /// Serves these networks from now on.
@@ -128,21 +134,14 @@ impl Guard {
         deed: &Deed<'_>,
         now: Now,
     ) {
-        let (series, evidence) = if deed.led {
-            (in_force.policy.series().len() + deed.hit.series, screen::weakened(deed.hit.evidence))
-        } else {
-            (deed.hit.series, deed.hit.evidence)
-        };
+        let series = deed.hit.series + if deed.led { in_force.policy.series().len() } else { 0 };
         in_force.counters.count(tally, series, deed.did);
         let attempt = Attempt {
             at: now.wall,
             client: client.address(),
-            site: &self.site,
+            series: in_force.recorded[series],
             qname: &query.name,
             qtype: query.qtype,
-            ban: &deed.hit.ban.id,
-            category: deed.hit.category,
-            evidence,
             pattern: deed.hit.pattern,
             action: deed.did,
             transport: client.transport,

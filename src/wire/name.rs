@@ -312,6 +312,19 @@ impl fmt::Display for Name {
     }
 }
 
+/// Octets on the wire that are shown in the one printable form: a name, or the first labels of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'w>(
+    /// Labels, with or without the root's zero behind them.
+    pub &'w [u8],
+);
+
+impl fmt::Display for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        present(self.0, f)
+    }
+}
+
 /// Presentation form without the last dot: everything but letters, digits, `-`, `_`, `*` and `/` is escaped, in decimal
 /// (RFC 4343 §2.1), so that a hostile name is inert in a log, a terminal, JSON, HTML and a metric. The root is `.`.
 fn present(wire: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -323,18 +336,29 @@ fn present(wire: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if at > 0 {
             f.write_str(".")?;
         }
-        for &octet in &wire[at + 1..at + 1 + usize::from(size)] {
-            match octet {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' | b'/' => {
-                    write!(f, "{}", char::from(octet))?;
-                }
-                b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
-                other => write!(f, "\\{other:03}")?,
+        let label = &wire[at + 1..at + 1 + usize::from(size)];
+        // What stands for itself is written at once: names hold little else.
+        for run in label.chunk_by(|a, b| is_plain(*a) == is_plain(*b)) {
+            match str::from_utf8(run).ok().filter(|_run| run.first().copied().is_some_and(is_plain)) {
+                Some(plain) => f.write_str(plain)?,
+                None => run.iter().try_for_each(|&octet| escape(octet, f))?,
             }
         }
         at += 1 + usize::from(size);
     }
     Ok(())
+}
+
+fn escape(octet: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match octet {
+        b'.' | b'\\' => write!(f, "\\{}", char::from(octet)),
+        other => write!(f, "\\{other:03}"),
+    }
+}
+
+/// Whether an octet stands for itself in presentation form.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*' | b'/')
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn killed(attempts: u8) -> (Vec<u8>, Vec<u8>) {
     let fixture = Fixture::new();
     let journal = fixture.start();
     for number in 0..attempts {
-        journal.record(&Tried::new(&format!("n{}.upd.example", number % 16)).by(client(number), noon()));
+        journal.record(&Tried::new(&format!("n{}.upd.example", number % 16)).by(&journal, client(number), noon()));
         journal.flush(PATIENCE).unwrap();
     }
     let file = |name: &str| fs::read(fixture.path().join(name)).unwrap();
@@ -33,7 +33,7 @@ fn go_on(directory: &TempDir) -> Result<(), JournalError> {
     let (clock, _hands) = Clock::manual(Now { wall: noon(), mono: Mono(0) });
     let metrics = Arc::new(Metrics::new());
     let journal = Journal::start(Config::new(directory.path()), Arc::clone(&metrics), clock).unwrap();
-    journal.record(&Tried::new("new.upd.example").by(client(250), noon()));
+    journal.record(&Tried::new("new.upd.example").by(&journal, client(250), noon()));
     let result = journal.flush(PATIENCE);
     assert_eq!(result.is_ok(), journal.status().store_error.is_none());
     assert_eq!(metrics.record.stored.value() + journal.status().pending, 1);
@@ -55,7 +55,7 @@ fn what_was_flushed_is_there_after_a_kill() {
 fn a_dead_store_is_read_without_a_write_ahead_log_too() {
     let fixture = Fixture::new();
     let journal = fixture.start();
-    journal.record(&Tried::new("a.upd.example").by(client(1), noon()));
+    journal.record(&Tried::new("a.upd.example").by(&journal, client(1), noon()));
     journal.close(PATIENCE).unwrap();
     let directory = laid_out(&fs::read(fixture.path().join(FILE)).unwrap(), None);
     assert_eq!(sum(&attempts_in(directory.path())), 1);
@@ -65,7 +65,7 @@ fn a_dead_store_is_read_without_a_write_ahead_log_too() {
 fn a_store_in_a_directory_whose_name_means_something_in_a_uri_is_read() {
     let fixture = Fixture::new().with(|config| config.state_dir.push("a?mode=memory#%41"));
     let journal = fixture.start();
-    journal.record(&Tried::new("a.upd.example").by(client(1), noon()));
+    journal.record(&Tried::new("a.upd.example").by(&journal, client(1), noon()));
     journal.flush(PATIENCE).unwrap();
     assert_eq!(sum(&attempts_in(&fixture.config.state_dir)), 1);
 }
@@ -96,7 +96,7 @@ fn a_file_cut_at_any_octet_is_an_error_that_names_it_and_nothing_is_deleted() {
     let journal = fixture.start();
     for number in 0..100 {
         let tried = Tried::new(&format!("n{number}.{}.upd.example", "x".repeat(60)));
-        journal.record(&tried.by(client(number), noon()));
+        journal.record(&tried.by(&journal, client(number), noon()));
     }
     journal.close(PATIENCE).unwrap();
     let file = fs::read(fixture.path().join(FILE)).unwrap();
@@ -154,9 +154,9 @@ fn a_newer_format_is_left_alone_and_said() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = Store::open_read_only(fixture.path()).unwrap_err();
-    assert!(error.to_string().ends_with("written by a newer Embargo (format 99, this one knows 1); run that one"));
+    assert!(error.to_string().ends_with("written by a newer Embargo (format 99, this one knows 2); run that one"));
     let error = go_on(&fixture.directory).unwrap_err();
-    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: 1, .. })));
+    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: 2, .. })));
 }
 
 #[test]
@@ -170,16 +170,19 @@ fn no_store_at_all_is_said() {
 #[test]
 fn values_that_no_version_writes_are_an_error_not_a_panic() {
     for change in [
-        "UPDATE attempts SET action = 'x'",
+        "UPDATE series SET action = 'x'",
         "UPDATE attempts SET count = -1",
         "UPDATE attempts SET qtype = 70000",
         "UPDATE attempts SET client = 'somebody'",
         "UPDATE attempts SET last_ms = 9223372036854775807",
-        "UPDATE rules SET evidence = ''",
+        "UPDATE series SET evidence = ''",
+        "UPDATE attempts SET pattern = 0",
+        "UPDATE attempts SET pattern = -1",
+        "UPDATE attempts SET pattern = 14",
     ] {
         let fixture = Fixture::new();
         let journal = fixture.start();
-        journal.record(&Tried::new("a.upd.example").by(client(1), noon()));
+        journal.record(&Tried::new("a.upd.example").by(&journal, client(1), noon()));
         journal.close(PATIENCE).unwrap();
         Connection::open(fixture.path().join(FILE)).unwrap().execute_batch(change).unwrap();
         let read = Store::open_read_only(fixture.path()).unwrap().attempts(&Filter::default());

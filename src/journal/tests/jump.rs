@@ -20,7 +20,7 @@ impl Fixture {
     fn pass(&self, journal: &Journal, step: Duration, steps: u64, number: u8) {
         for _ in 0..steps {
             self.hands.advance(step);
-            journal.record(&Tried::new("a.upd.example").by(client(number), self.clock.now().wall));
+            journal.record(&Tried::new("a.upd.example").by(journal, client(number), self.clock.now().wall));
             journal.flush(PATIENCE).unwrap();
         }
     }

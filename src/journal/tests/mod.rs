@@ -12,9 +12,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::fold::Fold;
 use super::*;
 use crate::clock::{Clock, Hands};
-use crate::policy::Pattern;
+use crate::policy::{Evidence, Pattern};
 use crate::time::{Mono, Now};
 use crate::wire::qtype;
 
@@ -78,11 +79,27 @@ fn client(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))
 }
 
+/// What gives a series its number.
+trait Numbers {
+    fn number(&self, series: Series) -> SeriesId;
+}
+
+impl Numbers for Journal {
+    fn number(&self, series: Series) -> SeriesId {
+        self.series(series)
+    }
+}
+
+impl Numbers for Fold {
+    fn number(&self, series: Series) -> SeriesId {
+        self.series.number(series)
+    }
+}
+
 /// Values that an attempt borrows.
 struct Tried {
-    site: Arc<str>,
     ban: Arc<str>,
-    category: Arc<str>,
+    evidence: Evidence,
     pattern: Pattern,
     qname: LowerName,
 }
@@ -94,24 +111,22 @@ impl Tried {
 
     fn of(ban: &str, qname: &str) -> Self {
         Self {
-            site: Arc::from("default"),
             ban: Arc::from(ban),
-            category: Arc::from("update"),
+            evidence: Evidence::Installed,
             pattern: Pattern::parse("*.upd.example").unwrap(),
             qname: LowerName::parse(qname).unwrap(),
         }
     }
 
-    fn by(&self, client: IpAddr, at: Timestamp) -> Attempt<'_> {
+    fn by(&self, numbers: &impl Numbers, client: IpAddr, at: Timestamp) -> Attempt<'_> {
+        let (ban, evidence) = (Arc::clone(&self.ban), self.evidence);
+        let series = Series { ban, category: Arc::from("update"), evidence, site: Arc::from("default") };
         Attempt {
             at,
             client,
-            site: &self.site,
+            series: numbers.number(series),
             qname: &self.qname,
             qtype: qtype::A,
-            ban: &self.ban,
-            category: &self.category,
-            evidence: Evidence::Installed,
             pattern: self.pattern.as_ref(),
             action: Did::Nxdomain,
             transport: Transport::Udp,
@@ -129,11 +144,11 @@ fn equal_attempts_of_a_minute_are_one_row_with_first_last_and_count() {
     let fixture = Fixture::new();
     let journal = fixture.start();
     let tried = Tried::new("a.upd.example");
-    journal.record(&tried.by(client(1), after(20)));
-    journal.record(&tried.by(client(1), after(10)));
+    journal.record(&tried.by(&journal, client(1), after(20)));
+    journal.record(&tried.by(&journal, client(1), after(10)));
     journal.flush(PATIENCE).unwrap();
-    journal.record(&tried.by("::ffff:192.0.2.1".parse().unwrap(), after(59)));
-    journal.record(&tried.by(client(1), after(60)));
+    journal.record(&tried.by(&journal, "::ffff:192.0.2.1".parse().unwrap(), after(59)));
+    journal.record(&tried.by(&journal, client(1), after(60)));
     journal.flush(PATIENCE).unwrap();
 
     let rows = fixture.attempts();
@@ -146,7 +161,8 @@ fn rows_keep_the_field_names_and_words_that_others_script_against() {
     let fixture = Fixture::new();
     let journal = fixture.start();
     let tried = Tried::new(r"\<b\>\010.upd.example");
-    let attempt = Attempt { qtype: 65280, verified: true, transport: Transport::Tcp, ..tried.by(client(1), noon()) };
+    let attempt =
+        Attempt { qtype: 65280, verified: true, transport: Transport::Tcp, ..tried.by(&journal, client(1), noon()) };
     journal.record(&attempt);
     journal.flush(PATIENCE).unwrap();
 
@@ -171,7 +187,7 @@ fn the_seventeenth_name_of_a_client_rule_and_minute_is_counted_without_its_name(
     let fixture = Fixture::new();
     let journal = fixture.start();
     for number in 0..40 {
-        journal.record(&Tried::new(&format!("n{number}.upd.example")).by(client(1), noon()));
+        journal.record(&Tried::new(&format!("n{number}.upd.example")).by(&journal, client(1), noon()));
         // What the writer has taken still counts towards the limit.
         if number % 10 == 0 {
             journal.flush(PATIENCE).unwrap();
@@ -193,7 +209,7 @@ fn types_without_end_do_not_become_rows_without_end() {
     let journal = fixture.start();
     let tried = Tried::new("a.upd.example");
     for qtype in 0..5000 {
-        journal.record(&Attempt { qtype, ..tried.by(client(1), noon()) });
+        journal.record(&Attempt { qtype, ..tried.by(&journal, client(1), noon()) });
     }
     journal.flush(PATIENCE).unwrap();
 
@@ -207,10 +223,10 @@ fn rows_past_the_pace_lose_first_the_name_then_the_client_never_the_count() {
     let fixture = Fixture::new().with(|config| config.rows_per_second_max = 10);
     let journal = fixture.start();
     for number in 1..=50 {
-        journal.record(&Tried::new("a.upd.example").by(client(number), noon()));
+        journal.record(&Tried::new("a.upd.example").by(&journal, client(number), noon()));
     }
     journal.flush(PATIENCE).unwrap();
-    journal.record(&Tried::new("a.upd.example").by(client(99), after(1)));
+    journal.record(&Tried::new("a.upd.example").by(&journal, client(99), after(1)));
     journal.flush(PATIENCE).unwrap();
 
     let rows = fixture.attempts();
@@ -233,7 +249,7 @@ fn memory_used_up_while_the_disk_is_away_loses_attempts_exactly() {
     let journal = fixture.start();
     for ban in ["a", "b", "c"] {
         for number in 1..=20 {
-            journal.record(&Tried::of(ban, "a.upd.example").by(client(number), noon()));
+            journal.record(&Tried::of(ban, "a.upd.example").by(&journal, client(number), noon()));
         }
     }
     assert!(matches!(journal.flush(PATIENCE), Err(JournalError::Store(StoreError::Denied { .. }))));
@@ -261,7 +277,7 @@ fn threads_that_record_while_the_writer_writes_lose_nothing() {
                 let names: Vec<_> = (0..20).map(|name| Tried::new(&format!("n{name}.upd.example"))).collect();
                 for number in 0..2000_u16 {
                     let tried = &names[usize::from(number % 20)];
-                    journal.record(&tried.by(client(thread / 2), after(i64::from(number / 500))));
+                    journal.record(&tried.by(journal, client(thread / 2), after(i64::from(number / 500))));
                 }
             });
         }
@@ -277,7 +293,7 @@ fn threads_that_record_while_the_writer_writes_lose_nothing() {
 fn the_writer_writes_without_being_told() {
     let fixture = Fixture::new().with(|config| config.commit_interval = Duration::from_millis(1));
     let journal = fixture.start();
-    journal.record(&Tried::new("a.upd.example").by(client(1), noon()));
+    journal.record(&Tried::new("a.upd.example").by(&journal, client(1), noon()));
     while journal.status().pending > 0 {
         thread::yield_now();
     }
@@ -290,9 +306,9 @@ fn close_writes_everything_and_later_attempts_are_lost_by_shutdown() {
     let fixture = Fixture::new();
     let journal = fixture.start();
     let tried = Tried::new("a.upd.example");
-    journal.record(&tried.by(client(1), noon()));
+    journal.record(&tried.by(&journal, client(1), noon()));
     journal.close(PATIENCE).unwrap();
-    journal.record(&tried.by(client(1), noon()));
+    journal.record(&tried.by(&journal, client(1), noon()));
     assert_eq!(sum(&fixture.attempts()), 1);
     assert_eq!(fixture.metrics.record.lost(Loss::Shutdown).value(), 1);
     assert!(matches!(journal.flush(PATIENCE), Err(JournalError::Closed)));
@@ -303,7 +319,7 @@ fn close_writes_everything_and_later_attempts_are_lost_by_shutdown() {
 fn a_journal_that_is_dropped_writes_everything() {
     let fixture = Fixture::new();
     let journal = fixture.start();
-    journal.record(&Tried::new("a.upd.example").by(client(1), noon()));
+    journal.record(&Tried::new("a.upd.example").by(&journal, client(1), noon()));
     let thread = journal.thread.lock().unwrap().take().unwrap();
     drop(journal);
     thread.join().unwrap();
@@ -326,7 +342,7 @@ fn clients_are_counted_in_windows_that_roll_and_survive_a_restart() {
     let journal = fixture.start();
     for (days, number) in [(0, 1), (0, 1), (4, 2), (10, 3)] {
         fixture.hands.set(Now { wall: after(days * 86_400), mono: Mono(0) });
-        journal.record(&tried.by(client(number), after(days * 86_400)));
+        journal.record(&tried.by(&journal, client(number), after(days * 86_400)));
         journal.flush(PATIENCE).unwrap();
     }
     assert_eq!(shown(&fixture.metrics), ["1", "2", "3"]);
@@ -348,8 +364,8 @@ fn a_filter_narrows_by_each_of_its_fields() {
         ("other", 1, Evidence::Visit, 120),
         ("other", 2, Evidence::Installed, 180),
     ] {
-        let tried = Tried::of(ban, "a.upd.example");
-        journal.record(&Attempt { evidence, ..tried.by(client(number), after(seconds)) });
+        let tried = Tried { evidence, ..Tried::of(ban, "a.upd.example") };
+        journal.record(&tried.by(&journal, client(number), after(seconds)));
     }
     journal.flush(PATIENCE).unwrap();
     let store = Store::open_read_only(fixture.path()).unwrap();
@@ -388,7 +404,7 @@ proptest! {
         });
         let journal = fixture.start();
         for (number, name, second, flush) in &attempts {
-            journal.record(&Tried::new(&format!("n{name}.upd.example")).by(client(*number), after(i64::from(*second))));
+            journal.record(&Tried::new(&format!("n{name}.upd.example")).by(&journal, client(*number), after(i64::from(*second))));
             if *flush && second % 16 == 0 {
                 journal.flush(PATIENCE).unwrap();
             }

@@ -1,0 +1,66 @@
+//! What is written in one transaction.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::Series;
+use super::overflow::Key;
+use super::pending::Pending;
+use super::tally::Tally;
+
+/// Rows that are added in one transaction, with a number that grows from batch to batch of one run.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) number: i64,
+    /// Rows as the parts of the fold gave them.
+    pub(super) parts: Vec<Pending>,
+    /// Rows without client.
+    pub(super) overflow: HashMap<Key, Tally>,
+    /// What the rows' series stand for.
+    pub(super) series: Arc<Vec<Series>>,
+    /// Memory for rows to come.
+    spares: Vec<Pending>,
+}
+
+impl Batch {
+    /// How many rows.
+    pub(super) fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.rows().len()).sum::<usize>() + self.overflow.len()
+    }
+
+    /// How many attempts the rows stand for.
+    pub(super) fn attempts(&self) -> u64 {
+        let rows = self.parts.iter().flat_map(Pending::rows).map(|row| row.tally.count).sum::<u64>();
+        rows + self.overflow.values().map(|tally| tally.count).sum::<u64>()
+    }
+
+    /// Memory for rows that has none in it.
+    pub(super) fn spare(&mut self) -> Pending {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    /// Takes rows, or memory without any.
+    pub(super) fn take(&mut self, rows: Pending) {
+        if rows.rows().is_empty() { self.spares.push(rows) } else { self.parts.push(rows) }
+    }
+
+    /// Takes overflow rows.
+    pub(super) fn take_overflow(&mut self, rows: HashMap<Key, Tally>) {
+        for (key, tally) in rows {
+            // Others may be known without a count: those that a part had just handed over.
+            if tally.count > 0 {
+                self.overflow.entry(key).or_default().merge(tally);
+            }
+        }
+    }
+
+    /// Forgets the rows, because they are in the store.
+    pub(super) fn clear(&mut self) {
+        for mut part in self.parts.drain(..) {
+            part.clear();
+            self.spares.push(part);
+        }
+        self.overflow = HashMap::new();
+    }
+}

@@ -1,0 +1,289 @@
+//! Adding a batch to the tables.
+//!
+//! Rows are added in the order of their key, which begins with the second in which they began: new ones lie side by side
+//! at the end of the table, so that a batch touches few pages, however random names and clients are.
+
+use std::fmt::{Display, Write};
+use std::ops::Range;
+use std::thread;
+
+use hashbrown::HashMap;
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+
+use super::asked::{Form, address};
+use super::batch::Batch;
+use super::database::{SEVERAL_TEXT, SEVERAL_TYPES};
+use super::overflow::Key;
+use super::pending::{Pending, Row};
+use super::tally::Tally;
+use super::{Series, SeriesId};
+use crate::policy::PatternKind;
+use crate::wire::{Presented, Transport};
+
+/// Rows after which a thread that waits for the processor gets it: some tens of microseconds.
+const SLICE: usize = 32;
+
+/// Adds the batch.
+pub(super) fn add(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let clients = Clients::of(batch);
+    add_attempts(transaction, batch, &clients)?;
+    add_clients(transaction, batch, &clients)
+}
+
+/// The clients of a batch in the order of their text, which is that of the tables.
+struct Clients {
+    texts: Vec<(String, u128)>,
+    ranks: HashMap<u128, u32>,
+}
+
+impl Clients {
+    fn of(batch: &Batch) -> Self {
+        let rows = batch.parts.iter().flat_map(Pending::rows);
+        let mut ranks: HashMap<u128, u32> = rows.map(|row| (row.client, 0)).collect();
+        let mut texts: Vec<_> = ranks.keys().map(|&client| (address(client).to_string(), client)).collect();
+        texts.sort_unstable();
+        for (rank, (_, client)) in (1..).zip(&texts) {
+            ranks.insert(*client, rank);
+        }
+        Self { texts, ranks }
+    }
+
+    /// The place of a client; 0 is that of several.
+    fn rank(&self, client: u128) -> u32 {
+        self.ranks.get(&client).copied().unwrap_or(0)
+    }
+
+    fn text(&self, rank: u32) -> &str {
+        let known = (rank as usize).checked_sub(1).and_then(|at| self.texts.get(at));
+        known.map_or(SEVERAL_TEXT, |(text, _)| text)
+    }
+}
+
+/// A pattern as the table holds it.
+enum Pattern {
+    /// The last so many characters of the name.
+    End(usize),
+    /// A piece of [`Lines::text`].
+    Text(Range<usize>),
+}
+
+/// A row for the table.
+struct Line {
+    minute: u32,
+    second: u8,
+    /// Its place among [`Clients`].
+    client: u32,
+    series: i64,
+    /// A piece of [`Lines::text`].
+    name: Range<usize>,
+    pattern: Pattern,
+    qtype: i64,
+    tally: Tally,
+}
+
+impl Line {
+    /// What comes before the name in the key.
+    fn order(&self) -> u128 {
+        let series = u128::from(self.series.unsigned_abs());
+        u128::from(self.minute) << 96 | u128::from(self.second) << 88 | u128::from(self.client) << 56 | series
+    }
+}
+
+/// Rows for the table, and their words one behind the other.
+struct Lines<'t, 'b> {
+    text: String,
+    lines: Vec<Line>,
+    series: Numbers<'t, 'b>,
+}
+
+impl Lines<'_, '_> {
+    fn push(&mut self, client: u32, part: &Pending, row: &Row) -> rusqlite::Result<()> {
+        let series = self.series.number(row.series, row.form)?;
+        let (name, pattern) = self.words(part, row);
+        let qtype = row.qtype.map_or(SEVERAL_TYPES, i64::from);
+        let &Row { minute, second, tally, .. } = row;
+        self.lines.push(Line { minute, second, client, series, name, pattern, qtype, tally });
+        Ok(())
+    }
+
+    fn push_overflow(&mut self, key: Key, tally: Tally) -> rusqlite::Result<()> {
+        let form = Form { action: key.action, transport: None, verified: false };
+        let series = self.series.number(key.series, form)?;
+        let (minute, none) = (key.minute, 0..0);
+        let pattern = Pattern::Text(none.clone());
+        self.lines.push(Line {
+            minute,
+            second: 0,
+            client: 0,
+            series,
+            name: none,
+            pattern,
+            qtype: SEVERAL_TYPES,
+            tally,
+        });
+        Ok(())
+    }
+
+    /// Name and pattern in words.
+    fn words(&mut self, part: &Pending, row: &Row) -> (Range<usize>, Pattern) {
+        let (name, pattern) = (part.name(row), part.pattern(row));
+        let start = self.text.len();
+        let plain = pattern.kind == PatternKind::Suffix && !pattern.allow && pattern.wire.len() > 1;
+        if let Some(front) = name.strip_suffix(pattern.wire).filter(|front| plain && is_labels(front)) {
+            if !front.is_empty() {
+                self.word(format_args!("{}.", Presented(front)));
+            }
+            let end = self.word(Presented(pattern.wire));
+            return (start..end.end, Pattern::End(end.len()));
+        }
+        let name = if name.is_empty() { start..start } else { self.word(Presented(name)) };
+        (name, Pattern::Text(self.word(pattern)))
+    }
+
+    fn word(&mut self, word: impl Display) -> Range<usize> {
+        let start = self.text.len();
+        // Writing to memory can't fail.
+        write!(self.text, "{word}").unwrap_or_default();
+        start..self.text.len()
+    }
+
+    /// The places of the lines in the order of the key.
+    fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<_> = self.lines.iter().enumerate().map(|(at, line)| (line.order(), at)).collect();
+        let name = |at: usize| self.text.get(self.lines[at].name.clone());
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(&name(b.1))));
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+}
+
+/// Whether these octets are whole labels: a name may hold, inside a label, the octets of another name.
+fn is_labels(wire: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(&size) = wire.get(at) {
+        at += 1 + usize::from(size);
+    }
+    at == wire.len()
+}
+
+fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) -> rusqlite::Result<()> {
+    let series = Numbers::new(transaction, batch)?;
+    let mut lines = Lines { text: String::new(), lines: Vec::with_capacity(batch.len()), series };
+    for part in &batch.parts {
+        thread::yield_now();
+        for row in part.rows() {
+            lines.push(clients.rank(row.client), part, row)?;
+        }
+    }
+    for (&key, &tally) in &batch.overflow {
+        lines.push_overflow(key, tally)?;
+    }
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO attempts (minute, second, client, series, name, pattern, qtype, count, first_ms, last_ms, device) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '') \
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, first_ms = min(first_ms, excluded.first_ms), \
+         last_ms = max(last_ms, excluded.last_ms)",
+    )?;
+    let mut bound = None;
+    for (done, at) in lines.in_order().into_iter().enumerate() {
+        if done % SLICE == 0 {
+            thread::yield_now();
+        }
+        let line = &lines.lines[at];
+        // What is bound stays so from row to row; only texts are worth the question, because they are copied.
+        if bound.replace(line.client) != Some(line.client) {
+            add.raw_bind_parameter(3, clients.text(line.client))?;
+        }
+        bind(&mut add, line, &lines.text)?;
+        add.raw_execute()?;
+    }
+    Ok(())
+}
+
+/// Binds everything but the client.
+fn bind(add: &mut CachedStatement<'_>, line: &Line, text: &str) -> rusqlite::Result<()> {
+    let piece = |range: &Range<usize>| text.get(range.clone()).unwrap_or(SEVERAL_TEXT);
+    add.raw_bind_parameter(1, line.minute)?;
+    add.raw_bind_parameter(2, line.second)?;
+    add.raw_bind_parameter(4, line.series)?;
+    add.raw_bind_parameter(5, piece(&line.name))?;
+    match &line.pattern {
+        Pattern::End(size) => add.raw_bind_parameter(6, count(*size as u64))?,
+        Pattern::Text(range) => add.raw_bind_parameter(6, piece(range))?,
+    }
+    add.raw_bind_parameter(7, line.qtype)?;
+    add.raw_bind_parameter(8, count(line.tally.count))?;
+    add.raw_bind_parameter(9, line.tally.first)?;
+    add.raw_bind_parameter(10, line.tally.last)
+}
+
+/// Adds to what is known about each client. Overflow rows have no client and add to none.
+fn add_clients(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) -> rusqlite::Result<()> {
+    // Series that differ in nothing that the table tells have one place: that of the first of them.
+    let mut firsts = HashMap::new();
+    let places: Vec<usize> = (0..)
+        .zip(batch.series.iter())
+        .map(|(place, series)| *firsts.entry((&series.ban, series.evidence, &series.site)).or_insert(place))
+        .collect();
+    let mut sums = HashMap::<(usize, u32), Tally>::new();
+    for row in batch.parts.iter().flat_map(Pending::rows) {
+        let key = (places[row.series.index()], clients.rank(row.client));
+        sums.entry(key).or_default().merge(row.tally);
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_unstable_by_key(|(key, _)| *key);
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO clients (ban, evidence, client, device, site, count, first_seen_ms, last_seen_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, \
+         first_seen_ms = min(first_seen_ms, excluded.first_seen_ms), \
+         last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)",
+    )?;
+    for (done, ((place, client), tally)) in sums.into_iter().enumerate() {
+        if done % SLICE == 0 {
+            thread::yield_now();
+        }
+        let series = &batch.series[place];
+        let (ban, evidence, site, client) =
+            (&*series.ban, series.evidence.as_str(), &*series.site, clients.text(client));
+        add.execute(params![ban, evidence, client, SEVERAL_TEXT, site, count(tally.count), tally.first, tally.last])?;
+    }
+    Ok(())
+}
+
+/// SQLite's integers are signed.
+fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Numbers of series in the store, looked up once in a batch.
+struct Numbers<'t, 'b> {
+    find: CachedStatement<'t>,
+    insert: CachedStatement<'t>,
+    batch: &'b Batch,
+    known: HashMap<(SeriesId, Form), i64>,
+}
+
+impl<'t, 'b> Numbers<'t, 'b> {
+    fn new(transaction: &'t Transaction<'_>, batch: &'b Batch) -> rusqlite::Result<Self> {
+        let find = "SELECT id FROM series WHERE ban = ?1 AND category = ?2 AND evidence = ?3 AND site = ?4 \
+                    AND action = ?5 AND transport = ?6 AND verified = ?7";
+        let insert = "INSERT INTO series (ban, category, evidence, site, action, transport, verified) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+        let (find, insert) = (transaction.prepare_cached(find)?, transaction.prepare_cached(insert)?);
+        Ok(Self { find, insert, batch, known: HashMap::new() })
+    }
+
+    fn number(&mut self, series: SeriesId, form: Form) -> rusqlite::Result<i64> {
+        if let Some(&number) = self.known.get(&(series, form)) {
+            return Ok(number);
+        }
+        let Series { ban, category, evidence, site } = &self.batch.series[series.index()];
+        let transport = form.transport.map_or(SEVERAL_TEXT, Transport::as_str);
+        let (evidence, action) = (evidence.as_str(), form.action.as_str());
+        let key = params![&**ban, &**category, evidence, &**site, action, transport, form.verified];
+        let found = self.find.query_row(key, |row| row.get(0)).optional()?;
+        let number = found.map_or_else(|| self.insert.query_row(key, |row| row.get(0)), Ok)?;
+        self.known.insert((series, form), number);
+        Ok(number)
+    }
+}

@@ -1,0 +1,107 @@
+//! One part of the fold, locked apart from the others: the lines of some clients and rules.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::asked::{Asked, Detail, Hashes};
+use super::known::{Group, Room};
+use super::overflow;
+use super::pending::Pending;
+use super::tally::Tally;
+
+/// Groups for which memory is kept when there are fewer.
+const KEPT_MAX: usize = 1_024;
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Added {
+    /// A line that did not exist.
+    pub(super) new_line: bool,
+    /// A row that did not exist.
+    pub(super) new_row: bool,
+    /// Whether the name was left out.
+    pub(super) nameless: bool,
+}
+
+/// Rows that wait for the writer, and the lines that are known.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    pending: Pending,
+    groups: HashTable<Group>,
+    pub(super) overflow: overflow::Part,
+    /// The minute of the groups, and whether there is one of another.
+    minute: u32,
+    mixed: bool,
+}
+
+impl Shard {
+    /// Adds an attempt to the row that is just this, or to a new one, or to one with less detail; `None` when there is room
+    /// for none of them. `rule` is its hash; `room` is asked only for what is new.
+    pub(super) fn add(
+        &mut self,
+        asked: &Asked<'_>,
+        hashes: &Hashes,
+        rule: u64,
+        room: impl FnOnce() -> Room,
+    ) -> Option<Added> {
+        let hash = hashes.line(rule, asked, Detail::Whole);
+        if let Some(tally) = self.pending.find(hash, asked, Detail::Whole) {
+            tally.merge(Tally::one(asked.at));
+            return Some(Added { new_line: false, new_row: false, nameless: false });
+        }
+        self.add_row(asked, hashes, rule, hash, room)
+    }
+
+    fn add_row(
+        &mut self,
+        asked: &Asked<'_>,
+        hashes: &Hashes,
+        rule: u64,
+        whole: u64,
+        room: impl FnOnce() -> Room,
+    ) -> Option<Added> {
+        let room = || if self.pending.is_full() { Room::Nothing } else { room() };
+        let admitted = match self.groups.entry(rule, |group| group.hash == rule, |group| group.hash) {
+            Entry::Occupied(mut group) => group.get_mut().admit(hashes.name(asked), asked, room)?,
+            Entry::Vacant(vacant) => {
+                let (group, admitted) = Group::new(rule, hashes.name(asked), asked, room())?;
+                vacant.insert(group);
+                self.mixed |= asked.minute != self.minute;
+                admitted
+            }
+        };
+        let (detail, nameless) = (admitted.detail, admitted.detail != Detail::Whole);
+        let hash = if nameless { hashes.line(rule, asked, detail) } else { whole };
+        if nameless && let Some(tally) = self.pending.find(hash, asked, detail) {
+            tally.merge(Tally::one(asked.at));
+            return Some(Added { new_line: false, new_row: false, nameless });
+        }
+        self.pending.push(hash, asked, detail, admitted.second);
+        Some(Added { new_line: admitted.new_line, new_row: true, nameless })
+    }
+
+    /// Gives the rows away for `empty`, which has none, and says how many lines were forgotten: those of other minutes. This
+    /// takes no longer than a few instructions a group, and that only once a minute.
+    pub(super) fn take(&mut self, empty: &mut Pending, minute: u32) -> usize {
+        std::mem::swap(&mut self.pending, empty);
+        if !self.mixed && self.minute == minute {
+            return 0;
+        }
+        (self.minute, self.mixed) = (minute, false);
+        let mut forgotten = 0;
+        self.groups.retain(|group| {
+            let keep = group.minute == minute;
+            forgotten += if keep { 0 } else { group.len() };
+            keep
+        });
+        if self.groups.len() * 8 < self.groups.capacity() {
+            self.groups.shrink_to(KEPT_MAX, |group| group.hash);
+        }
+        forgotten
+    }
+
+    /// Gives every line that is known away.
+    pub(super) fn forget(&mut self) -> HashTable<Group> {
+        std::mem::take(&mut self.groups)
+    }
+}
