@@ -1,14 +1,17 @@
 //! An attempt in the form in which the fold hashes and compares it: everything but names as numbers.
 
-use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
-
-use hashbrown::DefaultHashBuilder;
 
 use super::{Attempt, Did, SeriesId};
 use crate::policy::PatternRef;
 use crate::time::Timestamp;
 use crate::wire::Transport;
+
+/// The bits of [`Asked::bits`] that stand for several names, and for several names and types.
+const SEVERAL_NAMES: u32 = 1 << 16;
+const SEVERAL_TYPES: u32 = 2 << 16;
+/// Either of them.
+pub(super) const SEVERAL: u32 = SEVERAL_NAMES | SEVERAL_TYPES;
 
 /// How an attempt came and what was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,59 +40,77 @@ pub(super) struct Asked<'a> {
     pub(super) client: u128,
     /// Since 1970.
     pub(super) minute: u32,
-    /// Of the minute.
-    pub(super) second: u8,
     /// Milliseconds since 1970.
     pub(super) at: i64,
     pub(super) series: SeriesId,
+    /// Minute and series in one word.
+    pub(super) when: u64,
     /// In lower case on the wire.
     pub(super) qname: &'a [u8],
     pub(super) qtype: u16,
     pub(super) pattern: PatternRef<'a>,
     pub(super) form: Form,
+    whole: u32,
 }
 
 impl<'a> Asked<'a> {
+    #[inline]
     pub(super) fn new(attempt: &Attempt<'a>) -> Self {
         let client = match attempt.client {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         };
-        let &Attempt { action, transport, verified, .. } = attempt;
+        let &Attempt { series, action, transport, verified, .. } = attempt;
+        let minute = minute(attempt.at);
+        let form = Form { action, transport: Some(transport), verified };
         Self {
             client,
-            minute: minute(attempt.at),
-            second: u8::try_from(attempt.at.as_second().rem_euclid(60)).unwrap_or_default(),
+            minute,
             at: attempt.at.as_millisecond(),
-            series: attempt.series,
+            series,
+            when: u64::from(minute) << 32 | u64::from(series.0),
             qname: attempt.qname.wire(),
             qtype: attempt.qtype,
             pattern: attempt.pattern,
-            form: Form { action, transport: Some(transport), verified },
+            form,
+            whole: whole(attempt.qtype, form),
         }
     }
 
+    /// The second of the minute.
+    pub(super) fn second(&self) -> u8 {
+        u8::try_from((self.at / 1000).rem_euclid(60)).unwrap_or_default()
+    }
+
     /// The name, if a row of this detail tells it; no name is empty, not even the root.
+    #[inline]
     pub(super) fn name(&self, detail: Detail) -> &'a [u8] {
         if detail == Detail::Whole { self.qname } else { &[] }
     }
 
     /// The type, if a row of this detail tells it.
+    #[inline]
     pub(super) fn qtype(&self, detail: Detail) -> Option<u16> {
         (detail != Detail::Bare).then_some(self.qtype)
     }
 
     /// Everything that tells the lines of one client, rule and minute apart but the name, without loss, in 25 bits.
+    #[inline]
     pub(super) fn bits(&self, detail: Detail) -> u32 {
-        let told = match detail {
-            Detail::Whole => u32::from(self.qtype),
-            Detail::Nameless => 1 << 16 | u32::from(self.qtype),
-            Detail::Bare => 2 << 16,
-        };
-        let Form { action, transport, verified } = self.form;
-        let transport = transport.map_or(7, |transport| transport as u32);
-        told | (action as u32) << 18 | transport << 21 | u32::from(verified) << 24
+        match detail {
+            Detail::Whole => self.whole,
+            Detail::Nameless => self.whole | SEVERAL_NAMES,
+            Detail::Bare => self.whole & !0xFFFF | SEVERAL_TYPES,
+        }
     }
+}
+
+/// The bits of [`Asked::bits`] with name and type.
+#[inline]
+fn whole(qtype: u16, form: Form) -> u32 {
+    let Form { action, transport, verified } = form;
+    let transport = transport.map_or(7, |transport| transport as u32);
+    u32::from(qtype) | (action as u32) << 18 | transport << 21 | u32::from(verified) << 24
 }
 
 /// The minute since 1970 of a moment. Moments before 1970 are in the first.
@@ -100,38 +121,4 @@ pub(super) fn minute(at: Timestamp) -> u32 {
 /// The address that [`Asked::client`] stands for.
 pub(super) fn address(client: u128) -> IpAddr {
     Ipv6Addr::from_bits(client).to_canonical()
-}
-
-/// Hashes with a secret of this process, so that nobody outside can choose attempts that collide.
-#[derive(Debug, Default)]
-pub(super) struct Hashes(DefaultHashBuilder);
-
-impl Hashes {
-    /// Who, in which minute, and by which rule.
-    pub(super) fn rule(&self, asked: &Asked<'_>) -> u64 {
-        let PatternRef { wire, kind, allow } = asked.pattern;
-        let series = u64::from(asked.series.0) << 3 | (kind as u64) << 1 | u64::from(allow);
-        let mut hasher = self.0.build_hasher();
-        hasher.write_u128(asked.client);
-        hasher.write_u64(u64::from(asked.minute) << 35 ^ series);
-        hasher.write(wire);
-        hasher.finish()
-    }
-
-    /// What was asked how, of that client, minute and rule.
-    pub(super) fn line(&self, rule: u64, asked: &Asked<'_>, detail: Detail) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write_u64(rule);
-        hasher.write_u64(u64::from(asked.bits(detail)));
-        hasher.write(asked.name(detail));
-        hasher.finish()
-    }
-
-    /// The name alone.
-    pub(super) fn name(&self, asked: &Asked<'_>) -> u32 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write(asked.qname);
-        let hash = hasher.finish();
-        u32::try_from(hash >> 32).unwrap_or_default()
-    }
 }

@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
 
-use super::asked::{Asked, Hashes, minute};
+use super::asked::{Asked, minute};
 use super::batch::Batch;
+use super::hash::Hashes;
 use super::known::{Group, Room};
 use super::overflow::Overflow;
 use super::pace::Pace;
@@ -48,7 +49,7 @@ impl Part {
 pub(super) struct Fold {
     /// What attempts have in common.
     pub(super) series: Names,
-    parts: Box<[Part]>,
+    parts: Box<[Part; SHARDS]>,
     hashes: Hashes,
     overflow: Overflow,
     lines: AtomicUsize,
@@ -62,8 +63,8 @@ impl Fold {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             series: Names::default(),
-            parts: (0..SHARDS).map(|_part| Part::default()).collect(),
-            hashes: Hashes::default(),
+            parts: Box::new(std::array::from_fn(|_part| Part::default())),
+            hashes: Hashes::new(),
             overflow: Overflow::new(config.overflow_max_rows),
             lines: AtomicUsize::new(0),
             lines_max: config.rows_in_memory_max,
@@ -99,7 +100,7 @@ impl Fold {
         let this_minute = minute(now);
         let crowded = self.lines.load(Ordering::Relaxed) > self.lines_max / 2;
         let mut overflow = self.overflow.take();
-        for part in &self.parts {
+        for part in self.parts.iter() {
             let mut rows = batch.spare();
             let mut shard = part.lock();
             let forgotten = if crowded { shard.forget() } else { HashTable::new() };

@@ -63,25 +63,25 @@ impl Clients {
 enum Pattern {
     /// The last so many characters of the name.
     End(usize),
-    /// A piece of [`Lines::text`].
+    /// A piece of [`Table::text`].
     Text(Range<usize>),
 }
 
 /// A row for the table.
-struct Line {
+struct Record {
     minute: u32,
     second: u8,
     /// Its place among [`Clients`].
     client: u32,
     series: i64,
-    /// A piece of [`Lines::text`].
+    /// A piece of [`Table::text`].
     name: Range<usize>,
     pattern: Pattern,
     qtype: i64,
     tally: Tally,
 }
 
-impl Line {
+impl Record {
     /// What comes before the name in the key.
     fn order(&self) -> u128 {
         let series = u128::from(self.series.unsigned_abs());
@@ -90,19 +90,19 @@ impl Line {
 }
 
 /// Rows for the table, and their words one behind the other.
-struct Lines<'t, 'b> {
+struct Table<'t, 'b> {
     text: String,
-    lines: Vec<Line>,
+    rows: Vec<Record>,
     series: Numbers<'t, 'b>,
 }
 
-impl Lines<'_, '_> {
+impl Table<'_, '_> {
     fn push(&mut self, client: u32, part: &Pending, row: &Row) -> rusqlite::Result<()> {
         let series = self.series.number(row.series, row.form)?;
         let (name, pattern) = self.words(part, row);
         let qtype = row.qtype.map_or(SEVERAL_TYPES, i64::from);
         let &Row { minute, second, tally, .. } = row;
-        self.lines.push(Line { minute, second, client, series, name, pattern, qtype, tally });
+        self.rows.push(Record { minute, second, client, series, name, pattern, qtype, tally });
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Lines<'_, '_> {
         let series = self.series.number(key.series, form)?;
         let (minute, none) = (key.minute, 0..0);
         let pattern = Pattern::Text(none.clone());
-        self.lines.push(Line {
+        self.rows.push(Record {
             minute,
             second: 0,
             client: 0,
@@ -149,8 +149,8 @@ impl Lines<'_, '_> {
 
     /// The places of the lines in the order of the key.
     fn in_order(&self) -> Vec<usize> {
-        let mut order: Vec<_> = self.lines.iter().enumerate().map(|(at, line)| (line.order(), at)).collect();
-        let name = |at: usize| self.text.get(self.lines[at].name.clone());
+        let mut order: Vec<_> = self.rows.iter().enumerate().map(|(at, line)| (line.order(), at)).collect();
+        let name = |at: usize| self.text.get(self.rows[at].name.clone());
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(&name(b.1))));
         order.into_iter().map(|(_, at)| at).collect()
     }
@@ -167,15 +167,15 @@ fn is_labels(wire: &[u8]) -> bool {
 
 fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) -> rusqlite::Result<()> {
     let series = Numbers::new(transaction, batch)?;
-    let mut lines = Lines { text: String::new(), lines: Vec::with_capacity(batch.len()), series };
+    let mut table = Table { text: String::new(), rows: Vec::with_capacity(batch.len()), series };
     for part in &batch.parts {
         thread::yield_now();
         for row in part.rows() {
-            lines.push(clients.rank(row.client), part, row)?;
+            table.push(clients.rank(row.client), part, row)?;
         }
     }
     for (&key, &tally) in &batch.overflow {
-        lines.push_overflow(key, tally)?;
+        table.push_overflow(key, tally)?;
     }
     let mut add = transaction.prepare_cached(
         "INSERT INTO attempts (minute, second, client, series, name, pattern, qtype, count, first_ms, last_ms, device) \
@@ -184,23 +184,23 @@ fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients)
          last_ms = max(last_ms, excluded.last_ms)",
     )?;
     let mut bound = None;
-    for (done, at) in lines.in_order().into_iter().enumerate() {
+    for (done, at) in table.in_order().into_iter().enumerate() {
         if done % SLICE == 0 {
             thread::yield_now();
         }
-        let line = &lines.lines[at];
+        let line = &table.rows[at];
         // What is bound stays so from row to row; only texts are worth the question, because they are copied.
         if bound.replace(line.client) != Some(line.client) {
             add.raw_bind_parameter(3, clients.text(line.client))?;
         }
-        bind(&mut add, line, &lines.text)?;
+        bind(&mut add, line, &table.text)?;
         add.raw_execute()?;
     }
     Ok(())
 }
 
 /// Binds everything but the client.
-fn bind(add: &mut CachedStatement<'_>, line: &Line, text: &str) -> rusqlite::Result<()> {
+fn bind(add: &mut CachedStatement<'_>, line: &Record, text: &str) -> rusqlite::Result<()> {
     let piece = |range: &Range<usize>| text.get(range.clone()).unwrap_or(SEVERAL_TEXT);
     add.raw_bind_parameter(1, line.minute)?;
     add.raw_bind_parameter(2, line.second)?;

@@ -3,7 +3,7 @@
 //! Kept after the writer has taken the rows, hence small: names as hashes. Two names of one hash share a place among the
 //! names of a client; their rows are still two, because rows compare whole names.
 
-use super::asked::{Asked, Detail};
+use super::asked::{Asked, Detail, SEVERAL};
 
 /// Names of one client, rule and minute that are kept at most; a tunnel or a random-name flood has no more to tell.
 const NAMES_MAX: u8 = 16;
@@ -35,7 +35,7 @@ struct Line {
 impl Line {
     fn new(name: u32, asked: &Asked<'_>, detail: Detail) -> Self {
         let name = if detail == Detail::Whole { name } else { 0 };
-        Self { name, bits: asked.bits(detail) | u32::from(asked.second) << SECOND_AT }
+        Self { name, bits: asked.bits(detail) | u32::from(asked.second()) << SECOND_AT }
     }
 
     fn is(self, other: Self) -> bool {
@@ -43,7 +43,7 @@ impl Line {
     }
 
     fn is_of_name(self, name: u32) -> bool {
-        self.name == name && self.bits >> 16 & 3 == 0
+        self.name == name && self.bits & SEVERAL == 0
     }
 
     fn second(self) -> u8 {
@@ -82,7 +82,7 @@ impl Group {
         };
         let first = Line::new(name, asked, detail);
         let group = Self { hash, minute: asked.minute, names, first, more: Vec::new() };
-        Some((group, Admitted { detail, new_line: true, second: asked.second }))
+        Some((group, Admitted { detail, new_line: true, second: asked.second() }))
     }
 
     /// How many lines there are.
@@ -132,6 +132,6 @@ impl Group {
 
     fn push(&mut self, name: u32, asked: &Asked<'_>, detail: Detail) -> Admitted {
         self.more.push(Line::new(name, asked, detail));
-        Admitted { detail, new_line: true, second: asked.second }
+        Admitted { detail, new_line: true, second: asked.second() }
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod database;
 mod error;
 mod fold;
+mod hash;
 mod insert;
 mod known;
 mod migrate;

@@ -43,10 +43,9 @@ impl Overflow {
     /// Counts an attempt in `part`; says whether there was room.
     pub(super) fn add(&self, part: &mut Part, asked: &Asked<'_>) -> bool {
         let key = Key { minute: asked.minute, series: asked.series, action: asked.form.action };
-        let one = Tally::one(asked.at);
         // From behind, because what is counted now was added last.
         if let Some((_, tally)) = part.0.iter_mut().rev().find(|(known, _)| *known == key) {
-            tally.merge(one);
+            tally.add(asked.at);
             return true;
         }
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +56,7 @@ impl Overflow {
         if part.0.len() >= PART_MAX {
             part.0.drain(..).for_each(|(key, tally)| all.entry(key).or_default().merge(tally));
         }
-        part.0.push((key, one));
+        part.0.push((key, Tally::one(asked.at)));
         true
     }
 

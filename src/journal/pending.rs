@@ -18,6 +18,9 @@ const OCTETS_MAX: usize = 1 << 31;
 #[derive(Debug)]
 pub(super) struct Row {
     hash: u64,
+    /// [`Asked::when`] and [`Asked::bits`], which tell rows apart at once.
+    when: u64,
+    bits: u32,
     /// As an IPv6 address, IPv4 mapped.
     pub(super) client: u128,
     pub(super) tally: Tally,
@@ -51,13 +54,19 @@ impl Pending {
 
     /// The name on the wire; empty: several names.
     pub(super) fn name(&self, row: &Row) -> &[u8] {
-        &self.octets[row.name_at as usize..][..usize::from(row.name_len)]
+        self.octets_at(row.name_at, row.name_len)
     }
 
     /// The pattern of the rule.
     pub(super) fn pattern(&self, row: &Row) -> PatternRef<'_> {
-        let wire = &self.octets[row.pattern_at as usize..][..usize::from(row.pattern_len)];
+        let wire = self.octets_at(row.pattern_at, row.pattern_len);
         PatternRef { wire, kind: row.kind, allow: row.allow }
+    }
+
+    #[inline]
+    fn octets_at(&self, at: u32, len: u8) -> &[u8] {
+        let at = at as usize;
+        self.octets.get(at..at + usize::from(len)).unwrap_or_default()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -65,10 +74,19 @@ impl Pending {
     }
 
     /// The tally of the row that is just this.
+    #[inline]
     pub(super) fn find(&mut self, hash: u64, asked: &Asked<'_>, detail: Detail) -> Option<&mut Tally> {
+        let (name, bits) = (asked.name(detail), asked.bits(detail));
         let is = |&at: &u32| {
             let row = &self.rows[at as usize];
-            row.hash == hash && self.is(row, asked, detail)
+            row.hash == hash
+                && row.client == asked.client
+                && row.when == asked.when
+                && row.bits == bits
+                && row.kind == asked.pattern.kind
+                && row.allow == asked.pattern.allow
+                && self.octets_at(row.name_at, row.name_len) == name
+                && self.octets_at(row.pattern_at, row.pattern_len) == asked.pattern.wire
         };
         let at = *self.table.find(hash, is)?;
         Some(&mut self.rows[at as usize].tally)
@@ -76,7 +94,7 @@ impl Pending {
 
     /// Adds a row that is not there yet, with one attempt.
     pub(super) fn push(&mut self, hash: u64, asked: &Asked<'_>, detail: Detail, second: u8) {
-        let &Asked { client, minute, series, form, at, pattern, .. } = asked;
+        let &Asked { client, when, minute, series, form, at, pattern, .. } = asked;
         let name = asked.name(detail);
         let name_at = self.octets.len();
         self.octets.extend_from_slice(name);
@@ -90,6 +108,8 @@ impl Pending {
         let number = u32::try_from(self.rows.len()).unwrap_or_default();
         self.rows.push(Row {
             hash,
+            when,
+            bits: asked.bits(detail),
             client,
             tally: Tally::one(at),
             minute,
@@ -116,16 +136,6 @@ impl Pending {
         self.table.clear();
         self.rows.clear();
         self.octets.clear();
-    }
-
-    fn is(&self, row: &Row, asked: &Asked<'_>, detail: Detail) -> bool {
-        row.client == asked.client
-            && row.minute == asked.minute
-            && row.series == asked.series
-            && row.form == asked.form
-            && row.qtype == asked.qtype(detail)
-            && self.name(row) == asked.name(detail)
-            && self.pattern(row) == asked.pattern
     }
 }
 

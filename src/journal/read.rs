@@ -251,10 +251,7 @@ fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
 
 /// The pattern, which is written as a number when it is so many of the name's last characters.
 fn pattern(row: &Row<'_>, qname: &str) -> Result<Option<String>, Unreadable> {
-    let size = match row.get_ref(10)? {
-        ValueRef::Integer(size) => size,
-        _ => return Ok(told(row.get(10)?)),
-    };
+    let ValueRef::Integer(size) = row.get_ref(10)? else { return Ok(told(row.get(10)?)) };
     let start = usize::try_from(size).ok().and_then(|size| qname.len().checked_sub(size));
     let end = start.and_then(|start| qname.get(start..)).filter(|end| !end.is_empty());
     end.map(|end| Some(end.to_owned())).ok_or_else(|| Unreadable::Value(format!("pattern of {size} characters")))

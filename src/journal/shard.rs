@@ -3,11 +3,11 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::asked::{Asked, Detail, Hashes};
+use super::asked::{Asked, Detail};
+use super::hash::Hashes;
 use super::known::{Group, Room};
 use super::overflow;
 use super::pending::Pending;
-use super::tally::Tally;
 
 /// Groups for which memory is kept when there are fewer.
 const KEPT_MAX: usize = 1_024;
@@ -37,6 +37,7 @@ pub(super) struct Shard {
 impl Shard {
     /// Adds an attempt to the row that is just this, or to a new one, or to one with less detail; `None` when there is room
     /// for none of them. `rule` is its hash; `room` is asked only for what is new.
+    #[inline]
     pub(super) fn add(
         &mut self,
         asked: &Asked<'_>,
@@ -46,12 +47,13 @@ impl Shard {
     ) -> Option<Added> {
         let hash = hashes.line(rule, asked, Detail::Whole);
         if let Some(tally) = self.pending.find(hash, asked, Detail::Whole) {
-            tally.merge(Tally::one(asked.at));
+            tally.add(asked.at);
             return Some(Added { new_line: false, new_row: false, nameless: false });
         }
         self.add_row(asked, hashes, rule, hash, room)
     }
 
+    #[inline(never)]
     fn add_row(
         &mut self,
         asked: &Asked<'_>,
@@ -73,7 +75,7 @@ impl Shard {
         let (detail, nameless) = (admitted.detail, admitted.detail != Detail::Whole);
         let hash = if nameless { hashes.line(rule, asked, detail) } else { whole };
         if nameless && let Some(tally) = self.pending.find(hash, asked, detail) {
-            tally.merge(Tally::one(asked.at));
+            tally.add(asked.at);
             return Some(Added { new_line: false, new_row: false, nameless });
         }
         self.pending.push(hash, asked, detail, admitted.second);

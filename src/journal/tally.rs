@@ -17,6 +17,14 @@ impl Tally {
         Self { count: 1, first: at, last: at }
     }
 
+    /// Adds one attempt at `at` milliseconds to those that are there.
+    #[inline]
+    pub(super) fn add(&mut self, at: i64) {
+        self.count += 1;
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+    }
+
     /// Adds the attempts of another tally.
     pub(super) fn merge(&mut self, other: Self) {
         if self.count == 0 {
@@ -37,7 +45,9 @@ mod tests {
     fn tallies_merge_in_any_order_to_the_sum_and_the_outermost_times() {
         let merged = |times: &[i64]| {
             let mut sum = Tally::default();
-            times.iter().for_each(|&at| sum.merge(Tally::one(at)));
+            for &at in times {
+                sum.merge(Tally::one(at));
+            }
             sum.merge(Tally::default());
             sum
         };

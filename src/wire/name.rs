@@ -391,6 +391,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_labels_of_a_name_are_shown_like_the_name() {
+        let check = |wire: &[u8], expected: &str| assert_eq!(Presented(wire).to_string(), expected, "{wire:?}");
+        check(b"\x01a\x02b.\x00", r"a.b\.");
+        check(b"\x01a\x02b.", r"a.b\.");
+        check(b"\x04a\x07-_", r"a\007-_");
+        check(b"\x00", ".");
+    }
+
+    #[test]
     fn a_name_of_255_octets_is_whole() {
         let text = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
         let name = LowerName::parse(&text).unwrap();

@@ -1,7 +1,9 @@
 //! The journal as a whole: what is recorded is in the store, or counted as lost.
 
 mod damage;
+mod fold;
 mod jump;
+mod older;
 mod store;
 
 use std::net::{IpAddr, Ipv4Addr};
