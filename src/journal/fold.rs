@@ -22,17 +22,6 @@ use crate::time::Timestamp;
 /// Parts that are locked apart: many, so that two threads seldom want the same one. A power of two.
 const SHARDS: usize = 64;
 
-/// Where an attempt went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// In full.
-    Whole,
-    /// Without name, or without client too.
-    Folded,
-    /// Not at all.
-    Lost,
-}
-
 /// A part with cache lines of its own: two, because processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -78,20 +67,31 @@ impl Fold {
         self.waiting.load(Ordering::Relaxed) + self.overflow.len()
     }
 
-    /// Counts one attempt. Takes the lock of one part, which nobody holds for long, and allocates only for what is new.
-    pub(super) fn add(&self, attempt: &Attempt<'_>) -> Kept {
+    /// Counts one attempt; says whether there was room for that. Takes the lock of one part, which nobody holds for long, and
+    /// allocates only for what is new.
+    pub(super) fn add(&self, attempt: &Attempt<'_>) -> bool {
         let asked = Asked::new(attempt);
         let rule = self.hashes.rule(&asked);
         let mut shard = self.part(rule).lock();
         match shard.add(&asked, &self.hashes, rule, || self.room(attempt.at)) {
-            Some(Added { new_row: false, nameless: false, .. }) => Kept::Whole,
+            Some(Added { new_row: false, nameless: false, .. }) => true,
             Some(added) => {
+                shard.folded += u64::from(added.nameless);
                 drop(shard);
-                self.counted(added, attempt.at)
+                self.counted(added, attempt.at);
+                true
             }
-            None if self.overflow.add(&mut shard.overflow, &asked) => Kept::Folded,
-            None => Kept::Lost,
+            None => {
+                let kept = self.overflow.add(&mut shard.overflow, &asked);
+                shard.folded += u64::from(kept);
+                kept
+            }
         }
+    }
+
+    /// How many attempts were counted without name, or without client too, since the last call.
+    pub(super) fn take_folded(&self) -> u64 {
+        self.parts.iter().map(|part| std::mem::take(&mut part.lock().folded)).sum()
     }
 
     /// Moves every count into `batch`, and forgets lines of other minutes than the one of `now`. Those of this minute stay
@@ -126,7 +126,7 @@ impl Fold {
         if self.lines.load(Ordering::Relaxed) >= self.lines_max { Room::Nothing } else { self.pace.room(at) }
     }
 
-    fn counted(&self, added: Added, at: Timestamp) -> Kept {
+    fn counted(&self, added: Added, at: Timestamp) {
         if added.new_line {
             self.lines.fetch_add(1, Ordering::Relaxed);
         }
@@ -134,6 +134,5 @@ impl Fold {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             self.pace.count(at);
         }
-        if added.nameless { Kept::Folded } else { Kept::Whole }
     }
 }

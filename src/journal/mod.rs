@@ -34,7 +34,6 @@ use std::time::Duration;
 
 pub use config::Config;
 pub use error::{JournalError, StoreError};
-use fold::Kept;
 pub use read::{AttemptRow, ClientRow, Filter, Store};
 pub use series::{Series, SeriesId};
 use writer::{Answer, Command, Shared, Writer};
@@ -131,11 +130,9 @@ impl Journal {
             record.lost(Loss::Shutdown).inc();
             return;
         }
-        match self.shared.fold.add(attempt) {
-            Kept::Whole => (),
-            Kept::Folded => record.overflow.inc(),
-            Kept::Lost if record.writable.value() == 0 => record.lost(Loss::Disk).inc(),
-            Kept::Lost => record.lost(Loss::Overflow).inc(),
+        if !self.shared.fold.add(attempt) {
+            let reason = if record.writable.value() == 0 { Loss::Disk } else { Loss::Overflow };
+            record.lost(reason).inc();
         }
     }
 

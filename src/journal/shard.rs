@@ -29,6 +29,8 @@ pub(super) struct Shard {
     pending: Pending,
     groups: HashTable<Group>,
     pub(super) overflow: overflow::Part,
+    /// Attempts that were counted with less detail: here, because a counter that all threads share costs more than a row.
+    pub(super) folded: u64,
     /// The minute of the groups, and whether there is one of another.
     minute: u32,
     mixed: bool,

@@ -171,6 +171,7 @@ impl Writer {
         if let (Ok(()), Some(database)) = (&result, &self.database) {
             result = database.checkpoint();
         }
+        self.shared.metrics.record.overflow.add(self.shared.fold.take_folded());
         let lost = self.batch.attempts();
         if lost > 0 {
             self.shared.metrics.record.lost(Loss::Shutdown).add(lost);
@@ -257,6 +258,7 @@ impl Writer {
     fn report(&mut self, result: &Result<(), StoreError>) {
         let record = &self.shared.metrics.record;
         record.writable.set(u64::from(result.is_ok()));
+        record.overflow.add(self.shared.fold.take_folded());
         record.queue_length.set((self.shared.fold.waiting() + self.batch.len()) as u64);
         let size_bytes = self.database.as_ref().map_or(0, Database::size_bytes);
         record.size_bytes.set(size_bytes);
