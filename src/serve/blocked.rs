@@ -1,5 +1,6 @@
 //! What a client gets for a banned name.
 
+use std::mem::take;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::metrics::{DropReason, Outcome};
@@ -9,9 +10,18 @@ use crate::wire::{LowerName, Query, Response, qtype, rcode};
 use super::client::Client;
 use super::ending::Ending;
 
-/// The answer to a query whose own name is banned.
-pub(super) fn answer(query: &Query<'_>, client: &Client, hit: &Hit<'_>, blocked: &Blocked, room: Vec<u8>) -> Ending {
-    finish(query, client, hit, blocked, &query.name, Response::within(room, query))
+/// The answer to a query whose own name is banned. `room` is a buffer for it, left alone if there is none.
+pub(super) fn answer(
+    query: &Query<'_>,
+    client: &Client,
+    hit: &Hit<'_>,
+    blocked: &Blocked,
+    room: &mut Vec<u8>,
+) -> Ending {
+    if blocked.action == Action::Drop {
+        return Ending::Silence(DropReason::PolicyDrop);
+    }
+    finish(query, client, hit, blocked, &query.name, Response::within(take(room), query))
 }
 
 /// Ends `response`, which holds the chain that led to `name`, as the ban of `name` demands.
@@ -28,7 +38,8 @@ pub(super) fn finish<'t>(
     let soa = name.suffix(blocked.soa_labels);
     let (response, code) = match blocked.action {
         Action::Drop => return Ending::Silence(DropReason::PolicyDrop),
-        Action::Refuse => (Response::to(query).ede(ban.ede.code, &ban.ede.text), rcode::REFUSED),
+        // A chain that led here is not told.
+        Action::Refuse => (response.anew(query).ede(ban.ede.code, &ban.ede.text), rcode::REFUSED),
         Action::Nxdomain if blocked.nxdomain => (response.soa(soa, blocked.ttl), rcode::NXDOMAIN),
         Action::Nxdomain | Action::Nodata => (response.soa(soa, blocked.ttl), rcode::NOERROR),
         Action::Sinkhole => (sinkhole(query.qtype, ban, name, soa, blocked.ttl, response), rcode::NOERROR),

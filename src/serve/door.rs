@@ -88,8 +88,8 @@ impl<N: Next> Door<N> {
         self.handler.guard.view()
     }
 
-    /// Answers one message if nothing has to be waited for; `room` is a buffer for the response. An error gives it back: the
-    /// message is a query that is to be carried, or to wait.
+    /// Answers one message if nothing has to be waited for; `room` is a buffer for the response, taken only if there is one.
+    /// An error: the message is a query that is to be carried, or to wait.
     pub(super) fn at_once<M: Deref<Target: Tally>>(
         &self,
         view: &View,
@@ -97,7 +97,7 @@ impl<N: Next> Door<N> {
         client: &Client,
         ledger: &mut Ledger<M>,
         now: Now,
-        room: Vec<u8>,
+        room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
         match Query::read(message) {
             Err(unfit) => Ok(unfit_ending(message, unfit)),

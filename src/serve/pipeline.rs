@@ -1,5 +1,6 @@
 //! The way of one query, top to bottom.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use crate::cache::Lookup;
@@ -31,8 +32,6 @@ pub struct Embargo<N> {
 /// A query whose answer is not known here.
 #[derive(Debug)]
 pub(super) struct Unanswered {
-    /// The buffer that was not needed.
-    pub(super) room: Vec<u8>,
     /// Whether no rule speaks of it: then policy need not be asked again.
     pub(super) unruled: bool,
 }
@@ -51,15 +50,16 @@ impl<N: Next> Embargo<N> {
 
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
-        let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, Vec::new());
+        let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, &mut Vec::new());
         match at_once {
             Ok(ending) => ending,
-            Err(unanswered) => self.in_time(query, client, now, unanswered.room).await,
+            Err(_unanswered) => self.in_time(query, client, now).await,
         }
     }
 
     /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
-    /// for the response; it is given back, and nothing has been counted or recorded, when the answer has to be asked for.
+    /// for the response, taken only if there is one. An error: the answer has to be asked for, and nothing has been counted or
+    /// recorded.
     /// `tally` counts for the metrics of the guard.
     pub(super) fn at_once(
         &self,
@@ -68,7 +68,7 @@ impl<N: Next> Embargo<N> {
         query: &Query<'_>,
         client: &Client,
         now: Now,
-        room: Vec<u8>,
+        room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
         // First: an address we do not serve learns nothing, not even what is banned.
         if !view.admission.allows(client.address()) {
@@ -102,14 +102,14 @@ impl<N: Next> Embargo<N> {
                 count_hit(tally);
                 self.guard.record(tally, in_force, query, client, &verdict, now);
                 let found = Found { entry, verbatim: None };
-                Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Cached, now, room))
+                Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Cached, now, take(room)))
             }
             // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
             Lookup::Stale(_) | Lookup::Miss if forwards && !query.recursion_desired() => {
                 self.guard.record(tally, in_force, query, client, &verdict, now);
                 Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
-            Lookup::Stale(_) | Lookup::Miss => Err(Unanswered { room, unruled: verdict.is_pass() }),
+            Lookup::Stale(_) | Lookup::Miss => Err(Unanswered { unruled: verdict.is_pass() }),
         }
     }
 
@@ -144,7 +144,8 @@ impl<N: Next> Embargo<N> {
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
-    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now, room: Vec<u8>) -> Ending {
+    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
+        let mut room = Vec::new();
         let Some(in_force) = self.guard.in_force() else {
             return Ending::not_ready(query, client);
         };
@@ -152,7 +153,7 @@ impl<N: Next> Embargo<N> {
         self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
         // Policy may have been swapped since it let the query through.
         if let Decision::Enforce(hit, ban) = &verdict.decision {
-            return blocked::answer(query, client, hit, ban, room);
+            return blocked::answer(query, client, hit, ban, &mut room);
         }
         if let Lookup::Fresh(entry) = self.next.known(query, now) {
             count_hit(self.tally());

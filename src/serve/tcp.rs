@@ -173,7 +173,7 @@ async fn read<N: Next>(
         let mut ledger = door.opened(&client);
         // A query that makes the server panic costs itself and not the connection: its ledger counts it as dropped.
         let at_once = catch_unwind(AssertUnwindSafe(|| {
-            door.at_once(&door.view(), &message, &client, &mut ledger, door.now(), Vec::new())
+            door.at_once(&door.view(), &message, &client, &mut ledger, door.now(), &mut Vec::new())
         }));
         match at_once {
             Err(_panic) => continue,
@@ -181,7 +181,7 @@ async fn read<N: Next>(
                 hand_over(door, ending, ledger, sender, hang_up).await;
                 continue;
             }
-            Ok(Err(_room)) => (),
+            Ok(Err(_unanswered)) => (),
         }
         let Some(permit) = door.permit() else {
             door.shed(&message, &client);

@@ -299,8 +299,8 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         }
         let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
         // A buffer that held another client's answer.
-        let room = vec![0xEE; 700];
-        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), room);
+        let mut room = vec![0xEE; 700];
+        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), &mut room);
         ledger.responded(Outcome::Local, 0, Mono(0));
         let Ok(ending) = ending else {
             waits.set(waits.get() + 1);
@@ -334,7 +334,7 @@ fn an_answer_that_leads_to_an_observed_name_lives_no_longer_than_one_to_the_name
     let ttl = |name| {
         let mut ledger = world.metrics.received(Transport::Tcp, Family::of(client.address()), Mono(0));
         let message = Ask::of(name);
-        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, world.clock.now(), Vec::new());
+        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, world.clock.now(), &mut Vec::new());
         let Ok(Ending::Response { message, .. }) = ending else { panic!("{ending:?}") };
         Layout::read(&message).unwrap().records[0].ttl
     };

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome, Worker};
-use crate::socket::{Datagram, Incoming, Outgoing, send_now, thrown_away};
+use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
-use crate::wire::{Query, Transport};
+use crate::wire::{PAYLOAD, Query, Transport};
 
 use super::client::Client;
 use super::door::{Door, End};
@@ -55,6 +55,8 @@ impl<N: Next> Listener<N> {
     pub(super) fn listen(self) {
         let worker = self.door.worker();
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        // Room for every answer of a batch from the first one on, so that none is ever allocated.
+        (0..BATCH).for_each(|_answer| outgoing.give_back(Vec::with_capacity(PAYLOAD.into())));
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         let mut overflow = Overflow::default();
         while !self.door.stop.is_cancelled() {
@@ -119,14 +121,13 @@ impl<N: Next> Listener<N> {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, std::mem::take(spare)) {
+        match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
             Ok(Ending::Response { message, outcome, rcode }) => Some((message, Pending { ledger, outcome, rcode })),
             Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
                 None
             }
-            Err(Unanswered { room, unruled }) => {
-                *spare = room;
+            Err(Unanswered { unruled }) => {
                 self.wait(batch, datagram, client, unruled, ledger, misses);
                 None
             }

@@ -80,6 +80,12 @@ impl<'t> Response<'t> {
         }
     }
 
+    /// The response to `query` begun again, in the same buffer.
+    #[must_use]
+    pub fn anew(self, query: &Query<'_>) -> Self {
+        Self::within(self.octets, query)
+    }
+
     /// The response to a message that is no query: its header turned round, without a question (it may be no question).
     /// `message` has at least a header.
     pub fn to_unfit(message: &[u8], rcode: u16) -> Vec<u8> {
