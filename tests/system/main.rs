@@ -19,6 +19,7 @@ mod dnsperf;
 mod failover;
 mod faithful;
 mod figures;
+mod floods;
 mod hostile;
 mod process;
 mod quickstart;

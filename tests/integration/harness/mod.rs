@@ -220,7 +220,8 @@ impl RunningServer {
     }
 }
 
-async fn receive(socket: &UdpSocket) -> Vec<u8> {
+/// The next datagram.
+pub(crate) async fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut buffer = vec![0; 65_535];
     let size = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("a response").unwrap();
     buffer.truncate(size);

@@ -1,0 +1,8 @@
+//! Octets from libFuzzer to the property of the same name.
+
+#![no_main]
+
+#[path = "../properties/list.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| property::check(octets));

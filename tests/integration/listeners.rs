@@ -1,0 +1,237 @@
+//! Listeners at their limits: more queries than may wait, more connections than there may be, clients that take no answers.
+//! What stands behind the ban never answers, so that every limit is reached exactly and without a clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use embargo::cache::{self, Cache, KeyRef, Lookup};
+use embargo::clock::Clock;
+use embargo::config::{self, Args, Environment};
+use embargo::journal::{self, Journal};
+use embargo::metrics::Metrics;
+use embargo::serve::{
+    Admission, Client, Embargo, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, TcpConfig, start,
+};
+use embargo::time::Now;
+use embargo::wire::{Answer, Layout, Query, Response, qtype, rcode};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::harness::{Question, read_frame, receive, sum, write_frame};
+
+/// Queries that may wait at a time.
+const WAITING_MAX: usize = 8;
+/// Connections at most; one client may have them all.
+const CONNECTIONS_MAX: usize = 16;
+/// A client that takes no answer for so long is cut off.
+const SLOW: Duration = Duration::from_millis(300);
+/// Longer than anything here takes; only a fault lets a test wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Knows `free.example`, and never finds anything else.
+struct Silent(Cache);
+
+impl Next for Silent {
+    fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
+        self.0.get(&KeyRef::of(query), now.mono)
+    }
+
+    async fn ask(&self, _query: &Query<'_>, _client: &Client, _now: Now) -> Result<Found, Failure> {
+        std::future::pending().await
+    }
+}
+
+/// A running server.
+struct World {
+    metrics: Arc<Metrics>,
+    address: std::net::SocketAddr,
+    _running: Running,
+    _directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let list = directory.path().join("mine.txt");
+        std::fs::write(&list, "geo.example\n").unwrap();
+        let args = Args { state_dir: Some(directory.path().join("state")), list: vec![list], ..Args::default() };
+        let loaded = config::load(&args, &Environment::default()).unwrap();
+        let policy = config::policy(&loaded.settings, 1).policy.unwrap();
+        let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
+        let record = journal::Config::new(&loaded.state_dir);
+        let journal = Arc::new(Journal::start(record, Arc::clone(&metrics), clock.clone()).unwrap());
+        let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
+        guard.enforce(policy);
+        let handler = Embargo::new(guard, Silent(cache(&clock)));
+        let (sockets, address) = sockets();
+        let limits = TcpConfig {
+            connections_max: CONNECTIONS_MAX,
+            connections_per_client_max: CONNECTIONS_MAX,
+            queries_in_flight_max: 4,
+            idle: PATIENCE,
+            slow: SLOW,
+        };
+        let config = ListenConfig { waiting_max: WAITING_MAX, tcp: limits };
+        let running = start(handler, sockets, config, Arc::clone(&metrics), clock).unwrap();
+        Self { metrics, address, _running: running, _directory: directory }
+    }
+
+    fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        sum(&self.metrics.render(), name, labels)
+    }
+
+    /// Returns when a count is as expected.
+    async fn counts(&self, name: &str, labels: &[(&str, &str)], expected: u64) {
+        let counted = async {
+            while self.count(name, labels) != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let seen = tokio::time::timeout(PATIENCE, counted).await;
+        assert!(seen.is_ok(), "{name} {labels:?}: {} and not {expected}", self.count(name, labels));
+    }
+
+    /// A banned and a cached name are answered.
+    async fn answers(&self) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.address).await.unwrap();
+        for (name, expected) in [("geo.example", rcode::NXDOMAIN), ("free.example", rcode::NOERROR)] {
+            socket.send(&Question::new(name, qtype::A).octets()).await.unwrap();
+            assert_eq!(u16::from(receive(&socket).await[3] & 15), expected, "{name}");
+        }
+    }
+}
+
+/// UDP and TCP on one free port.
+fn sockets() -> (Sockets, std::net::SocketAddr) {
+    for _choice in 0..50 {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let Ok(udp) = std::net::UdpSocket::bind(address) else { continue };
+        tcp.set_nonblocking(true).unwrap();
+        udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        return (Sockets { udp: vec![udp], tcp: vec![tcp] }, address);
+    }
+    panic!("no port is free for both UDP and TCP");
+}
+
+fn cache(clock: &Clock) -> Cache {
+    let day = Duration::from_secs(86_400);
+    let cache = Cache::new(cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day });
+    let message = Question::new("free.example", qtype::A).octets();
+    let query = Query::read(&message).unwrap();
+    let response = Response::to(&query).answer(qtype::A, 3600, &[192, 0, 2, 1]).finish(512);
+    let answer = Answer::keep(&response, &Layout::read(&response).unwrap()).unwrap();
+    cache.insert(KeyRef::of(&query).to_key(), answer, true, clock.now().mono);
+    cache
+}
+
+fn miss(number: usize) -> Vec<u8> {
+    Question::new(&format!("n{number}.miss.example"), qtype::A).octets()
+}
+
+#[tokio::test]
+async fn more_misses_than_may_wait_are_shed_and_counted_and_known_names_still_answered() {
+    let world = World::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(world.address).await.unwrap();
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    for number in 0..WAITING_MAX * 20 {
+        socket.send(&miss(number)).await.unwrap();
+    }
+    let all = u64::try_from(WAITING_MAX * 20).unwrap();
+    let waiting = u64::try_from(WAITING_MAX).unwrap();
+    world.counts("dns_requests_total", &[], all).await;
+    world.counts("dns_dropped_total", &[("reason", "shed")], all - waiting).await;
+    // Permits are of the server, not of a listener.
+    write_frame(&mut stream, &miss(0)).await;
+    world.counts("dns_dropped_total", &[("reason", "shed")], all - waiting + 1).await;
+
+    world.answers().await;
+    write_frame(&mut stream, &Question::new("geo.example", qtype::A).octets()).await;
+    assert_eq!(u16::from(read_frame(&mut stream).await.unwrap()[3] & 15), rcode::NXDOMAIN);
+    assert_eq!(world.count("dns_responses_total", &[]), 3);
+    assert_eq!(world.count("dns_requests_total", &[]), all + 4);
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_are_closed_at_once_counted_and_take_nothing_from_others() {
+    const ATTEMPTS: usize = 500;
+    let world = World::new();
+    let question = Question::new("geo.example", qtype::A).octets();
+    let mut held = Vec::new();
+    for _connection in 0..CONNECTIONS_MAX {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        write_frame(&mut stream, &question).await;
+        assert!(read_frame(&mut stream).await.is_some());
+        held.push(stream);
+    }
+    for number in 1..=ATTEMPTS {
+        let mut refused = TcpStream::connect(world.address).await.unwrap();
+        let mut octet = [0];
+        let read = tokio::time::timeout(PATIENCE, refused.read(&mut octet)).await.unwrap();
+        assert!(matches!(read, Ok(0) | Err(_)), "closed without a word");
+        assert_eq!(world.count("dns_tcp_refused_total", &[]), u64::try_from(number).unwrap());
+    }
+    assert_eq!(world.count("dns_tcp_connections", &[]), u64::try_from(CONNECTIONS_MAX).unwrap());
+    world.answers().await;
+    for stream in &mut held {
+        write_frame(stream, &question).await;
+        assert!(read_frame(stream).await.is_some(), "who was there before is served as before");
+    }
+    drop(held);
+    world.counts("dns_tcp_connections", &[], 0).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    write_frame(&mut stream, &question).await;
+    assert!(read_frame(&mut stream).await.is_some(), "a place that is free again is given again");
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_no_answers_is_cut_off_in_time_and_others_see_nothing_of_it() {
+    let world = World::new();
+    let mut greedy = TcpStream::connect(world.address).await.unwrap();
+    let mut frames = Vec::new();
+    for _query in 0..64 {
+        write_frame_to(&mut frames, &Question::new("geo.example", qtype::A).edns(4096).octets());
+    }
+    // Writes until the server reads no more, and on until it hangs up. It never reads.
+    let pushing = async {
+        let mut written = 0_u64;
+        while let Ok(size) = greedy.write(&frames).await {
+            written += u64::try_from(size).unwrap();
+            world.answers().await;
+        }
+        written
+    };
+    let written = tokio::time::timeout(PATIENCE, pushing).await.expect("the server hangs up");
+    assert!(written > 0);
+    world.counts("dns_tcp_connections", &[], 0).await;
+    assert!(world.count("dns_dropped_total", &[("reason", "client_gone")]) >= 1, "its last answers went nowhere");
+    let page = world.metrics.render();
+    let ended = sum(&page, "dns_responses_total", &[]) + sum(&page, "dns_dropped_total", &[]);
+    assert_eq!(sum(&page, "dns_requests_total", &[]), ended);
+    world.answers().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_answers_wait_is_read_no_further_than_its_limit() {
+    let world = World::new();
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    for number in 0..200 {
+        write_frame(&mut stream, &miss(number)).await;
+    }
+    // Four wait; the rest stays with the kernel, unread and uncounted, and takes no permits from others.
+    world.counts("dns_requests_total", &[], 4).await;
+    world.answers().await;
+    assert_eq!(world.count("dns_requests_total", &[]), 4 + 2);
+    assert_eq!(world.count("dns_dropped_total", &[]), 0);
+    drop(stream);
+}
+
+/// Appends a message with its length in front.
+fn write_frame_to(frames: &mut Vec<u8>, message: &[u8]) {
+    frames.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+    frames.extend(message);
+}
