@@ -3,70 +3,23 @@
 //! A million names should load in half a second and hold at most 40 octets each (names of 20 characters).
 #![expect(clippy::expect_used, reason = "a bench that can't be set up has nothing to measure")]
 
-use std::fmt::Write;
+mod lists;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use embargo::diag::Source;
-use embargo::policy::{
-    Action, Ban, BanKind, Client, Ede, ListFormat, ListInfo, Mode, Policy, PolicyBuilder, Strictness,
-};
+use embargo::policy::Client;
 use embargo::time::Timestamp;
 use embargo::wire::{LowerName, qtype};
 
+use lists::{list, load, name};
+
 const SIZES: [u32; 3] = [100, 100_000, 1_000_000];
-
-fn ban() -> Ban {
-    Ban {
-        id: "list".into(),
-        kind: BanKind::Ban,
-        title: "List".into(),
-        vendor: "List".into(),
-        mode: Mode::Enforce,
-        observe_from: None,
-        enforce_from: None,
-        action: Action::Nxdomain,
-        ede: Ede { code: 15, text: "".into() },
-        ttl: Duration::from_secs(30),
-        sinkhole_v4: Vec::new(),
-        sinkhole_v6: Vec::new(),
-        contact: "".into(),
-        alternatives: "".into(),
-        laws: Vec::new(),
-        bound_by: Vec::new(),
-        milestones: Vec::new(),
-    }
-}
-
-/// Spreads numbers, so that neighbours in a list are none in the table.
-fn spread(number: u32) -> u32 {
-    number.wrapping_mul(0x9E37_79B1)
-}
-
-fn list(size: u32) -> Source {
-    let mut text = String::new();
-    for number in 0..size {
-        writeln!(text, "n{:010}.example", spread(number)).expect("a string takes all that is written");
-    }
-    Source::new("list", text)
-}
-
-fn load(source: &Source) -> Policy {
-    let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
-    let ban = builder.ban(ban());
-    let list = builder.list(ListInfo::new("list", ban, ListFormat::Domains, ""));
-    ListFormat::Domains.parse(source, Strictness::Lenient, &mut |rule, _line| {
-        builder.rule(list, rule).expect("nothing here is protected");
-    });
-    builder.build(1).0
-}
 
 /// Names below the first `size` numbers of the list, from anywhere in it.
 fn names(size: u32, first: u32) -> Vec<LowerName> {
-    let numbers = (0..4096).map(|step: u32| first + step.wrapping_mul(7919) % size);
-    numbers.map(|number| LowerName::parse(&format!("www.n{:010}.example", spread(number))).expect("a name")).collect()
+    (0..4096).map(|step: u32| name(first + step.wrapping_mul(7919) % size)).collect()
 }
 
 fn decide(criterion: &mut Criterion) {
