@@ -149,6 +149,8 @@ class Bench:
                 try:
                     time.sleep(min(1, self.reload_seconds / 4))
                     begin, cpu = time.monotonic(), process.cpu_seconds()
+                    # Not before: some look by themselves whether it has changed.
+                    server.put_list(place)
                     server.reload(place, process)
                     seconds = running.until_blocked(probe, begin + self.reload_seconds, pause=0.05)
                     during = json.loads(loading.communicate()[0])
@@ -174,6 +176,7 @@ class Bench:
         directory.mkdir(parents=True)
         place = Place(directory, names_file, free_port(), free_port(), self.upstream, threads, variant.log)
         variant.server.write_list(place)
+        variant.server.put_list(place)
         variant.server.configure(place)
         begin = time.monotonic()
         cores = "0" if threads == 1 else None

@@ -22,5 +22,8 @@ class Echo(Server):
     def write_list(self, place: Place, more: tuple[str, ...] = ()) -> None:
         """It has none."""
 
+    def put_list(self, place: Place) -> None:
+        """It has none."""
+
     def command(self, place: Place) -> list[str]:
         return [self.path(), "echo", str(place.port)]

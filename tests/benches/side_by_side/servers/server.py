@@ -78,12 +78,17 @@ class Server:
         return f"{name}\n"
 
     def write_list(self, place: Place, more: tuple[str, ...] = ()) -> None:
-        """Writes the list with some names more, in one step, as a careful operator does."""
+        """Writes the list with some names more, beside the one in force."""
         rule = self.rule
         names = [*place.names.read_text().split(), *more]
-        new = place.list.with_suffix(".new")
-        new.write_text(self.head + "".join([rule(name) for name in names]))
-        new.replace(place.list)
+        self._new(place).write_text(self.head + "".join([rule(name) for name in names]))
+
+    def put_list(self, place: Place) -> None:
+        """Puts the list that was written in place of the other in one step, as a careful operator does."""
+        self._new(place).replace(place.list)
+
+    def _new(self, place: Place) -> Path:
+        return place.list.with_suffix(".new")
 
     def configure(self, place: Place) -> None:
         """Writes what else it reads."""
