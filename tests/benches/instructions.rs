@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use embargo::cache::{self, Cache, KeyRef, Lookup};
 use embargo::clock::Clock;
-use embargo::journal::{self, Attempt, Did, Journal};
+use embargo::journal::{self, Attempt, Did, Journal, Series, SeriesId};
 use embargo::metrics::Metrics;
 use embargo::policy::{self, Evidence, Pattern, Policy, Verdict};
 use embargo::serve::{Admission, Client, Embargo, Ending, Failure, Found, Guard, Next};
@@ -115,43 +115,33 @@ fn decide((policy, name, client): (&'static Policy, &'static LowerName, policy::
 }
 
 /// A journal that knows the attempts of 1,000 clients.
-fn recorder() -> (Arc<Journal>, Strings) {
-    let strings = Strings::new();
+fn recorder() -> (Arc<Journal>, Tried) {
     let (journal, ..) = journal();
-    (0..1000).for_each(|number| journal.record(&strings.attempt(number)));
-    (journal, strings)
+    let (site, ban, category) = ("default".into(), "acme".into(), "update".into());
+    let tried = Tried {
+        series: journal.series(Series { ban, category, evidence: Evidence::Installed, site }),
+        pattern: Pattern::parse("*.upd.acme.example").unwrap(),
+        qname: LowerName::parse("downloads.upd.acme.example").unwrap(),
+    };
+    (0..1000).for_each(|client| journal.record(&tried.by(client)));
+    (journal, tried)
 }
 
 /// What an attempt borrows.
-struct Strings {
-    site: Arc<str>,
-    ban: Arc<str>,
-    category: Arc<str>,
+struct Tried {
+    series: SeriesId,
     pattern: Pattern,
     qname: LowerName,
 }
 
-impl Strings {
-    fn new() -> Self {
-        Self {
-            site: "default".into(),
-            ban: "acme".into(),
-            category: "update".into(),
-            pattern: Pattern::parse("*.upd.acme.example").unwrap(),
-            qname: LowerName::parse("downloads.upd.acme.example").unwrap(),
-        }
-    }
-
-    fn attempt(&self, client: u32) -> Attempt<'_> {
+impl Tried {
+    fn by(&self, client: u32) -> Attempt<'_> {
         Attempt {
             at: Timestamp::UNIX_EPOCH,
             client: IpAddr::V4(Ipv4Addr::from_bits(0xC000_0200 + client)),
-            site: &self.site,
+            series: self.series,
             qname: &self.qname,
             qtype: qtype::A,
-            ban: &self.ban,
-            category: &self.category,
-            evidence: Evidence::Installed,
             pattern: self.pattern.as_ref(),
             action: Did::Nxdomain,
             transport: Transport::Udp,
@@ -163,9 +153,9 @@ impl Strings {
 #[library_benchmark]
 #[bench::known(recorder(), 500)]
 #[bench::new(recorder(), 5000)]
-fn record((journal, strings): (Arc<Journal>, Strings), client: u32) -> (Arc<Journal>, Strings) {
-    journal.record(black_box(&strings.attempt(client)));
-    (journal, strings)
+fn record((journal, tried): (Arc<Journal>, Tried), client: u32) -> (Arc<Journal>, Tried) {
+    journal.record(black_box(&tried.by(client)));
+    (journal, tried)
 }
 
 library_benchmark_group!(name = parts, benchmarks = [decide, answer, record]);
