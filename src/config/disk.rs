@@ -15,6 +15,9 @@ static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/blocklists");
 /// What a shipped file's name begins with in messages.
 const SHIPPED_NAME: &str = "<embedded>";
 
+/// Octets read at once.
+const PIECE: usize = 64 << 10;
+
 /// Why a file can't be read; the message of a diagnostic.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -64,24 +67,48 @@ impl Origin {
     /// # Errors
     /// [`ReadError`] when there is no such regular file or it is too large.
     pub fn read(&self, max: u64) -> Result<Vec<u8>, ReadError> {
+        let mut octets = Vec::new();
+        self.read_pieces(max, |piece| {
+            octets.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(octets)
+    }
+
+    /// Gives the octets, `max` at most, to `sink` piece by piece, in order: a list may be larger than the memory that can be
+    /// spared for it.
+    ///
+    /// # Errors
+    /// [`ReadError`] as above, or the sink's, which ends the reading.
+    pub fn read_pieces(&self, max: u64, sink: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), ReadError> {
+        let mut sink = sink;
         match self {
-            Self::File(path) => read_file(path, max),
+            Self::File(path) => read_file(path, max, sink),
             Self::Shipped(path) => match SHIPPED.get_file(path) {
-                Some(file) => Ok(file.contents().to_vec()),
+                Some(file) => Ok(sink(file.contents())?),
                 None => Err(ReadError::Missing),
             },
         }
     }
 }
 
-fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
+fn read_file(path: &Path, max: u64, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), ReadError> {
     // Asked before opening: to open a FIFO would wait for a writer. Asked again after: it may have been replaced.
     check(&std::fs::metadata(path)?, max)?;
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
     check(&file.metadata()?, max)?;
-    let mut octets = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut octets)?;
-    if octets.len() as u64 > max { Err(ReadError::TooLarge { max }) } else { Ok(octets) }
+    let (mut piece, mut left) = (vec![0; PIECE], max);
+    loop {
+        let read = match file.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        left = left.checked_sub(read as u64).ok_or(ReadError::TooLarge { max })?;
+        match piece.get(..read) {
+            Some([]) | None => return Ok(()),
+            Some(octets) => sink(octets)?,
+        }
+    }
 }
 
 fn check(metadata: &Metadata, max: u64) -> Result<(), ReadError> {
@@ -143,10 +170,28 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("x");
         std::fs::write(&file, "12345").unwrap();
-        assert_eq!(read_file(&file, 5).unwrap(), b"12345");
-        assert!(matches!(read_file(&file, 4), Err(ReadError::TooLarge { max: 4 })));
-        assert!(matches!(read_file(directory.path(), 5), Err(ReadError::NotRegular)));
-        assert!(matches!(read_file(Path::new("/dev/zero"), 5), Err(ReadError::NotRegular)));
+        let read = |path: &Path, max| Origin::File(path.to_owned()).read(max);
+        assert_eq!(read(&file, 5).unwrap(), b"12345");
+        assert!(matches!(read(&file, 4), Err(ReadError::TooLarge { max: 4 })));
+        assert!(matches!(read(directory.path(), 5), Err(ReadError::NotRegular)));
+        assert!(matches!(read(Path::new("/dev/zero"), 5), Err(ReadError::NotRegular)));
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_pieces_and_a_sink_may_end_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = Origin::File(directory.path().join("x"));
+        let octets: Vec<u8> = (0..=255).cycle().take(3 * PIECE + 5).collect();
+        std::fs::write(directory.path().join("x"), &octets).unwrap();
+        assert_eq!(origin.read(octets.len() as u64).unwrap(), octets);
+        let mut pieces = 0;
+        let ended = origin.read_pieces(u64::MAX, |piece| {
+            assert!(piece.len() <= PIECE);
+            pieces += 1;
+            Err(io::Error::other("enough"))
+        });
+        assert!(matches!(ended, Err(ReadError::Io(_))));
+        assert_eq!(pieces, 1);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::at::At;
+use super::digest::hex_digest;
 use super::disk::Origin;
-use super::policy::{LoadedFile, PolicyLoad, UnknownBan, hex_digest, load};
+use super::policy::{LoadedFile, PolicyLoad, UnknownBan, load};
 use super::settings::{Blocklists, ListFile, Settings};
 use crate::diag::Source;
 use crate::policy::ListFormat;
@@ -130,10 +131,19 @@ fn unwritten(path: PathBuf) -> At<PathBuf> {
 }
 
 fn save_file(copy: &Path, file: &LoadedFile) -> Result<(), LastGoodError> {
-    let octets = file.reread().ok_or_else(|| LastGoodError::Changed { name: file.origin.name() })?;
     let path = copy.join(&file.saved_as);
     make_directory(path.parent().unwrap_or(copy))?;
-    write(&path, &octets)
+    let mut to = File::create(&path).map_err(|error| LastGoodError::Io { path: path.clone(), error })?;
+    let mut written = Ok(());
+    let is_same = file.reread_pieces(|piece| {
+        written = to.write_all(piece);
+        if written.is_ok() { Ok(()) } else { Err(io::Error::other("the copy can't be written")) }
+    });
+    with_path(&path, written)?;
+    if !is_same {
+        return Err(LastGoodError::Changed { name: file.origin.name() });
+    }
+    with_path(&path, to.sync_all())
 }
 
 fn point_to(parent: &Path, digest: &str) -> Result<(), LastGoodError> {

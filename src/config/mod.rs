@@ -9,6 +9,7 @@
 mod at;
 mod ban;
 mod convert;
+mod digest;
 mod disk;
 mod file;
 mod last_good;

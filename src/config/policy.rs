@@ -1,20 +1,21 @@
 //! Ban folders and lists to a [`Policy`]: every mistake of every file at once, and no policy unless all of it is right.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ring::digest::{SHA256, digest};
-
 use super::at::At;
 use super::ban::{BanChange, Declared, is_id};
+use super::digest::{Digest, hex_digest};
 use super::disk::{Origin, ReadError};
 use super::settings::{Blocklists, ListFile, Settings};
 use super::suggest::nearest_first;
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{
-    Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, Parsed, Policy, PolicyBuilder, Rule, Strictness,
+    Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule,
+    Strictness,
 };
 use crate::wire::Name;
 
@@ -76,6 +77,16 @@ impl LoadedFile {
     /// Reads the file again; `None` when it is no longer the one that was loaded.
     pub fn reread(&self) -> Option<Vec<u8>> {
         self.origin.read(LIST_MAX).ok().filter(|octets| hex_digest(octets) == self.digest)
+    }
+
+    /// Reads the file again, piece by piece; whether it is still the one that was loaded.
+    pub(super) fn reread_pieces(&self, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> bool {
+        let mut digest = Digest::new();
+        let read = self.origin.read_pieces(LIST_MAX, |piece| {
+            digest.add(piece);
+            sink(piece)
+        });
+        read.is_ok() && digest.finish() == self.digest
     }
 }
 
@@ -168,7 +179,7 @@ impl Loader<'_> {
     /// One ban folder; `None` when any of it is wrong.
     fn ban(&mut self, id: &Arc<str>, origin: Origin) -> Option<()> {
         let saved_as = |file: &str| Path::new("bans").join(&**id).join(file);
-        let source = self.text(origin, BAN_FILE_MAX, saved_as(BAN_FILE), Strictness::Strict)?;
+        let source = self.text(origin, saved_as(BAN_FILE))?;
         let known = self.diagnostics.len();
         let mut declared = Declared::read(&source, id, &self.settings.time_zone, &mut self.diagnostics)?;
         let lists = std::mem::take(&mut declared.lists);
@@ -176,15 +187,10 @@ impl Loader<'_> {
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
         for list in lists {
             let origin = self.settings.blocklists.file(id, &list.file.value);
-            match origin.read(LIST_MAX) {
-                Err(error) => self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name()))),
-                Ok(octets) => {
-                    let source = self.decoded(origin, octets, saved_as(&list.file.value), Strictness::Strict);
-                    // Without a ban its rules are still read, for their mistakes.
-                    if let Some(source) = source {
-                        self.rules(&source, list.format, Strictness::Strict, added.as_ref());
-                    }
-                }
+            let format = (list.format, Strictness::Strict);
+            // Without a ban its rules are still read, for their mistakes.
+            if let Err(error) = self.rules(&origin, saved_as(&list.file.value), format, added.as_ref()) {
+                self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
             }
         }
         let new = self.diagnostics.get(known..).unwrap_or_default();
@@ -197,79 +203,106 @@ impl Loader<'_> {
         let stem = list.path.value.file_stem().unwrap_or_default().to_string_lossy();
         let id = unique_id(&stem, &self.ids);
         self.ids.insert(Arc::clone(&id));
-        let octets = match origin.read(LIST_MAX) {
-            Ok(octets) => octets,
-            Err(error) => {
-                self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name())));
-                return self.failed.push(id);
-            }
-        };
         let known = self.diagnostics.len();
         let saved_as = Path::new("lists").join(list.format.as_str()).join(&*id);
-        let source = self.decoded(origin, octets, saved_as, Strictness::Lenient);
         let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
         let declared = Declared::of_list(Arc::clone(&id), &stem, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        if let Some(source) = source {
-            self.rules(&source, list.format, Strictness::Lenient, added.as_ref());
+        let format = (list.format, Strictness::Lenient);
+        if let Err(error) = self.rules(&origin, saved_as, format, added.as_ref()) {
+            self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name())));
         }
         if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
             self.failed.push(id);
         }
     }
 
-    fn text(&mut self, origin: Origin, max: u64, saved_as: PathBuf, strictness: Strictness) -> Option<Source> {
-        match origin.read(max) {
-            Ok(octets) => self.decoded(origin, octets, saved_as, strictness),
-            Err(error) => {
-                self.whole(origin.name(), error.to_string());
-                None
-            }
-        }
-    }
-
-    /// The text of what was read. A lenient list may hold other octets: their lines are no names and are skipped.
-    fn decoded(
-        &mut self,
-        origin: Origin,
-        octets: Vec<u8>,
-        saved_as: PathBuf,
-        strictness: Strictness,
-    ) -> Option<Source> {
-        let name = origin.name();
+    /// The text of a declaration.
+    fn text(&mut self, origin: Origin, saved_as: PathBuf) -> Option<Source> {
+        let (name, octets) = (origin.name(), origin.read(BAN_FILE_MAX));
+        let octets = octets.map_err(|error| self.whole(&*name, error.to_string())).ok()?;
         self.files.push(LoadedFile { origin, digest: hex_digest(&octets), saved_as });
         match String::from_utf8(octets) {
             Ok(text) => Some(Source::new(name, text)),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 let source = Source::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
-                if strictness == Strictness::Lenient {
-                    return Some(source);
-                }
                 self.diagnostics.push(source.error(at..at + 1, "is not UTF-8 from here"));
                 None
             }
         }
     }
 
-    /// Streams a list's rules into the table.
-    fn rules(&mut self, source: &Source, format: ListFormat, strictness: Strictness, added: Option<&(BanIndex, Ban)>) {
-        let digest = self.files.last().map(|file| file.digest.clone()).unwrap_or_default();
-        let list = added.map(|(index, _ban)| self.builder.list(ListInfo::new(&*source.name, *index, format, digest)));
+    /// Streams a list's rules into the table. It is read twice, so that it need not be held: once for its digest and, if it is
+    /// strict, for its mistakes, and once for its rules.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it can't be read.
+    fn rules(
+        &mut self,
+        origin: &Origin,
+        saved_as: PathBuf,
+        (format, strictness): (ListFormat, Strictness),
+        added: Option<&(BanIndex, Ban)>,
+    ) -> Result<(), ReadError> {
+        let name: Arc<str> = origin.name().into();
+        let (mut digest, mut check) = (Digest::new(), ListReader::new(format, Arc::clone(&name), strictness));
+        origin.read_pieces(LIST_MAX, |piece| {
+            digest.add(piece);
+            if strictness == Strictness::Strict {
+                check.read(piece, &mut |_rule, _line| ());
+            }
+            Ok(())
+        })?;
+        let file = LoadedFile { origin: origin.clone(), digest: digest.finish(), saved_as };
+        let checked = check.finish(&mut |_rule, _line| ());
+        if checked.bad_lines > 0 {
+            // Rules can't be taken back from the table.
+            self.read_list(&name, Parsed { rules: 0, ..checked }, Refused::default());
+        } else {
+            self.second_reading(&file, &name, (format, strictness), added);
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn second_reading(
+        &mut self,
+        file: &LoadedFile,
+        name: &Arc<str>,
+        (format, strictness): (ListFormat, Strictness),
+        added: Option<&(BanIndex, Ban)>,
+    ) {
+        let info = |index| ListInfo::new(Arc::clone(name), index, format, file.digest.clone());
+        let list = added.map(|(index, _ban)| self.builder.list(info(*index)));
         let mut refused = Refused::default();
-        let parsed = format.parse(source, strictness, &mut |rule, line| {
+        let mut add = |rule: &Rule, line: &Line<'_>| {
             let (Some(list), Some((_index, ban))) = (list, added) else { return };
             if needs_addresses(rule, ban) {
                 refused.add(|| no_addresses(line, ban));
             } else if let Err(error) = self.builder.rule(list, rule) {
                 refused.add(|| line.warning(error.to_string()));
             }
+        };
+        let mut reader = ListReader::new(format, Arc::clone(name), strictness);
+        let is_same = file.reread_pieces(|piece| {
+            reader.read(piece, &mut add);
+            Ok(())
         });
-        self.rejected_lines.insert(Arc::clone(&source.name), parsed.bad_lines + refused.count);
-        self.diagnostics.extend(unusable(source, &parsed));
+        let parsed = reader.finish(&mut add);
+        if !is_same {
+            return self.whole(Arc::clone(name), "has changed while it was read");
+        }
+        self.read_list(name, parsed, refused);
+    }
+
+    /// What came of a list.
+    fn read_list(&mut self, name: &Arc<str>, parsed: Parsed, refused: Refused) {
+        self.rejected_lines.insert(Arc::clone(name), parsed.bad_lines + refused.count);
+        self.diagnostics.extend(unusable(name, &parsed));
         self.diagnostics.extend(parsed.diagnostics);
-        self.diagnostics.extend(refused.finish(source));
+        self.diagnostics.extend(refused.finish(name));
     }
 
     fn unknown_bans(&mut self) {
@@ -323,7 +356,7 @@ fn no_addresses(line: &Line<'_>, ban: &Ban) -> Diagnostic {
 }
 
 /// A list without a rule is a mistake: more often cut off while it was written than meant.
-fn unusable(source: &Source, parsed: &Parsed) -> Option<Diagnostic> {
+fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
     let message = match (parsed.rules, parsed.bad_lines) {
         (0, 0) => "holds no rule",
         (0, _) if parsed.diagnostics.iter().all(|diagnostic| !diagnostic.is_error()) => {
@@ -331,7 +364,7 @@ fn unusable(source: &Source, parsed: &Parsed) -> Option<Diagnostic> {
         }
         _ => return None,
     };
-    Some(Diagnostic::whole(Severity::Error, Arc::clone(&source.name), message))
+    Some(Diagnostic::whole(Severity::Error, Arc::clone(name), message))
 }
 
 /// Rules that the table did not take: the first are named, the rest counted.
@@ -349,11 +382,11 @@ impl Refused {
         }
     }
 
-    fn finish(mut self, source: &Source) -> Vec<Diagnostic> {
+    fn finish(mut self, name: &Arc<str>) -> Vec<Diagnostic> {
         let more = self.count - self.shown.len();
         if more > 0 {
             let message = format!("{more} more rules were left out");
-            self.shown.push(Diagnostic::whole(Severity::Warning, Arc::clone(&source.name), message));
+            self.shown.push(Diagnostic::whole(Severity::Warning, Arc::clone(name), message));
         }
         self.shown
     }
@@ -379,17 +412,6 @@ fn unique_id(stem: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
     free.unwrap_or_default().into()
 }
 
-/// SHA-256 in hexadecimal.
-pub(super) fn hex_digest(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for octet in digest(&SHA256, octets).as_ref() {
-        // Writing to a `String` can't fail.
-        let _infallible = write!(text, "{octet:02x}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,10 +433,5 @@ mod tests {
             assert!(is_id(&id));
             taken.insert(id);
         }
-    }
-
-    #[test]
-    fn the_digest_is_sha_256() {
-        assert_eq!(hex_digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

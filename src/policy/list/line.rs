@@ -62,16 +62,16 @@ pub(super) fn lines(source: &Source) -> impl Iterator<Item = Line<'_>> {
 }
 
 /// Messages about bad lines: the first ones whole, the rest as a number.
-pub(super) struct Bounded<'t> {
-    source: &'t Source,
+pub(super) struct Bounded {
+    source: Arc<str>,
     severity: Severity,
     skipped: &'static str,
     bad_lines: usize,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl<'t> Bounded<'t> {
-    pub(super) fn new(source: &'t Source, strictness: Strictness) -> Self {
+impl Bounded {
+    pub(super) fn new(source: Arc<str>, strictness: Strictness) -> Self {
         let (severity, skipped) = match strictness {
             Strictness::Strict => (Severity::Error, ""),
             Strictness::Lenient => (Severity::Warning, "; the line is skipped"),
@@ -92,7 +92,7 @@ impl<'t> Bounded<'t> {
         let more = self.bad_lines.saturating_sub(DIAGNOSTICS_MAX);
         if more > 0 {
             let message = format!("{more} more lines like these are not shown");
-            self.diagnostics.push(Diagnostic::whole(self.severity, Arc::clone(&self.source.name), message));
+            self.diagnostics.push(Diagnostic::whole(self.severity, self.source, message));
         }
         (self.bad_lines, self.diagnostics)
     }

@@ -4,13 +4,15 @@
 
 mod domains;
 mod line;
+mod reader;
 mod rules;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::line::{Bounded, lines};
+use self::line::lines;
 pub use self::line::{LINE_MAX, Line};
+pub use self::reader::ListReader;
 use super::pattern::PatternRef;
 use super::rule::{Rule, UNCATEGORISED};
 use crate::diag::{Diagnostic, Source};
@@ -59,31 +61,19 @@ impl ListFormat {
     /// Gives every rule of the text to `sink`, in order. Never fails: what was not understood is in the result.
     /// A strict text with any bad line gives the sink nothing.
     pub fn parse(self, source: &Source, strictness: Strictness, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
+        let whole = |sink: &mut dyn FnMut(&Rule, &Line<'_>)| {
+            let mut reader = ListReader::new(self, Arc::clone(&source.name), strictness);
+            reader.read(source.text.as_bytes(), sink);
+            reader.finish(sink)
+        };
         if strictness == Strictness::Strict {
             // Rules can't be taken back from a table, so a strict text is read once before it counts.
-            let checked = self.read(source, strictness, &mut |_rule, _line| ());
+            let checked = whole(&mut |_rule, _line| ());
             if checked.bad_lines > 0 {
                 return Parsed { rules: 0, ..checked };
             }
         }
-        self.read(source, strictness, sink)
-    }
-
-    fn read(self, source: &Source, strictness: Strictness, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
-        let mut faults = Bounded::new(source, strictness);
-        let (mut rules, mut reader) = (0, LineReader::new(self));
-        for mut line in lines(source) {
-            match reader.rule(&mut line) {
-                Ok(None) => (),
-                Ok(Some(rule)) => {
-                    rules += 1;
-                    sink(&rule, &line);
-                }
-                Err(fault) => faults.add(&line, fault),
-            }
-        }
-        let (bad_lines, diagnostics) = faults.finish();
-        Parsed { rules, bad_lines, diagnostics }
+        whole(sink)
     }
 
     /// The line of the first rule with this pattern, from 1. Compiled rules keep no lines; the text is read again.

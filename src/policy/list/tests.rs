@@ -147,7 +147,52 @@ fn a_rule_is_found_again_by_its_pattern() {
     assert_eq!(line("b.example"), None);
 }
 
+#[test]
+fn an_endless_line_is_one_bad_line_and_held_in_part_only() {
+    let mut reader = ListReader::new(ListFormat::Domains, "r.txt".into(), Strictness::Lenient);
+    let mut names = Vec::new();
+    let mut sink = |rule: &Rule, _line: &Line<'_>| names.push(rule.pattern.to_string());
+    for piece in [&b"a.exam"[..], b"ple\r\nx"].into_iter().chain([&[b'x'; 1000][..]; 100]).chain([&b"\nb.example"[..]])
+    {
+        reader.read(piece, &mut sink);
+    }
+    let parsed = reader.finish(&mut sink);
+    assert_eq!(names, ["a.example", "b.example"]);
+    assert_eq!(parsed.bad_lines, 1);
+    assert!(parsed.diagnostics[0].message.contains("longer than 4096"), "{}", parsed.diagnostics[0]);
+}
+
 proptest! {
+    #[test]
+    fn a_list_says_the_same_however_it_is_cut(
+        octets in prop_oneof![
+            "([a.!=*\\u{feff}]{1,8}( [a-z]{1,4} (none|visit|x))?\r?\n){0,9}".prop_map(String::into_bytes),
+            prop::collection::vec(prop::sample::select(b"ab.\n\r \xEF\xBB\xBF\xC3#".to_vec()), 0..60),
+        ],
+        cuts in prop::collection::vec(0..60_usize, 0..5),
+    ) {
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
+            let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let mut reader = ListReader::new(ListFormat::Rules, "r.txt".into(), strictness);
+                let mut rules = Vec::new();
+                let mut sink = |rule: &Rule, line: &Line<'_>| rules.push((line.number, line.pattern.clone(), rule.clone()));
+                pieces.for_each(|piece| reader.read(piece, &mut sink));
+                let parsed = reader.finish(&mut sink);
+                (rules, parsed)
+            };
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| (*cut).min(octets.len())).chain([0, octets.len()]).collect();
+            cuts.sort_unstable();
+            let whole = read(&mut std::iter::once(&octets[..]));
+            prop_assert_eq!(&read(&mut cuts.windows(2).map(|ends| &octets[ends[0]..ends[1]])), &whole);
+            if let Ok(text) = String::from_utf8(octets.clone()) {
+                let parsed = ListFormat::Rules.parse(&Source::new("r.txt", text), strictness, &mut |_rule, _line| ());
+                prop_assert_eq!((parsed.bad_lines, parsed.diagnostics), (whole.1.bad_lines, whole.1.diagnostics));
+            } else if strictness == Strictness::Strict {
+                prop_assert_eq!(&whole.1.diagnostics[0].message, "is not UTF-8 from here");
+            }
+        }
+    }
+
     #[test]
     fn any_text_is_read_without_panic_and_every_line_is_accounted_for(
         text in prop_oneof![".*", "[a*!=.# \t\r\n\\\\0-9é\u{0}]{0,200}", "([a.!=*]{1,8} [a-z]{1,4} (none|visit|x) (off|drop|y)?\r?\n){0,9}"],
