@@ -181,7 +181,7 @@ impl Layout {
 
 /// Reads the record at `start`.
 pub(super) fn read_record(message: &[u8], start: usize, section: Section) -> Result<RecordAt, Malformed> {
-    let (_owner, fields) = LowerName::read_compressed(message, start)?;
+    let fields = LowerName::pass_compressed(message, start)?;
     let rtype = be16(message, fields)?;
     let class = be16(message, fields + 2)?;
     let ttl = be32(message, fields + 4)?;
@@ -198,8 +198,7 @@ pub(super) fn read_record(message: &[u8], start: usize, section: Section) -> Res
 fn check_rdata(message: &[u8], rtype: u16, rdata: &Range<usize>) -> Result<(), Malformed> {
     let ends = |end: usize| if end == rdata.end { Ok(()) } else { Err(Malformed::Rdata) };
     let name = |at: usize| -> Result<usize, Malformed> {
-        let (_name, end) = LowerName::read_compressed(message.get(..rdata.end).ok_or(Malformed::Cut)?, at)?;
-        Ok(end)
+        Ok(LowerName::pass_compressed(message.get(..rdata.end).ok_or(Malformed::Cut)?, at)?)
     };
     match rtype {
         qtype::A => ends(rdata.start + 4),

@@ -102,33 +102,26 @@ impl LowerName {
     /// [`NameError`] when the octets are no name.
     pub fn read_compressed(message: &[u8], offset: usize) -> Result<(Self, usize), NameError> {
         let mut name = Self::ROOT;
-        let (mut at, mut len) = (offset, 0);
-        let (mut floor, mut end) = (offset, None);
-        loop {
-            let size = usize::from(*message.get(at).ok_or(NameError::Cut)?);
-            match size {
-                0 => {
-                    name.octets[len] = 0;
-                    name.len = u8::try_from(len + 1).map_err(|_too_long| NameError::LongName)?;
-                    return Ok((name, end.unwrap_or(at + 1)));
-                }
-                1..=MAX_LABEL => {
-                    let label = message.get(at + 1..at + 1 + size).ok_or(NameError::Cut)?;
-                    len = name.push(len, label)?;
-                    at += 1 + size;
-                }
-                0xC0..=0xFF => {
-                    let low = usize::from(*message.get(at + 1).ok_or(NameError::Cut)?);
-                    let target = ((size & 0x3F) << 8) | low;
-                    if target >= floor {
-                        return Err(NameError::Pointer);
-                    }
-                    end = end.or(Some(at + 2));
-                    (floor, at) = (target, target);
-                }
-                _ => return Err(NameError::Pointer),
-            }
-        }
+        let mut len = 0;
+        let end = follow(message, offset, |label| {
+            len = name.push(len, label)?;
+            Ok(())
+        })?;
+        name.octets[len] = 0;
+        name.len = u8::try_from(len + 1).map_err(|_too_long| NameError::LongName)?;
+        Ok((name, end))
+    }
+
+    /// The same where only the offset behind the name is wanted.
+    ///
+    /// # Errors
+    /// As [`LowerName::read_compressed`].
+    pub fn pass_compressed(message: &[u8], offset: usize) -> Result<usize, NameError> {
+        let mut len = 1;
+        follow(message, offset, |label| {
+            len += 1 + label.len();
+            if len > MAX_OCTETS { Err(NameError::LongName) } else { Ok(()) }
+        })
     }
 
     /// Appends one label in lower case at `len`; returns the new length without the root's zero.
@@ -231,6 +224,37 @@ impl LowerName {
     /// Whether this name is `ancestor` or below it.
     pub fn is_below(&self, ancestor: &Self) -> bool {
         self.labels >= ancestor.labels && self.suffix(ancestor.labels()) == ancestor.wire()
+    }
+}
+
+/// Follows a name that may be compressed from label to label; returns the offset behind it where it stands.
+#[inline]
+fn follow(
+    message: &[u8],
+    offset: usize,
+    mut met: impl FnMut(&[u8]) -> Result<(), NameError>,
+) -> Result<usize, NameError> {
+    let mut at = offset;
+    let (mut floor, mut end) = (offset, None);
+    loop {
+        let size = usize::from(*message.get(at).ok_or(NameError::Cut)?);
+        match size {
+            0 => return Ok(end.unwrap_or(at + 1)),
+            1..=MAX_LABEL => {
+                met(message.get(at + 1..at + 1 + size).ok_or(NameError::Cut)?)?;
+                at += 1 + size;
+            }
+            0xC0..=0xFF => {
+                let low = usize::from(*message.get(at + 1).ok_or(NameError::Cut)?);
+                let target = ((size & 0x3F) << 8) | low;
+                if target >= floor {
+                    return Err(NameError::Pointer);
+                }
+                end = end.or(Some(at + 2));
+                (floor, at) = (target, target);
+            }
+            _ => return Err(NameError::Pointer),
+        }
     }
 }
 
@@ -444,6 +468,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_name_is_passed_as_it_is_read(octets in proptest::collection::vec(prop_oneof![0..5_u8, Just(63), Just(0xC0), any::<u8>()], 0..400), at in 0..64_usize) {
+            let read = LowerName::read_compressed(&octets, at);
+            prop_assert_eq!(LowerName::pass_compressed(&octets, at), read.map(|(_name, end)| end));
+        }
+
+        #[test]
         fn any_name_survives_printing_and_reading(labels in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..20), 1..8)) {
             let mut wire = Vec::new();
             for label in &labels {
@@ -459,7 +489,8 @@ mod tests {
         #[test]
         fn rubbish_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..300), at in 0..300_usize) {
             let _any = LowerName::read(&octets, at);
-            let _any = LowerName::read_compressed(&octets, at);
+            let read = LowerName::read_compressed(&octets, at);
+            prop_assert_eq!(LowerName::pass_compressed(&octets, at), read.map(|(_name, end)| end));
         }
     }
 }
