@@ -154,7 +154,7 @@ impl<N: Next> Finish for Door<N> {
     fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending {
         let asked = asked.map(|entry| Found { entry, verbatim: None });
         let Waiting { in_force, client, now, unruled, .. } = waiting;
-        let verdict = if *unruled { Verdict::PASS } else { self.handler.verdict(in_force, query, client, *now) };
+        let verdict = if *unruled { Verdict::PASS } else { in_force.verdict(query, client, *now) };
         self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room)
     }
 

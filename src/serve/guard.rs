@@ -33,6 +33,14 @@ pub struct InForce {
     recorded: Vec<SeriesId>,
 }
 
+impl InForce {
+    /// What the policy says of a query that came at `now`.
+    #[inline]
+    pub(super) fn verdict(&self, query: &Query<'_>, client: &Client, now: Now) -> Verdict<'_> {
+        self.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall)
+    }
+}
+
 /// What is in force at one moment, loaded once for many queries.
 pub(super) struct View {
     pub(super) in_force: arc_swap::Guard<Option<Arc<InForce>>>,

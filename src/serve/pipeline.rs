@@ -85,7 +85,7 @@ impl<N: Next> Embargo<N> {
 
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
         // CD, DO nor the class lifts a ban.
-        let verdict = self.verdict(in_force, query, client, now);
+        let verdict = in_force.verdict(query, client, now);
         if let Decision::Enforce(hit, ban) = &verdict.decision {
             self.guard.record(tally, in_force, query, client, &verdict, now);
             return Ok(blocked::answer(query, client, hit, ban, room));
@@ -128,19 +128,8 @@ impl<N: Next> Embargo<N> {
 
     /// Records a query that [`Embargo::at_once`] could not answer.
     pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
-        let verdict = self.verdict(in_force, query, client, now);
+        let verdict = in_force.verdict(query, client, now);
         self.guard.record(self.tally(), in_force, query, client, &verdict, now);
-    }
-
-    /// What a policy says of a query.
-    pub(super) fn verdict<'p>(
-        &self,
-        in_force: &'p InForce,
-        query: &Query<'_>,
-        client: &Client,
-        now: Now,
-    ) -> Verdict<'p> {
-        in_force.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall)
     }
 
     /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
@@ -149,7 +138,7 @@ impl<N: Next> Embargo<N> {
         let Some(in_force) = self.guard.in_force() else {
             return Ending::not_ready(query, client);
         };
-        let verdict = self.verdict(&in_force, query, client, now);
+        let verdict = in_force.verdict(query, client, now);
         self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
         // Policy may have been swapped since it let the query through.
         if let Decision::Enforce(hit, ban) = &verdict.decision {

@@ -17,7 +17,7 @@ const DOORS: [(&str, &[&str]); 8] = [
     ("toml", &["config"]),
     ("rusqlite", &["journal"]),
     ("clap", &["cli"]),
-    ("rustix", &["priority"]),
+    ("rustix", &["priority", "socket"]),
 ];
 
 /// The only module with `unsafe` blocks.
