@@ -17,6 +17,7 @@ use crate::policy::{
     Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule,
     Strictness,
 };
+use crate::priority::make_way;
 use crate::wire::Name;
 
 /// The declaration in a ban's folder.
@@ -118,7 +119,7 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
     let clocks = CLOCKS.iter().filter_map(|name| Name::parse(name).ok());
     let mut loader = Loader {
         settings,
-        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect()),
+        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect()).pausing(make_way),
         diagnostics: Vec::new(),
         failed: Vec::new(),
         files: Vec::new(),

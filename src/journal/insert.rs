@@ -5,7 +5,6 @@
 
 use std::fmt::{Display, Write};
 use std::ops::Range;
-use std::thread;
 
 use hashbrown::HashMap;
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
@@ -18,6 +17,7 @@ use super::pending::{Pending, Row};
 use super::tally::Tally;
 use super::{Series, SeriesId};
 use crate::policy::PatternKind;
+use crate::priority::make_way;
 use crate::wire::{Presented, Transport};
 
 /// Rows after which a thread that waits for the processor gets it: some tens of microseconds.
@@ -169,7 +169,7 @@ fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients)
     let series = Numbers::new(transaction, batch)?;
     let mut table = Table { text: String::new(), rows: Vec::with_capacity(batch.len()), series };
     for part in &batch.parts {
-        thread::yield_now();
+        make_way();
         for row in part.rows() {
             table.push(clients.rank(row.client), part, row)?;
         }
@@ -186,7 +186,7 @@ fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients)
     let mut bound = None;
     for (done, at) in table.in_order().into_iter().enumerate() {
         if done % SLICE == 0 {
-            thread::yield_now();
+            make_way();
         }
         let line = &table.rows[at];
         // What is bound stays so from row to row; only texts are worth the question, because they are copied.
@@ -240,7 +240,7 @@ fn add_clients(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) 
     )?;
     for (done, ((place, client), tally)) in sums.into_iter().enumerate() {
         if done % SLICE == 0 {
-            thread::yield_now();
+            make_way();
         }
         let series = &batch.series[place];
         let (ban, evidence, site, client) =

@@ -2,11 +2,10 @@
 //!
 //! A format is a number in the file. A new store begins as the oldest and goes the same way.
 
-use std::thread;
-
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::database::{APPLICATION_ID, FORMAT};
+use crate::priority::make_way;
 
 /// Makes the tables of format 1.
 const FIRST: &str = include_str!("schema/1.sql");
@@ -46,7 +45,7 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
         if done {
             return Ok(());
         }
-        thread::yield_now();
+        make_way();
     }
 }
 

@@ -15,11 +15,16 @@ use super::hash::Key;
 use super::literals::Literals;
 use super::marks;
 use super::pattern::{Pattern, PatternKind, PatternRef};
+use super::pause::Pause;
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
 use super::rule::{Effect, Rule};
 use super::suffix;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::{LowerName, Name};
+
+/// Work of taking a rule and of finding its place, in the steps of a [`Pause`].
+const RULE: usize = 4;
+const PLACE: usize = 1;
 
 /// Takes bans, lists and their rules, and compiles them.
 #[derive(Debug)]
@@ -35,6 +40,7 @@ pub struct PolicyBuilder {
     glob_count: usize,
     /// By list: rules whose pattern stands already with other columns, and the first of them.
     conflicts: Vec<(u64, String)>,
+    pause: Pause,
 }
 
 /// Why a rule was not taken; the message of a warning at its line.
@@ -92,7 +98,15 @@ impl PolicyBuilder {
             globs: HashMap::new(),
             glob_count: 0,
             conflicts: Vec::new(),
+            pause: Pause::default(),
         }
+    }
+
+    /// Calls `pause` after every 100 to 200 microseconds of work: a whole list takes long.
+    #[must_use]
+    pub fn pausing(mut self, pause: fn()) -> Self {
+        self.pause = Pause::new(pause);
+        self
     }
 
     /// Adds a ban.
@@ -113,6 +127,7 @@ impl PolicyBuilder {
     /// # Errors
     /// [`RuleRefused`] when the rule is left out: a warning, the list stands.
     pub fn rule(&mut self, list: ListIndex, rule: &Rule) -> Result<(), RuleRefused> {
+        self.pause.step(RULE);
         let BanIndex(ban) = self.lists[list.0].ban;
         if matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
             self.guard(&rule.pattern)?;
@@ -174,7 +189,7 @@ impl PolicyBuilder {
 
     /// The policy, and warnings about whole lists.
     pub fn build(self, generation: u64) -> (Policy, Vec<Diagnostic>) {
-        let Self { key, bans, mut lists, interner, arena, literals, globs, mut conflicts, .. } = self;
+        let Self { key, bans, mut lists, interner, arena, literals, globs, mut conflicts, mut pause, .. } = self;
         let (mut counts, mut covers) = (vec![0; interner.len()], 0);
         let stands = |older, newer, name: &[u8]| {
             let (older, newer) = (interner.row(older), interner.row(newer));
@@ -185,6 +200,7 @@ impl PolicyBuilder {
             stands
         };
         let kept = |number, labels| {
+            pause.step(PLACE);
             counts[usize::from(number)] += 1;
             covers |= u128::from(marks::is_cover(interner.row(number))) << labels;
         };
@@ -195,7 +211,7 @@ impl PolicyBuilder {
         for (attributes, count) in attributes.iter().zip(counts) {
             lists[attributes.list].entries += count;
         }
-        let mixed = marks::gather(key, &attributes, &literals, &globs, covers);
+        let mixed = marks::gather(key, &attributes, &literals, &globs, covers, &mut pause);
         let (ranks, depths) = (ranks(&bans), Depths::new(literals.depths(), globs.depths()));
         let diagnostics =
             lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();

@@ -7,17 +7,26 @@ use super::hash::Key;
 use super::literals::Literals;
 use super::mixed::{Mixed, MixedBuilder, Reach, Scope};
 use super::pattern::PatternKind;
+use super::pause::Pause;
 use super::rule::Effect;
 use crate::wire::LowerName;
 
 /// Marks every name that NXDOMAIN could be said of but for a rule below it. Bit n of `covers`: some literal rule for
 /// which [`is_cover`] holds has n labels.
-pub(super) fn gather(key: Key, attributes: &[Attributes], literals: &Literals, globs: &Globs, covers: u128) -> Mixed {
+pub(super) fn gather(
+    key: Key,
+    attributes: &[Attributes],
+    literals: &Literals,
+    globs: &Globs,
+    covers: u128,
+    pause: &mut Pause,
+) -> Mixed {
     let mut marks = Marks { attributes, literals, key, covers, mixed: MixedBuilder::default() };
     if covers == 0 || attributes.iter().all(|attributes| scope(attributes).is_none()) {
         return marks.mixed.build();
     }
     for (number, wire) in literals.entries() {
+        pause.step(1);
         if let Some(scope) = scope(&attributes[usize::from(number)])
             && let Ok((name, _end)) = LowerName::read(wire, 0)
         {

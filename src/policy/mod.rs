@@ -19,6 +19,7 @@ mod lookup;
 mod marks;
 mod mixed;
 mod pattern;
+mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
 mod policy;
 mod rule;
