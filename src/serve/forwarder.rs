@@ -10,7 +10,7 @@ use crate::cache::{Cache, Key, KeyRef, Lookup};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
-use crate::upstream::{Ask, AskRef, Unsettled, UpstreamError, Upstreams};
+use crate::upstream::{Ask, AskRef, Response, Unsettled, UpstreamError, Upstreams};
 use crate::wire::{Answer, Layout, Query, rcode};
 
 use super::client::Client;
@@ -51,14 +51,16 @@ pub(super) enum Waiter {
     Datagram(Box<Waiting>),
 }
 
-/// One question that is to be asked, or is being asked.
-#[derive(Clone, Debug)]
+/// One question that is to be asked, or is being asked, by whoever holds this. Those who wait for it are told however it
+/// ends: dropped before it has landed (its task was aborted, its thread panicked) it counts as overload, or nobody could ever
+/// ask that question again.
 pub(super) struct Flight {
-    /// The question.
-    pub(super) key: Key,
+    shared: Arc<Shared>,
+    key: Key,
     number: FlightNumber,
     /// When it was opened.
     opened: Mono,
+    landed: bool,
 }
 
 impl Forwarder {
@@ -89,7 +91,7 @@ impl Next for Forwarder {
         let (sender, answer) = oneshot::channel();
         match self.shared.join(query, Waiter::Task(sender), now.mono) {
             Ok(None) => (),
-            Ok(Some(flight)) => drop(tokio::spawn(Arc::clone(&self.shared).exchange(flight, None))),
+            Ok(Some(flight)) => drop(tokio::spawn(flight.exchange(None))),
             Err(_waiter) => return Err(Failure::Overload),
         }
         let answer = tokio::time::timeout(self.shared.config.deadline, answer).await;
@@ -103,16 +105,22 @@ impl Next for Forwarder {
 }
 
 impl Shared {
-    /// Has `waiter` wait for the answer to a query. Returns the question if it is to be asked now: the caller then sees to
-    /// it that it is settled within the deadline.
+    /// Has `waiter` wait for the answer to a query. Returns the question if it is to be asked now.
     ///
     /// # Errors
     /// The waiter, when too many questions are open.
-    pub(super) fn join(&self, query: &Query<'_>, waiter: Waiter, now: Mono) -> Result<Option<Flight>, Waiter> {
+    pub(super) fn join(
+        self: &Arc<Self>,
+        query: &Query<'_>,
+        waiter: Waiter,
+        now: Mono,
+    ) -> Result<Option<Flight>, Waiter> {
         self.metrics.cache_request();
         let key = KeyRef::of(query).to_key();
         match self.flights.join(&key, waiter) {
-            Joined::First(number) => Ok(Some(Flight { key, number, opened: now })),
+            Joined::First(number) => {
+                Ok(Some(Flight { shared: Arc::clone(self), key, number, opened: now, landed: false }))
+            }
             Joined::Later => Ok(None),
             Joined::Full(waiter) => Err(waiter),
         }
@@ -122,63 +130,73 @@ impl Shared {
     pub(super) fn upstreams(&self) -> Arc<Upstreams> {
         self.upstreams.load_full()
     }
+}
 
+impl Flight {
     /// Keeps what an upstream said at `now`, if it speaks of the name.
-    pub(super) fn keep(&self, key: &Key, message: &[u8], layout: &Layout, now: Mono) -> Asked {
+    pub(super) fn keep(&self, message: &[u8], layout: &Layout, now: Mono) -> Asked {
         let answer = Answer::keep(message, layout).map_err(|_malformed| Failure::Refused)?;
         match answer.rcode() {
             // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
             rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),
-            _ => Ok(self.cache.insert(key.clone(), answer, true, now)),
+            _ => Ok(self.shared.cache.insert(self.key.clone(), answer, true, now)),
         }
     }
 
     /// Those who are to be told. An answer is for whoever waits for it, a failure for those of this flight alone.
-    pub(super) fn landed(&self, flight: &Flight, asked: &Asked) -> Vec<Waiter> {
+    pub(super) fn land(&mut self, asked: &Asked) -> Vec<Waiter> {
+        self.landed = true;
         match asked {
-            Ok(_entry) => self.flights.land(&flight.key),
-            Err(_failure) => self.flights.give_up(&flight.key, flight.number),
+            Ok(_entry) => self.shared.flights.land(&self.key),
+            Err(_failure) => self.shared.flights.give_up(&self.key, self.number),
         }
     }
 
     /// Tells everyone.
-    fn settle(&self, flight: &Flight, asked: &Asked) {
-        for waiter in self.landed(flight, asked) {
+    fn settle(&mut self, asked: &Asked) {
+        for waiter in self.land(asked) {
             waiter.tell(asked.clone());
         }
     }
 
     /// Asks the upstreams, going on from what was `tried`, and tells everyone who waits, within the deadline; then goes on, so
     /// that a slow answer still reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
-    pub(super) async fn exchange(self: Arc<Self>, flight: Flight, tried: Option<Unsettled>) {
-        let landing = Landing { shared: self, flight };
-        let (shared, flight) = (&landing.shared, &landing.flight);
-        let left = shared.config.deadline.saturating_sub(shared.clock.now().mono.since(flight.opened));
-        let mut asking = std::pin::pin!(shared.ask(&flight.key, tried));
-        let asked = match tokio::time::timeout(left, &mut asking).await {
-            Ok(asked) => asked,
+    pub(super) async fn exchange(mut self, tried: Option<Unsettled>) {
+        let shared = Arc::clone(&self.shared);
+        let left = shared.config.deadline.saturating_sub(shared.clock.now().mono.since(self.opened));
+        let mut asking = std::pin::pin!(ask(&shared, question(&self.key), tried));
+        let heard = match tokio::time::timeout(left, &mut asking).await {
+            Ok(heard) => heard,
             Err(_elapsed) => {
-                shared.settle(flight, &Err(Failure::Deadline));
+                self.settle(&Err(Failure::Deadline));
                 asking.await
             }
         };
-        shared.settle(flight, &asked);
+        let asked = heard.and_then(|heard| self.keep(&heard.message, &heard.layout, shared.clock.now().mono));
+        self.settle(&asked);
     }
+}
 
-    async fn ask(&self, key: &Key, tried: Option<Unsettled>) -> Asked {
-        let (upstreams, ask) = (self.upstreams(), question(key));
-        let response = match tried {
-            None => upstreams.ask(&ask).await,
-            Some(tried) => upstreams.ask_after(&ask, tried).await,
-        };
-        let response = response.map_err(|error| match error {
-            UpstreamError::Timeout { .. } => Failure::Deadline,
-            UpstreamError::Busy => Failure::Overload,
-            UpstreamError::Unusable => Failure::Refused,
-            UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
-        })?;
-        self.keep(key, &response.message, &response.layout, self.clock.now().mono)
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.settle(&Err(Failure::Overload));
+        }
     }
+}
+
+async fn ask(shared: &Shared, ask: Ask, tried: Option<Unsettled>) -> Result<Response, Failure> {
+    let upstreams = shared.upstreams();
+    let response = match tried {
+        None => upstreams.ask(&ask).await,
+        Some(tried) => upstreams.ask_after(&ask, tried).await,
+    };
+    response.map_err(|error| match error {
+        UpstreamError::Timeout { .. } => Failure::Deadline,
+        UpstreamError::Busy => Failure::Overload,
+        UpstreamError::Unusable => Failure::Refused,
+        UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
+    })
 }
 
 impl Waiter {
@@ -205,17 +223,5 @@ fn question(key: &Key) -> Ask {
         qclass: key.rest.qclass,
         dnssec_ok: key.rest.dnssec_ok,
         checking_disabled: key.rest.checking_disabled,
-    }
-}
-
-/// Closes a flight also when its exchange panics or is aborted, or nobody could ever ask its question again.
-struct Landing {
-    shared: Arc<Shared>,
-    flight: Flight,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.shared.settle(&self.flight, &Err(Failure::Overload));
     }
 }

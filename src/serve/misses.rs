@@ -77,10 +77,13 @@ impl<N: Next> Misses<N> {
 
     /// Sends questions, and answers what upstreams have said since.
     pub(super) fn answer(&mut self, now: Mono) {
-        let Some(outside) = self.outside.as_mut().filter(|outside| outside.open() > 0) else { return };
+        let Some(outside) = &mut self.outside else { return };
         let crew = &mut self.crew;
-        outside.flush(now, |flight, heard| crew.take(flight, heard, now));
-        outside.receive(now, |flight, heard| crew.take(flight, heard, now));
+        if outside.open() > 0 {
+            outside.flush(now, |flight, heard| crew.take(flight, heard, now));
+            outside.receive(now, |flight, heard| crew.take(flight, heard, now));
+        }
+        // Also when nothing is open: sockets that have had their time are closed by it.
         outside.expire(now, |flight, heard| crew.take(flight, heard, now));
         crew.send(now);
     }
@@ -96,26 +99,22 @@ impl<N: Next> Misses<N> {
 
 impl<N: Next> Crew<N> {
     /// Takes in what an upstream said, or did not say.
-    fn take(&mut self, flight: Flight, heard: Result<ResponseRef<'_>, Unsettled>, now: Mono) {
+    fn take(&mut self, mut flight: Flight, heard: Result<ResponseRef<'_>, Unsettled>, now: Mono) {
         let response = match heard {
             Ok(response) => response,
             Err(unsettled) => return self.exchange(flight, Some(unsettled)),
         };
-        let door = Arc::clone(&self.door);
-        let Some(forwarder) = door.forwarder() else { return };
-        let keep = || forwarder.keep(&flight.key, response.message, response.layout, now);
+        let keep = || flight.keep(response.message, response.layout, now);
         // A response that makes the server panic costs its question and not the thread.
         let asked = catch_unwind(AssertUnwindSafe(keep)).unwrap_or(Err(Failure::Refused));
-        for waiter in forwarder.landed(&flight, &asked) {
+        for waiter in flight.land(&asked) {
             self.end(waiter, asked.clone(), now);
         }
     }
 
     /// Leaves a question to a task, which knows about other upstreams and transports.
     fn exchange(&self, flight: Flight, tried: Option<Unsettled>) {
-        if let Some(forwarder) = self.door.forwarder() {
-            self.door.tasks.spawn_on(Arc::clone(forwarder).exchange(flight, tried), &self.runtime);
-        }
+        self.door.tasks.spawn_on(flight.exchange(tried), &self.runtime);
     }
 
     /// Ends one who waited: with the others if its answer leaves by our socket.
