@@ -30,7 +30,17 @@
 //! ```
 //!
 //! UDP and TCP listeners are our own, since hickory's answer malformed messages and responses before any handler sees them
-//! and abort what is in flight when they stop; both lead every message through hickory's `Request` to the one handler.
+//! and abort what is in flight when they stop. What a message costs shapes them:
+//!
+//! ```text
+//! udp        one thread for each socket: reads a batch, answers at once what can be, sends a batch
+//!  pipeline    admission, policy, record, cache: the same function for every listener and the one handler
+//!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
+//!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
+//!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
+//! tcp        a task for each connection; what has to wait goes through hickory's `Request` to the one handler
+//! ```
+//! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
 
 mod blocked;
 mod capture;
