@@ -27,6 +27,8 @@ use crate::upstream_fake::FakeUpstream;
 pub(crate) use question::Question;
 pub(crate) use response::{Response, Row};
 
+/// Looks at the page of metrics for a query to end.
+const LOOKS: usize = 30;
 /// Longer than any answer may take; only a fault lets a test wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -162,9 +164,18 @@ impl RunningServer {
         read_frame(&mut stream).await.unwrap()
     }
 
-    /// The page that Prometheus scrapes.
+    /// The page that Prometheus scrapes. A response is counted once the kernel has it, so its client may be here before its
+    /// counter: the page is looked at again while something is open, for a while, since some tests leave queries open.
     pub(crate) async fn metrics(&self) -> String {
-        self.http("/metrics").await.1
+        let mut page = self.http("/metrics").await.1;
+        for _again in 0..LOOKS {
+            let ended = sum(&page, "dns_responses_total", &[]) + sum(&page, "dns_dropped_total", &[]);
+            if sum(&page, "dns_requests_total", &[]) == ended {
+                break;
+            }
+            page = self.http("/metrics").await.1;
+        }
+        page
     }
 
     /// One value of the page: the sum over every series of this name (without `embargo_`) that has these labels.
