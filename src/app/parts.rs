@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::control::{Answer, Carry, Request};
 use super::status::Reload;
-use super::{Failure, policy};
+use super::{Failure, policy, reload};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
@@ -89,7 +89,9 @@ impl Parts {
             *self.last_reload() = Reload { ok: false, why: "start".to_owned(), mistakes, ..Reload::default() };
         }
         self.last_good.store(ready.last_good, Ordering::Relaxed);
-        self.guard.enforce(ready.policy);
+        if let Some(before) = self.guard.enforce(ready.policy) {
+            reload::let_go(before);
+        }
         self.metrics.process.reload_successful.set(u64::from(!ready.last_good));
         if !ready.last_good {
             self.metrics.process.reload_success.set(self.clock.now().wall);

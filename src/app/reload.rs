@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -14,9 +15,14 @@ use crate::config::{self, Environment, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
 use crate::priority;
-use crate::serve::Admission;
+use crate::serve::{Admission, InForce};
 use crate::time::rfc3339;
 use crate::upstream::{self, Observer, Servers, ServersError, Upstreams};
+
+/// A policy out of force is waited for this long at most: the longest query has ended.
+const LETTING_GO: Duration = Duration::from_secs(60);
+/// It is looked this often whether a query still holds it.
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Parts {
     pub(super) async fn reload(&self, why: &str) {
@@ -91,6 +97,21 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
         drop(done.send(work()));
     })?;
     result.await.map_err(io::Error::other)
+}
+
+/// Frees a policy that is no longer in force when no query under way holds it any more, behind the threads that serve: to give
+/// back the memory of a million names takes milliseconds, which else the last of those queries would wait for.
+pub(super) fn let_go(before: Arc<InForce>) {
+    let waiting = move || {
+        priority::yield_to_serving();
+        let mut looks = LETTING_GO.as_millis() / LOOK.as_millis();
+        while Arc::strong_count(&before) > 1 && looks > 0 {
+            std::thread::sleep(LOOK);
+            looks -= 1;
+        }
+    };
+    // Without a thread it is freed here.
+    drop(std::thread::Builder::new().name("lists".to_owned()).spawn(waiting));
 }
 
 /// The servers that the settings name, with those of the system looked up.

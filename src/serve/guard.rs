@@ -68,8 +68,9 @@ impl Guard {
         }
     }
 
-    /// Puts a policy in force, in place of the one before, between one query and the next.
-    pub fn enforce(&self, policy: Policy) {
+    /// Puts a policy in force, in place of the one before, between one query and the next. Returns the one before, which
+    /// queries under way may still hold: whoever lets go of it last frees its memory.
+    pub fn enforce(&self, policy: Policy) -> Option<Arc<InForce>> {
         let at = self.clock.now().wall;
         let modes: Vec<(Arc<str>, Mode)> =
             policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
@@ -80,7 +81,7 @@ impl Guard {
         let series: Vec<_> = own.chain(led).collect();
         let counters = self.metrics.banned.set_policy(&modes, &series);
         let recorded = series.into_iter().map(|series| self.recorded_as(series)).collect();
-        self.policy.store(Some(Arc::new(InForce { policy, counters, recorded })));
+        self.policy.swap(Some(Arc::new(InForce { policy, counters, recorded })))
     }
 
     fn recorded_as(&self, (ban, category, evidence): (Arc<str>, Arc<str>, Evidence)) -> SeriesId {
