@@ -22,8 +22,8 @@
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
-//! policy, the record, the cache and the upstreams, in that order, in one function. Every message read ends in exactly
-//! one outcome counter.
+//! policy, the record and the cache, in that order, in one function. What none of them settles is asked of the upstreams,
+//! and comes back to the pipeline's last part. Every message read ends in exactly one outcome counter.
 
 pub mod diag;
 pub mod time;

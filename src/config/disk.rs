@@ -1,4 +1,4 @@
-//! Reading whole files that an operator named: bounded, and never waiting on what is no file.
+//! Reading files that an operator named, as a whole or piece by piece: bounded, and never waiting on what is no file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

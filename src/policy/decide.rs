@@ -17,7 +17,8 @@ use crate::wire::{LowerName, qtype};
 const OBSERVED_TTL_MAX: u32 = 300;
 
 impl Policy {
-    /// What is to be done with a question. Allocates nothing unless rules of two bans or more match.
+    /// What is to be done with a question. Allocates nothing unless rules of two bans match, or more than six
+    /// rules in all.
     /// No rule depends on the client yet.
     #[inline]
     pub fn decide(&self, name: &LowerName, qtype: u16, _client: &Client, at: Timestamp) -> Verdict<'_> {

@@ -1,4 +1,5 @@
-//! The one handler: every message of every listener, ours or a foreign server's, passes here. The clock is read here.
+//! The one handler as hickory-server knows it: what a foreign server's listeners read passes here, and what our own leave to
+//! a task. All else enters the pipeline by the door. The clock is read here for both.
 
 use std::any::Any;
 

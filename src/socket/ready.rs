@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-/// Sockets of which at least one is reported by one call at most; the others are by the next.
+/// Sockets that one call reports at most; the others are reported by the next.
 const EVENTS_MAX: usize = 64;
 
 /// Sockets that are watched for something to read. One that still holds something is reported again (level-triggered).
@@ -50,7 +50,7 @@ impl Readiness {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        // By value: on this machine's architecture the kernel's event is packed.
+        // By value: on x86-64 the kernel's event is packed, so a reference into it may not be aligned.
         self.events.iter().for_each(|event| readable({ event.data }.u64()));
         Ok(())
     }

@@ -17,7 +17,7 @@ const DO: u16 = 0x8000;
 /// Errors of validation: another upstream that does not validate would only hide them (RFC 8914 §4.6 to 4.13).
 const EDE_VALIDATION: RangeInclusive<u16> = 5..=12;
 
-/// A question for an upstream. Equal values are the same query on the wire, so it serves as a key.
+/// A question for an upstream. Equal values are the same query on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// QNAME.

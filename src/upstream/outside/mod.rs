@@ -15,15 +15,16 @@
 //! # What a forger must guess
 //! One who can't see our packets must hit three things with one datagram, before the true answer comes (RFC 5452 §7):
 //! - the port of the question, drawn from the 64,512 that need no privilege: 15.98 bits. A question is open on one port.
-//!   Each upstream has 4 sockets at a time, one of which is drawn for each question; a socket takes 512 questions and lives
-//!   2 seconds, then another port is drawn;
+//!   Each upstream has 4 sockets at a time, one of which is drawn for each question; a socket takes 512 questions at most,
+//!   for 2 seconds, then another port is drawn;
 //! - the id: 16 bits, never twice on one socket;
 //! - the case of the name's letters: one bit for each, 8 for `a.example`, none for the root.
 //!
 //! So 31.98 bits and one for each letter; a port of the kernel's ephemeral range and an id are 30.8. Id, port and case come
 //! from `rand`'s generator for such use (a cipher, seeded by the system). The caller asks equal questions once at a time, which
-//! denies the birthday paradox its many ids (RFC 5452 §5): what a response repeats, name, type and class, is open four times
-//! at most, with and without DO and CD.
+//! denies the birthday paradox its many ids (RFC 5452 §5): what a response repeats, name, type and class, is open here four
+//! times at most, with and without DO and CD. When the upstream is silent, the exchange that goes on adds attempts of its own,
+//! a few, each on a port and with an id of its own ([`datagram`](super::datagram)).
 //!
 //! A wrong guess is counted, and neither ends nor changes anything. The kernel leaves us nothing from another address; what
 //! came before the socket was connected is told by its source. A socket that had nothing open is emptied before it is given a
@@ -82,7 +83,8 @@ const EMPTYING_MAX: usize = 8;
 const CLIENT: u64 = u64::MAX;
 
 /// One thread's sockets and questions. `T` is what the caller wants back with an answer. Every question that is taken is
-/// reported exactly once, by [`Outside::flush`], [`Outside::receive`] or [`Outside::expire`], unless this value is dropped.
+/// reported exactly once, by [`Outside::flush`], [`Outside::receive`], [`Outside::expire`] or [`Outside::give_up`], unless this
+/// value is dropped.
 pub struct Outside<T> {
     /// Whose sockets are the active ones.
     upstreams: Weak<Upstreams>,
