@@ -77,7 +77,7 @@ impl Fold {
             Some(Added { new_row: false, nameless: false, .. }) => true,
             Some(added) => {
                 shard.folded += u64::from(added.nameless);
-                drop(shard);
+                // Under the lock: a drain that came between would subtract what is not added yet.
                 self.counted(added, attempt.at);
                 true
             }

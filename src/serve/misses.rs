@@ -20,15 +20,14 @@ use super::next::{Failure, Next};
 use super::waiting::Asked;
 
 /// One thread's questions.
-pub(super) struct Misses<N> {
+pub(super) struct Misses {
     /// `None` when the system has no descriptor left for it: then every question is asked by a task.
     outside: Option<Outside<Flight>>,
-    crew: Crew<N>,
+    crew: Crew,
 }
 
 /// What takes over when something is heard.
-struct Crew<N> {
-    door: Arc<Door<N>>,
+struct Crew {
     socket: Arc<UdpSocket>,
     runtime: Handle,
     late: Outgoing<Late>,
@@ -41,9 +40,9 @@ struct Late {
     rcode: u16,
 }
 
-impl<N: Next> Misses<N> {
+impl Misses {
     /// Without questions yet; answers leave by `socket`.
-    pub(super) fn new(door: &Arc<Door<N>>, socket: &Arc<UdpSocket>, runtime: &Handle) -> Self {
+    pub(super) fn new<N: Next>(door: &Door<N>, socket: &Arc<UdpSocket>, runtime: &Handle) -> Self {
         let outside = door.forwarder().and_then(|_forwarder| match Outside::new(Arc::clone(socket)) {
             Ok(outside) => Some(outside),
             Err(error) => {
@@ -51,8 +50,8 @@ impl<N: Next> Misses<N> {
                 None
             }
         });
-        let (door, socket, runtime) = (Arc::clone(door), Arc::clone(socket), runtime.clone());
-        Self { outside, crew: Crew { door, socket, runtime, late: Outgoing::new() } }
+        let (socket, runtime) = (Arc::clone(socket), runtime.clone());
+        Self { outside, crew: Crew { socket, runtime, late: Outgoing::new() } }
     }
 
     /// Whether the client's socket is to be read now: because something came for it, or because nothing else can come.
@@ -97,7 +96,7 @@ impl<N: Next> Misses<N> {
     }
 }
 
-impl<N: Next> Crew<N> {
+impl Crew {
     /// Takes in what an upstream said, or did not say.
     fn take(&mut self, mut flight: Flight, heard: Result<ResponseRef<'_>, Unsettled>, now: Mono) {
         let response = match heard {
@@ -112,9 +111,10 @@ impl<N: Next> Crew<N> {
         }
     }
 
-    /// Leaves a question to a task, which knows about other upstreams and transports.
+    /// Leaves a question to a task, which knows about other upstreams and transports. It may go on when all who wait have been
+    /// told, so the end of the server waits for them and not for it.
     fn exchange(&self, flight: Flight, tried: Option<Unsettled>) {
-        self.door.tasks.spawn_on(flight.exchange(tried), &self.runtime);
+        drop(self.runtime.spawn(flight.exchange(tried)));
     }
 
     /// Ends one who waited: with the others if its answer leaves by our socket.

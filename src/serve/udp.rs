@@ -85,7 +85,7 @@ impl<N: Next> Listener<N> {
         count: usize,
         incoming: &Incoming,
         outgoing: &mut Outgoing<Pending<'w>>,
-        misses: &mut Misses<N>,
+        misses: &mut Misses,
     ) {
         let batch = Batch { worker, view: self.door.view(), now: self.door.now() };
         for slot in 0..count {
@@ -112,7 +112,7 @@ impl<N: Next> Listener<N> {
         batch: &Batch<'w>,
         datagram: &Datagram<'_>,
         spare: &mut Vec<u8>,
-        misses: &mut Misses<N>,
+        misses: &mut Misses,
     ) -> Option<(Vec<u8>, Pending<'w>)> {
         let client = Client::new(datagram.source, Transport::Udp);
         let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);
@@ -142,7 +142,7 @@ impl<N: Next> Listener<N> {
         client: Client,
         unruled: bool,
         ledger: Ledger<&Worker>,
-        misses: &mut Misses<N>,
+        misses: &mut Misses,
     ) {
         let Some(permit) = self.door.permit() else {
             self.door.shed(datagram.octets, &client);
@@ -167,6 +167,7 @@ impl<N: Next> Listener<N> {
             now: batch.now,
             ledger,
             permit,
+            owed: self.door.tasks.token(),
             finish: Arc::clone(&self.door) as Arc<dyn Finish>,
         });
         match forwarder.join(&query, Waiter::Datagram(waiting), batch.now.mono) {

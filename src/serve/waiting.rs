@@ -5,6 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::cache::Entry;
 use crate::metrics::{DropReason, Ledger};
 use crate::socket::{Local, send_now};
@@ -52,6 +54,9 @@ pub(super) struct Waiting {
     /// Its right to wait.
     #[expect(dead_code, reason = "held for its drop")]
     pub(super) permit: Permit,
+    /// What the end of the server waits for.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) owed: TaskTrackerToken,
     /// Who makes its ending.
     pub(super) finish: Arc<dyn Finish>,
 }

@@ -20,7 +20,7 @@ pub enum NameError {
     /// The octets end inside the name.
     #[error("name is cut off")]
     Cut,
-    /// A compression pointer where none may stand, or one that does not point backwards.
+    /// A compression pointer where none may stand, one that does not point backwards, or more of them than labels.
     #[error("name has a bad compression pointer")]
     Pointer,
     /// A label of more than 63 octets.
@@ -227,7 +227,8 @@ impl LowerName {
     }
 }
 
-/// Follows a name that may be compressed from label to label; returns the offset behind it where it stands.
+/// Follows a name that may be compressed from label to label; returns the offset behind it where it stands. No more pointers
+/// than a name can have labels: a chain of pointers to pointers says nothing, and costs whoever reads it.
 #[inline]
 fn follow(
     message: &[u8],
@@ -236,6 +237,7 @@ fn follow(
 ) -> Result<usize, NameError> {
     let mut at = offset;
     let (mut floor, mut end) = (offset, None);
+    let mut pointers = 0;
     loop {
         let size = usize::from(*message.get(at).ok_or(NameError::Cut)?);
         match size {
@@ -247,7 +249,8 @@ fn follow(
             0xC0..=0xFF => {
                 let low = usize::from(*message.get(at + 1).ok_or(NameError::Cut)?);
                 let target = ((size & 0x3F) << 8) | low;
-                if target >= floor {
+                pointers += 1;
+                if target >= floor || pointers > MAX_LABELS {
                     return Err(NameError::Pointer);
                 }
                 end = end.or(Some(at + 2));
@@ -394,6 +397,18 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Result<&str, NameError>) {
         assert_eq!(LowerName::parse(text).map(|name| name.to_string()), expected.map(str::to_owned), "{text:?}");
+    }
+
+    #[test]
+    fn a_chain_of_pointers_is_followed_no_further_than_a_name_has_labels() {
+        // The root, then pointers each to the one before.
+        let chain = |pointers: u16| {
+            let mut message = vec![0; 2];
+            (0..pointers).for_each(|number| message.extend((0xC000 | (number * 2)).to_be_bytes()));
+            LowerName::read_compressed(&message, usize::from(pointers) * 2).map(|(name, end)| (name.labels(), end))
+        };
+        assert_eq!(chain(127), Ok((0, 256)));
+        assert_eq!(chain(128), Err(NameError::Pointer));
     }
 
     #[test]

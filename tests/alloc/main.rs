@@ -35,7 +35,10 @@ const BANNED: [&str; 4] = ["geo.example", "A.nodata.example", "sink.example", "r
 /// a new minute is a new row.
 fn on_the_reading_thread(mut round: impl FnMut()) -> u64 {
     loop {
-        let (minute, before) = (minute(), Tally::of("udp-0"));
+        let minute = minute();
+        // What a minute needs that has begun since the last round is made here.
+        round();
+        let before = Tally::of("udp-0");
         round();
         let allocations = Tally::of("udp-0").since(before);
         if minute == self::minute() {

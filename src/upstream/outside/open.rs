@@ -142,6 +142,9 @@ impl<T> Open<T> {
 
     fn close(&mut self, slot: u16) -> State<T> {
         let question = self.questions.question(slot);
+        if matches!(question.state, State::Free) {
+            return State::Free;
+        }
         let (number, id) = (question.port, question.id);
         let state = self.questions.close(slot);
         self.ports.close(number, id);
