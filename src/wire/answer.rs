@@ -8,6 +8,7 @@ use super::qtype;
 use super::query::Query;
 use super::relevant::{self, Path};
 use super::response::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
+use super::steady;
 
 /// Names that an answer may lead to at most: each is screened again for every client.
 const TARGETS_MAX: usize = 128;
@@ -59,6 +60,7 @@ impl Answer {
     }
 
     fn keep_relevant(message: &[u8], layout: &Layout, path: &Path) -> Result<Self, Malformed> {
+        steady::check(message, layout)?;
         let (mut body, mut extended, mut options) = (message[..layout.end].to_vec(), 0, Vec::new());
         if let (Some(index), Some(opt)) = (layout.opt, layout.opt()) {
             if index + 1 != layout.records.len() {

@@ -9,6 +9,7 @@ mod name;
 mod query;
 mod relevant;
 mod response;
+mod steady;
 pub mod rtype;
 
 pub use answer::{Answer, Fit, Target};

@@ -140,18 +140,25 @@ pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Re
     if out.len() > usize::from(u16::MAX) { Err(Malformed::Cut) } else { Ok(Some(out)) }
 }
 
-fn rewrite(out: &mut Vec<u8>, message: &[u8], record: &RecordAt) -> Result<(), Malformed> {
-    let (owner, _end) = LowerName::read_compressed(message, record.start)?;
-    out.extend_from_slice(owner.wire());
-    out.extend_from_slice(&message[record.fields..record.fields + 8]);
-    let (before, names) = match record.rtype {
+/// The octets in front of the names in the RDATA of a type whose names may be compressed, and how many there are.
+pub(super) fn names_in(rtype: u16) -> (usize, usize) {
+    match rtype {
         qtype::NS | qtype::CNAME | qtype::PTR | qtype::DNAME => (0, 1),
         qtype::MX => (2, 1),
         qtype::SRV => (6, 1),
         qtype::SOA => (0, 2),
-        other if MAY_POINT.contains(&other) => return Err(Malformed::Rdata),
         _ => (0, 0),
-    };
+    }
+}
+
+fn rewrite(out: &mut Vec<u8>, message: &[u8], record: &RecordAt) -> Result<(), Malformed> {
+    let (owner, _end) = LowerName::read_compressed(message, record.start)?;
+    out.extend_from_slice(owner.wire());
+    out.extend_from_slice(&message[record.fields..record.fields + 8]);
+    if MAY_POINT.contains(&record.rtype) {
+        return Err(Malformed::Rdata);
+    }
+    let (before, names) = names_in(record.rtype);
     let mut at = record.rdata.start + before;
     let mut rdata = message[record.rdata.start..at].to_vec();
     for _ in 0..names {
