@@ -11,6 +11,10 @@ const ASKS: usize = 8;
 pub(crate) fn check(octets: &[u8]) {
     let Some((&ask, response)) = octets.split_first_chunk::<ASKS>() else { return };
     let Ok(layout) = Layout::read(response) else { return };
+    // Only responses to queries, and whole ones, are kept: QR=1, opcode QUERY, TC=0.
+    if response[2] & 0xFA != 0x80 {
+        return;
+    }
     assert!(layout.end <= response.len() && layout.question_end <= layout.end);
     let Ok(answer) = Answer::keep(response, &layout) else { return };
     let body = Layout::read(answer.body()).expect("what is kept is a message");

@@ -8,7 +8,7 @@ const DIAGNOSTICS_MAX: usize = 101;
 /// Octets of a line at most.
 const LINE_MAX: usize = 4096;
 /// Rules of one text that are looked for again: each look reads the text from its beginning.
-const FOUND_MAX: usize = 20;
+const FOUND_MAX: usize = 3;
 
 /// Holds the property for a text in every format.
 pub(crate) fn check(octets: &[u8]) {
