@@ -87,7 +87,10 @@ impl Shard {
     /// Gives the rows away for `empty`, which has none, and says how many lines were forgotten: those of other minutes. This
     /// takes no longer than a few instructions a group, and that only once a minute.
     pub(super) fn take(&mut self, empty: &mut Pending, minute: u32) -> usize {
-        std::mem::swap(&mut self.pending, empty);
+        // Memory that was used goes to where it is used again: to swap nothing for nothing would pass it on to others.
+        if !self.pending.rows().is_empty() {
+            std::mem::swap(&mut self.pending, empty);
+        }
         if !self.mixed && self.minute == minute {
             return 0;
         }

@@ -6,6 +6,7 @@ mod answer;
 mod chain;
 mod layout;
 mod name;
+mod present;
 mod query;
 mod relevant;
 mod response;
@@ -15,7 +16,8 @@ pub mod rtype;
 pub use answer::{Answer, Fit, Target};
 pub use chain::{Link, chain};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
-pub use name::{LowerName, Name, NameError, Presented};
+pub use name::{LowerName, Name, NameError};
+pub use present::Presented;
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 
