@@ -49,8 +49,7 @@ impl Answer {
     ///
     /// # Errors
     /// [`Malformed::Chain`] when its CNAMEs never end, [`Malformed::Targets`] when it leads to more names than can be
-    /// screened for every client, [`Malformed::Opt`] when records stand behind the OPT record (cutting it out would move what they point at), and
-    /// whatever [`Layout::read`] and the walk over the targets find.
+    /// screened for every client, and whatever [`Layout::read`] and the walk over the targets find.
     pub fn keep(message: &[u8], layout: &Layout) -> Result<Self, Malformed> {
         let path = Path::follow(message, layout)?;
         match relevant::without_strays(message, layout, &path)? {
@@ -399,11 +398,28 @@ mod tests {
     }
 
     #[test]
-    fn records_behind_the_opt_are_refused() {
-        let mut message = with_opt(QUESTION, false);
+    fn records_behind_the_opt_are_kept_and_point_where_they_did() {
+        let mut message = QUESTION.to_vec();
         message[2] |= 0x80;
-        message[11] = 2;
-        message.extend_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\0\x01\0\x04\xC0\0\x02\x01");
-        assert_eq!(Answer::keep(&message, &Layout::read(&message).unwrap()), Err(Malformed::Opt));
+        message[7] = 1;
+        message[11] = 3;
+        // A name server in the answer, the OPT between its two addresses; the second owner points at the first.
+        message[23..25].copy_from_slice(&qtype::NS.to_be_bytes());
+        message.extend_from_slice(b"\xC0\x0C\0\x02\0\x01\0\0\0\x3C\0\x05\x02ns\xC0\x0E");
+        message.extend_from_slice(b"\x03ns2\xC0\x0E\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x01");
+        message.extend_from_slice(b"\0\0\x29\x04\xD0\x01\0\0\0\0\0");
+        message.extend_from_slice(b"\xC0\x2C\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x02");
+        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
+        assert_eq!(answer.rcode(), 16, "the upper bits of the OPT record");
+
+        let mut query = QUESTION.to_vec();
+        query[23..25].copy_from_slice(&qtype::NS.to_be_bytes());
+        let given = answer.render(&Query::read(&query).unwrap(), &FIT, Vec::new());
+        let layout = Layout::read(&given).unwrap();
+        let owner = |at| LowerName::read_compressed(&given, at).unwrap().0.to_string();
+        let rows: Vec<_> = layout.records.iter().map(|record| (owner(record.start), record.rtype)).collect();
+        let expected = [("a.example", qtype::NS), ("ns2.example", qtype::A), ("ns2.example", qtype::A)];
+        assert_eq!(rows, expected.map(|(owner, rtype)| (owner.to_owned(), rtype)));
+        assert_eq!((owner(layout.records[0].rdata.start), layout.end), ("ns.example".to_owned(), given.len()));
     }
 }

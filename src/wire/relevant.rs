@@ -115,20 +115,22 @@ fn replaced(name: &LowerName, owner: &LowerName, target: &LowerName) -> Option<L
     LowerName::read(&wire, 0).ok().map(|(name, _end)| name)
 }
 
-/// The message without the records that do not belong to its question; `None` when all of them do.
+/// The message without the records that do not belong to its question, the OPT record last, which may stand anywhere in its
+/// section (RFC 6891 §6.1.1); `None` when it is so already.
 ///
 /// # Errors
 /// [`Malformed`] when what is left can't be written anew.
 pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Result<Option<Vec<u8>>, Malformed> {
     let keeps: Vec<bool> =
         layout.records.iter().map(|record| path.keeps(message, layout, record)).collect::<Result<_, _>>()?;
-    if keeps.iter().all(|keeps| *keeps) {
+    if keeps.iter().all(|keeps| *keeps) && layout.opt.is_none_or(|index| index + 1 == layout.records.len()) {
         return Ok(None);
     }
-    // Names may point into what is left out, so every one is written whole.
+    // Names may point into what is left out or moved, so every one is written whole.
     let mut out = message[..layout.question_end].to_vec();
     out[6..HEADER].fill(0);
-    for (record, _kept) in layout.records.iter().zip(&keeps).filter(|(_, kept)| **kept) {
+    let kept = layout.records.iter().zip(&keeps).filter(|(_, kept)| **kept).map(|(record, _kept)| record);
+    for record in kept.filter(|record| record.rtype != qtype::OPT).chain(layout.opt()) {
         rewrite(&mut out, message, record)?;
         let count_at = match record.section {
             Section::Answer => 6,
