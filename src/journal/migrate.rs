@@ -82,13 +82,16 @@ fn move_attempts(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
          SELECT DISTINCT r.ban, r.category, r.evidence, a.site, a.action, a.transport, a.verified \
          FROM (SELECT * FROM attempts {moved}) AS a JOIN rules AS r ON r.id = a.rule"
     );
+    // Names that a damaged store has no text for become one: their rows are added up, or no row could ever be moved again.
     let attempts = format!(
         "INSERT INTO attempts_2 (minute, second, client, series, name, pattern, qtype, device, count, first_ms, last_ms) \
          SELECT a.minute, max(0, a.first_ms) / 1000 % 60, a.client, s.id, ifnull(n.name, ''), r.pattern, a.qtype, \
          a.device, a.count, a.first_ms, a.last_ms FROM (SELECT * FROM attempts {moved}) AS a \
          CROSS JOIN rules AS r ON r.id = a.rule LEFT JOIN names AS n ON n.id = a.name \
          CROSS JOIN series AS s ON (s.ban, s.category, s.evidence, s.site, s.action, s.transport, s.verified) \
-         = (r.ban, r.category, r.evidence, a.site, a.action, a.transport, a.verified)"
+         = (r.ban, r.category, r.evidence, a.site, a.action, a.transport, a.verified) WHERE true \
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, \
+         first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)"
     );
     for sql in [series, attempts, format!("DELETE FROM attempts {moved}")] {
         transaction.prepare_cached(&sql)?.execute(params![minute, client, rule])?;

@@ -92,3 +92,22 @@ fn a_move_to_a_newer_format_that_was_interrupted_goes_on() {
     drop(connection);
     check(&fixture);
 }
+
+#[test]
+fn rows_of_names_that_a_damaged_store_has_lost_are_added_up() {
+    let fixture = Fixture::new();
+    let connection = format_1(fixture.path());
+    let lost = "INSERT INTO attempts SELECT minute, client, rule, 90 + n, qtype, 'sinkhole', transport, verified, device, \
+                'lost', count, first_ms + n, last_ms + n FROM attempts, (SELECT 1 AS n UNION SELECT 2) WHERE name = 1 AND transport = 'tcp'";
+    assert_eq!(connection.execute(lost, []), Ok(2));
+    drop(connection);
+    let journal = fixture.start();
+    journal.flush(PATIENCE).unwrap();
+
+    let rows = fixture.attempts();
+    let lost: Vec<_> = rows.iter().filter(|row| row.site == "lost").collect();
+    let [row] = lost[..] else { panic!("{lost:?}") };
+    assert_eq!((row.qname.as_deref(), row.count), (None, 6));
+    assert_eq!((row.last.as_millisecond() - row.first.as_millisecond(), rows.len()), (1001, ROWS as usize + 4));
+    journal.close(PATIENCE).unwrap();
+}
