@@ -162,17 +162,22 @@ impl Flight {
     /// Asks the upstreams, going on from what was `tried`, and tells everyone who waits, within the deadline; then goes on, so
     /// that a slow answer still reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
     pub(super) async fn exchange(mut self, tried: Option<Unsettled>) {
-        let shared = Arc::clone(&self.shared);
-        let left = shared.config.deadline.saturating_sub(shared.clock.now().mono.since(self.opened));
-        let mut asking = std::pin::pin!(ask(&shared, question(&self.key), tried));
-        let heard = match tokio::time::timeout(left, &mut asking).await {
-            Ok(heard) => heard,
+        let left = self.shared.config.deadline.saturating_sub(self.shared.clock.now().mono.since(self.opened));
+        let mut asking = Box::pin(ask(Arc::clone(&self.shared), question(&self.key), tried));
+        match tokio::time::timeout(left, &mut asking).await {
+            Ok(heard) => self.hear(heard),
             Err(_elapsed) => {
                 self.settle(&Err(Failure::Deadline));
-                asking.await
+                // In a task that nobody waits for: every client has been told, and the end of the server need not wait.
+                tokio::spawn(async move { self.hear(asking.await) });
             }
-        };
-        let asked = heard.and_then(|heard| self.keep(&heard.message, &heard.layout, shared.clock.now().mono));
+        }
+    }
+
+    /// Takes in what upstreams came to.
+    fn hear(mut self, heard: Result<Response, Failure>) {
+        let now = self.shared.clock.now().mono;
+        let asked = heard.and_then(|heard| self.keep(&heard.message, &heard.layout, now));
         self.settle(&asked);
     }
 }
@@ -185,7 +190,7 @@ impl Drop for Flight {
     }
 }
 
-async fn ask(shared: &Shared, ask: Ask, tried: Option<Unsettled>) -> Result<Response, Failure> {
+async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<Response, Failure> {
     let upstreams = shared.upstreams();
     let response = match tried {
         None => upstreams.ask(&ask).await,
@@ -223,5 +228,56 @@ fn question(key: &Key) -> Ask {
         qclass: key.rest.qclass,
         dnssec_ok: key.rest.dnssec_ok,
         checking_disabled: key.rest.checking_disabled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::cache;
+    use crate::upstream::{self, Observer, Protocol, Server, Servers, Unobserved};
+
+    /// Longer than anything here takes; only a fault lets a test wait for it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn an_exchange_ends_when_its_clients_are_told_and_a_late_answer_is_still_kept() {
+        let fake = UdpSocket::bind("127.0.0.1:0").unwrap();
+        fake.set_read_timeout(Some(PATIENCE)).unwrap();
+        let server = Server { address: fake.local_addr().unwrap(), protocol: Protocol::Plain };
+        let mut config = upstream::Config::new(Servers::new(vec![server]).unwrap());
+        (config.patience, config.exchange_max) = (PATIENCE, 2 * PATIENCE);
+        let observer: Arc<dyn Observer> = Arc::new(Unobserved);
+        let upstreams = Arc::new(ArcSwap::from_pointee(Upstreams::new(&config, &observer)));
+        let day = Duration::from_secs(86_400);
+        let limits = cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day };
+        let (cache, clock) = (Arc::new(Cache::new(limits)), Clock::system());
+        let config = ForwarderConfig { deadline: Duration::from_millis(1), open_max: 1 };
+        let forwarder = Forwarder::new(config, cache, upstreams, Arc::new(Metrics::new()), clock.clone());
+        let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let query = Query::read(message).unwrap();
+
+        let (sender, told) = oneshot::channel();
+        let joined = forwarder.shared.join(&query, Waiter::Task(sender), clock.now().mono);
+        let flight = joined.ok().flatten().unwrap();
+        tokio::time::timeout(PATIENCE, flight.exchange(None)).await.unwrap();
+        assert_eq!(told.await.unwrap().unwrap_err(), Failure::Deadline);
+
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut asked = [0; 512];
+            let (_size, from) = fake.recv_from(&mut asked).unwrap();
+            let record = b"\xC0\x0C\0\x01\0\x01\0\0\x0E\x10\0\x04\xC0\0\x02\x01";
+            let header = [&asked[..2], b"\x81\x80\0\x01\0\x01\0\0\0\0"].concat();
+            fake.send_to(&[&header[..], &message[12..], record].concat(), from).unwrap();
+        });
+        asked.await.unwrap();
+        let kept = async {
+            while !matches!(forwarder.known(&query, clock.now()), Lookup::Fresh(_)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, kept).await.unwrap();
     }
 }
