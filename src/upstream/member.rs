@@ -14,6 +14,7 @@ use super::casing::Casing;
 use super::config::Config;
 use super::health::{Change, Health};
 use super::message::{Judged, is_answer};
+use super::said::Said;
 use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
 use crate::wire::{Name, rcode};
@@ -53,6 +54,7 @@ pub(super) struct Member {
     /// What `health` says of itself, for those who only ask: whether it is healthy, and whether an answer changes anything.
     healthy: AtomicBool,
     calm: AtomicBool,
+    said: Mutex<Said>,
     in_flight: Limit,
     late: Limit,
     outside: Shared,
@@ -99,6 +101,7 @@ impl Member {
             health: Mutex::default(),
             healthy: AtomicBool::new(true),
             calm: AtomicBool::new(true),
+            said: Mutex::default(),
             in_flight: Limit::new(config.in_flight_max.get()),
             late: Limit::new(config.late_max),
             outside: Shared { max: config.outside_max, taken: AtomicUsize::new(0) },
@@ -229,16 +232,26 @@ impl Member {
     }
 
     fn tell(&self, change: Change) {
-        let server = self.server;
         match change {
             Change::Nothing => return,
-            Change::Ailing => {
-                warn!(%server, "Upstream fails for several names; others are asked first.");
-                self.probe.notify_one();
-            }
-            Change::Recovered => info!(%server, "Upstream answers again."),
+            Change::Ailing => self.probe.notify_one(),
+            Change::Recovered => (),
         }
         self.observer.health(self.index, change == Change::Recovered);
+        self.say();
+    }
+
+    /// Logs how the upstream is doing if that is due.
+    pub(super) fn say(&self) {
+        let (server, healthy) = (self.server, self.is_healthy());
+        if !self.said.lock().unwrap_or_else(PoisonError::into_inner).is_due(healthy, Instant::now()) {
+            return;
+        }
+        if healthy {
+            info!(%server, "Upstream answers again.");
+        } else {
+            warn!(%server, "Upstream fails for several names; others are asked first.");
+        }
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {

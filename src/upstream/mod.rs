@@ -11,6 +11,7 @@
 //! outside                 one thread's questions over UDP, many at a time, without a task for each
 //! casing                  whether an upstream keeps the case of names (pure)
 //! probe                   asks those that are ill until they answer
+//! said                    what the log says of their health, and how often (pure)
 //! ```
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
 //! to [`serve`](crate::serve).
@@ -27,6 +28,7 @@ mod observer;
 mod outside;
 mod plan;
 mod probe;
+mod said;
 mod servers;
 mod spec;
 mod stream;

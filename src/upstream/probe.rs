@@ -23,6 +23,9 @@ pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Ar
             _ = ticks.tick() => {}
             () = fell_ill.notified() => {}
         }
+        for member in &members {
+            member.say();
+        }
         join_all(members.iter().filter(|member| !member.is_healthy()).map(probe)).await;
     }
 }

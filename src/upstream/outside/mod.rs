@@ -137,14 +137,16 @@ impl<T> Outside<T> {
     /// before (after a reload) the old ones are still listened to, and asked no more.
     ///
     /// # Errors
-    /// Gives `token` back, and counts nothing, when that upstream is ill or asked otherwise than over plain UDP, or when a
-    /// limit is met: the caller then asks through [`Upstreams::ask`].
+    /// Gives `token` back, and counts nothing, when that upstream is asked otherwise than over plain UDP, or when a limit
+    /// is met: the caller then asks through [`Upstreams::ask`].
     pub fn ask(&mut self, upstreams: &Arc<Upstreams>, ask: AskRef<'_>, token: T, now: Mono) -> Result<(), T> {
         if self.open.questions.is_full() {
             return Err(token);
         }
         self.turn_to(upstreams);
-        let first = upstreams.members.iter().find(|member| member.is_healthy());
+        // Where all are ill there is nobody to spare the first for. An attacker can make them so with a few names that nobody
+        // answers, and must not thereby push every question to where fewer may be open and less must be guessed.
+        let first = upstreams.members.iter().find(|member| member.is_healthy()).or_else(|| upstreams.members.first());
         let Some(member) = first.filter(|member| member.server.protocol == Protocol::Plain) else { return Err(token) };
         let Some(number) = self.port_for(member, now) else { return Err(token) };
         self.empty_if_idle(number);

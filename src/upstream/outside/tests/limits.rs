@@ -42,7 +42,7 @@ fn questions_left_behind_by_their_thread_leave_the_upstream() {
 }
 
 #[test]
-fn an_upstream_that_is_ill_is_passed_over_and_the_last_one_left_to_others() {
+fn an_upstream_that_is_ill_is_passed_over_and_where_all_are_the_first_is_asked() {
     let mut scene = Scene::new(2);
     for token in 0..6 {
         assert!(scene.ask(&format!("n{token}.example"), token));
@@ -51,7 +51,12 @@ fn an_upstream_that_is_ill_is_passed_over_and_the_last_one_left_to_others() {
         scene.expire(Duration::from_millis(1500));
     }
     assert_eq!(scene.upstreams.status().iter().filter(|status| status.healthy).count(), 0);
-    assert!(!scene.ask("n6.example", 6));
+    assert!(scene.ask("n6.example", 6));
+    let seen = scene.seen(0);
+    scene.send(0, &seen.reply(0), seen.from);
+    scene.receive();
+    assert_eq!(scene.ends(6).len(), 1);
+    assert!(scene.upstreams.status()[0].healthy);
 }
 
 #[test]
