@@ -31,24 +31,23 @@ const WRITER_MAX: u64 = 1_000;
 /// The names under [`server::RULES`] that get an answer, one for each action.
 const BANNED: [&str; 4] = ["geo.example", "A.nodata.example", "sink.example", "refuse.example"];
 
-/// What the thread that reads the socket allocates while `round` runs, in steady state and within one minute of the record:
-/// a new minute is a new row.
+/// Rounds of one measurement.
+const ROUNDS: usize = 6;
+
+/// What the thread that reads the socket allocates while `round` runs: the least of some rounds. What is made once a second
+/// or once a minute (memory for the record's next rows, a look at idle sockets) is no query's, and an allocation that one
+/// query in a round makes is in every round.
 fn on_the_reading_thread(mut round: impl FnMut()) -> u64 {
-    loop {
-        let minute = minute();
-        // What a minute needs that has begun since the last round is made here.
-        round();
+    let mut least = u64::MAX;
+    for _round in 0..ROUNDS {
         let before = Tally::of("udp-0");
         round();
-        let allocations = Tally::of("udp-0").since(before);
-        if minute == self::minute() {
-            return allocations;
+        least = least.min(Tally::of("udp-0").since(before));
+        if least == 0 {
+            break;
         }
     }
-}
-
-fn minute() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60
+    least
 }
 
 #[test]
