@@ -5,7 +5,6 @@
 //! cache; a query is sent only when the one before has its answer, or as a burst where the test says so.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what can't be set up fails the test there")]
-#![expect(clippy::disallowed_methods, reason = "the tests are the clock")]
 
 mod counted;
 mod server;
