@@ -1,7 +1,10 @@
 //! How one query ended: what is sent and under which counter, or why nothing is sent.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::cache::Entry;
-use crate::metrics::{DropReason, Outcome};
+use crate::metrics::{DropReason, Ledger, Metrics, Outcome, Tally};
 use crate::time::Mono;
 use crate::wire::{Fit, PAYLOAD, Query, Response, ede, rcode};
 
@@ -21,6 +24,22 @@ pub enum Ending {
     },
     /// Nothing is sent.
     Silence(DropReason),
+}
+
+/// How a response is to be counted once the kernel has been given it.
+pub(super) struct Sent<M: Deref<Target: Tally> = Arc<Metrics>> {
+    pub(super) ledger: Ledger<M>,
+    pub(super) outcome: Outcome,
+    pub(super) rcode: u16,
+}
+
+impl<M: Deref<Target: Tally>> Sent<M> {
+    /// Counts it, by whether the kernel has taken the response, at `now`.
+    #[inline]
+    pub(super) fn end(self, taken: bool, now: Mono) {
+        let Self { ledger, outcome, rcode } = self;
+        if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
+    }
 }
 
 impl Ending {

@@ -168,7 +168,7 @@ impl Flight {
             Ok(heard) => self.hear(heard),
             Err(_elapsed) => {
                 self.settle(&Err(Failure::Deadline));
-                // In a task that nobody waits for: every client has been told, and the end of the server need not wait.
+                // In a task of its own: whoever waits for this one waits for clients to be told, and they have been.
                 tokio::spawn(async move { self.hear(asking.await) });
             }
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::metrics::{DropReason, Ledger, Outcome};
 use crate::socket::Outgoing;
 use crate::time::Mono;
 use crate::upstream::{Outside, ResponseRef, Unsettled};
@@ -14,7 +13,7 @@ use crate::wire::Query;
 
 use super::LOOK_UP;
 use super::door::Door;
-use super::ending::Ending;
+use super::ending::{Ending, Sent};
 use super::forwarder::{Flight, Shared, Waiter, question_of};
 use super::next::{Failure, Next};
 use super::waiting::Asked;
@@ -30,14 +29,7 @@ pub(super) struct Misses {
 struct Crew {
     socket: Arc<UdpSocket>,
     runtime: Handle,
-    late: Outgoing<Late>,
-}
-
-/// How a response is to be counted once it is sent.
-struct Late {
-    ledger: Ledger,
-    outcome: Outcome,
-    rcode: u16,
+    late: Outgoing<Sent>,
 }
 
 impl Misses {
@@ -128,8 +120,8 @@ impl Crew {
             None => (),
             Some(Ending::Silence(reason)) => waiting.ledger.dropped(reason),
             Some(Ending::Response { message, outcome, rcode }) => {
-                let late = Late { ledger: waiting.ledger, outcome, rcode };
-                self.late.push(message, Some(waiting.source), waiting.local, late);
+                let sent = Sent { ledger: waiting.ledger, outcome, rcode };
+                self.late.push(message, Some(waiting.source), waiting.local, sent);
                 if self.late.is_full() {
                     self.send(now);
                 }
@@ -138,8 +130,6 @@ impl Crew {
     }
 
     fn send(&mut self, now: Mono) {
-        self.late.send(&self.socket, |Late { ledger, outcome, rcode }, taken| {
-            if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
-        });
+        self.late.send(&self.socket, |sent, taken| sent.end(taken, now));
     }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::metrics::{DropReason, Family, Ledger, Metrics, Outcome, Worker};
+use crate::metrics::{DropReason, Family, Ledger, Metrics, Worker};
 use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
 use crate::wire::{PAYLOAD, Query, Transport};
 
 use super::client::Client;
-use super::door::{Door, End};
-use super::ending::Ending;
+use super::door::Door;
+use super::ending::{Ending, Sent};
 use super::forwarder::Waiter;
 use super::guard::View;
 use super::misses::Misses;
@@ -36,13 +36,6 @@ pub(super) struct Listener<N> {
     pub(super) runtime: Handle,
 }
 
-/// How a response is to be counted once it is sent.
-struct Pending<'w> {
-    ledger: Ledger<&'w Worker>,
-    outcome: Outcome,
-    rcode: u16,
-}
-
 /// What holds for a whole batch.
 struct Batch<'w> {
     worker: &'w Worker,
@@ -59,34 +52,33 @@ impl<N: Next> Listener<N> {
         (0..BATCH).for_each(|_answer| outgoing.give_back(Vec::with_capacity(PAYLOAD.into())));
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         let mut overflow = Overflow::default();
+        let mut now = self.door.now();
         while !self.door.stop.is_cancelled() {
-            if misses.wait(self.door.now().mono) {
-                match incoming.receive(&self.socket) {
-                    Ok(count) => self.answer_all(&worker, count, &incoming, &mut outgoing, &mut misses),
-                    // An ICMP error of an earlier response comes back here; it is that client's affair.
-                    Err(error) if passing(&error) => (),
-                    Err(error) => {
-                        tracing::warn!(%error, "A UDP socket could not be read.");
-                        std::thread::sleep(super::RETRY_AFTER);
-                    }
+            now = match misses.wait(now.mono).then(|| incoming.receive(&self.socket)) {
+                Some(Ok(count)) => self.answer_all(&worker, count, &incoming, &mut outgoing, &mut misses),
+                // An ICMP error of an earlier response comes back here; it is that client's affair.
+                Some(Err(error)) if !passing(&error) => {
+                    tracing::warn!(%error, "A UDP socket could not be read.");
+                    std::thread::sleep(super::RETRY_AFTER);
+                    self.door.now()
                 }
-            }
-            let now = self.door.now();
+                Some(Err(_)) | None => self.door.now(),
+            };
             misses.answer(now.mono);
             overflow.count(&self.socket, self.door.metrics(), now);
         }
-        misses.leave(self.door.now().mono);
+        misses.leave(now.mono);
     }
 
-    /// Answers a batch.
+    /// Answers a batch; returns the moment at which its responses were sent.
     fn answer_all<'w>(
         &self,
         worker: &'w Worker,
         count: usize,
         incoming: &Incoming,
-        outgoing: &mut Outgoing<Pending<'w>>,
+        outgoing: &mut Outgoing<Sent<&'w Worker>>,
         misses: &mut Misses,
-    ) {
+    ) -> Now {
         let batch = Batch { worker, view: self.door.view(), now: self.door.now() };
         for slot in 0..count {
             // A source that is no address of the Internet can't be on these sockets.
@@ -96,14 +88,13 @@ impl<N: Next> Listener<N> {
             let answer = || self.answer_one(&batch, &datagram, &mut spare, misses);
             let answered = catch_unwind(AssertUnwindSafe(answer));
             outgoing.give_back(spare);
-            if let Ok(Some((message, pending))) = answered {
-                outgoing.push(message, Some(datagram.source), datagram.local, pending);
+            if let Ok(Some((message, sent))) = answered {
+                outgoing.push(message, Some(datagram.source), datagram.local, sent);
             }
         }
-        let now = self.door.now().mono;
-        outgoing.send(&self.socket, |Pending { ledger, outcome, rcode }, taken| {
-            if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
-        });
+        let now = self.door.now();
+        outgoing.send(&self.socket, |sent, taken| sent.end(taken, now.mono));
+        now
     }
 
     /// Answers one datagram, or has it wait for its answer, or drops it.
@@ -113,7 +104,7 @@ impl<N: Next> Listener<N> {
         datagram: &Datagram<'_>,
         spare: &mut Vec<u8>,
         misses: &mut Misses,
-    ) -> Option<(Vec<u8>, Pending<'w>)> {
+    ) -> Option<(Vec<u8>, Sent<&'w Worker>)> {
         let client = Client::new(datagram.source, Transport::Udp);
         let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);
         // Nobody can be answered at port 0, and such a source is forged.
@@ -122,7 +113,7 @@ impl<N: Next> Listener<N> {
             return None;
         }
         match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
-            Ok(Ending::Response { message, outcome, rcode }) => Some((message, Pending { ledger, outcome, rcode })),
+            Ok(Ending::Response { message, outcome, rcode }) => Some((message, Sent { ledger, outcome, rcode })),
             Ok(Ending::Silence(reason)) => {
                 ledger.dropped(reason);
                 None
@@ -182,15 +173,14 @@ impl<N: Next> Listener<N> {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {
-            let end = match door.carry(octets, client, &mut ledger).await {
-                Ending::Silence(reason) => End::Dropped(reason),
+            match door.carry(octets, client, &mut ledger).await {
+                Ending::Silence(reason) => ledger.dropped(reason),
                 // To the source as it came: a link-local one names its interface.
-                Ending::Response { message, outcome, rcode } => match send_now(&socket, &message, source, local) {
-                    Ok(()) => End::Sent { outcome, rcode },
-                    Err(_unreachable) => End::Dropped(DropReason::SendFailure),
-                },
-            };
-            door.closed(ledger, end);
+                Ending::Response { message, outcome, rcode } => {
+                    let taken = send_now(&socket, &message, source, local).is_ok();
+                    Sent { ledger, outcome, rcode }.end(taken, door.now().mono);
+                }
+            }
             drop(permit);
         };
         self.door.tasks.spawn_on(answer, &self.runtime);

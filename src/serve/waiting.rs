@@ -8,13 +8,13 @@ use std::sync::Arc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::cache::Entry;
-use crate::metrics::{DropReason, Ledger};
+use crate::metrics::Ledger;
 use crate::socket::{Local, send_now};
 use crate::time::Now;
 use crate::wire::Query;
 
 use super::client::Client;
-use super::ending::Ending;
+use super::ending::{Ending, Sent};
 use super::guard::InForce;
 use super::next::Failure;
 use super::room::Permit;
@@ -75,10 +75,8 @@ impl Waiting {
             None => (),
             Some(Ending::Silence(reason)) => self.ledger.dropped(reason),
             Some(Ending::Response { message, outcome, rcode }) => {
-                match send_now(&self.socket, &message, self.source, self.local) {
-                    Ok(()) => self.ledger.responded(outcome, rcode, self.finish.now().mono),
-                    Err(_unreachable) => self.ledger.dropped(DropReason::SendFailure),
-                }
+                let taken = send_now(&self.socket, &message, self.source, self.local).is_ok();
+                Sent { ledger: self.ledger, outcome, rcode }.end(taken, self.finish.now().mono);
             }
         }
     }
