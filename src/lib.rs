@@ -8,17 +8,18 @@
 //! the order of dependency and the order of reading.
 //!
 //! ```text
-//! ground       diag, time, wire, policy, cache   values in, values out: no files, sockets, clock, async, logs, serde
-//! instruments  metrics, clock, priority, socket  counters; the one reader of the clock; threads that wait; bound sockets
-//! outside      upstream, journal                 ask other servers; remember who tried what
-//! service      serve                             the way of one query
-//! faces        admin, config, app, cli           HTTP, settings, wiring, command line
+//! ground       diag, time, wire, policy, cache        values in, values out: no files, sockets, clock, async, logs, serde
+//! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
+//!                                                     sockets; whom to believe, and as whom to show oneself
+//! outside      upstream, journal                      ask other servers; remember who tried what
+//! service      serve                                  the way of one query
+//! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
 //!
 //! # One door per foreign crate
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
 //! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
-//! [`priority`] and [`socket`]. The same test holds this.
+//! [`priority`] and [`socket`], `rustls` only in [`tls`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod clock;
 pub mod priority;
 pub mod socket;
+pub mod tls;
 
 pub mod upstream;
 pub mod journal;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 8] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -18,6 +18,7 @@ const DOORS: [(&str, &[&str]); 8] = [
     ("rusqlite", &["journal"]),
     ("clap", &["cli"]),
     ("rustix", &["priority", "socket"]),
+    ("rustls", &["tls"]),
 ];
 
 /// The only module with `unsafe` blocks.
