@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cache;
 use crate::config::{Loaded, Settings};
 use crate::journal;
-use crate::serve::{ForwarderConfig, ListenConfig, TcpConfig};
+use crate::serve::{ForwarderConfig, ListenConfig, StreamConfig};
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
@@ -37,7 +37,7 @@ pub(super) fn forwarder(settings: &Settings) -> ForwarderConfig {
 pub(super) fn listen(settings: &Settings) -> ListenConfig {
     ListenConfig {
         waiting_max: WAITING_MAX,
-        tcp: TcpConfig {
+        streams: StreamConfig {
             connections_max: settings.tcp.connections_max,
             connections_per_client_max: settings.tcp.connections_per_client_max,
             queries_in_flight_max: settings.tcp.queries_in_flight_max,

@@ -186,7 +186,7 @@ impl Prepared {
             parts.clock.clone(),
         );
         let mut limits = map::listen(settings);
-        limits.tcp.connections_max = files::share_out(limits.tcp.connections_max);
+        limits.streams.connections_max = files::share_out(limits.streams.connections_max);
         let handler = Embargo::new(Arc::clone(&parts.guard), forwarder);
         let (metrics, clock) = (Arc::clone(&parts.metrics), parts.clock.clone());
         let running = serve::start(handler, sockets, limits, metrics, clock)

@@ -1,4 +1,4 @@
-//! Queries, responses and connections.
+//! Queries and responses.
 
 use super::labels::{DropReason, Family, Outcome, qtype_labels, rcode_labels};
 use super::place::Place;
@@ -13,10 +13,6 @@ use crate::wire::Transport;
 pub struct Dns {
     /// Datagrams that the kernel threw away before Embargo could read them.
     pub receive_overflow: Cell, // embargo_dns_receive_overflow_total
-    /// TCP connections open now.
-    pub tcp_connections: Cell, // embargo_dns_tcp_connections
-    /// TCP connections closed at once, because there were too many.
-    pub tcp_refused: Cell, // embargo_dns_tcp_refused_total
 }
 
 impl Dns {
@@ -44,9 +40,6 @@ impl Dns {
         Self {
             receive_overflow: registry
                 .counter("dns_receive_overflow_total", "Datagrams the kernel dropped because its buffer was full."),
-            tcp_connections: registry.gauge("dns_tcp_connections", "TCP connections from clients open now."),
-            tcp_refused: registry
-                .counter("dns_tcp_refused_total", "TCP connections closed at once because there were too many."),
         }
     }
 }

@@ -72,6 +72,16 @@ label! {
 }
 
 label! {
+    /// Why Embargo closed a connection that its client had not done with.
+    Cut {
+        /// At the limit it made way for another one, idle as it was.
+        Evicted = "evicted",
+        /// At the limit no other one could make way for it.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// The family of a client's address; an IPv4-mapped IPv6 address is IPv4.
     Family {
         /// IPv4.

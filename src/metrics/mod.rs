@@ -5,6 +5,7 @@
 //! only from enums and from the configuration; a qname or a client's address belongs to the journal.
 
 mod block;
+mod connections;
 mod dns;
 mod labels;
 mod latency;
@@ -20,8 +21,9 @@ mod tally;
 
 use std::sync::Arc;
 
+pub use connections::Connections;
 pub use dns::Dns;
-pub use labels::{Did, DropReason, Family, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window};
+pub use labels::{Cut, Did, DropReason, Family, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window};
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
 pub use place::Place;
@@ -40,6 +42,8 @@ pub struct Metrics {
     blocks: Arc<block::Blocks>,
     /// Queries and responses.
     pub dns: Dns,
+    /// Connections.
+    pub connections: Connections,
     /// Bans, lists, attempts.
     pub banned: Banned,
     /// The journal.
@@ -59,6 +63,7 @@ impl Metrics {
         let registry = registry::Registry::new(Arc::clone(&blocks));
         Self {
             dns: Dns::new(&registry),
+            connections: Connections::new(&registry),
             banned: Banned::new(&registry),
             record: Record::new(&registry),
             cache: Cache::new(&registry),

@@ -10,16 +10,24 @@ use hickory_server::proto::serialize::binary::BinEncoder;
 use hickory_server::server::{ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponse;
 
+use super::client::Client;
 use super::ending::Ending;
 use crate::metrics::Outcome;
 
 /// Takes one response in place of a socket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Capture {
+    /// Who asks: hickory's `Request` knows its address, and not how it came.
+    pub(super) client: Client,
     ending: Arc<Mutex<Option<Ending>>>,
 }
 
 impl Capture {
+    /// For a query of `client`.
+    pub(super) fn of(client: Client) -> Self {
+        Self { client, ending: Arc::default() }
+    }
+
     /// Keeps how the query ended; the first word counts.
     pub(super) fn put(&self, ending: Ending) {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ending);

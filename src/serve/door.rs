@@ -1,6 +1,7 @@
 //! From octets to the one handler and back: what UDP and TCP share.
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hickory_server::net::runtime::TokioTime;
@@ -73,11 +74,6 @@ impl<N: Next> Door<N> {
         self.handler.guard.metrics().worker()
     }
 
-    /// The same metrics, for what outlives its listener.
-    pub(super) fn shared_metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-
     /// Both clocks.
     pub(super) fn now(&self) -> Now {
         self.clock.now()
@@ -108,6 +104,29 @@ impl<N: Next> Door<N> {
         }
     }
 
+    /// Answers one message if nothing has to be waited for, else gives the right to wait to whoever then carries it. A query
+    /// for which there is no room ends here, and so does one that makes the server panic, which costs nobody else.
+    pub(super) fn at_once_or_permit(
+        &self,
+        message: &[u8],
+        client: &Client,
+        ledger: &mut Ledger,
+    ) -> Result<Ending, Permit> {
+        let at_once = catch_unwind(AssertUnwindSafe(|| {
+            self.at_once(&self.view(), message, client, ledger, self.now(), &mut Vec::new())
+        }));
+        match at_once {
+            Ok(Ok(ending)) => return Ok(ending),
+            Ok(Err(_unanswered)) => (),
+            Err(_panic) => return Ok(Ending::Silence(DropReason::ClientGone)),
+        }
+        if let Some(permit) = self.permit() {
+            return Err(permit);
+        }
+        self.shed(message, client);
+        Ok(Ending::Silence(DropReason::Shed))
+    }
+
     /// Records what a query was about that nobody had time for.
     pub(super) fn shed(&self, message: &[u8], client: &Client) {
         if let Ok(query) = Query::read(message) {
@@ -135,7 +154,7 @@ impl<N: Next> Door<N> {
         let Ok(request) = Request::from_bytes(message, client.socket, protocol(client.transport)) else {
             return Ending::unfit(&header, rcode::FORMERR);
         };
-        let capture = Capture::default();
+        let capture = Capture::of(client);
         self.handler.handle_request::<_, TokioTime>(&request, capture.clone()).await;
         // A handler that says nothing owes nothing: its client waits in vain, and that is counted.
         capture.take().unwrap_or(Ending::Silence(DropReason::Shed))

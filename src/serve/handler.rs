@@ -24,18 +24,18 @@ use super::pipeline::Embargo;
 impl<N: Next> RequestHandler for Embargo<N> {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, responder: R) -> ResponseInfo {
         let now = self.guard.now();
-        let client = Client::new(request.src(), transport(request.protocol()));
-        // Our own listeners opened the ledger when they read the message; a foreign server keeps none.
+        // Our own listeners opened the ledger when they read the message, and know best whose it is; a foreign server's do not.
         let own = (&responder as &dyn Any).downcast_ref::<Capture>().cloned();
         let query = Query::read(request.as_slice());
         if let Some(capture) = own {
             let ending = match &query {
-                Ok(query) => self.answer(query, &client, now).await,
+                Ok(query) => self.answer(query, &capture.client, now).await,
                 Err(unfit) => unfit_ending(request.as_slice(), *unfit),
             };
             capture.put(ending);
             return info(request, ResponseCode::NoError);
         }
+        let client = Client::new(request.src(), transport(request.protocol()));
         let family = Family::of(client.address());
         let mut ledger = self.guard.metrics().received(client.transport, family, now.mono);
         let ending = match &query {

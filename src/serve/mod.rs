@@ -38,7 +38,7 @@
 //!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
-//! tcp        a task for each connection; what has to wait goes through hickory's `Request` to the one handler
+//! stream     a task for each connection; what has to wait goes through hickory's `Request` to the one handler
 //! ```
 //! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
 
@@ -56,7 +56,7 @@ mod pipeline;
 mod ending;
 mod room;
 mod screen;
-mod tcp;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod udp;
@@ -78,7 +78,7 @@ pub use forwarder::{Forwarder, ForwarderConfig};
 pub use guard::{Guard, InForce};
 pub use next::{Failure, Found, Next};
 pub use pipeline::Embargo;
-pub use tcp::TcpConfig;
+pub use stream::StreamConfig;
 pub use wrapped::Wrapped;
 
 use crate::clock::Clock;
@@ -95,8 +95,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 pub struct ListenConfig {
     /// Queries that may wait for an answer at a time, over all listeners; more are shed and counted.
     pub waiting_max: usize,
-    /// Limits of TCP connections.
-    pub tcp: TcpConfig,
+    /// Limits of connections.
+    pub streams: StreamConfig,
 }
 
 /// Sockets that are bound but not read yet.
@@ -129,7 +129,7 @@ pub fn start<N: Next>(
     let stop = CancellationToken::new();
     let running = Running { stop: stop.clone().drop_guard(), tasks: TaskTracker::new() };
     let tasks = running.tasks.clone();
-    let door = Arc::new(door::Door::new(handler, metrics, clock, config.waiting_max, stop, tasks));
+    let door = Arc::new(door::Door::new(handler, Arc::clone(&metrics), clock.clone(), config.waiting_max, stop, tasks));
     for (number, socket) in sockets.udp.into_iter().enumerate() {
         let listener = udp::Listener { door: Arc::clone(&door), socket: Arc::new(socket), runtime: Handle::current() };
         // The tracker waits for the thread as for a task, so that the end finds no datagram half answered.
@@ -139,10 +139,11 @@ pub fn start<N: Next>(
             drop(token);
         })?;
     }
-    let connections = Arc::new(tcp::Connections::new(config.tcp));
+    let places = stream::Places::new(config.streams, metrics, clock);
     for listener in sockets.tcp {
+        let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        running.tasks.spawn(tcp::listen(Arc::clone(&door), listener, Arc::clone(&connections)));
+        running.tasks.spawn(stream::listen(Arc::clone(&door), listener, address, Arc::clone(&places)));
     }
     Ok(running)
 }

@@ -101,14 +101,14 @@ impl World {
         let udp = bind_udp("127.0.0.1:0".parse().unwrap(), NonZeroUsize::MIN, LOOK_UP).unwrap().remove(0);
         let tcp = crate::socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
-        let limits = TcpConfig {
+        let limits = StreamConfig {
             connections_max: 8,
             connections_per_client_max: 8,
             queries_in_flight_max: 8,
             idle: PATIENCE,
             slow: PATIENCE,
         };
-        let config = ListenConfig { waiting_max, tcp: limits };
+        let config = ListenConfig { waiting_max, streams: limits };
         let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
         let metrics = Arc::clone(&self.metrics);
         let running = start(self.handler.clone(), sockets, config, metrics, self.clock.clone()).unwrap();
@@ -372,7 +372,7 @@ async fn a_query_that_makes_the_server_panic_costs_itself_only_and_is_counted_on
     running.drain(PATIENCE).await;
     assert_eq!(world.sum("embargo_dns_dropped_total", "client_gone"), 2);
     assert_eq!((world.sum("embargo_dns_requests_total", ""), world.sum("embargo_dns_responses_total", "")), (4, 2));
-    assert_eq!(world.sum("embargo_dns_tcp_connections", ""), 0);
+    assert_eq!(world.sum("embargo_dns_connections", ""), 0);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
     async fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> Result<Found, Failure> {
         let request = Request::from_bytes(query.message.to_vec(), client.socket, protocol(client.transport))
             .map_err(|_unread_by_hickory| Failure::Refused)?;
-        let capture = Capture::default();
+        let capture = Capture::of(*client);
         self.0.handle_request::<_, TokioTime>(&request, capture.clone()).await;
         let Some(Ending::Response { message, .. }) = capture.take() else { return Err(Failure::Silent) };
         let layout = Layout::read(&message).map_err(|_malformed| Failure::Refused)?;

@@ -7,9 +7,11 @@
 mod batch;
 mod bind;
 mod control;
+mod fault;
 mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
 pub use bind::{connected_udp, reachable, tcp, udp};
 pub use control::{Local, send_now, thrown_away};
+pub use fault::AcceptFault;
 pub use ready::Readiness;

@@ -1,6 +1,8 @@
-//! Listeners at their limits: more queries than may wait, more connections than there may be, clients that take no answers.
+//! Listeners at their limits: more queries than may wait, more connections than there may be, clients that take no answers,
+//! sockets that die.
 //! What stands behind the ban never answers, so that every limit is reached exactly and without a clock.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use embargo::config::{self, Args, Environment};
 use embargo::journal::{self, Journal};
 use embargo::metrics::Metrics;
 use embargo::serve::{
-    Admission, Client, Embargo, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, TcpConfig, start,
+    Admission, Client, Embargo, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig, start,
 };
 use embargo::time::Now;
 use embargo::wire::{Answer, Layout, Query, Response, qtype, rcode};
@@ -46,6 +48,8 @@ impl Next for Silent {
 struct World {
     metrics: Arc<Metrics>,
     address: std::net::SocketAddr,
+    /// The listening socket.
+    listener: std::net::TcpListener,
     _running: Running,
     _directory: TempDir,
 }
@@ -66,16 +70,22 @@ impl World {
         guard.enforce(policy);
         let handler = Embargo::new(guard, Silent(cache(&clock)));
         let (sockets, address) = sockets();
-        let limits = TcpConfig {
+        let listener = sockets.tcp[0].try_clone().unwrap();
+        let limits = StreamConfig {
             connections_max: CONNECTIONS_MAX,
             connections_per_client_max: CONNECTIONS_MAX,
             queries_in_flight_max: 4,
             idle: PATIENCE,
             slow: SLOW,
         };
-        let config = ListenConfig { waiting_max: WAITING_MAX, tcp: limits };
+        let config = ListenConfig { waiting_max: WAITING_MAX, streams: limits };
         let running = start(handler, sockets, config, Arc::clone(&metrics), clock).unwrap();
-        Self { metrics, address, _running: running, _directory: directory }
+        Self { metrics, address, listener, _running: running, _directory: directory }
+    }
+
+    /// After this its listening socket accepts nothing any more.
+    fn kill_listener(&self) {
+        socket2::SockRef::from(&self.listener).shutdown(std::net::Shutdown::Both).unwrap();
     }
 
     fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
@@ -171,36 +181,76 @@ async fn more_misses_than_may_wait_are_shed_and_counted_and_known_names_still_an
     world.counts("dns_requests_total", &[], all + 4).await;
 }
 
+/// Whether the server has closed this connection.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await.expect("an end"), Ok(0) | Err(_))
+}
+
+/// A connection whose banned query was answered.
+async fn answered(world: &World) -> TcpStream {
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    write_frame(&mut stream, &Question::new("geo.example", qtype::A).octets()).await;
+    assert!(read_frame(&mut stream).await.is_some());
+    stream
+}
+
 #[tokio::test]
-async fn connections_past_the_limit_are_closed_at_once_counted_and_take_nothing_from_others() {
+async fn at_the_limit_the_connection_that_is_idle_for_longest_makes_way_for_each_new_one() {
     const ATTEMPTS: usize = 500;
     let world = World::new();
-    let question = Question::new("geo.example", qtype::A).octets();
-    let mut held = Vec::new();
+    let mut held = VecDeque::new();
     for _connection in 0..CONNECTIONS_MAX {
-        let mut stream = TcpStream::connect(world.address).await.unwrap();
-        write_frame(&mut stream, &question).await;
-        assert!(read_frame(&mut stream).await.is_some());
-        held.push(stream);
+        held.push_back(answered(&world).await);
     }
     for number in 1..=ATTEMPTS {
-        let mut refused = TcpStream::connect(world.address).await.unwrap();
-        let mut octet = [0];
-        let read = tokio::time::timeout(PATIENCE, refused.read(&mut octet)).await.unwrap();
-        assert!(matches!(read, Ok(0) | Err(_)), "closed without a word");
-        world.counts("dns_tcp_refused_total", &[], u64::try_from(number).unwrap()).await;
+        held.push_back(answered(&world).await);
+        assert!(is_closed(&mut held.pop_front().unwrap()).await);
+        let number = u64::try_from(number).unwrap();
+        world.counts("dns_connections_cut_total", &[("reason", "evicted")], number).await;
     }
-    world.counts("dns_tcp_connections", &[], u64::try_from(CONNECTIONS_MAX).unwrap()).await;
+    world.counts("dns_connections", &[("proto", "tcp")], u64::try_from(CONNECTIONS_MAX).unwrap()).await;
     world.answers().await;
     for stream in &mut held {
-        write_frame(stream, &question).await;
-        assert!(read_frame(stream).await.is_some(), "who was there before is served as before");
+        write_frame(stream, &Question::new("geo.example", qtype::A).octets()).await;
+        assert!(read_frame(stream).await.is_some(), "the others are served as before");
     }
     drop(held);
-    world.counts("dns_tcp_connections", &[], 0).await;
-    let mut stream = TcpStream::connect(world.address).await.unwrap();
-    write_frame(&mut stream, &question).await;
-    assert!(read_frame(&mut stream).await.is_some(), "a place that is free again is given again");
+    world.counts("dns_connections", &[], 0).await;
+    answered(&world).await;
+}
+
+#[tokio::test]
+async fn half_a_query_does_not_hold_a_place_but_an_open_query_does() {
+    let world = World::new();
+    let mut waits = TcpStream::connect(world.address).await.unwrap();
+    write_frame(&mut waits, &miss(0)).await;
+    world.counts("dns_requests_total", &[], 1).await;
+    let mut slow = Vec::new();
+    for _connection in 1..CONNECTIONS_MAX {
+        let mut stream = answered(&world).await;
+        stream.write_all(&[0xFF]).await.unwrap();
+        slow.push(stream);
+    }
+    answered(&world).await;
+    assert!(is_closed(&mut slow[0]).await);
+    write_frame(&mut waits, &Question::new("geo.example", qtype::A).octets()).await;
+    assert!(read_frame(&mut waits).await.is_some(), "it was there first, and stays");
+}
+
+#[tokio::test]
+async fn a_listener_whose_socket_dies_is_bound_again() {
+    let world = World::new();
+    let before = answered(&world).await;
+    world.kill_listener();
+    world.counts("dns_listeners_rebound_total", &[], 1).await;
+    let again = async {
+        while TcpStream::connect(world.address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it accepts again");
+    answered(&world).await;
+    drop(before);
 }
 
 #[tokio::test]
@@ -222,7 +272,7 @@ async fn a_stream_that_takes_no_answers_is_cut_off_in_time_and_others_see_nothin
     };
     let written = tokio::time::timeout(PATIENCE, pushing).await.expect("the server hangs up");
     assert!(written > 0);
-    world.counts("dns_tcp_connections", &[], 0).await;
+    world.counts("dns_connections", &[], 0).await;
     assert!(world.count("dns_dropped_total", &[("reason", "client_gone")]) >= 1, "its last answers went nowhere");
     world.at_rest().await;
     world.answers().await;

@@ -11,7 +11,8 @@ use embargo::config::{self, Args, Environment};
 use embargo::journal::{self, Journal};
 use embargo::metrics::Metrics;
 use embargo::serve::{
-    Admission, Client, Embargo, Ending, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, TcpConfig, start,
+    Admission, Client, Embargo, Ending, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig,
+    start,
 };
 use embargo::time::{Mono, Now, Timestamp};
 use embargo::wire::{Answer, CLASS_IN, Layout, LowerName, Query, Response, Transport, Unfit, qtype};
@@ -91,14 +92,14 @@ impl Server {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a socket");
         tcp.set_nonblocking(true).expect("a socket of the runtime");
         let (udp_address, tcp_address) = (address(udp.local_addr()), address(tcp.local_addr()));
-        let limits = TcpConfig {
+        let limits = StreamConfig {
             connections_max: 64,
             connections_per_client_max: 64,
             queries_in_flight_max: 8,
             idle: Duration::from_secs(86_400),
             slow: PATIENCE,
         };
-        let config = ListenConfig { waiting_max: 64, tcp: limits };
+        let config = ListenConfig { waiting_max: 64, streams: limits };
         let runtime = Runtime::new().expect("a runtime");
         let inside = runtime.enter();
         let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };

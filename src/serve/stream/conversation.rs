@@ -1,0 +1,159 @@
+//! One connection: reads, answers and writes until either side has enough. What carries it is whatever has two halves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{DropReason, Ledger, Outcome};
+use crate::serve::client::Client;
+use crate::serve::door::{Door, End};
+use crate::serve::ending::Ending;
+use crate::serve::next::Next;
+
+use super::StreamConfig;
+use super::frame::{Frames, append};
+use super::places::Place;
+
+/// Responses that wait for a client to take them; with more, its queries are not read.
+const UNTAKEN_MAX: usize = 4;
+
+/// One response on its way to the connection's writer.
+struct Framed {
+    message: Vec<u8>,
+    ledger: Ledger,
+    outcome: Outcome,
+    rcode: u16,
+}
+
+/// What reading a connection needs.
+struct Conversation<'c, N> {
+    door: &'c Arc<Door<N>>,
+    client: Client,
+    config: &'c StreamConfig,
+    place: &'c Place,
+    /// Cancelled when nothing more is to be read.
+    hang_up: CancellationToken,
+}
+
+/// Leads a conversation to its end, which comes at once when it has to make way for another connection.
+pub(in crate::serve) async fn converse<N: Next>(
+    door: &Arc<Door<N>>,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
+    client: Client,
+    config: &StreamConfig,
+    place: &Place,
+) {
+    let conversation = Conversation { door, client, config, place, hang_up: CancellationToken::new() };
+    let (sender, receiver) = mpsc::channel(UNTAKEN_MAX);
+    // Queries still open hold senders of their own: the writer ends after the last of them.
+    let both = async { tokio::join!(conversation.read(reader, sender), conversation.write(writer, receiver)) };
+    tokio::select! {
+        biased;
+        // What was not answered yet is counted by its ledger as it is dropped.
+        () = place.has_to_make_way() => (),
+        ((), ()) = both => (),
+    }
+}
+
+impl<N: Next> Conversation<'_, N> {
+    /// Reads queries. What needs no waiting is answered before the next one is read, so a client that takes no answers is soon
+    /// not read any more and costs no memory; what has to wait goes on in a task of its own and overtakes nothing.
+    async fn read(&self, reader: impl AsyncRead + Unpin, sender: mpsc::Sender<Framed>) {
+        let Self { door, client, config, place, hang_up } = self;
+        let mut frames = Frames::new(reader);
+        let open = Arc::new(Semaphore::new(config.queries_in_flight_max));
+        loop {
+            // Closed only ever by this function's caller going away, so this can't fail; to stop reading is right if it does.
+            let Ok(slot) = Arc::clone(&open).acquire_owned().await else { return };
+            // While answers are open, the client may well be waiting for them in silence.
+            let idle = open.available_permits() + 1 == config.queries_in_flight_max;
+            let patience = if idle { config.idle } else { config.idle.max(config.slow) };
+            let message = tokio::select! {
+                biased;
+                () = door.stop.cancelled() => return,
+                () = hang_up.cancelled() => return,
+                message = frames.next(patience, config.slow) => message,
+            };
+            let Some(message) = message else { return };
+            let owed = place.owe();
+            let mut ledger = door.opened(client);
+            let permit = match door.at_once_or_permit(&message, client, &mut ledger) {
+                Ok(ending) => {
+                    drop(owed);
+                    self.hand_over(ending, ledger, &sender).await;
+                    continue;
+                }
+                Err(permit) => permit,
+            };
+            let (owner, client, sender, hang_up) = (Arc::clone(door), *client, sender.clone(), hang_up.clone());
+            door.tasks.spawn(async move {
+                let ending = owner.carry(message, client, &mut ledger).await;
+                // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
+                drop((permit, owed));
+                hand_over(&owner, ending, ledger, &sender, &hang_up).await;
+                drop(slot);
+            });
+        }
+    }
+
+    async fn hand_over(&self, ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Framed>) {
+        hand_over(self.door, ending, ledger, sender, &self.hang_up).await;
+    }
+
+    /// Writes responses, those that are ready at the same time together.
+    async fn write(&self, mut writer: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver<Framed>) {
+        let mut ready = Vec::with_capacity(UNTAKEN_MAX);
+        while receiver.recv_many(&mut ready, UNTAKEN_MAX).await > 0 {
+            let taken = write_all(&mut writer, &ready, self.config.slow).await;
+            for Framed { ledger, outcome, rcode, message: _ } in ready.drain(..) {
+                let gone = End::Dropped(DropReason::ClientGone);
+                self.door.closed(ledger, if taken { End::Sent { outcome, rcode } } else { gone });
+            }
+            if !taken {
+                return self.hang_up.cancel();
+            }
+        }
+        // Its last word may be more than the operating system's, and a client may not take that either.
+        let _best_effort = tokio::time::timeout(self.config.slow, writer.shutdown()).await;
+    }
+}
+
+/// Gives a response to the connection's writer, or ends the message without one.
+async fn hand_over<N: Next>(
+    door: &Door<N>,
+    ending: Ending,
+    ledger: Ledger,
+    sender: &mpsc::Sender<Framed>,
+    hang_up: &CancellationToken,
+) {
+    match ending {
+        Ending::Silence(reason) => {
+            door.closed(ledger, End::Dropped(reason));
+            // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
+            if reason == DropReason::PolicyDrop {
+                hang_up.cancel();
+            }
+        }
+        Ending::Response { message, outcome, rcode } => {
+            // The writer may be gone: the ledger goes with the frame and counts the client as gone.
+            let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
+        }
+    }
+}
+
+/// Whether the client has taken these responses in time. Length and message go together (RFC 7766 §8).
+async fn write_all(writer: &mut (impl AsyncWrite + Unpin), ready: &[Framed], slow: Duration) -> bool {
+    let mut octets = Vec::with_capacity(ready.iter().map(|framed| framed.message.len() + 2).sum());
+    for framed in ready {
+        append(&mut octets, &framed.message);
+    }
+    let written = tokio::time::timeout(slow, async {
+        writer.write_all(&octets).await?;
+        writer.flush().await
+    });
+    matches!(written.await, Ok(Ok(())))
+}

@@ -1,0 +1,324 @@
+//! Who may hold a connection. At a limit the connection that has been idle for longest makes way: to refuse the newest would
+//! let whoever came first keep everyone else out.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::StreamConfig;
+use crate::clock::Clock;
+use crate::metrics::{Cut, Metrics};
+use crate::time::Mono;
+use crate::wire::Transport;
+
+/// Connections looked at, at most, for one that can make way. Those found busy are looked at last by the next search.
+const LOOKS: usize = 64;
+
+/// The connections there are.
+#[derive(Debug)]
+pub(in crate::serve) struct Places {
+    pub(super) config: StreamConfig,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    held: Mutex<Everyone>,
+}
+
+#[derive(Debug, Default)]
+struct Everyone {
+    next: u64,
+    all: Queue,
+    by_client: HashMap<IpAddr, Queue>,
+}
+
+/// Connections in the order in which each became idle, as far as that was known when it was looked at last: none has become
+/// idle before its place here says. So a query moves nothing, and a search still finds the one that is idle for longest.
+#[derive(Debug, Default)]
+struct Queue {
+    order: BTreeMap<(Mono, u64), Arc<Held>>,
+    seen: HashMap<u64, Mono>,
+}
+
+/// What is known of one connection.
+#[derive(Debug)]
+struct Held {
+    number: u64,
+    client: IpAddr,
+    /// Queries that have come whole and whose answer is not there yet.
+    owed: AtomicU32,
+    /// When it was opened, or when the last such answer was there, in microseconds.
+    idle_since: AtomicU64,
+    make_way: Notify,
+    clock: Clock,
+}
+
+/// The place of one open connection, counted; given back when it ends, however it ends.
+#[derive(Debug)]
+pub(in crate::serve) struct Place {
+    places: Arc<Places>,
+    held: Arc<Held>,
+    transport: Transport,
+}
+
+/// An answer that is owed to a connection's client: until this is dropped, the connection need not make way. A client that
+/// sends half a message, or takes no answer, is owed nothing.
+#[derive(Debug)]
+pub(in crate::serve) struct Owed(Arc<Held>);
+
+impl Places {
+    pub(in crate::serve) fn new(config: StreamConfig, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { config, metrics, clock, held: Mutex::default() })
+    }
+
+    /// A place for a connection of `client`, if there is one or another connection can make way.
+    pub(in crate::serve) fn place(self: &Arc<Self>, transport: Transport, client: IpAddr) -> Option<Place> {
+        let now = self.clock.now().mono;
+        let mut held = self.held();
+        let room = self.room_for_client(&mut held, client, now) && self.room(&mut held, now);
+        if !room {
+            self.metrics.connections.cut(Cut::Refused).inc();
+            return None;
+        }
+        let number = held.next;
+        held.next += 1;
+        let new = Arc::new(Held {
+            number,
+            client,
+            owed: AtomicU32::new(0),
+            idle_since: AtomicU64::new(now.0),
+            make_way: Notify::new(),
+            clock: self.clock.clone(),
+        });
+        held.all.insert(now, &new);
+        held.by_client.entry(client).or_default().insert(now, &new);
+        drop(held);
+        self.metrics.connections.open(transport).inc();
+        Some(Place { places: Arc::clone(self), held: new, transport })
+    }
+
+    /// Has the connection that is idle for longest make way although no limit is reached: the system has no more to give.
+    pub(in crate::serve) fn make_way(&self) {
+        self.evict_any(&mut self.held(), self.clock.now().mono);
+    }
+
+    fn room(&self, held: &mut Everyone, now: Mono) -> bool {
+        held.all.len() < self.config.connections_max || self.evict_any(held, now)
+    }
+
+    fn room_for_client(&self, held: &mut Everyone, client: IpAddr, now: Mono) -> bool {
+        let Some(own) = held.by_client.get_mut(&client) else { return true };
+        if own.len() < self.config.connections_per_client_max {
+            return true;
+        }
+        let found = own.longest_idle(now);
+        self.evict(held, found)
+    }
+
+    fn evict_any(&self, held: &mut Everyone, now: Mono) -> bool {
+        let found = held.all.longest_idle(now);
+        self.evict(held, found)
+    }
+
+    /// Its place is free at once; it ends as soon as its task hears of it.
+    fn evict(&self, held: &mut Everyone, found: Option<Arc<Held>>) -> bool {
+        let Some(found) = found else { return false };
+        held.remove(&found);
+        found.make_way.notify_one();
+        self.metrics.connections.cut(Cut::Evicted).inc();
+        true
+    }
+
+    fn held(&self) -> MutexGuard<'_, Everyone> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Everyone {
+    /// Forgets a connection, if it was not forgotten before.
+    fn remove(&mut self, gone: &Held) {
+        self.all.remove(gone);
+        let Entry::Occupied(mut own) = self.by_client.entry(gone.client) else { return };
+        own.get_mut().remove(gone);
+        if own.get().len() == 0 {
+            own.remove();
+        }
+    }
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn insert(&mut self, seen: Mono, held: &Arc<Held>) {
+        self.seen.insert(held.number, seen);
+        self.order.insert((seen, held.number), Arc::clone(held));
+    }
+
+    fn remove(&mut self, held: &Held) {
+        if let Some(seen) = self.seen.remove(&held.number) {
+            self.order.remove(&(seen, held.number));
+        }
+    }
+
+    /// The connection that is idle for longest, if one of those looked at is idle.
+    fn longest_idle(&mut self, now: Mono) -> Option<Arc<Held>> {
+        let mut busy = Vec::new();
+        let found = (0..LOOKS).find_map(|_look| {
+            let (&(seen, _number), held) = self.order.first_key_value()?;
+            let held = Arc::clone(held);
+            let since = held.idle_since();
+            if since.is_some_and(|since| since <= seen) {
+                return Some(held);
+            }
+            self.remove(&held);
+            match since {
+                Some(since) => self.insert(since, &held),
+                None => busy.push(held),
+            }
+            None
+        });
+        // What is busy becomes idle later than now.
+        for held in busy {
+            self.insert(now, &held);
+        }
+        found
+    }
+}
+
+impl Held {
+    /// Since when it has been idle; `None`: it is not.
+    fn idle_since(&self) -> Option<Mono> {
+        (self.owed.load(Ordering::Acquire) == 0).then(|| Mono(self.idle_since.load(Ordering::Relaxed)))
+    }
+}
+
+impl Place {
+    /// Returns when the connection has to make way for another one.
+    pub(in crate::serve) async fn has_to_make_way(&self) {
+        self.held.make_way.notified().await;
+    }
+
+    /// Says that a query has come whole.
+    pub(in crate::serve) fn owe(&self) -> Owed {
+        self.held.owed.fetch_add(1, Ordering::AcqRel);
+        Owed(Arc::clone(&self.held))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.held().remove(&self.held);
+        self.places.metrics.connections.open(self.transport).dec();
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.clock.now().mono.0, Ordering::Relaxed);
+        self.0.owed.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::clock::Hands;
+    use crate::time::{Now, Timestamp};
+
+    fn places(connections_max: usize, connections_per_client_max: usize) -> (Arc<Places>, Hands) {
+        let (clock, hands) = Clock::manual(Now { wall: Timestamp::UNIX_EPOCH, mono: Mono(0) });
+        let config = StreamConfig {
+            connections_max,
+            connections_per_client_max,
+            queries_in_flight_max: 1,
+            idle: Duration::from_secs(10),
+            slow: Duration::from_secs(5),
+        };
+        (Places::new(config, Arc::new(Metrics::new()), clock), hands)
+    }
+
+    fn client(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn makes_way(place: &Place) -> bool {
+        place.has_to_make_way().now_or_never().is_some()
+    }
+
+    #[test]
+    fn at_the_limit_the_one_that_is_idle_for_longest_makes_way() {
+        let (places, hands) = places(3, 3);
+        let held: Vec<Place> = (0..3)
+            .map(|last| {
+                hands.advance(Duration::from_millis(1));
+                places.place(Transport::Tcp, client(last)).unwrap()
+            })
+            .collect();
+        hands.advance(Duration::from_millis(1));
+        drop(held[0].owe());
+        hands.advance(Duration::from_millis(1));
+        let _fourth = places.place(Transport::Tcp, client(4)).unwrap();
+        assert_eq!([0, 1, 2].map(|number| makes_way(&held[number])), [false, true, false]);
+        let _fifth = places.place(Transport::Dot, client(4)).unwrap();
+        assert_eq!([0, 1, 2].map(|number| makes_way(&held[number])), [false, false, true]);
+        assert_eq!(places.metrics.connections.cut(Cut::Evicted).value(), 2);
+    }
+
+    #[test]
+    fn one_that_is_owed_an_answer_stays_and_the_newest_is_refused_only_when_all_are() {
+        let (places, hands) = places(2, 2);
+        let (first, second) =
+            (places.place(Transport::Tcp, client(1)).unwrap(), places.place(Transport::Tcp, client(2)).unwrap());
+        let (owed, also) = (first.owe(), second.owe());
+        hands.advance(Duration::from_secs(1));
+        assert!(places.place(Transport::Tcp, client(3)).is_none());
+        assert_eq!(places.metrics.connections.cut(Cut::Refused).value(), 1);
+        drop(also);
+        let _third = places.place(Transport::Tcp, client(3)).unwrap();
+        assert!(!makes_way(&first) && makes_way(&second));
+        drop(owed);
+    }
+
+    #[test]
+    fn a_client_at_its_own_limit_loses_one_of_its_own() {
+        let (places, hands) = places(8, 2);
+        let other = places.place(Transport::Tcp, client(1)).unwrap();
+        hands.advance(Duration::from_secs(1));
+        let own = [0, 1].map(|_nth| places.place(Transport::Tcp, client(2)).unwrap());
+        let _third = places.place(Transport::Tcp, client(2)).unwrap();
+        assert!(makes_way(&own[0]) && !makes_way(&own[1]) && !makes_way(&other));
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let (places, _hands) = places(2, 2);
+        for _round in 0..3 {
+            let held = [0, 1].map(|_nth| places.place(Transport::Tcp, client(1)).unwrap());
+            let third = places.place(Transport::Tcp, client(1)).unwrap();
+            assert!(makes_way(&held[0]), "it makes way");
+            drop((held, third));
+            let everyone = places.held();
+            assert!(everyone.all.order.is_empty() && everyone.all.seen.is_empty() && everyone.by_client.is_empty());
+        }
+        assert_eq!(places.metrics.connections.open(Transport::Tcp).value(), 0);
+    }
+
+    #[test]
+    fn a_search_among_many_busy_ones_is_bounded_and_goes_on_where_it_ended() {
+        let (places, hands) = places(LOOKS + 2, LOOKS + 2);
+        let held: Vec<Place> = (0..LOOKS + 2).map(|_nth| places.place(Transport::Tcp, client(1)).unwrap()).collect();
+        let _busy: Vec<Owed> = held[..=LOOKS].iter().map(Place::owe).collect();
+        hands.advance(Duration::from_secs(1));
+        assert!(places.place(Transport::Tcp, client(2)).is_none(), "it looked at no more than it may");
+        assert!(places.place(Transport::Tcp, client(2)).is_some());
+        assert!(makes_way(&held[LOOKS + 1]));
+    }
+}
