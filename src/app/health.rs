@@ -23,7 +23,7 @@ impl Parts {
             listen: self.listen.iter().map(ToString::to_string).collect(),
             admin: self.admin.map(|address| address.to_string()),
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
-            upstreams: self.upstreams.load().status().into_iter().map(Into::into).collect(),
+            upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),
             cache: CacheStatus { entries: self.cache.len(), bytes: self.cache.bytes() },
             journal: self.journal.status().into(),
             last_reload: self.last_reload().clone(),
@@ -38,8 +38,8 @@ impl Parts {
             }
             Some(force) => Check::ok("policy", format!("{} bans in force", force.policy.bans().len())),
         };
-        let status = self.upstreams.load().status();
-        let healthy = status.iter().filter(|upstream| upstream.healthy).count();
+        let status = self.tree.load().status();
+        let healthy = status.iter().filter(|(_zone, upstream)| upstream.healthy).count();
         let note = format!("{healthy} of {} healthy", status.len());
         let upstreams = if healthy == 0 { Check::warning("upstreams", note) } else { Check::ok("upstreams", note) };
         let journal = match self.journal.status().store_error {

@@ -19,6 +19,7 @@ mod policy;
 mod reload;
 mod server;
 mod status;
+mod upstreams;
 mod watch;
 
 use std::io::Write;

@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use crate::metrics::{IgnoredPacket, Metrics, Upstream, UpstreamFailure};
-use crate::upstream::{BadPacket, Config, FailReason, Observer};
+use crate::upstream::{BadPacket, Config, FailReason, Observer, Server};
 use crate::wire::rcode;
 
-/// The metrics of each upstream, in the order of the configuration.
+/// The title of the root's group.
+const ROOT: &str = ".";
+
+/// The metrics of each upstream of a group, in the order of the configuration.
 pub(super) struct Observed(Vec<Upstream>);
 
 impl Observed {
-    /// Metrics for the upstreams of `config`; those of upstreams that are none any more are taken out of the gauges.
-    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
-        let names: Vec<String> = config.servers.as_slice().iter().map(ToString::to_string).collect();
-        metrics.upstreams.retain(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        Self(names.iter().map(|name| metrics.upstreams.resolve(name)).collect())
+    /// Metrics for the upstreams of a group.
+    pub(super) fn new(title: &str, config: &Config, metrics: &Arc<Metrics>) -> Self {
+        let servers = config.servers.as_slice().iter();
+        Self(servers.map(|server| metrics.upstreams.resolve(&name(title, server))).collect())
     }
+}
+
+/// What an upstream is called in metrics. One server can be in several groups, and do well in one of them only.
+pub(super) fn name(title: &str, server: &Server) -> String {
+    if title == ROOT { server.to_string() } else { format!("{server} for {title}") }
 }
 
 impl Observer for Observed {

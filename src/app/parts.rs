@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::serve::Guard;
 use crate::time::Now;
-use crate::upstream::Upstreams;
+use crate::upstream::Tree;
 
 /// A policy not in force after this leaves clients with SERVFAIL until it is.
 const POLICY_PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub(super) struct Parts {
     pub(super) journal: Arc<Journal>,
     pub(super) guard: Arc<Guard>,
     pub(super) cache: Arc<Cache>,
-    pub(super) upstreams: Arc<ArcSwap<Upstreams>>,
+    pub(super) tree: Arc<ArcSwap<Tree>>,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,

@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::observer::Observed;
 use super::parts::Parts;
 use super::policy;
 use super::status::Reload;
+use super::upstreams::Wanted;
 use crate::config::{self, Environment, Loaded};
 use crate::diag::{Diagnostic, Severity};
-use crate::metrics::Metrics;
 use crate::priority;
 use crate::serve::{Admission, InForce};
 use crate::time::rfc3339;
-use crate::upstream::{self, Observer, Servers, ServersError, Upstreams};
 
 /// A policy out of force is waited for this long at most: the longest query has ended.
 const LETTING_GO: Duration = Duration::from_secs(60);
@@ -31,20 +29,16 @@ impl Parts {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
-        // Looked up anew each time: what `system` means changes with the network and not with our files.
-        let servers = match servers(&loaded) {
-            Ok(servers) => servers,
-            Err(error) => {
-                let mistake = Diagnostic::whole(Severity::Error, "upstream servers", error.to_string());
-                return self.not_reloaded(why, &[mistake]);
-            }
+        let wanted = match Wanted::read(&self.first.settings, &loaded.settings) {
+            Ok(wanted) => wanted,
+            Err(mistake) => return self.not_reloaded(why, &[mistake]),
         };
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
         let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
-            Ok(Ok(ready)) => self.reloaded(why, loaded, servers, ready),
+            Ok(Ok(ready)) => self.reloaded(why, loaded, &wanted, ready),
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
             Err(error) => {
                 let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
@@ -53,12 +47,10 @@ impl Parts {
         }
     }
 
-    fn reloaded(&self, why: &str, loaded: Loaded, servers: Servers, ready: policy::Ready) {
+    fn reloaded(&self, why: &str, loaded: Loaded, wanted: &Wanted, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(Admission::new(loaded.settings.allow.clone()));
-        if !self.upstreams.load().are(&servers) {
-            self.upstreams.store(upstreams(&self.first, servers, &self.metrics));
-        }
+        self.tree.store(wanted.grow(Some(&self.tree.load()), &self.metrics));
         let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {
             tracing::warn!(settings = ?needs_restart, "These settings take effect after a restart.");
@@ -112,24 +104,6 @@ pub(super) fn let_go(before: Arc<InForce>) {
     };
     // Without a thread it is freed here.
     drop(std::thread::Builder::new().name("lists".to_owned()).spawn(waiting));
-}
-
-/// The servers that the settings name, with those of the system looked up.
-pub(super) fn servers(loaded: &Loaded) -> Result<Servers, ServersError> {
-    Servers::from_specs(&loaded.settings.upstream.servers, &loaded.settings.listen)
-}
-
-/// These upstreams, asked as patiently as the settings say.
-pub(super) fn upstreams(loaded: &Loaded, servers: Servers, metrics: &Arc<Metrics>) -> Arc<Upstreams> {
-    let settings = &loaded.settings.upstream;
-    let config = upstream::Config {
-        hedge: settings.hedge_after,
-        deadline: settings.deadline,
-        exchange_max: settings.exchange_max,
-        ..upstream::Config::new(servers)
-    };
-    let observer: Arc<dyn Observer> = Arc::new(Observed::new(&config, metrics));
-    Arc::new(Upstreams::new(&config, &observer))
 }
 
 /// Settings that are written otherwise than they are in effect since the start.

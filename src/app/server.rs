@@ -14,8 +14,8 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{CLOSE, Parts};
-use super::reload::{servers, upstreams};
 use super::status::Reload;
+use super::upstreams::Wanted;
 use super::watch::Watch;
 use super::{Failure, bind, control, files, map};
 use crate::admin::{self, Desk};
@@ -55,8 +55,9 @@ impl Server {
         state_directory(&loaded.state_dir)?;
         let control = control_socket(&loaded.state_dir)?;
         let clock = Clock::system();
-        let servers = servers(&loaded).map_err(|error| Failure::Cannot(error.to_string()))?;
-        let upstreams = upstreams(&loaded, servers, &metrics);
+        let wanted =
+            Wanted::read(&loaded.settings, &loaded.settings).map_err(|mistake| Failure::Cannot(mistake.message))?;
+        let tree = wanted.grow(None, &metrics);
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
@@ -72,7 +73,7 @@ impl Server {
             metrics,
             journal,
             guard: Arc::new(guard),
-            upstreams: Arc::new(ArcSwap::new(upstreams)),
+            tree: Arc::new(ArcSwap::new(tree)),
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -139,7 +140,10 @@ impl Server {
             writeln!(out, "  admin    http://{address}/ (metrics, readyz)")?;
         }
         for upstream in &status.upstreams {
-            writeln!(out, "  upstream {}", upstream.address)?;
+            match &upstream.zone {
+                None => writeln!(out, "  upstream {}", upstream.address)?,
+                Some(zone) => writeln!(out, "  upstream {} for {zone}", upstream.address)?,
+            }
         }
         if let Some(policy) = &status.policy {
             for ban in &policy.bans {
@@ -181,7 +185,7 @@ impl Prepared {
         let forwarder = Forwarder::new(
             map::forwarder(settings),
             Arc::clone(&parts.cache),
-            Arc::clone(&parts.upstreams),
+            Arc::clone(&parts.tree),
             Arc::clone(&parts.metrics),
             parts.clock.clone(),
         );

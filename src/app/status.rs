@@ -1,5 +1,7 @@
 //! How the server is: for `embargo status`, for `/readyz`, and for the lines printed at the start.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::journal;
@@ -96,6 +98,8 @@ impl ListRow {
 /// One upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamRow {
+    /// The first of the zones that it is asked for; `None`: every other name.
+    pub(super) zone: Option<String>,
     /// With `tcp://` in front where it is asked over TCP only.
     pub(super) address: String,
     healthy: bool,
@@ -148,9 +152,10 @@ impl PolicyStatus {
     }
 }
 
-impl From<UpstreamStatus> for UpstreamRow {
-    fn from(status: UpstreamStatus) -> Self {
+impl From<(Arc<str>, UpstreamStatus)> for UpstreamRow {
+    fn from((title, status): (Arc<str>, UpstreamStatus)) -> Self {
         Self {
+            zone: (*title != *".").then(|| title.to_string()),
             address: Server { address: status.address, protocol: status.protocol }.to_string(),
             healthy: status.healthy,
             in_flight: status.in_flight,

@@ -160,8 +160,10 @@ fn upstreams(look: Look, upstreams: &[Value]) -> String {
     for upstream in upstreams {
         let healthy = upstream.get("healthy").and_then(Value::as_bool) == Some(true);
         let srtt = upstream.get("srtt_ms").and_then(Value::as_f64).map(|srtt| format!("{srtt:.1}"));
+        let zone = upstream.get("zone").filter(|zone| zone.is_string());
+        let zone = zone.map_or_else(String::new, |_zone| format!(" for {}", text(upstream, "zone")));
         table.row([
-            Some(text(upstream, "address")),
+            Some(text(upstream, "address") + &zone),
             Some(if healthy { "ok" } else { "probed only" }.to_owned()),
             Some(text(upstream, "queries")),
             Some(text(upstream, "failures")),

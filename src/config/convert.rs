@@ -1,8 +1,9 @@
 //! `embargo.toml` as written to [`Settings`]; all mistakes at once.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,13 +17,13 @@ use super::ban::{BanChange, Change, is_id};
 use super::file::{self, File, Text, Texts};
 use super::reader::Reader;
 use super::settings::{
-    Blocklists, CacheSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings, TcpSettings,
-    UpstreamSettings,
+    Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
+    TcpSettings, UpstreamSettings,
 };
 use super::unreadable::Unreadable;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::ListFormat;
-use crate::upstream::UpstreamSpec;
+use crate::upstream::{GROUPS_MAX, Order, UpstreamSpec};
 use crate::wire::Name;
 
 /// What `admin` is set to when nobody shall be served.
@@ -43,6 +44,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
         protected: each(&file.protected, name, &mut reader).unwrap_or_default(),
         upstream: upstream(&file.upstream, default.upstream, &mut reader),
+        forwards: forwards(&file.forward, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
         journal: journal(&file.journal, default.journal, &mut reader),
@@ -145,6 +147,7 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
     const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(8);
     let settings = UpstreamSettings {
         servers: at_least_one(&file.servers, upstream_spec, default.servers, reader),
+        order: order(&file.order, reader),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
@@ -159,6 +162,55 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
         reader.error(span, "`exchange_max` must not be less than `deadline`");
     }
     settings
+}
+
+fn order(written: &Text, reader: &mut Reader<'_>) -> Order {
+    reader.word(written, "order", &Order::ALL, Order::as_str).map_or(Order::default(), |at| at.value)
+}
+
+/// The zones that are sent elsewhere; each to one place.
+fn forwards(written: &[Spanned<file::Forward>], reader: &mut Reader<'_>) -> Vec<ForwardSettings> {
+    let mut met = HashSet::new();
+    let mut forwards = Vec::new();
+    for (index, written) in written.iter().enumerate() {
+        let (table, file) = (written.span(), written.get_ref());
+        if index == GROUPS_MAX {
+            reader
+                .error(table.clone(), format!("at most {GROUPS_MAX} `[[forward]]` are used; one can have many zones"));
+        }
+        let zones = given(&file.zones, "zones", &table, zone, reader);
+        for text in file.zones.iter().flat_map(Spanned::get_ref) {
+            if zone(text.get_ref()).is_ok_and(|zone| !met.insert(zone)) {
+                reader.error(text.span(), "this zone is sent elsewhere already");
+            }
+        }
+        let servers = given(&file.servers, "servers", &table, upstream_spec, reader);
+        let span = file.servers.as_ref().map_or(table, Spanned::span);
+        let order = order(&file.order, reader);
+        forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order });
+    }
+    forwards
+}
+
+/// Texts of which there must be one.
+fn given<T>(
+    texts: &Texts,
+    key: &str,
+    table: &Range<usize>,
+    read: impl Fn(&str) -> Result<T, Unreadable>,
+    reader: &mut Reader<'_>,
+) -> Vec<T> {
+    match texts {
+        None => reader.missing(key, Some(table.clone())),
+        Some(texts) if texts.get_ref().is_empty() => reader.error(texts.span(), "needs at least one entry"),
+        Some(_entries) => (),
+    }
+    each(texts, read, reader).unwrap_or_default()
+}
+
+fn zone(text: &str) -> Result<Name, Unreadable> {
+    let zone = name(text)?;
+    if zone.wire() == [0] { Err(Unreadable::RootZone) } else { Ok(zone) }
 }
 
 fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) -> CacheSettings {

@@ -38,6 +38,7 @@ pub(super) struct File {
     pub(super) blocklists: Text,
     pub(super) protected: Texts,
     pub(super) upstream: Upstream,
+    pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
     pub(super) journal: Journal,
@@ -51,9 +52,19 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Upstream {
     pub(super) servers: Texts,
+    pub(super) order: Text,
     pub(super) hedge_after: Measure,
     pub(super) deadline: Measure,
     pub(super) exchange_max: Measure,
+}
+
+/// `[[forward]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Forward {
+    pub(super) zones: Texts,
+    pub(super) servers: Texts,
+    pub(super) order: Text,
 }
 
 /// `[cache]`.

@@ -34,8 +34,8 @@ pub use last_good::{LastGoodError, last_good, save};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Blocklists, CacheSettings, DEFAULT_LISTEN, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
-    TcpSettings, UpstreamSettings,
+    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings,
+    Settings, TcpSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 

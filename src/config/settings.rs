@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use crate::policy::ListFormat;
-use crate::upstream::UpstreamSpec;
+use crate::upstream::{Order, UpstreamSpec};
 use crate::wire::Name;
 
 /// Every setting.
@@ -35,6 +35,8 @@ pub struct Settings {
     pub protected: Vec<Name>,
     /// Upstreams.
     pub upstream: UpstreamSettings,
+    /// Zones with upstreams of their own.
+    pub forwards: Vec<ForwardSettings>,
     /// The cache.
     pub cache: CacheSettings,
     /// DNS over TCP.
@@ -61,14 +63,27 @@ pub enum Blocklists {
 /// Whom to ask, and how patiently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// In order of preference.
+    /// Whom to ask.
     pub servers: Vec<UpstreamSpec>,
+    /// Who of them is asked first.
+    pub order: Order,
     /// The next server is asked when this one has not answered for so long.
     pub hedge_after: Duration,
     /// Every answer leaves within this time.
     pub deadline: Duration,
     /// An exchange goes on for so long, past the deadline, to fill the cache.
     pub exchange_max: Duration,
+}
+
+/// Zones that are sent elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardSettings {
+    /// Names that are sent there with all below them; at least one, and none of them the root.
+    pub zones: Vec<Name>,
+    /// Whom to ask.
+    pub servers: At<Vec<UpstreamSpec>>,
+    /// Who of them is asked first.
+    pub order: Order,
 }
 
 /// The cache's limits.
@@ -191,6 +206,7 @@ impl Default for Settings {
             blocklists: Blocklists::Embedded,
             protected: Vec::new(),
             upstream: UpstreamSettings::default(),
+            forwards: Vec::new(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
             journal: JournalSettings::default(),
@@ -205,6 +221,7 @@ impl Default for UpstreamSettings {
     fn default() -> Self {
         Self {
             servers: vec![UpstreamSpec::System],
+            order: Order::Listed,
             hedge_after: Duration::from_millis(300),
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),

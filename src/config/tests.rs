@@ -33,6 +33,7 @@ fn the_shipped_configuration_names_every_setting() {
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", all.join("\n")), Path::new("/base"));
     assert_eq!(mistakes, []);
     assert_eq!(settings.lists.len(), 1);
+    assert_eq!(settings.forwards.len(), 1);
     assert_eq!(settings.bans.len(), 1);
     assert!(settings.workers.is_some() && settings.state_dir.is_some());
     for key in known_keys() {
@@ -55,7 +56,7 @@ fn is_key_of(line: &str, key: &str) -> bool {
 /// Every key, as the messages about unknown ones list them.
 fn known_keys() -> Vec<String> {
     let mut keys = Vec::new();
-    for table in ["", "[upstream]", "[cache]", "[tcp]", "[journal]", "[log]", "[[list]]", "[ban.x]"] {
+    for table in ["", "[upstream]", "[[forward]]", "[cache]", "[tcp]", "[journal]", "[log]", "[[list]]", "[ban.x]"] {
         let text = format!("{table}\nnot_there = 1\n");
         let (_settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new(""));
         let known = mistakes.iter().find_map(|mistake| mistake.message.split_once("known keys: ")).unwrap().1;

@@ -31,6 +31,9 @@ pub enum Unreadable {
     /// No domain name.
     #[error("{0}")]
     Name(#[from] NameError),
+    /// The root where only zones below it can stand.
+    #[error("the root's servers are those of `[upstream]`; write a zone below it")]
+    RootZone,
     /// No upstream.
     #[error("{0}")]
     Upstream(#[from] SpecError),

@@ -10,7 +10,7 @@ use crate::cache::{Cache, Key, KeyRef, Lookup};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
-use crate::upstream::{Ask, AskRef, Response, Unsettled, UpstreamError, Upstreams};
+use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams};
 use crate::wire::{Answer, Layout, Query, rcode};
 
 use super::client::Client;
@@ -36,7 +36,7 @@ pub struct Forwarder {
 pub(super) struct Shared {
     config: ForwarderConfig,
     cache: Arc<Cache>,
-    upstreams: Arc<ArcSwap<Upstreams>>,
+    tree: Arc<ArcSwap<Tree>>,
     flights: Flights<Key, Waiter>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -64,16 +64,16 @@ pub(super) struct Flight {
 }
 
 impl Forwarder {
-    /// Forwards to `upstreams`, whichever they are at the time, and keeps what they say in `cache`.
+    /// Forwards to the upstreams of `tree`, whichever they are at the time, and keeps what they say in `cache`.
     pub fn new(
         config: ForwarderConfig,
         cache: Arc<Cache>,
-        upstreams: Arc<ArcSwap<Upstreams>>,
+        tree: Arc<ArcSwap<Tree>>,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
         let flights = Flights::new(config.open_max);
-        Self { shared: Arc::new(Shared { config, cache, upstreams, flights, metrics, clock }) }
+        Self { shared: Arc::new(Shared { config, cache, tree, flights, metrics, clock }) }
     }
 
     /// What outlives a query.
@@ -126,9 +126,9 @@ impl Shared {
         }
     }
 
-    /// The upstreams to ask now.
-    pub(super) fn upstreams(&self) -> Arc<Upstreams> {
-        self.upstreams.load_full()
+    /// The upstreams to ask now about a name, in lower case on the wire.
+    pub(super) fn upstreams(&self, name: &[u8], qtype: u16) -> Arc<Upstreams> {
+        Arc::clone(&self.tree.load().branch(name, qtype).upstreams)
     }
 }
 
@@ -191,7 +191,7 @@ impl Drop for Flight {
 }
 
 async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<Response, Failure> {
-    let upstreams = shared.upstreams();
+    let upstreams = shared.upstreams(ask.name.wire(), ask.qtype);
     let response = match tried {
         None => upstreams.ask(&ask).await,
         Some(tried) => upstreams.ask_after(&ask, tried).await,
@@ -250,12 +250,13 @@ mod tests {
         let mut config = upstream::Config::new(Servers::new(vec![server]).unwrap());
         (config.patience, config.exchange_max) = (PATIENCE, 2 * PATIENCE);
         let observer: Arc<dyn Observer> = Arc::new(Unobserved);
-        let upstreams = Arc::new(ArcSwap::from_pointee(Upstreams::new(&config, &observer)));
+        let tree = Tree::new(Upstreams::new(&config, &observer), config);
+        let tree = Arc::new(ArcSwap::from_pointee(tree));
         let day = Duration::from_secs(86_400);
         let limits = cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day };
         let (cache, clock) = (Arc::new(Cache::new(limits)), Clock::system());
         let config = ForwarderConfig { deadline: Duration::from_millis(1), open_max: 1 };
-        let forwarder = Forwarder::new(config, cache, upstreams, Arc::new(Metrics::new()), clock.clone());
+        let forwarder = Forwarder::new(config, cache, tree, Arc::new(Metrics::new()), clock.clone());
         let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
         let query = Query::read(message).unwrap();
 

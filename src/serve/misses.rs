@@ -56,8 +56,9 @@ impl Misses {
 
     /// Asks upstreams; the question leaves with the next [`Misses::answer`].
     pub(super) fn ask(&mut self, forwarder: &Shared, query: &Query<'_>, flight: Flight, now: Mono) {
+        let upstreams = forwarder.upstreams(query.name.wire(), query.qtype);
         let flight = match &mut self.outside {
-            Some(outside) => match outside.ask(&forwarder.upstreams(), question_of(query), flight, now) {
+            Some(outside) => match outside.ask(&upstreams, question_of(query), flight, now) {
                 Ok(()) => return,
                 Err(flight) => flight,
             },

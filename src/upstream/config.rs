@@ -3,14 +3,16 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::Servers;
+use super::{Order, Servers};
 
 /// How upstreams are asked. Every limit counts per upstream. Sensible times are in the order `hedge` < `retry` <
 /// `patience` < `deadline` <= `exchange_max`; in any other order the later ones come to nothing, and nothing breaks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Whom to ask, in order.
+    /// Whom to ask.
     pub servers: Servers,
+    /// Who of them is asked first.
+    pub order: Order,
     /// The next upstream is asked after this much silence; earlier attempts stay open.
     pub hedge: Duration,
     /// A silent upstream is asked again this long after the last attempt there, three times at most.
@@ -42,6 +44,7 @@ impl Config {
     pub fn new(servers: Servers) -> Self {
         Self {
             servers,
+            order: Order::Listed,
             hedge: Duration::from_millis(300),
             retry: Duration::from_millis(800),
             patience: Duration::from_millis(1500),

@@ -53,15 +53,20 @@ struct Rest {
 }
 
 impl<'m> Exchange<'m> {
-    /// A question to these members; those that are ill come after the others.
-    pub(super) fn new(members: &'m [Arc<Member>], ask: &Ask, pace: Pace, closing: &'m CancellationToken) -> Self {
-        let (well, ill): (Vec<_>, Vec<_>) = (0..members.len()).partition(|&index| members[index].is_healthy());
+    /// A question to these members in this order.
+    pub(super) fn new(
+        members: &'m [Arc<Member>],
+        turns: Vec<usize>,
+        ask: &Ask,
+        pace: Pace,
+        closing: &'m CancellationToken,
+    ) -> Self {
         Self {
             members,
             ask: Arc::new(ask.clone()),
             started: Instant::now(),
             pace,
-            plan: Plan::new(pace, well.into_iter().chain(ill)),
+            plan: Plan::new(pace, turns),
             open: FuturesUnordered::new(),
             fallback: None,
             rejecters: Vec::new(),

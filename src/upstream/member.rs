@@ -14,6 +14,7 @@ use super::casing::Casing;
 use super::config::Config;
 use super::health::{Change, Health};
 use super::message::{Judged, is_answer};
+use super::order::Candidate;
 use super::said::Said;
 use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
@@ -21,6 +22,8 @@ use crate::wire::{Name, rcode};
 
 /// Weight of the newest round trip in the mean (RFC 6298 §2).
 const SMOOTHING: f64 = 0.125;
+/// The same where it took less than half of the mean.
+const RECOVERY: f64 = 0.5;
 
 /// One upstream as it is now, for people and health checks.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +117,11 @@ impl Member {
         self.healthy.load(Ordering::Relaxed)
     }
 
+    /// What its turn depends on.
+    pub(super) fn candidate(&self) -> Candidate {
+        Candidate { index: self.index, healthy: self.is_healthy(), mean: self.round_trip.seconds() }
+    }
+
     pub(super) fn status(&self) -> UpstreamStatus {
         let health = self.health();
         UpstreamStatus {
@@ -123,7 +131,7 @@ impl Member {
             in_flight: self.in_flight.taken() + self.late.taken() + self.outside.taken.load(Ordering::Relaxed),
             queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
-            srtt_ms: self.round_trip.milliseconds(),
+            srtt_ms: self.round_trip.seconds().map(|mean| mean * 1000.0),
         }
     }
 
@@ -263,13 +271,15 @@ impl RoundTrip {
     /// Of two that are added at the same moment one may be lost, which a mean can bear.
     fn add(&self, seconds: f64) {
         let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
-        let mean = if mean.is_nan() { seconds } else { mean + (seconds - mean) * SMOOTHING };
+        // Much faster than it was is more than a lucky moment: it has recovered, and must not be passed over for long.
+        let weight = if seconds < mean / 2.0 { RECOVERY } else { SMOOTHING };
+        let mean = if mean.is_nan() { seconds } else { mean + (seconds - mean) * weight };
         self.0.store(mean.to_bits(), Ordering::Relaxed);
     }
 
-    fn milliseconds(&self) -> Option<f64> {
+    fn seconds(&self) -> Option<f64> {
         let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
-        (!mean.is_nan()).then_some(mean * 1000.0)
+        (!mean.is_nan()).then_some(mean)
     }
 }
 
@@ -295,9 +305,11 @@ mod tests {
     #[test]
     fn the_round_trip_is_a_moving_mean() {
         let mean = RoundTrip(AtomicU64::new(f64::NAN.to_bits()));
-        assert_eq!(mean.milliseconds(), None);
+        assert_eq!(mean.seconds(), None);
         mean.add(0.08);
         mean.add(0.16);
-        assert!((mean.milliseconds().unwrap() - 90.0).abs() < 1e-9);
+        assert!((mean.seconds().unwrap() - 0.09).abs() < 1e-9);
+        mean.add(0.01);
+        assert!((mean.seconds().unwrap() - 0.05).abs() < 1e-9, "an upstream that has become fast is soon seen to be");
     }
 }

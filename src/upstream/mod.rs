@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! spec, servers, config   what the operator wrote, and what is meant
+//! tree                    which group of upstreams is asked for which names
+//! order                   who of a group is asked first (pure)
 //! message                 our query; the judgement of what came back
 //! plan                    when to ask whom next (pure)
 //! health                  whether an upstream is worth asking in its turn (pure)
@@ -25,6 +27,7 @@ mod health;
 mod member;
 mod message;
 mod observer;
+mod order;
 mod outside;
 mod plan;
 mod probe;
@@ -32,9 +35,11 @@ mod said;
 mod servers;
 mod spec;
 mod stream;
+mod tree;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -44,17 +49,25 @@ pub use error::UpstreamError;
 pub use member::UpstreamStatus;
 pub use message::{Ask, AskRef, BadPacket, Response, ResponseRef};
 pub use observer::{FailReason, Observer, Unobserved};
+pub use order::Order;
 pub use outside::{Outside, Unsettled, Why};
 pub use servers::{Server, Servers, ServersError};
 pub use spec::{Protocol, SpecError, UpstreamSpec};
+pub use tree::{Branch, GROUPS_MAX, Group, Tree};
 
 use exchange::Exchange;
 use member::Member;
+use order::Candidate;
 use plan::Pace;
 
-/// The servers that this one forwards to.
+/// A group of servers that this one forwards to.
 pub struct Upstreams {
+    /// Its number among the groups of a [`Tree`], by which threads find their sockets to it.
+    place: usize,
     members: Vec<Arc<Member>>,
+    order: Order,
+    /// Counts questions, for an order that looks round now and then.
+    questions: AtomicU32,
     pace: Pace,
     closing: CancellationToken,
     _close: DropGuard,
@@ -64,6 +77,11 @@ impl Upstreams {
     /// Ready to ask; all upstreams count as healthy. Must be called in a tokio runtime: a task probes the ill ones until
     /// this value is dropped.
     pub fn new(config: &Config, observer: &Arc<dyn Observer>) -> Self {
+        Self::at(0, config, observer)
+    }
+
+    /// The same at a place of a tree.
+    fn at(place: usize, config: &Config, observer: &Arc<dyn Observer>) -> Self {
         let fell_ill = Arc::new(Notify::new());
         let member = |(index, server): (usize, &Server)| {
             Arc::new(Member::new(index, *server, config, Arc::clone(observer), Arc::clone(&fell_ill)))
@@ -72,14 +90,15 @@ impl Upstreams {
         let closing = CancellationToken::new();
         let probing = probe::run(members.clone(), config.probe_interval, fell_ill);
         tokio::spawn(closing.clone().run_until_cancelled_owned(probing));
-        let pace = Pace {
+        let times = Pace {
             hedge: config.hedge,
             retry: config.retry,
             patience: config.patience,
             deadline: config.deadline,
             end: config.exchange_max,
         };
-        Self { members, pace, _close: closing.clone().drop_guard(), closing }
+        let (order, questions) = (config.order, AtomicU32::new(0));
+        Self { place, members, order, questions, pace: times, _close: closing.clone().drop_guard(), closing }
     }
 
     /// Asks one question of the upstreams and returns the first answer, positive or negative. A response that is no
@@ -90,7 +109,7 @@ impl Upstreams {
     /// # Errors
     /// [`UpstreamError`] when no upstream gave any response.
     pub async fn ask(&self, ask: &Ask) -> Result<Response, UpstreamError> {
-        Exchange::new(&self.members, ask, self.pace, &self.closing).run().await
+        self.exchange(ask).run().await
     }
 
     /// Goes on asking where an [`Outside`] has begun, as if the question had been asked here from its beginning: after
@@ -101,17 +120,34 @@ impl Upstreams {
     /// # Errors
     /// As [`Upstreams::ask`].
     pub async fn ask_after(&self, ask: &Ask, tried: Unsettled) -> Result<Response, UpstreamError> {
-        Exchange::new(&self.members, ask, self.pace, &self.closing).go_on(tried).run().await
-    }
-
-    /// Whether these are the servers that are asked, in this order.
-    pub fn are(&self, servers: &Servers) -> bool {
-        self.members.iter().map(|member| &member.server).eq(servers.as_slice())
+        self.exchange(ask).go_on(tried).run().await
     }
 
     /// How each upstream is doing, in the order of the configuration.
     pub fn status(&self) -> Vec<UpstreamStatus> {
         self.members.iter().map(|member| member.status()).collect()
+    }
+
+    fn exchange(&self, ask: &Ask) -> Exchange<'_> {
+        let candidates: Vec<Candidate> = self.candidates(0).collect();
+        let turns = self.order.all(self.nth(), &candidates, &mut rand::rng());
+        Exchange::new(&self.members, turns, ask, self.pace, &self.closing)
+    }
+
+    /// The first in turn, leaving out those whose bit is set.
+    fn first(&self, left_out: u32) -> Option<&Arc<Member>> {
+        let index = self.order.first(self.nth(), self.candidates(left_out), &mut rand::rng())?;
+        self.members.get(index)
+    }
+
+    /// Which question of this group this is; counted only where the order depends on it, since threads would meet here.
+    fn nth(&self) -> u32 {
+        if self.order == Order::Fastest { self.questions.fetch_add(1, Ordering::Relaxed) } else { 0 }
+    }
+
+    fn candidates(&self, left_out: u32) -> impl Iterator<Item = Candidate> + Clone {
+        let members = self.members.iter().filter(move |member| left_out & (1 << member.index) == 0);
+        members.map(|member| member.candidate())
     }
 }
 

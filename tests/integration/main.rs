@@ -20,3 +20,4 @@ mod reload;
 mod tidy;
 mod upstream;
 mod upstream_fake;
+mod zones;

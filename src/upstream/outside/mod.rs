@@ -86,12 +86,10 @@ const CLIENT: u64 = u64::MAX;
 /// reported exactly once, by [`Outside::flush`], [`Outside::receive`], [`Outside::expire`] or [`Outside::give_up`], unless this
 /// value is dropped.
 pub struct Outside<T> {
-    /// Whose sockets are the active ones.
-    upstreams: Weak<Upstreams>,
     hedge: Duration,
     patience: Duration,
-    /// The sockets that take questions, by upstream.
-    active: Vec<[Option<u16>; ACTIVE]>,
+    /// The sockets that take questions, by the place of a group.
+    active: Vec<Seats>,
     no_socket_until: Mono,
     look_at_ports: Mono,
     open: Open<T>,
@@ -106,6 +104,14 @@ pub struct Outside<T> {
     _client: Arc<UdpSocket>,
 }
 
+/// The sockets that take questions to one group of upstreams.
+#[derive(Default)]
+struct Seats {
+    upstreams: Weak<Upstreams>,
+    /// By upstream.
+    active: Vec<[Option<u16>; ACTIVE]>,
+}
+
 impl<T> Outside<T> {
     /// Without sockets yet. `client` is what [`Outside::wait`] watches besides them.
     ///
@@ -115,7 +121,6 @@ impl<T> Outside<T> {
         let readiness = Readiness::new()?;
         readiness.watch(&client, CLIENT)?;
         Ok(Self {
-            upstreams: Weak::new(),
             hedge: Duration::ZERO,
             patience: Duration::ZERO,
             active: Vec::new(),
@@ -133,8 +138,8 @@ impl<T> Outside<T> {
         })
     }
 
-    /// Takes a question for the first upstream in turn; it leaves with the next [`Outside::flush`]. Of other `upstreams` than
-    /// before (after a reload) the old ones are still listened to, and asked no more.
+    /// Takes a question for the first upstream in turn; it leaves with the next [`Outside::flush`]. Upstreams that have been
+    /// replaced (by a reload) are still listened to. All groups have the same times.
     ///
     /// # Errors
     /// Gives `token` back, and counts nothing, when that upstream is asked otherwise than over plain UDP, or when a limit
@@ -144,11 +149,9 @@ impl<T> Outside<T> {
             return Err(token);
         }
         self.turn_to(upstreams);
-        // Where all are ill there is nobody to spare the first for. An attacker can make them so with a few names that nobody
-        // answers, and must not thereby push every question to where fewer may be open and less must be guessed.
-        let first = upstreams.members.iter().find(|member| member.is_healthy()).or_else(|| upstreams.members.first());
+        let first = upstreams.first(0);
         let Some(member) = first.filter(|member| member.server.protocol == Protocol::Plain) else { return Err(token) };
-        let Some(number) = self.port_for(member, now) else { return Err(token) };
+        let Some(number) = self.port_for(upstreams.place, member, now) else { return Err(token) };
         self.empty_if_idle(number);
         let Some(port) = self.open.ports.port_mut(number) else { return Err(token) };
         if !member.enter() {
@@ -243,23 +246,28 @@ impl<T> Outside<T> {
         self.open.questions.next_expiry(self.hedge, self.patience)
     }
 
-    /// Retires the sockets of upstreams that are no longer asked.
+    /// Has seats for sockets to these upstreams. Those of a group that had the same place before are retired; where no other
+    /// group takes its place, they are when their time is over.
     fn turn_to(&mut self, upstreams: &Arc<Upstreams>) {
-        if self.upstreams.as_ptr() == Arc::as_ptr(upstreams) {
+        if self.active.len() <= upstreams.place {
+            self.active.resize_with(upstreams.place + 1, Seats::default);
+        }
+        let seats = &mut self.active[upstreams.place];
+        if seats.upstreams.as_ptr() == Arc::as_ptr(upstreams) {
             return;
         }
-        for number in mem::take(&mut self.active).into_iter().flatten().flatten() {
+        for number in mem::take(&mut seats.active).into_iter().flatten().flatten() {
             self.open.ports.retire(number);
         }
-        self.active.resize(upstreams.members.len(), [None; ACTIVE]);
-        self.upstreams = Arc::downgrade(upstreams);
+        seats.active.resize(upstreams.members.len(), [None; ACTIVE]);
+        seats.upstreams = Arc::downgrade(upstreams);
         (self.hedge, self.patience) = (upstreams.pace.hedge, upstreams.pace.patience);
     }
 
     /// Retires the sockets that take no more questions.
     fn retire_old(&mut self, now: Mono) {
         let ports = &mut self.open.ports;
-        for seat in self.active.iter_mut().flatten() {
+        for seat in self.active.iter_mut().flat_map(|seats| &mut seats.active).flatten() {
             if let Some(number) = *seat
                 && !ports.port(number).is_some_and(|port| port.takes_more(now))
             {
@@ -270,8 +278,9 @@ impl<T> Outside<T> {
     }
 
     /// The number of a socket for one more question to an upstream, at random.
-    fn port_for(&mut self, member: &Arc<Member>, now: Mono) -> Option<u16> {
-        let seat = self.active.get_mut(member.index)?.get_mut(rand::rng().random_range(0..ACTIVE))?;
+    fn port_for(&mut self, place: usize, member: &Arc<Member>, now: Mono) -> Option<u16> {
+        let seats = self.active.get_mut(place)?.active.get_mut(member.index)?;
+        let seat = seats.get_mut(rand::rng().random_range(0..ACTIVE))?;
         if let Some(number) = *seat {
             if self.open.ports.port(number).is_some_and(|port| port.takes_more(now)) {
                 return Some(number);

@@ -2,6 +2,7 @@
 
 mod failover;
 mod lies;
+mod order;
 mod outside;
 mod query;
 mod stream;

@@ -1,0 +1,58 @@
+//! From settings to the tree of upstreams: whom to ask for which names, at the start and at each reload.
+
+use std::sync::Arc;
+
+use super::observer::{Observed, name};
+use crate::config::Settings;
+use crate::diag::{Diagnostic, Severity};
+use crate::metrics::Metrics;
+use crate::upstream::{Branch, Config, Group, Observer, Order, Servers, ServersError, Tree, UpstreamSpec};
+
+/// Whom the settings name, with the servers of the system looked up: these change with the network and not with our files.
+pub(super) struct Wanted {
+    root: Config,
+    groups: Vec<Group>,
+}
+
+impl Wanted {
+    /// Whom `now` names, asked as patiently as `first` says: times take effect at a start only.
+    ///
+    /// # Errors
+    /// The first specification that gives no server.
+    pub(super) fn read(first: &Settings, now: &Settings) -> Result<Self, Diagnostic> {
+        let config = |specs: &[UpstreamSpec], order: Order| -> Result<Config, ServersError> {
+            let servers = Servers::from_specs(specs, &now.listen)?;
+            Ok(Config {
+                order,
+                hedge: first.upstream.hedge_after,
+                deadline: first.upstream.deadline,
+                exchange_max: first.upstream.exchange_max,
+                ..Config::new(servers)
+            })
+        };
+        let root = config(&now.upstream.servers, now.upstream.order)
+            .map_err(|error| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string()))?;
+        let groups = now.forwards.iter().map(|forward| {
+            let config = config(&forward.servers.value, forward.order);
+            let config = config.map_err(|error| forward.servers.error(error.to_string()))?;
+            Ok(Group { zones: forward.zones.clone(), config })
+        });
+        Ok(Self { root, groups: groups.collect::<Result<_, _>>()? })
+    }
+
+    /// Grows the tree; what `before` has of it goes on. To be called in a tokio runtime.
+    pub(super) fn grow(&self, before: Option<&Tree>, metrics: &Arc<Metrics>) -> Arc<Tree> {
+        let observer =
+            |title: &str, config: &Config| -> Arc<dyn Observer> { Arc::new(Observed::new(title, config, metrics)) };
+        let tree = Tree::grow(&self.root, &self.groups, before, observer);
+        let of = |branch: &Branch| names(&branch.title, &branch.config);
+        let names: Vec<String> = tree.branches().flat_map(of).collect();
+        metrics.upstreams.retain(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        Arc::new(tree)
+    }
+}
+
+/// What metrics call the upstreams of a group.
+fn names(title: &str, config: &Config) -> Vec<String> {
+    config.servers.as_slice().iter().map(|server| name(title, server)).collect()
+}
