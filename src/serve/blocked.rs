@@ -26,7 +26,7 @@ pub(super) fn answer(
 
 /// Ends `response`, which holds the chain that led to `name`, as the ban of `name` demands.
 pub(super) fn finish<'t>(
-    query: &Query<'_>,
+    query: &Query<'t>,
     client: &Client,
     hit: &Hit<'t>,
     blocked: &Blocked,

@@ -1,6 +1,7 @@
 //! Who asks, and whether it may.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -14,12 +15,23 @@ pub struct Client {
     pub socket: SocketAddr,
     /// How the query came.
     pub transport: Transport,
+    /// For how long it may leave its connection idle, which it is told if it asks (RFC 7828); `None` without a connection.
+    pub idle: Option<Duration>,
+    /// Whether it has shown a server cookie of ours that was made for its address.
+    pub(super) cookie_is_good: bool,
 }
 
 impl Client {
     /// The sender at `socket` over `transport`.
     pub fn new(socket: SocketAddr, transport: Transport) -> Self {
-        Self { socket: SocketAddr::new(socket.ip().to_canonical(), socket.port()), transport }
+        let socket = SocketAddr::new(socket.ip().to_canonical(), socket.port());
+        Self { socket, transport, idle: None, cookie_is_good: false }
+    }
+
+    /// The same on a connection that it may leave idle for so long.
+    #[must_use]
+    pub fn with_idle(self, idle: Duration) -> Self {
+        Self { idle: Some(idle), ..self }
     }
 
     /// Its address.
@@ -29,7 +41,7 @@ impl Client {
 
     /// Whether the address is proven and not just claimed: UDP sources can be forged.
     pub fn verified(&self) -> bool {
-        self.transport.proves_address()
+        self.transport.proves_address() || self.cookie_is_good
     }
 
     /// What policy needs to know of it.

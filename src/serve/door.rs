@@ -96,7 +96,7 @@ impl<N: Next> Door<N> {
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
         match Query::read(message) {
-            Err(unfit) => Ok(unfit_ending(message, unfit)),
+            Err(unfit) => Ok(unfit_ending(view, message, unfit, client, now)),
             Ok(query) => {
                 ledger.asked(query.qtype);
                 self.handler.at_once(ledger.tally(), view, &query, client, now, room)
@@ -148,7 +148,7 @@ impl<N: Next> Door<N> {
     pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
         match Query::read(&message) {
             Ok(query) => ledger.asked(query.qtype),
-            Err(unfit) => return unfit_ending(&message, unfit),
+            Err(unfit) => return unfit_ending(&self.view(), &message, unfit, &client, self.now()),
         }
         let header: Vec<u8> = message.iter().take(12).copied().collect();
         let Ok(request) = Request::from_bytes(message, client.socket, protocol(client.transport)) else {
@@ -173,6 +173,10 @@ impl<N: Next> Finish for Door<N> {
     fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending {
         let asked = asked.map(|entry| Found { entry, verbatim: None });
         let Waiting { in_force, client, now, unruled, .. } = waiting;
+        let hop = self.handler.guard.hop_for(query);
+        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, *now));
+        let with = heard.as_ref().map(|heard| query.with(&heard.extras));
+        let query = with.as_ref().unwrap_or(query);
         let verdict = if *unruled { Verdict::PASS } else { in_force.verdict(query, client, *now) };
         self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cache::Entry;
 use crate::metrics::{DropReason, Ledger, Metrics, Outcome, Tally};
 use crate::time::Mono;
-use crate::wire::{Fit, PAYLOAD, Query, Response, ede, rcode};
+use crate::wire::{Extras, Fit, PAYLOAD, Query, Response, ede, rcode};
 
 use super::client::Client;
 
@@ -74,10 +74,11 @@ impl Ending {
         Self::Response { message: Response::to_unfit(message, rcode), outcome: Outcome::Error, rcode }
     }
 
-    /// An empty NOERROR for a cookie without a question.
-    pub(super) fn cookie_only(message: &[u8]) -> Self {
-        let message = Response::to_cookie_only(message);
-        Self::Response { message, outcome: Outcome::Local, rcode: rcode::NOERROR }
+    /// A response without question or answer to a cookie without a question.
+    pub(super) fn cookie_only(message: &[u8], rcode: u16, extras: &Extras<'_>) -> Self {
+        let message = Response::to_cookie_only(message, rcode, extras);
+        let outcome = if rcode == rcode::NOERROR { Outcome::Local } else { Outcome::Error };
+        Self::Response { message, outcome, rcode }
     }
 }
 

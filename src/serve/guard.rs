@@ -10,15 +10,19 @@ use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
 use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, Verdict};
 use crate::time::Now;
-use crate::wire::Query;
+use crate::wire::{Query, Secret};
 
 use super::client::{Admission, Client};
+use super::hop::{Hop, HopConfig};
 use super::screen;
 
 /// Policy, record and admission; one for the whole process, swapped part by part while queries run.
 pub struct Guard {
     policy: ArcSwapOption<InForce>,
     admission: ArcSwap<Admission>,
+    hop: ArcSwap<Hop>,
+    /// What cookies are made with when no other secret is given.
+    own: Secret,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -45,6 +49,7 @@ impl InForce {
 pub(super) struct View {
     pub(super) in_force: arc_swap::Guard<Option<Arc<InForce>>>,
     pub(super) admission: arc_swap::Guard<Arc<Admission>>,
+    pub(super) hop: arc_swap::Guard<Arc<Hop>>,
 }
 
 /// One attempt as it is to be recorded.
@@ -58,9 +63,12 @@ pub(super) struct Deed<'a> {
 impl Guard {
     /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL.
     pub fn new(admission: Admission, journal: Arc<Journal>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let own = Secret(rand::random());
         Self {
             policy: ArcSwapOption::empty(),
             admission: ArcSwap::from_pointee(admission),
+            hop: ArcSwap::from_pointee(Hop::new(HopConfig::default(), own)),
+            own,
             journal,
             metrics,
             clock,
@@ -93,6 +101,16 @@ impl Guard {
         self.admission.store(Arc::new(admission));
     }
 
+    /// Shows clients this hop as `config` has it from now on. Cookies stay known if the secrets do.
+    pub fn show(&self, config: HopConfig) {
+        self.hop.store(Arc::new(Hop::new(config, self.own)));
+    }
+
+    /// This hop as clients see it, if the query has options to be heeded.
+    pub(super) fn hop_for(&self, query: &Query<'_>) -> Option<Arc<Hop>> {
+        query.edns?.options.map(|_asked| self.hop.load_full())
+    }
+
     /// The policy in force, if there is one yet.
     pub fn in_force(&self) -> Option<Arc<InForce>> {
         self.policy.load_full()
@@ -110,7 +128,7 @@ impl Guard {
 
     /// What is in force now.
     pub(super) fn view(&self) -> View {
-        View { in_force: self.policy.load(), admission: self.admission.load() }
+        View { in_force: self.policy.load(), admission: self.admission.load(), hop: self.hop.load() }
     }
 
     /// Records what a verdict says: one attempt for each ban that observes or enforces.

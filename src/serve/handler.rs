@@ -12,11 +12,14 @@ use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseI
 use hickory_server::zone_handler::MessageResponseBuilder;
 
 use crate::metrics::{DropReason, Family};
+use crate::time::Now;
 use crate::wire::{Query, Transport, Unfit, rcode};
 
 use super::capture::Capture;
 use super::client::Client;
 use super::ending::Ending;
+use super::guard::View;
+use super::hop::{Heard, Hop};
 use super::next::Next;
 use super::pipeline::Embargo;
 
@@ -30,7 +33,7 @@ impl<N: Next> RequestHandler for Embargo<N> {
         if let Some(capture) = own {
             let ending = match &query {
                 Ok(query) => self.answer(query, &capture.client, now).await,
-                Err(unfit) => unfit_ending(request.as_slice(), *unfit),
+                Err(unfit) => unfit_ending(&self.guard.view(), request.as_slice(), *unfit, &capture.client, now),
             };
             capture.put(ending);
             return info(request, ResponseCode::NoError);
@@ -43,7 +46,7 @@ impl<N: Next> RequestHandler for Embargo<N> {
                 ledger.asked(query.qtype);
                 self.answer(query, &client, now).await
             }
-            Err(unfit) => unfit_ending(request.as_slice(), *unfit),
+            Err(unfit) => unfit_ending(&self.guard.view(), request.as_slice(), *unfit, &client, now),
         };
         match ending {
             Ending::Silence(reason) => {
@@ -63,13 +66,17 @@ impl<N: Next> RequestHandler for Embargo<N> {
 }
 
 /// The end of a message that is no query.
-pub(super) fn unfit_ending(message: &[u8], unfit: Unfit) -> Ending {
+pub(super) fn unfit_ending(view: &View, message: &[u8], unfit: Unfit, client: &Client, now: Now) -> Ending {
     match unfit {
         Unfit::Short => Ending::Silence(DropReason::Short),
         Unfit::Response => Ending::Silence(DropReason::ResponseBit),
         Unfit::Opcode => Ending::unfit(message, rcode::NOTIMP),
         Unfit::FormErr => Ending::unfit(message, rcode::FORMERR),
-        Unfit::CookieOnly => Ending::cookie_only(message),
+        Unfit::CookieOnly(_) if !view.admission.allows(client.address()) => Ending::unfit(message, rcode::REFUSED),
+        Unfit::CookieOnly(asked) => {
+            let Heard { extras, client } = view.hop.hear(message, &asked, client, now);
+            Ending::cookie_only(message, Hop::cookie_only(message, &asked, &client), &extras)
+        }
     }
 }
 

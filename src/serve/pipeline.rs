@@ -13,6 +13,7 @@ use super::blocked;
 use super::client::Client;
 use super::ending::{self, Ending};
 use super::guard::{self, Deed, Guard, InForce, View};
+use super::hop::Hop;
 use super::next::{Failure, Found, Next};
 use super::screen;
 
@@ -34,6 +35,8 @@ pub struct Embargo<N> {
 pub(super) struct Unanswered {
     /// Whether no rule speaks of it: then policy need not be asked again.
     pub(super) unruled: bool,
+    /// Who asks, as far as the query proves it.
+    pub(super) client: Client,
 }
 
 impl<N> Clone for Embargo<N> {
@@ -51,9 +54,15 @@ impl<N: Next> Embargo<N> {
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
         let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, &mut Vec::new());
-        match at_once {
-            Ok(ending) => ending,
-            Err(_unanswered) => self.in_time(query, client, now).await,
+        let client = match at_once {
+            Ok(ending) => return ending,
+            Err(unanswered) => unanswered.client,
+        };
+        let hop = self.guard.hop_for(query);
+        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, &client, now));
+        match &heard {
+            Some(heard) => self.in_time(&query.with(&heard.extras), &client, now).await,
+            None => self.in_time(query, &client, now).await,
         }
     }
 
@@ -70,13 +79,22 @@ impl<N: Next> Embargo<N> {
         now: Now,
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
+        // Before all else: a cookie proves whose query it is, and every response carries what its options ask for.
+        let (heard, with);
+        let (query, client) = match view.hop.hear_all(query, client, now) {
+            None => (query, client),
+            Some(found) => {
+                heard = found;
+                with = query.with(&heard.extras);
+                (&with, &heard.client)
+            }
+        };
         // First: an address we do not serve learns nothing, not even what is banned.
         if !view.admission.allows(client.address()) {
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
-        // A version of EDNS we do not know may mean anything, so nothing behind it is read (RFC 6891 §6.1.3).
-        if query.edns.is_some_and(|edns| edns.version > 0) {
-            return Ok(Ending::response(query, client, Response::to(query), Outcome::Error, rcode::BADVERS));
+        if let Some(rcode) = view.hop.objection(query, client) {
+            return Ok(Ending::response(query, client, Response::to(query), Outcome::Error, rcode));
         }
         // Without policy nothing is let through: fail closed.
         let Some(in_force) = view.in_force.as_deref() else {
@@ -91,7 +109,7 @@ impl<N: Next> Embargo<N> {
             return Ok(blocked::answer(query, client, hit, ban, room));
         }
         let forwards = self.next.forwards();
-        if let Some(ending) = not_handed_on(query, client, forwards) {
+        if let Some(ending) = not_handed_on(&view.hop, query, client, forwards) {
             self.guard.record(tally, in_force, query, client, &verdict, now);
             return Ok(ending);
         }
@@ -109,7 +127,13 @@ impl<N: Next> Embargo<N> {
                 self.guard.record(tally, in_force, query, client, &verdict, now);
                 Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
             }
-            Lookup::Stale(_) | Lookup::Miss => Err(Unanswered { unruled: verdict.is_pass() }),
+            Lookup::Stale(_) | Lookup::Miss => {
+                if let Some(ending) = view.hop.any(query, client, verdict.ttl_cap).filter(|_ending| forwards) {
+                    self.guard.record(tally, in_force, query, client, &verdict, now);
+                    return Ok(ending);
+                }
+                Err(Unanswered { unruled: verdict.is_pass(), client: *client })
+            }
         }
     }
 
@@ -236,7 +260,10 @@ fn count_hit(tally: &impl Tally) {
 
 /// Questions that nobody behind the ban is asked: zone transfers, which are more than one response, signed messages, and
 /// in front of a forwarder the class that is about this server.
-fn not_handed_on(query: &Query<'_>, client: &Client, forwards: bool) -> Option<Ending> {
+fn not_handed_on(hop: &Hop, query: &Query<'_>, client: &Client, forwards: bool) -> Option<Ending> {
+    if forwards && let Some(ending) = hop.about(query, client) {
+        return Some(ending);
+    }
     let why = match (query.qtype, query.qclass) {
         (qtype::AXFR | qtype::IXFR, _) => "zone transfers are not forwarded",
         (_, CLASS_CH) if forwards => "this server tells nothing about itself",

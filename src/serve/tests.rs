@@ -22,7 +22,7 @@ use crate::policy::{
 };
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
-use crate::wire::{Answer, Layout, Name, Query, Response, Transport, qtype, rcode};
+use crate::wire::{Answer, Layout, Name, Query, Response, Secret, Transport, qtype, rcode};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,6 +88,8 @@ impl World {
         let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
         guard.enforce(policy());
+        // Two worlds give the same cookies.
+        guard.show(HopConfig { cookie_secrets: vec![Secret([7; 16])], ..HopConfig::default() });
         Self { metrics, clock, hands, handler: Embargo::new(guard, Known(cache())), _directory: directory }
     }
 

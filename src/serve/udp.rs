@@ -118,8 +118,8 @@ impl<N: Next> Listener<N> {
                 ledger.dropped(reason);
                 None
             }
-            Err(Unanswered { unruled }) => {
-                self.wait(batch, datagram, client, unruled, ledger, misses);
+            Err(unanswered) => {
+                self.wait(batch, datagram, unanswered, ledger, misses);
                 None
             }
         }
@@ -130,8 +130,7 @@ impl<N: Next> Listener<N> {
         &self,
         batch: &Batch<'_>,
         datagram: &Datagram<'_>,
-        client: Client,
-        unruled: bool,
+        Unanswered { unruled, client }: Unanswered,
         ledger: Ledger<&Worker>,
         misses: &mut Misses,
     ) {

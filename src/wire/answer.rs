@@ -7,7 +7,7 @@ use super::name::{LowerName, Name, NameError};
 use super::qtype;
 use super::query::Query;
 use super::relevant::{self, Path};
-use super::response::{OPTION_EDE, bump, push_ede, rcode, without_texts, write_opt};
+use super::response::{OPTION_EDE, bump, opt_size, push_ede, rcode, without_texts, write_opt};
 use super::steady;
 
 /// Names that an answer may lead to at most: each is screened again for every client.
@@ -165,7 +165,8 @@ impl Answer {
         }
         if let Some(edns) = query.edns {
             bump(&mut out, 10);
-            write_opt(&mut out, extended, edns.dnssec_ok, &options);
+            let opt = (extended, edns.dnssec_ok);
+            write_opt(&mut out, opt, query.extras, fit.limit, |octets| octets.extend_from_slice(&options));
         }
         out
     }
@@ -176,7 +177,8 @@ impl Answer {
         if let Some((code, text)) = fit.ede {
             push_ede(options.to_mut(), code, text.as_bytes());
         }
-        let fits = |body: usize, options: &[u8]| body + query.edns.map_or(0, |_edns| 11 + options.len()) <= fit.limit;
+        let opt = query.edns.map(|_edns| opt_size(query.extras));
+        let fits = |body: usize, options: &[u8]| body + opt.map_or(0, |opt| opt + options.len()) <= fit.limit;
         if fits(self.body().len(), &options) {
             return (true, options);
         }

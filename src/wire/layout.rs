@@ -32,6 +32,9 @@ pub enum Malformed {
     /// More than one OPT record, one outside the additional section, or one whose owner is not the root (RFC 6891 §6.1.1).
     #[error("message has a misplaced OPT record")]
     Opt,
+    /// An EDNS option that is longer than its record, or whose data has the wrong form.
+    #[error("message has a malformed EDNS option")]
+    Options,
     /// CNAME or DNAME records that lead back to where they began, or too many of them.
     #[error("message has a chain of CNAMEs without end")]
     Chain,

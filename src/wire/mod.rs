@@ -4,8 +4,10 @@
 
 mod answer;
 mod chain;
+mod cookie;
 mod layout;
 mod name;
+mod options;
 mod present;
 mod query;
 mod relevant;
@@ -15,8 +17,10 @@ pub mod rtype;
 
 pub use answer::{Answer, Fit, Target};
 pub use chain::{Link, chain};
+pub use cookie::{COOKIE, Cookie, Cookies, Secret};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 pub use name::{LowerName, Name, NameError};
+pub use options::{Asked, Extras, NSID_MAX};
 pub use present::Presented;
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
@@ -29,6 +33,7 @@ pub mod qtype {
     pub const CNAME: u16 = 5;
     pub const SOA: u16 = 6;
     pub const PTR: u16 = 12;
+    pub const HINFO: u16 = 13;
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
@@ -73,6 +78,11 @@ impl Transport {
             Self::Doh => "doh",
             Self::Doq => "doq",
         }
+    }
+
+    /// Whether nobody on the way can read what is said, so that its length is all there is to see.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Dot | Self::Doh | Self::Doq)
     }
 
     /// Whether a handshake has shown that the client owns its address.

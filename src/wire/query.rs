@@ -2,16 +2,15 @@
 //!
 //! Copies the name (255 octets on the stack) and allocates nothing.
 
-use super::layout::{HEADER, Malformed, be16, edns_options, read_record};
+use super::layout::{HEADER, Malformed, be16, read_record};
 use super::name::LowerName;
+use super::options::{Asked, Extras};
 use super::{Section, qtype};
 
 /// QCLASS IN.
 pub const CLASS_IN: u16 = 1;
 /// QCLASS CH.
 pub const CLASS_CH: u16 = 3;
-/// EDNS option: DNS cookie (RFC 7873).
-const OPTION_COOKIE: u16 = 10;
 /// Octets of a query at most, over every transport: a name, an OPT record and room to spare. A stream could carry 65535,
 /// which each query that waits for its answer would hold.
 pub const QUERY_MAX: usize = 4096;
@@ -35,6 +34,8 @@ pub struct Query<'m> {
     pub edns: Option<Edns>,
     /// Whether the message ends in a TSIG record (RFC 8945), which a forwarder can't honour.
     pub signed: bool,
+    /// What every response to it carries beside the answer; see [`Query::with`].
+    pub(super) extras: Option<&'m Extras<'m>>,
 }
 
 /// What a client says in its OPT record (RFC 6891).
@@ -46,6 +47,8 @@ pub struct Edns {
     pub version: u8,
     /// DO: the client wants DNSSEC records (RFC 3225).
     pub dnssec_ok: bool,
+    /// What its options ask for; `None`: it has none, or those of another version, which may mean anything.
+    pub options: Option<Asked>,
 }
 
 /// Why a message is not answered as a query.
@@ -59,8 +62,8 @@ pub enum Unfit {
     Opcode,
     /// Malformed, longer than [`QUERY_MAX`], or a question count other than one (RFC 9619): FORMERR.
     FormErr,
-    /// No question, but a COOKIE option: an empty NOERROR (RFC 7873 §5.4).
-    CookieOnly,
+    /// No question, but a COOKIE option: an empty response with a server cookie (RFC 7873 §5.4).
+    CookieOnly(Asked),
 }
 
 impl<'m> Query<'m> {
@@ -73,7 +76,8 @@ impl<'m> Query<'m> {
         let additional = additional_of_one_question(message)?;
         let name = LowerName::ROOT;
         // Filled in place: the name is the largest thing on the way of a query.
-        let mut query = Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false };
+        let mut query =
+            Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false, extras: None };
         match query.read_one(additional) {
             Ok(()) => Ok(query),
             Err(_malformed) => Err(Unfit::FormErr),
@@ -91,6 +95,15 @@ impl<'m> Query<'m> {
         let tail = Tail::read(self.message, self.question_end, additional)?;
         (self.edns, self.signed) = (tail.edns, tail.signed);
         Ok(())
+    }
+
+    /// The same query, every response to which carries `extras` if the client speaks EDNS.
+    #[must_use]
+    pub fn with<'e>(&self, extras: &'e Extras<'e>) -> Query<'e>
+    where
+        'm: 'e,
+    {
+        Query { extras: Some(extras), ..self.clone() }
     }
 
     /// The message id.
@@ -133,13 +146,12 @@ impl<'m> Query<'m> {
 struct Tail {
     edns: Option<Edns>,
     signed: bool,
-    cookie: bool,
 }
 
 impl Tail {
     /// Reads the additional section to the last octet of the message.
     fn read(message: &[u8], start: usize, additional: u16) -> Result<Self, Malformed> {
-        let mut tail = Self { edns: None, signed: false, cookie: false };
+        let mut tail = Self { edns: None, signed: false };
         let mut end = start;
         for _ in 0..additional {
             let record = read_record(message, end, Section::Additional)?;
@@ -150,9 +162,9 @@ impl Tail {
                     return Err(Malformed::Opt);
                 }
                 let [_extended_rcode, version, flags, _] = record.ttl.to_be_bytes();
-                tail.edns =
-                    Some(Edns { payload: record.class.max(PAYLOAD_MIN), version, dnssec_ok: flags & 0x80 != 0 });
-                tail.cookie = edns_options(&message[record.rdata]).any(|(code, _value)| code == OPTION_COOKIE);
+                let options = if version == 0 { Asked::read(message, record.rdata)? } else { None };
+                let payload = record.class.max(PAYLOAD_MIN);
+                tail.edns = Some(Edns { payload, version, dnssec_ok: flags & 0x80 != 0, options });
             } else {
                 tail.signed |= record.rtype == qtype::TSIG;
             }
@@ -184,10 +196,8 @@ fn additional_of_one_question(message: &[u8]) -> Result<u16, Unfit> {
 }
 
 fn unfit_without_question(message: &[u8], additional: u16) -> Unfit {
-    match Tail::read(message, HEADER, additional) {
-        Ok(tail) if tail.cookie => Unfit::CookieOnly,
-        _ => Unfit::FormErr,
-    }
+    let options = Tail::read(message, HEADER, additional).ok().and_then(|tail| tail.edns?.options);
+    options.filter(Asked::has_cookie).map_or(Unfit::FormErr, Unfit::CookieOnly)
 }
 
 #[cfg(test)]
@@ -195,6 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::Cookie;
 
     const PLAIN: &[u8] = b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x1c\0\x01";
     const OPT: &[u8] = b"\0\0\x29\x04\xD0\0\0\x80\0\0\0";
@@ -227,7 +238,7 @@ mod tests {
     fn the_client_payload_is_honoured_between_512_and_the_servers_own_limit() {
         let message = with_additional(1, &[OPT]);
         let query = Query::read(&message).unwrap();
-        assert_eq!(query.edns, Some(Edns { payload: 1232, version: 0, dnssec_ok: true }));
+        assert_eq!(query.edns, Some(Edns { payload: 1232, version: 0, dnssec_ok: true, options: None }));
         assert_eq!(query.udp_limit(1232), 1232);
         assert_eq!(query.udp_limit(600), 600);
         let small = with_additional(1, &[b"\0\0\x29\0\x01\0\0\0\0\0\0"]);
@@ -241,14 +252,26 @@ mod tests {
         check(&[0x12, 0x34, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0], Err(Unfit::Opcode));
         check(&[0x12, 0x34, 0x01, 0, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0], Err(Unfit::FormErr));
         check(&[0x12, 0x34, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0], Err(Unfit::FormErr));
-        check(
-            b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01\0\0\x29\x04\xD0\0\0\0\0\0\x0c\0\x0a\0\x0812345678",
-            Err(Unfit::CookieOnly),
-        );
+        let cookie_only = b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01\0\0\x29\x04\xD0\0\0\0\0\0\x0c\0\x0a\0\x0812345678";
+        let Err(Unfit::CookieOnly(asked)) = Query::read(cookie_only) else { panic!("not told apart") };
+        assert_eq!(asked.cookie(cookie_only), Ok(Cookie::read(b"12345678")));
         check(&with_additional(2, &[OPT, OPT]), Err(Unfit::FormErr));
         check(&with_additional(0, &[b"x"]), Err(Unfit::FormErr));
         check(&with_additional(1, &[]), Err(Unfit::FormErr));
         check(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\xC0\x0C\0\x01\0\x01", Err(Unfit::FormErr));
+    }
+
+    #[test]
+    fn options_are_read_in_version_0_only_and_a_cut_one_is_malformed() {
+        let with = |version: u8, options: &[u8]| {
+            let opt = [&b"\0\0\x29\x04\xD0\0"[..], &[version, 0, 0, 0, u8::try_from(options.len()).unwrap()], options];
+            with_additional(1, &[&opt.concat()])
+        };
+        let options = |message: &[u8]| Query::read(message).map(|query| query.edns.unwrap().options);
+        assert!(options(&with(0, b"\0\x03\0\0")).unwrap().unwrap().nsid);
+        assert_eq!(options(&with(0, b"")), Ok(None));
+        assert_eq!(options(&with(0, b"\0\x03\0\x01")), Err(Unfit::FormErr));
+        assert_eq!(options(&with(1, b"\0\x03\0\x01")), Ok(None), "a later version may say anything there");
     }
 
     #[test]

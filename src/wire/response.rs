@@ -4,8 +4,9 @@
 //! into it, and what does not fit is cut by the rules of RFC 2181 §9 and RFC 6891 §7.
 
 use super::layout::HEADER;
+use super::options::Extras;
 use super::qtype;
-use super::query::Query;
+use super::query::{CLASS_IN, Query};
 
 /// The UDP payload that we announce and keep to: fits one unfragmented packet on nearly every path (RFC 9715).
 pub const PAYLOAD: u16 = 1232;
@@ -29,6 +30,8 @@ pub mod rcode {
     pub const YXDOMAIN: u16 = 6;
     pub const NOTAUTH: u16 = 9;
     pub const BADVERS: u16 = 16;
+    /// The server cookie is not ours, or too old (RFC 7873 §8).
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// Extended DNS error codes of RFC 8914 that Embargo sends, by itself or because a ban says so.
@@ -54,18 +57,19 @@ pub struct Response<'t> {
     question_end: usize,
     /// The OPT record to end with: the client sent one (RFC 6891 §6.1.1). `Some(dnssec_ok)`.
     opt: Option<bool>,
+    extras: Option<&'t Extras<'t>>,
     rcode: u16,
     ede: Option<(u16, &'t str)>,
 }
 
 impl<'t> Response<'t> {
     /// A NOERROR response to `query` without records: id, opcode, RD and CD as asked, RA set, AA and AD clear.
-    pub fn to(query: &Query<'_>) -> Self {
+    pub fn to(query: &Query<'t>) -> Self {
         Self::within(Vec::with_capacity(usize::from(PAYLOAD)), query)
     }
 
     /// The same, written into a buffer that was used before.
-    pub fn within(mut room: Vec<u8>, query: &Query<'_>) -> Self {
+    pub fn within(mut room: Vec<u8>, query: &Query<'t>) -> Self {
         room.clear();
         room.extend_from_slice(&query.message[..query.question_end]);
         room[2] = 0x80 | (query.message[2] & 0x79);
@@ -75,6 +79,7 @@ impl<'t> Response<'t> {
             octets: room,
             question_end: query.question_end,
             opt: query.edns.map(|edns| edns.dnssec_ok),
+            extras: query.extras,
             rcode: rcode::NOERROR,
             ede: None,
         }
@@ -82,7 +87,7 @@ impl<'t> Response<'t> {
 
     /// The response to `query` begun again, in the same buffer.
     #[must_use]
-    pub fn anew(self, query: &Query<'_>) -> Self {
+    pub fn anew(self, query: &Query<'t>) -> Self {
         Self::within(self.octets, query)
     }
 
@@ -94,11 +99,12 @@ impl<'t> Response<'t> {
         vec![high, low, 0x80 | (flags & 0x79), 0x80 | (code & 0x0F), 0, 0, 0, 0, 0, 0, 0, 0]
     }
 
-    /// The empty NOERROR for a cookie without a question (RFC 7873 §5.4).
-    pub fn to_cookie_only(message: &[u8]) -> Vec<u8> {
-        let mut octets = Self::to_unfit(message, rcode::NOERROR);
+    /// The response to a cookie without a question: the header, and an OPT record with `extras` (RFC 7873 §5.4).
+    pub fn to_cookie_only(message: &[u8], rcode: u16, extras: &Extras<'_>) -> Vec<u8> {
+        let [extended, low] = (rcode << 4).to_be_bytes();
+        let mut octets = Self::to_unfit(message, u16::from(low >> 4));
         octets[11] = 1;
-        write_opt(&mut octets, 0, false, &[]);
+        write_opt(&mut octets, (extended, false), Some(extras), usize::from(u16::MAX), |_octets| ());
         octets
     }
 
@@ -106,6 +112,13 @@ impl<'t> Response<'t> {
     #[must_use]
     pub fn rcode(mut self, rcode: u16) -> Self {
         self.rcode = rcode;
+        self
+    }
+
+    /// Sets TC: there is more to be said than a datagram shall hold.
+    #[must_use]
+    pub fn truncated(mut self) -> Self {
+        self.octets[2] |= 0x02;
         self
     }
 
@@ -118,8 +131,15 @@ impl<'t> Response<'t> {
 
     /// Adds an answer record of class IN whose owner is the qname.
     #[must_use]
-    pub fn answer(mut self, rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
-        push_record(&mut self.octets, &[0xC0, 0x0C], rtype, ttl, |octets| octets.extend_from_slice(rdata));
+    pub fn answer(self, rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+        self.answer_in(CLASS_IN, rtype, ttl, rdata)
+    }
+
+    /// The same of another class.
+    #[must_use]
+    pub fn answer_in(mut self, class: u16, rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+        let record = [rtype, class];
+        push_record(&mut self.octets, &[0xC0, 0x0C], record, ttl, |octets| octets.extend_from_slice(rdata));
         bump(&mut self.octets, 6);
         self
     }
@@ -127,7 +147,7 @@ impl<'t> Response<'t> {
     /// Adds an answer record of class IN with an owner of its own, on the wire, uncompressed.
     #[must_use]
     pub fn answer_at(mut self, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
-        push_record(&mut self.octets, owner, rtype, ttl, |octets| octets.extend_from_slice(rdata));
+        push_record(&mut self.octets, owner, [rtype, CLASS_IN], ttl, |octets| octets.extend_from_slice(rdata));
         bump(&mut self.octets, 6);
         self
     }
@@ -138,7 +158,7 @@ impl<'t> Response<'t> {
     pub fn soa(mut self, owner: &[u8], ttl: u32) -> Self {
         let pointer = self.pointer_to(owner);
         let owner = pointer.as_ref().map_or(owner, |pointer| pointer.as_slice());
-        push_record(&mut self.octets, owner, qtype::SOA, ttl, |octets| {
+        push_record(&mut self.octets, owner, [qtype::SOA, CLASS_IN], ttl, |octets| {
             // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
             octets.extend_from_slice(owner);
             octets.extend_from_slice(b"\x06nobody\x07invalid\0");
@@ -161,7 +181,8 @@ impl<'t> Response<'t> {
     /// TC set; the OPT record stays (RFC 6891 §7).
     pub fn finish(mut self, limit: usize) -> Vec<u8> {
         let fits = |response: &Self| {
-            response.octets.len() + response.opt.map_or(0, |_do| OPT_EMPTY + response.ede_size()) <= limit
+            response.octets.len() + response.opt.map_or(0, |_do| opt_size(response.extras) + response.ede_size())
+                <= limit
         };
         if !fits(&self) {
             self.ede = self.ede.map(|(code, _text)| (code, ""));
@@ -178,13 +199,12 @@ impl<'t> Response<'t> {
         self.octets[3] = (self.octets[3] & 0xF0) | (low >> 4);
         if let Some(dnssec_ok) = self.opt {
             bump(&mut self.octets, 10);
-            write_opt(&mut self.octets, extended, dnssec_ok, &[]);
-            if let Some((code, text)) = self.ede {
-                let size_at = self.octets.len() - 2;
-                push_ede(&mut self.octets, code, text.as_bytes());
-                let size = u16::try_from(self.octets.len() - size_at - 2).unwrap_or_default();
-                self.octets[size_at..size_at + 2].copy_from_slice(&size.to_be_bytes());
-            }
+            let ede = self.ede;
+            write_opt(&mut self.octets, (extended, dnssec_ok), self.extras, limit, |octets| {
+                if let Some((code, text)) = ede {
+                    push_ede(octets, code, text.as_bytes());
+                }
+            });
         }
         self.octets
     }
@@ -225,20 +245,46 @@ pub(super) fn without_texts(options: &[u8]) -> Vec<u8> {
     bare
 }
 
-/// Appends an OPT record: our payload, the upper rcode bits, DO as the client had it (RFC 3225 §3), options.
-pub(super) fn write_opt(octets: &mut Vec<u8>, extended_rcode: u8, dnssec_ok: bool, options: &[u8]) {
+/// Octets of an OPT record with these options, padding left out.
+pub(super) fn opt_size(extras: Option<&Extras<'_>>) -> usize {
+    OPT_EMPTY + extras.map_or(0, Extras::size)
+}
+
+/// Ends a message with its OPT record: our payload, the upper rcode bits, DO as the client had it (RFC 3225 §3), the options
+/// of this hop, what `more` appends, and padding up to `limit` for the whole message.
+pub(super) fn write_opt(
+    octets: &mut Vec<u8>,
+    (extended_rcode, dnssec_ok): (u8, bool),
+    extras: Option<&Extras<'_>>,
+    limit: usize,
+    more: impl FnOnce(&mut Vec<u8>),
+) {
     octets.push(0);
     octets.extend_from_slice(&qtype::OPT.to_be_bytes());
     octets.extend_from_slice(&PAYLOAD.to_be_bytes());
-    octets.extend_from_slice(&[extended_rcode, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
-    octets.extend_from_slice(&u16::try_from(options.len()).unwrap_or(0).to_be_bytes());
-    octets.extend_from_slice(options);
+    octets.extend_from_slice(&[extended_rcode, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+    let start = octets.len();
+    if let Some(extras) = extras {
+        extras.write(octets);
+    }
+    more(octets);
+    if let Some(extras) = extras {
+        extras.pad(octets, limit);
+    }
+    let size = u16::try_from(octets.len() - start).unwrap_or_default();
+    octets[start - 2..start].copy_from_slice(&size.to_be_bytes());
 }
 
-fn push_record(octets: &mut Vec<u8>, owner: &[u8], rtype: u16, ttl: u32, rdata: impl FnOnce(&mut Vec<u8>)) {
+fn push_record(
+    octets: &mut Vec<u8>,
+    owner: &[u8],
+    [rtype, class]: [u16; 2],
+    ttl: u32,
+    rdata: impl FnOnce(&mut Vec<u8>),
+) {
     octets.extend_from_slice(owner);
     octets.extend_from_slice(&rtype.to_be_bytes());
-    octets.extend_from_slice(&super::query::CLASS_IN.to_be_bytes());
+    octets.extend_from_slice(&class.to_be_bytes());
     octets.extend_from_slice(&ttl.to_be_bytes());
     let size_at = octets.len();
     octets.extend_from_slice(&[0, 0]);
@@ -306,6 +352,35 @@ mod tests {
         let layout = Layout::read(&response).unwrap();
         assert_eq!(response[3] & 0x0F, 0);
         assert_eq!(layout.opt().unwrap().ttl >> 24, 1);
+    }
+
+    #[test]
+    fn extras_stand_in_front_of_the_error_and_stay_when_it_goes() {
+        let message = with_edns();
+        let extras = Extras { cookie: Some([7; 24]), nsid: Some(b"ns1"), ..Extras::default() };
+        let query = Query::read(&message).unwrap().with(&extras);
+        let codes = |limit| {
+            let response = Response::to(&query).answer(qtype::AAAA, 1, &[0; 16]).ede(15, "banned").finish(limit);
+            assert!(response.len() <= limit);
+            let layout = Layout::read(&response).unwrap();
+            assert_eq!(layout.end, response.len());
+            let options = edns_options(&response[layout.opt().unwrap().rdata.clone()]).map(|(code, _)| code);
+            (options.collect::<Vec<_>>(), response[2] & 0x02 != 0)
+        };
+        let whole = query.question_end + 28 + OPT_EMPTY + 28 + 7 + 12;
+        assert_eq!(codes(whole), (vec![10, 3, OPTION_EDE], false));
+        assert_eq!(codes(whole - 7), (vec![10, 3], false), "neither text nor code");
+        assert_eq!(codes(whole - 13), (vec![10, 3], true));
+    }
+
+    #[test]
+    fn a_padded_response_is_as_long_as_many_others() {
+        let message = with_edns();
+        let extras = Extras { padded: true, ..Extras::default() };
+        let query = Query::read(&message).unwrap().with(&extras);
+        for text in ["", "banned", "banned, and more is said about it"] {
+            assert_eq!(Response::to(&query).ede(15, text).finish(65_535).len(), 468);
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(in crate::serve) async fn converse<N: Next>(
     config: &StreamConfig,
     place: &Place,
 ) {
+    // Told to a client that asks (RFC 7828), over TCP as over TLS.
+    let client = client.with_idle(config.idle);
     let conversation = Conversation { door, client, config, place, hang_up: CancellationToken::new() };
     let (sender, receiver) = mpsc::channel(UNTAKEN_MAX);
     // Queries still open hold senders of their own: the writer ends after the last of them.

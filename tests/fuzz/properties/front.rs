@@ -11,11 +11,14 @@ use embargo::config::{self, Args, Environment};
 use embargo::journal::{self, Journal};
 use embargo::metrics::Metrics;
 use embargo::serve::{
-    Admission, Client, Embargo, Ending, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig,
-    start,
+    Admission, Client, Embargo, Ending, Failure, Found, Guard, HopConfig, ListenConfig, Next, Running, Sockets,
+    StreamConfig, start,
 };
 use embargo::time::{Mono, Now, Timestamp};
-use embargo::wire::{Answer, CLASS_IN, Layout, LowerName, Query, Response, Transport, Unfit, qtype};
+use embargo::wire::{
+    Answer, Asked, CLASS_IN, Cookies, Extras, Layout, LowerName, Query, Response, Secret, Transport, Unfit, qtype,
+    rcode,
+};
 use hickory_resolver::proto::op::Message;
 use tokio::runtime::Runtime;
 
@@ -23,6 +26,10 @@ use tokio::runtime::Runtime;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An unknown opcode is answered at once, so an answer to this says that every datagram before it was read.
 const MARKER: [u8; 12] = [0xFA, 0xCE, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A connection may be idle for longer than the option that tells it can say.
+const IDLE: Duration = Duration::from_secs(86_400);
+/// What server cookies are made with.
+const SECRET: Secret = Secret(*b"sixteen octets..");
 /// What is banned.
 const RULES: &str = "geo.example telemetry installed\nsink.example update installed nodata\nno.example a none refuse\n\
                      drop.example a installed drop\nseen.example a visit observe\n";
@@ -85,6 +92,7 @@ impl Server {
         let served = Admission::new(vec!["127.0.0.0/8".parse().expect("a network")]);
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
         guard.enforce(policy);
+        guard.show(HopConfig { cookie_secrets: vec![SECRET], ..HopConfig::default() });
         let handler = Embargo::new(guard, Known(cache()));
 
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -96,7 +104,7 @@ impl Server {
             connections_max: 64,
             connections_per_client_max: 64,
             queries_in_flight_max: 8,
-            idle: Duration::from_secs(86_400),
+            idle: IDLE,
             slow: PATIENCE,
         };
         let config = ListenConfig { waiting_max: 64, streams: limits };
@@ -113,14 +121,17 @@ impl Server {
 
     /// What the handler says to a message over this transport; `None`: nothing at all.
     fn expected(&self, octets: &[u8], client: SocketAddr, transport: Transport) -> Option<Vec<u8>> {
+        let client = match transport {
+            Transport::Udp => Client::new(client, transport),
+            _ => Client::new(client, transport).with_idle(IDLE),
+        };
         let query = match Query::read(octets) {
             Err(Unfit::Short | Unfit::Response) => return None,
             Err(Unfit::Opcode) => return Some(Response::to_unfit(octets, 4)),
             Err(Unfit::FormErr) => return Some(Response::to_unfit(octets, 1)),
-            Err(Unfit::CookieOnly) => return Some(Response::to_cookie_only(octets)),
+            Err(Unfit::CookieOnly(asked)) => return Some(cookie_only(octets, &asked, &client)),
             Ok(query) => query,
         };
-        let client = Client::new(client, transport);
         match self.runtime.block_on(self.handler.answer(&query, &client, self.now)) {
             Ending::Silence(_reason) => None,
             Ending::Response { message, .. } => Some(message),
@@ -177,6 +188,18 @@ impl Server {
         equal(octets, answer.as_deref(), expected.as_deref());
         self.tcp = Some(stream);
     }
+}
+
+/// What a cookie without a question gets, at the time zero.
+fn cookie_only(octets: &[u8], asked: &Asked, client: &Client) -> Vec<u8> {
+    let keepalive = client.idle.filter(|_idle| asked.keepalive).map(|_longer| u16::MAX);
+    let mut extras = Extras { keepalive, ..Extras::default() };
+    let Ok(cookie) = asked.cookie(octets) else { return Response::to_cookie_only(octets, rcode::FORMERR, &extras) };
+    let cookie = cookie.expect("there is one");
+    let (good, both) = Cookies::new(SECRET, Vec::new()).meet(&cookie, client.address(), 0);
+    extras.cookie = Some(both);
+    let rcode = if cookie.has_server_part() && !good { rcode::BADCOOKIE } else { rcode::NOERROR };
+    Response::to_cookie_only(octets, rcode, &extras)
 }
 
 /// The answers are equal; where hickory can't read a query that would have to wait, it is malformed.
