@@ -58,6 +58,7 @@ fn failure(reason: FailReason) -> UpstreamFailure {
         FailReason::Busy => UpstreamFailure::Busy,
         FailReason::Local => UpstreamFailure::Local,
         FailReason::Unusable => UpstreamFailure::Unusable,
+        FailReason::Tls => UpstreamFailure::Tls,
         FailReason::Closed => UpstreamFailure::Closed,
         FailReason::Unreachable => UpstreamFailure::Unreachable,
         FailReason::Timeout => UpstreamFailure::Timeout,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::journal;
 use crate::policy::Policy;
 use crate::time::{Timestamp, rfc3339};
-use crate::upstream::{Server, UpstreamStatus};
+use crate::upstream::UpstreamStatus;
 
 /// The whole status; its JSON form is what `embargo status --json` prints.
 #[derive(Debug, Serialize)]
@@ -100,13 +100,15 @@ impl ListRow {
 pub(super) struct UpstreamRow {
     /// The first of the zones that it is asked for; `None`: every other name.
     pub(super) zone: Option<String>,
-    /// With `tcp://` in front where it is asked over TCP only.
+    /// As it is written in the configuration.
     pub(super) address: String,
     healthy: bool,
     in_flight: usize,
     queries: u64,
     failures: u64,
     srtt_ms: Option<f64>,
+    /// Why it can't be asked at present.
+    trouble: Option<String>,
 }
 
 /// The cache.
@@ -156,12 +158,13 @@ impl From<(Arc<str>, UpstreamStatus)> for UpstreamRow {
     fn from((title, status): (Arc<str>, UpstreamStatus)) -> Self {
         Self {
             zone: (*title != *".").then(|| title.to_string()),
-            address: Server { address: status.address, protocol: status.protocol }.to_string(),
+            address: status.server.to_string(),
             healthy: status.healthy,
             in_flight: status.in_flight,
             queries: status.queries,
             failures: status.failures,
             srtt_ms: status.srtt_ms,
+            trouble: status.trouble.map(|why| why.to_string()),
         }
     }
 }

@@ -170,7 +170,12 @@ fn upstreams(look: Look, upstreams: &[Value]) -> String {
             srtt,
         ]);
     }
-    table.render()
+    let mut page = table.render();
+    for upstream in upstreams.iter().filter(|upstream| upstream.get("trouble").is_some_and(Value::is_string)) {
+        let told = format!("{}: {}", text(upstream, "address"), text(upstream, "trouble"));
+        let _infallible = writeln!(page, "  {}", look.paint(Tone::Warn, &told));
+    }
+    page
 }
 
 /// A duration by its two largest units.

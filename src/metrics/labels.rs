@@ -139,6 +139,8 @@ label! {
         Local = "local",
         /// A response over a stream that can't be used.
         Unusable = "unusable",
+        /// The TLS handshake failed.
+        Tls = "tls",
         /// The connection ended before the response.
         Closed = "closed",
         /// The network says that nobody is there.

@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::cache;
-    use crate::upstream::{self, Observer, Protocol, Server, Servers, Unobserved};
+    use crate::upstream::{self, Observer, Server, Servers, Unobserved};
 
     /// Longer than anything here takes; only a fault lets a test wait for it.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -246,7 +246,7 @@ mod tests {
     async fn an_exchange_ends_when_its_clients_are_told_and_a_late_answer_is_still_kept() {
         let fake = UdpSocket::bind("127.0.0.1:0").unwrap();
         fake.set_read_timeout(Some(PATIENCE)).unwrap();
-        let server = Server { address: fake.local_addr().unwrap(), protocol: Protocol::Plain };
+        let server = Server::plain(fake.local_addr().unwrap());
         let mut config = upstream::Config::new(Servers::new(vec![server]).unwrap());
         (config.patience, config.exchange_max) = (PATIENCE, 2 * PATIENCE);
         let observer: Arc<dyn Observer> = Arc::new(Unobserved);

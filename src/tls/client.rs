@@ -220,7 +220,7 @@ fn in_words(error: &rustls::Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not valid yet".to_owned()
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by no authority that is believed here".to_owned()
             }
             CertificateError::NotValidForName => "its certificate is for another name".to_owned(),

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Order, Servers};
+use crate::tls::Trust;
 
 /// How upstreams are asked. Every limit counts per upstream. Sensible times are in the order `hedge` < `retry` <
 /// `patience` < `deadline` <= `exchange_max`; in any other order the later ones come to nothing, and nothing breaks.
@@ -33,10 +34,17 @@ pub struct Config {
     /// Questions of all [`Outside`](super::Outside)s together that are within their patience. They share sockets, so they
     /// cost the upstream's room rather than ours.
     pub outside_max: usize,
-    /// A TCP connection is made within this time.
-    pub tcp_connect_timeout: Duration,
-    /// A TCP connection that has been unused for so long is not trusted to be alive (RFC 7766 §6.2.3).
-    pub tcp_idle_max: Duration,
+    /// The same of an upstream that is asked over connections, within their patience and beyond: each question costs some
+    /// memory and no socket.
+    pub streams_max: NonZeroUsize,
+    /// A connection is made within this time, the TLS handshake included.
+    pub connect_timeout: Duration,
+    /// After a failure to connect, nothing is tried for so long.
+    pub connect_pause: Duration,
+    /// A connection that has been unused for so long is not trusted to be alive (RFC 7766 §6.2.3).
+    pub idle_max: Duration,
+    /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
+    pub trust: Trust,
 }
 
 impl Config {
@@ -54,8 +62,11 @@ impl Config {
             in_flight_max: const { NonZeroUsize::new(256).unwrap() },
             late_max: 64,
             outside_max: 8192,
-            tcp_connect_timeout: Duration::from_millis(1200),
-            tcp_idle_max: Duration::from_secs(10),
+            streams_max: const { NonZeroUsize::new(2048).unwrap() },
+            connect_timeout: Duration::from_millis(1200),
+            connect_pause: Duration::from_millis(500),
+            idle_max: Duration::from_secs(10),
+            trust: Trust::default(),
         }
     }
 }

@@ -32,12 +32,12 @@ pub(super) struct Conversation {
 impl Conversation {
     /// Sends the query from a new socket.
     pub(super) async fn open(member: Arc<Member>, ask: Arc<Ask>, edns: bool) -> Result<Self, FailReason> {
-        let address = member.server.address;
+        let address = member.server.address().ok_or(FailReason::Local)?;
         let socket = UdpSocket::bind(any_port(address)).await.map_err(|_no_socket| FailReason::Local)?;
         let id = rand::random();
         let started = Instant::now();
         socket.connect(address).await.map_err(|error| blame(&error))?;
-        socket.send(&ask.query(id, edns)).await.map_err(|error| blame(&error))?;
+        socket.send(&ask.query(id, edns, false)).await.map_err(|error| blame(&error))?;
         Ok(Self { member, ask, socket, id, started })
     }
 

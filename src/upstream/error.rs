@@ -11,7 +11,7 @@ pub enum UpstreamError {
         /// How many upstreams were asked.
         asked: usize,
     },
-    /// The network leads to none of them.
+    /// The network leads to none of them, or to somebody who can't prove to be the one.
     #[error("no upstream can be reached ({asked} asked)")]
     Unreachable {
         /// How many upstreams were asked.
@@ -35,7 +35,7 @@ impl UpstreamError {
             Some(FailReason::Busy) => Self::Busy,
             Some(FailReason::Local) => Self::Local,
             Some(FailReason::Unusable | FailReason::Closed) => Self::Unusable,
-            Some(FailReason::Unreachable) => Self::Unreachable { asked },
+            Some(FailReason::Unreachable | FailReason::Tls) => Self::Unreachable { asked },
             Some(FailReason::Timeout) | None => Self::Timeout { asked },
         }
     }

@@ -136,9 +136,9 @@ impl<'m> Exchange<'m> {
             return;
         };
         let (member, ask) = (Arc::clone(member), Arc::clone(&self.ask));
-        self.open.push(match member.server.protocol {
+        self.open.push(match member.server.protocol() {
             Protocol::Plain => datagram(member, ask, turn, true, permit).boxed(),
-            Protocol::Tcp => stream(member, ask, turn, true, permit).boxed(),
+            _ => stream(member, ask, turn, true, permit).boxed(),
         });
     }
 
@@ -161,7 +161,7 @@ impl<'m> Exchange<'m> {
         // An upstream that was well a moment ago may just be starting again; an ill one is not waited for.
         let member = &self.members[self.plan.upstream(turn)];
         let again = match reason {
-            FailReason::Unreachable => member.server.protocol == Protocol::Plain && member.is_healthy(),
+            FailReason::Unreachable => member.server.protocol() == Protocol::Plain && member.is_healthy(),
             FailReason::Timeout => true,
             _ => self.miscased == Some(turn),
         };
@@ -187,7 +187,7 @@ impl<'m> Exchange<'m> {
             self.plan.continued(turn);
             self.open.push(match rest.protocol {
                 Protocol::Plain => datagram(member, ask, turn, false, permit).boxed(),
-                Protocol::Tcp => stream(member, ask, turn, false, permit).boxed(),
+                _ => stream(member, ask, turn, false, permit).boxed(),
             });
         } else {
             self.plan.rejected(turn, self.started.elapsed(), dislikes_edns(rcode));
@@ -254,7 +254,7 @@ async fn datagram(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, m
     Some(Heard { turn, edns, result, rest })
 }
 
-/// One attempt over TCP.
+/// One attempt over a connection.
 async fn stream(member: Arc<Member>, ask: Arc<Ask>, turn: usize, edns: bool, mut permit: Permit) -> Option<Heard> {
     let response = member.stream.exchange(&ask, member.index, edns);
     let result = member.patiently(&mut permit, Instant::now(), &ask.name, response).await;

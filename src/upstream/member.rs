@@ -1,6 +1,5 @@
-//! One upstream of the set: its address, its health, how much it is asked at once, its TCP connection.
+//! One upstream of the set: its address, its health, how much it is asked at once, its connections.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,10 +27,8 @@ const RECOVERY: f64 = 0.5;
 /// One upstream as it is now, for people and health checks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamStatus {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// How it is asked.
-    pub protocol: Protocol,
+    /// The upstream.
+    pub server: Server,
     /// Whether it is asked in its turn, rather than after all others.
     pub healthy: bool,
     /// Attempts open now.
@@ -42,6 +39,8 @@ pub struct UpstreamStatus {
     pub failures: u64,
     /// Mean round trip in milliseconds; `None` before the first response.
     pub srtt_ms: Option<f64>,
+    /// Why it can't be asked at present, as far as there is more to say than that it is silent.
+    pub trouble: Option<Arc<str>>,
 }
 
 /// One upstream.
@@ -93,10 +92,15 @@ impl Member {
         probe: Arc<Notify>,
     ) -> Self {
         observer.health(index, true);
+        // A socket for each question is dear; a share of a connection is not.
+        let (in_flight_max, late_max) = match server.protocol() {
+            Protocol::Plain => (config.in_flight_max.get(), config.late_max),
+            _ => (config.streams_max.get(), config.streams_max.get()),
+        };
         Self {
             index,
+            stream: Stream::new(&server, config),
             server,
-            stream: Stream::new(server.address, config),
             patience: config.patience,
             casing: Casing::default(),
             queries: AtomicU64::new(0),
@@ -105,8 +109,8 @@ impl Member {
             healthy: AtomicBool::new(true),
             calm: AtomicBool::new(true),
             said: Mutex::default(),
-            in_flight: Limit::new(config.in_flight_max.get()),
-            late: Limit::new(config.late_max),
+            in_flight: Limit::new(in_flight_max),
+            late: Limit::new(late_max),
             outside: Shared { max: config.outside_max, taken: AtomicUsize::new(0) },
             observer,
             probe,
@@ -125,13 +129,13 @@ impl Member {
     pub(super) fn status(&self) -> UpstreamStatus {
         let health = self.health();
         UpstreamStatus {
-            address: self.server.address,
-            protocol: self.server.protocol,
+            server: self.server.clone(),
             healthy: health.is_healthy(),
             in_flight: self.in_flight.taken() + self.late.taken() + self.outside.taken.load(Ordering::Relaxed),
             queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
             srtt_ms: self.round_trip.seconds().map(|mean| mean * 1000.0),
+            trouble: self.stream.trouble(),
         }
     }
 
@@ -251,7 +255,7 @@ impl Member {
 
     /// Logs how the upstream is doing if that is due.
     pub(super) fn say(&self) {
-        let (server, healthy) = (self.server, self.is_healthy());
+        let (server, healthy) = (&self.server, self.is_healthy());
         if !self.said.lock().unwrap_or_else(PoisonError::into_inner).is_due(healthy, Instant::now()) {
             return;
         }

@@ -14,6 +14,10 @@ const CD: u16 = 0x0010;
 const RCODE: u16 = 0x000F;
 /// Bit of an OPT record's flags (RFC 3225).
 const DO: u16 = 0x8000;
+/// Queries are padded to a multiple of so many octets (RFC 8467 §4.1).
+const PADDED: usize = 128;
+/// The option that pads (RFC 7830 §3).
+const OPTION_PADDING: u16 = 12;
 /// Errors of validation: another upstream that does not validate would only hide them (RFC 8914 §4.6 to 4.13).
 const EDE_VALIDATION: RangeInclusive<u16> = 5..=12;
 
@@ -159,10 +163,14 @@ impl<'n> From<&'n Ask> for AskRef<'n> {
 }
 
 impl Ask {
-    /// The query in octets, as [`AskRef::write`] has it.
-    pub(super) fn query(&self, id: u16, edns: bool) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(HEADER + self.name.wire().len() + 15);
+    /// The query in octets, as [`AskRef::write`] has it; `padded`, if it has an OPT record, so that its length says little
+    /// about the name.
+    pub(super) fn query(&self, id: u16, edns: bool, padded: bool) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(2 * PADDED);
         let _question_end = AskRef::from(self).write(&mut octets, id, edns);
+        if edns && padded {
+            pad(&mut octets);
+        }
         octets
     }
 
@@ -196,6 +204,18 @@ impl Ask {
                 && be16(message, end + 2) == Ok(self.qclass)
         })
     }
+}
+
+/// Pads a query that ends in an OPT record without options (RFC 7830).
+fn pad(octets: &mut Vec<u8>) {
+    let (record_end, unpadded) = (octets.len(), octets.len() + 4);
+    let padding = unpadded.next_multiple_of(PADDED) - unpadded;
+    // Less than PADDED, so both fit.
+    let length = |octets: usize| u16::try_from(octets).unwrap_or_default().to_be_bytes();
+    octets[record_end - 2..].copy_from_slice(&length(4 + padding));
+    octets.extend_from_slice(&OPTION_PADDING.to_be_bytes());
+    octets.extend_from_slice(&length(padding));
+    octets.resize(unpadded + padding, 0);
 }
 
 /// The id of a message that is long enough to be one.
@@ -326,9 +346,21 @@ mod tests {
     fn the_query_carries_the_question_and_our_own_edns() {
         let expected =
             b"\x12\x34\x01\x30\0\x01\0\0\0\0\0\x01\x01a\x07example\0\0\x01\0\x01\0\0\x29\x04\xD0\0\0\x80\0\0\0";
-        assert_eq!(ask().query(0x1234, true), expected);
-        let plain = Ask { dnssec_ok: false, checking_disabled: false, ..ask() }.query(0x1234, false);
+        assert_eq!(ask().query(0x1234, true, false), expected);
+        let plain = Ask { dnssec_ok: false, checking_disabled: false, ..ask() }.query(0x1234, false, true);
         assert_eq!(plain, b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01");
+    }
+
+    #[test]
+    fn a_padded_query_has_a_length_that_says_little() {
+        for letters in 1..=60 {
+            let name = Name::parse(&format!("{}.{}.example", "a".repeat(letters), "b".repeat(letters))).unwrap();
+            let octets = Ask { name, ..ask() }.query(0, true, true);
+            assert_eq!(octets.len() % 128, 0, "{letters}");
+            let layout = Layout::read(&octets).unwrap();
+            let (option, value) = edns_options(&octets[layout.opt().unwrap().rdata.clone()]).next().unwrap();
+            assert!(option == 12 && value.iter().all(|&octet| octet == 0));
+        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Asking other servers: several upstreams in order, the next one soon when one is silent, each watched for its health.
 //!
 //! ```text
-//! spec, servers, config   what the operator wrote, and what is meant
+//! spec, peer              what the operator wrote: a server, and what an encrypted one is known by
+//! server, servers, config what is meant
 //! tree                    which group of upstreams is asked for which names
 //! order                   who of a group is asked first (pure)
 //! message                 our query; the judgement of what came back
 //! plan                    when to ask whom next (pure)
 //! health                  whether an upstream is worth asking in its turn (pure)
-//! datagram, stream        one exchange over UDP (ours) and over TCP (hickory-resolver's)
-//! member                  one upstream: address, health, limits, connection
+//! datagram, stream        one exchange over UDP (ours) and over connections (hickory-resolver's)
+//! pool                    which connection a question takes (pure)
+//! connect, blame, trouble how one is made over TCP, TLS, HTTP/2 or QUIC; who is to blame if not, and who is told
+//! member                  one upstream: server, health, limits, connections
 //! exchange                one question on its way through all of them
 //! outside                 one thread's questions over UDP, many at a time, without a task for each
 //! casing                  whether an upstream keeps the case of names (pure)
@@ -18,8 +21,10 @@
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
 //! to [`serve`](crate::serve).
 
+mod blame;
 mod casing;
 mod config;
+mod connect;
 mod datagram;
 mod error;
 mod exchange;
@@ -29,13 +34,17 @@ mod message;
 mod observer;
 mod order;
 mod outside;
+mod peer;
 mod plan;
+mod pool;
 mod probe;
 mod said;
+mod server;
 mod servers;
 mod spec;
 mod stream;
 mod tree;
+mod trouble;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,8 +60,10 @@ pub use message::{Ask, AskRef, BadPacket, Response, ResponseRef};
 pub use observer::{FailReason, Observer, Unobserved};
 pub use order::Order;
 pub use outside::{Outside, Unsettled, Why};
-pub use servers::{Server, Servers, ServersError};
-pub use spec::{Protocol, SpecError, UpstreamSpec};
+pub use peer::Peer;
+pub use server::Server;
+pub use servers::{Servers, ServersError};
+pub use spec::{Host, Protocol, SpecError, UpstreamSpec};
 pub use tree::{Branch, GROUPS_MAX, Group, Tree};
 
 use exchange::Exchange;
@@ -84,7 +95,7 @@ impl Upstreams {
     fn at(place: usize, config: &Config, observer: &Arc<dyn Observer>) -> Self {
         let fell_ill = Arc::new(Notify::new());
         let member = |(index, server): (usize, &Server)| {
-            Arc::new(Member::new(index, *server, config, Arc::clone(observer), Arc::clone(&fell_ill)))
+            Arc::new(Member::new(index, server.clone(), config, Arc::clone(observer), Arc::clone(&fell_ill)))
         };
         let members: Vec<_> = config.servers.as_slice().iter().enumerate().map(member).collect();
         let closing = CancellationToken::new();
@@ -153,6 +164,6 @@ impl Upstreams {
 
 impl fmt::Debug for Upstreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.members.iter().map(|member| member.server)).finish()
+        f.debug_list().entries(self.members.iter().map(|member| &member.server)).finish()
     }
 }

@@ -9,8 +9,10 @@ pub enum FailReason {
     Busy,
     /// Something on this host: no socket could be made, no file descriptor was left.
     Local,
-    /// Over TCP came a response that is not to be used: truncated again, or to another question.
+    /// Over a connection came a response that is not to be used: truncated again, to another question, no DNS at all.
     Unusable,
+    /// The TLS handshake failed: the upstream is not who it should be, or does not take us for who we should be.
+    Tls,
     /// The connection ended before the response.
     Closed,
     /// The network says that nobody is there: an ICMP error, a refused or reset connection.
@@ -21,8 +23,8 @@ pub enum FailReason {
 
 impl FailReason {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Busy, Self::Local, Self::Unusable, Self::Closed, Self::Unreachable, Self::Timeout];
+    pub const ALL: [Self; 7] =
+        [Self::Busy, Self::Local, Self::Unusable, Self::Tls, Self::Closed, Self::Unreachable, Self::Timeout];
 
     /// The word for it in metrics.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl FailReason {
             Self::Busy => "busy",
             Self::Local => "local",
             Self::Unusable => "unusable",
+            Self::Tls => "tls",
             Self::Closed => "closed",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",

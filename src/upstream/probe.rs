@@ -46,8 +46,8 @@ async fn probe(member: &Arc<Member>) {
 }
 
 async fn exchange(member: &Arc<Member>, ask: Ask) -> Result<Judged, FailReason> {
-    match member.server.protocol {
+    match member.server.protocol() {
         Protocol::Plain => Conversation::open(Arc::clone(member), Arc::new(ask), true).await?.hear().await,
-        Protocol::Tcp => member.stream.exchange(&ask, member.index, true).await,
+        _ => member.stream.exchange(&ask, member.index, true).await,
     }
 }

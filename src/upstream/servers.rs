@@ -2,12 +2,14 @@
 //! server once, and never ourselves.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::spec::{Protocol, UpstreamSpec, host_address};
+use super::Server;
+use super::server::Place;
+use super::spec::{Host, UpstreamSpec, host_address};
 
 /// Where the host's own servers are written; the second is read when the first names only ourselves, which is so when
 /// Embargo has taken the stub's place on a host with systemd-resolved.
@@ -16,15 +18,6 @@ const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv
 const RESOLV_CONF_MAX: u64 = 64 * 1024;
 /// Upstreams at most. More only multiply queries: after the second hedge nobody waits any longer.
 const SERVERS_MAX: usize = 16;
-
-/// One server to forward to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Server {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// How it is asked.
-    pub protocol: Protocol,
-}
 
 /// The servers to forward to: at least one, each once, in the order in which they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +47,14 @@ pub enum ServersError {
         /// The address.
         address: SocketAddr,
     },
+    /// A server by host name.
+    #[error(
+        "the name {name} can't be resolved before there is an upstream; write the address, and the name behind `#`"
+    )]
+    Named {
+        /// The name.
+        name: Arc<str>,
+    },
     /// The host's own servers are not known.
     #[error("`system`: can't read {}: {error}; name the upstreams instead", path.display())]
     Unreadable {
@@ -77,7 +78,7 @@ impl Servers {
     /// [`ServersError`] when there are none or too many.
     pub fn new(servers: Vec<Server>) -> Result<Self, ServersError> {
         let mut met = HashSet::new();
-        let unique: Vec<_> = servers.into_iter().filter(|server| met.insert(*server)).collect();
+        let unique: Vec<_> = servers.into_iter().filter(|server| met.insert(server.clone())).collect();
         match unique.len() {
             0 => Err(ServersError::None),
             count if count > SERVERS_MAX => Err(ServersError::TooMany { count }),
@@ -95,12 +96,17 @@ impl Servers {
         for spec in specs {
             match spec {
                 UpstreamSpec::System => servers.extend(system(listening)?),
-                UpstreamSpec::Server { ip, zone, port, protocol } => {
-                    let address = scoped(*ip, zone.as_deref(), *port)?;
-                    if is_own(address, listening, &is_local) {
+                UpstreamSpec::Server { host, port, protocol, peer } => {
+                    let place = match host {
+                        Host::Address { ip, zone } => Place::Address(scoped(*ip, zone.as_deref(), *port)?),
+                        Host::Name(name) => return Err(ServersError::Named { name: Arc::clone(name) }),
+                    };
+                    if let Place::Address(address) = place
+                        && is_own(address, listening, &is_local)
+                    {
                         return Err(ServersError::Own { address });
                     }
-                    servers.push(Server { address, protocol: *protocol });
+                    servers.push(Server::new(place, *protocol, peer.clone()));
                 }
             }
         }
@@ -157,7 +163,7 @@ fn foreign(text: &str, listening: &[SocketAddr]) -> Vec<Server> {
         .into_iter()
         .filter_map(|(ip, zone)| scoped(ip, zone.as_deref(), 53).ok())
         .filter(|&address| !is_own(address, listening, &is_local))
-        .map(|address| Server { address, protocol: Protocol::Plain })
+        .map(Server::plain)
         .collect()
 }
 
@@ -192,12 +198,6 @@ fn interface_index(zone: &str) -> Option<u32> {
     let plain = zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte)) && zone != "..";
     let path = Path::new("/sys/class/net").join(zone).join("ifindex");
     plain.then(|| std::fs::read_to_string(path).ok()?.trim().parse().ok()).flatten()
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.protocol.scheme(), self.address)
-    }
 }
 
 #[cfg(test)]
@@ -270,8 +270,7 @@ mod tests {
     #[test]
     fn none_and_too_many_are_errors() {
         assert!(matches!(Servers::new(Vec::new()), Err(ServersError::None)));
-        let many = (1..=17)
-            .map(|last| Server { address: SocketAddr::from(([192, 0, 2, last], 53)), protocol: Protocol::Plain });
+        let many = (1..=17).map(|last| Server::plain(SocketAddr::from(([192, 0, 2, last], 53))));
         assert!(matches!(Servers::new(many.collect()), Err(ServersError::TooMany { count: 17 })));
     }
 }

@@ -1,11 +1,22 @@
-//! What an operator writes to name an upstream: an address, perhaps with a port and a scheme, or `system`.
+//! What an operator writes to name an upstream: a server by address or host name, perhaps with a scheme, a port, a path and
+//! what it is known by, or `system`.
+//!
+//! ```text
+//! 192.0.2.53     192.0.2.53:5353     [2001:db8::53]:53     fe80::1%eth0     tcp://192.0.2.53
+//! tls://192.0.2.53#dns.example                     the name in its certificate
+//! tls://192.0.2.53#sha256/n4bQgYhM…=,sha256/…=     the pins of its key, one to be rolled over to (RFC 7858 §4.2)
+//! tls://dns.example     https://dns.example/dns-query     quic://dns.example:8853
+//! https://192.0.2.53/dns-query#dns.example         asked at this address, as that name
+//! ```
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// The port of DNS over UDP and TCP (RFC 1035 §4.2).
-const PORT: u16 = 53;
+use super::peer::Peer;
+use crate::tls::PinError;
+use crate::wire::Name;
 
 /// How a server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +25,12 @@ pub enum Protocol {
     Plain,
     /// Over TCP only (RFC 7766).
     Tcp,
+    /// Over TLS (RFC 7858).
+    Tls,
+    /// Over HTTP/2 (RFC 8484).
+    Https,
+    /// Over QUIC (RFC 9250).
+    Quic,
 }
 
 /// An upstream as written.
@@ -21,17 +38,31 @@ pub enum Protocol {
 pub enum UpstreamSpec {
     /// `system`: the servers that the host itself uses.
     System,
-    /// One server by address.
+    /// One server.
     Server {
-        /// Its address.
-        ip: IpAddr,
-        /// The interface of a link-local address: a name, or an index in decimal (RFC 4007 §11).
-        zone: Option<Box<str>>,
+        /// Where it is.
+        host: Host,
         /// Its port.
         port: u16,
         /// How it is asked.
         protocol: Protocol,
+        /// How it is authenticated, if it is asked over an encrypted transport.
+        peer: Option<Peer>,
     },
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// By address.
+    Address {
+        /// Its address.
+        ip: IpAddr,
+        /// The interface of a link-local address: a name, or an index in decimal (RFC 4007 §11).
+        zone: Option<Box<str>>,
+    },
+    /// By host name, in lower case and without the last dot.
+    Name(Arc<str>),
 }
 
 /// Why a text names no upstream.
@@ -40,9 +71,9 @@ pub enum SpecError {
     /// Nothing is written.
     #[error("upstream is empty; {ACCEPTED}")]
     Empty,
-    /// An encrypted transport that this version does not speak.
-    #[error("`{scheme}://` upstreams are not supported yet; {ACCEPTED}")]
-    NotYet {
+    /// A transport that is not spoken.
+    #[error("`{scheme}://` upstreams are not supported; {ACCEPTED}")]
+    NotSpoken {
         /// The scheme as written.
         scheme: String,
     },
@@ -58,10 +89,16 @@ pub enum SpecError {
         /// The port as written.
         port: String,
     },
-    /// A host name, or something else that is no address.
-    #[error("`{text}` is no IP address (a name can't be resolved before there is an upstream); {ACCEPTED}")]
+    /// A host name without encryption, or something else that is no address.
+    #[error("`{text}` is no IP address (a host name needs `tls://`, `https://` or `quic://` in front); {ACCEPTED}")]
     Address {
         /// What stands in the address's place.
+        text: String,
+    },
+    /// Neither an address nor a host name.
+    #[error("`{text}` is neither an IP address nor a host name; {ACCEPTED}")]
+    Host {
+        /// What stands in their place.
         text: String,
     },
     /// An address that is no single host's: `0.0.0.0`, `::`, multicast, broadcast.
@@ -70,17 +107,67 @@ pub enum SpecError {
         /// The address.
         ip: IpAddr,
     },
+    /// What only an encrypted server has.
+    #[error("nothing behind `#` can be checked without encryption; write `tls://`, `https://` or `quic://` in front")]
+    NotEncrypted,
+    /// Encrypted for whom? Anybody could answer (RFC 8310 §5).
+    #[error(
+        "does not say what the server is known by: write the name in its certificate, \
+         `{server}#dns.example`, or the pin of its key, `{server}#sha256/…`"
+    )]
+    Unauthenticated {
+        /// The server as written.
+        server: String,
+    },
+    /// What stands behind `#` is no host name.
+    #[error("`{text}` is no name that a certificate can bear")]
+    PeerName {
+        /// The text.
+        text: String,
+    },
+    /// More than one name behind `#`.
+    #[error("only one name can stand behind `#`")]
+    PeerNames,
+    /// What stands behind `#` is no pin.
+    #[error("{0}")]
+    Pin(#[from] PinError),
+    /// No path of an HTTP request.
+    #[error("`{path}` is no path; write for example `/dns-query`")]
+    Path {
+        /// The path as written.
+        path: String,
+    },
+    /// A link-local address over QUIC.
+    #[error("a link-local address can't be asked over QUIC")]
+    QuicZone,
 }
 
 /// The end of every message about syntax.
-const ACCEPTED: &str = "write `9.9.9.9`, `9.9.9.9:5353`, `2620:fe::fe`, `[2620:fe::fe]:53`, one of these behind `udp://` or `tcp://`, or `system`";
+const ACCEPTED: &str = "write `9.9.9.9`, `9.9.9.9:5353`, `2620:fe::fe`, `[2620:fe::fe]:53`, one of these behind `udp://` or `tcp://`, `tls://9.9.9.9#dns.quad9.net`, `https://dns.quad9.net/dns-query`, `quic://` likewise, or `system`";
 
 impl Protocol {
-    /// What stands in front of an address that is asked so.
+    /// What stands in front of a server that is asked so.
     pub(super) fn scheme(self) -> &'static str {
         match self {
             Self::Plain => "",
             Self::Tcp => "tcp://",
+            Self::Tls => "tls://",
+            Self::Https => "https://",
+            Self::Quic => "quic://",
+        }
+    }
+
+    /// Whether nobody on the way can read or change what is said.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
+
+    /// The port where nothing else is written (RFC 1035 §4.2, RFC 7858 §3.1, RFC 9250 §4.1.1).
+    fn port(self) -> u16 {
+        match self {
+            Self::Plain | Self::Tcp => 53,
+            Self::Tls | Self::Quic => 853,
+            Self::Https => 443,
         }
     }
 }
@@ -100,7 +187,7 @@ impl FromStr for UpstreamSpec {
             Some((scheme, rest)) => (protocol(scheme)?, rest),
             None => (Protocol::Plain, text),
         };
-        server(rest.strip_suffix('/').unwrap_or(rest), protocol)
+        if protocol.is_encrypted() { encrypted(rest, protocol) } else { clear(rest, protocol) }
     }
 }
 
@@ -108,34 +195,76 @@ fn protocol(scheme: &str) -> Result<Protocol, SpecError> {
     match scheme {
         "udp" => Ok(Protocol::Plain),
         "tcp" => Ok(Protocol::Tcp),
-        "tls" | "https" | "h3" | "quic" | "sdns" => Err(SpecError::NotYet { scheme: scheme.to_owned() }),
+        "tls" => Ok(Protocol::Tls),
+        "https" => Ok(Protocol::Https),
+        "quic" => Ok(Protocol::Quic),
+        "h3" | "sdns" => Err(SpecError::NotSpoken { scheme: scheme.to_owned() }),
         _ => Err(SpecError::Scheme { scheme: scheme.to_owned() }),
     }
 }
 
-fn server(text: &str, protocol: Protocol) -> Result<UpstreamSpec, SpecError> {
-    let (host, port) = split_port(text)?;
+fn clear(text: &str, protocol: Protocol) -> Result<UpstreamSpec, SpecError> {
+    if text.contains('#') {
+        return Err(SpecError::NotEncrypted);
+    }
+    let (host, port) = split_port(text.strip_suffix('/').unwrap_or(text), protocol)?;
     let (ip, zone) = host_address(host)?;
+    Ok(UpstreamSpec::Server { host: single(ip, zone)?, port, protocol, peer: None })
+}
+
+fn encrypted(text: &str, protocol: Protocol) -> Result<UpstreamSpec, SpecError> {
+    let (place, known_by) = text.split_once('#').unwrap_or((text, ""));
+    let (authority, path) = match (place.find('/'), protocol) {
+        (Some(at), Protocol::Https) => place.split_at(at),
+        _ => (place.strip_suffix('/').unwrap_or(place), ""),
+    };
+    let (written, port) = split_port(authority, protocol)?;
+    let host = match host_address(written) {
+        Ok((ip, zone)) => single(ip, zone)?,
+        Err(_no_address) => Host::Name(host_name(written)?),
+    };
+    if protocol == Protocol::Quic && matches!(host, Host::Address { zone: Some(_), .. }) {
+        return Err(SpecError::QuicZone);
+    }
+    let peer = Peer::read(&host, protocol, path, known_by, place)?;
+    Ok(UpstreamSpec::Server { host, port, protocol, peer: Some(peer) })
+}
+
+/// The address, if it can be that of one host.
+fn single(ip: IpAddr, zone: Option<Box<str>>) -> Result<Host, SpecError> {
     let broadcast = ip == IpAddr::from([255; 4]);
     if ip.is_unspecified() || ip.is_multicast() || broadcast {
         return Err(SpecError::NoHost { ip });
     }
-    Ok(UpstreamSpec::Server { ip, zone, port, protocol })
+    Ok(Host::Address { ip, zone })
+}
+
+/// A name that a server can have: letters, digits, `-` and dots. One whose last label is a number is a mistyped address.
+fn host_name(text: &str) -> Result<Arc<str>, SpecError> {
+    let wrong = || SpecError::Host { text: text.to_owned() };
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if numeric || !plain || Name::parse(&name).is_err() || !crate::tls::is_server_name(&name) {
+        return Err(wrong());
+    }
+    Ok(name.into())
 }
 
 /// Splits off `:port`, which an IPv6 address can carry only behind brackets.
-fn split_port(text: &str) -> Result<(&str, u16), SpecError> {
+fn split_port(text: &str, protocol: Protocol) -> Result<(&str, u16), SpecError> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let (host, after) = bracketed.split_once(']').ok_or_else(|| SpecError::Address { text: text.to_owned() })?;
         return match after.strip_prefix(':') {
             Some(digits) => Ok((host, port(digits)?)),
-            None if after.is_empty() => Ok((host, PORT)),
+            None if after.is_empty() => Ok((host, protocol.port())),
             None => Err(SpecError::Address { text: text.to_owned() }),
         };
     }
     match text.split_once(':') {
         Some((host, digits)) if !digits.contains(':') => Ok((host, port(digits)?)),
-        _ => Ok((text, PORT)),
+        _ => Ok((text, protocol.port())),
     }
 }
 
@@ -159,16 +288,33 @@ pub(super) fn host_address(text: &str) -> Result<(IpAddr, Option<Box<str>>), Spe
 
 impl fmt::Display for UpstreamSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Server { ip, zone, port, protocol } = self else {
+        let Self::Server { host, port, protocol, peer } = self else {
             return f.write_str("system");
         };
-        let scheme = protocol.scheme();
-        match (ip, zone) {
-            (IpAddr::V4(ip), _) => write!(f, "{scheme}{ip}:{port}"),
-            (IpAddr::V6(ip), None) => write!(f, "{scheme}[{ip}]:{port}"),
-            (IpAddr::V6(ip), Some(zone)) => write!(f, "{scheme}[{ip}%{zone}]:{port}"),
-        }
+        let place = match host {
+            Host::Address { ip: IpAddr::V4(ip), .. } => format!("{ip}"),
+            Host::Address { ip: IpAddr::V6(ip), zone: None } => format!("[{ip}]"),
+            Host::Address { ip: IpAddr::V6(ip), zone: Some(zone) } => format!("[{ip}%{zone}]"),
+            Host::Name(name) => name.to_string(),
+        };
+        write_server(f, *protocol, &place, *port, peer.as_ref())
     }
+}
+
+/// Writes a server as an operator does; `place` is its address, in brackets if it holds colons, or its name. A port that goes
+/// without saying is left out where a scheme says so.
+pub(super) fn write_server(
+    f: &mut fmt::Formatter<'_>,
+    protocol: Protocol,
+    place: &str,
+    port: u16,
+    peer: Option<&Peer>,
+) -> fmt::Result {
+    write!(f, "{}{place}", protocol.scheme())?;
+    if !protocol.is_encrypted() || port != protocol.port() {
+        write!(f, ":{port}")?;
+    }
+    peer.map_or(Ok(()), |peer| peer.write_behind(f, place))
 }
 
 #[cfg(test)]
@@ -205,9 +351,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         check_error("", "upstream is empty; write");
-        check_error("tls://192.0.2.53", "`tls://` upstreams are not supported yet");
-        check_error("https://dns.example/dns-query", "`https://` upstreams are not supported yet");
-        check_error("quic://192.0.2.53", "`quic://` upstreams are not supported yet");
+        check_error("h3://192.0.2.53", "`h3://` upstreams are not supported");
         check_error("ftp://192.0.2.53", "unknown scheme `ftp`; write");
         check_error("dns.example", "`dns.example` is no IP address");
         check_error("dns.example:53", "`dns.example` is no IP address");
@@ -222,5 +366,55 @@ mod tests {
         check_error("0.0.0.0", "0.0.0.0 is not the address of a server");
         check_error("[ff02::fb]:53", "ff02::fb is not the address of a server");
         check_error("255.255.255.255", "255.255.255.255 is not the address of a server");
+        check_error("tls://0.0.0.0#dns.example", "0.0.0.0 is not the address of a server");
+        check_error("192.0.2.53#dns.example", "nothing behind `#` can be checked without encryption");
+    }
+
+    #[test]
+    fn encrypted_servers_are_read() {
+        check("tls://192.0.2.53#dns.example", "tls://192.0.2.53#dns.example");
+        check("tls://192.0.2.53:853#DNS.example.", "tls://192.0.2.53#dns.example");
+        check("tls://[2001:db8::53]:8853#dns.example", "tls://[2001:db8::53]:8853#dns.example");
+        check("tls://2001:db8::53#dns.example", "tls://[2001:db8::53]#dns.example");
+        check("tls://fe80::1%eth0#dns.example", "tls://[fe80::1%eth0]#dns.example");
+        check("tls://192.0.2.53#192.0.2.53", "tls://192.0.2.53#192.0.2.53");
+        check("tls://Dns.Example/", "tls://dns.example");
+        check("tls://dns.example:8853#other.example", "tls://dns.example:8853#other.example");
+        check("quic://dns.example", "quic://dns.example");
+        check("https://dns.example", "https://dns.example/dns-query");
+        check("https://dns.example/", "https://dns.example/");
+        check("https://dns.example:8443/a/b?c=d", "https://dns.example:8443/a/b?c=d");
+        check("https://dns.example/dns-query{?dns}", "https://dns.example/dns-query");
+        check("https://192.0.2.53/dns-query", "https://192.0.2.53/dns-query");
+        check("https://192.0.2.53/dns-query#dns.example", "https://192.0.2.53/dns-query#dns.example");
+        check("https://[2001:db8::53]/q#dns.example", "https://[2001:db8::53]/q#dns.example");
+        let (one, two) = (format!("sha256/{}=", "A".repeat(43)), format!("sha256/{}A=", "B/+".repeat(14)));
+        check(&format!("tls://192.0.2.53#{one}"), &format!("tls://192.0.2.53#{one}"));
+        check(
+            &format!("quic://192.0.2.53#{two},dns.example,{one}"),
+            &format!("quic://192.0.2.53#dns.example,{two},{one}"),
+        );
+    }
+
+    #[test]
+    fn every_mistake_about_encrypted_servers_is_named() {
+        check_error(
+            "tls://192.0.2.53",
+            "does not say what the server is known by: write the name in its certificate, `tls://192.0.2.53#dns.example`",
+        );
+        check_error("quic://[2001:db8::53]:853", "does not say what the server is known by");
+        check_error("https://[2001:db8::53]/q", "does not say what the server is known by");
+        check_error("tls://192.0.2.53#", "does not say what the server is known by");
+        check_error("tls://192.0.2.53#dns..example", "`dns..example` is no name that a certificate can bear");
+        check_error("tls://192.0.2.53#a.example,b.example", "only one name");
+        check_error("tls://192.0.2.53#sha256/AAAA", "`sha256/AAAA` is no pin");
+        check_error("tls://192.0.2", "`192.0.2` is neither an IP address nor a host name");
+        check_error("tls://", "`` is neither an IP address nor a host name");
+        check_error("tls://-.example", "`-.example` is neither");
+        check_error("tls://user@dns.example", "`user@dns.example` is neither");
+        check_error("tls://dns.example:0", "`0` is no port");
+        check_error("tls://dns.example/path", "`dns.example/path` is neither");
+        check_error("https://dns.example/a b", "`/a b` is no path");
+        check_error("quic://[fe80::1%eth0]#dns.example", "a link-local address can't");
     }
 }

@@ -135,11 +135,11 @@ impl fmt::Debug for Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{Protocol, Server, Servers, Unobserved};
+    use crate::upstream::{Server, Servers, Unobserved};
 
     fn config(last: u8) -> Config {
         let address = ([192, 0, 2, last], 53).into();
-        Config::new(Servers::new(vec![Server { address, protocol: Protocol::Plain }]).unwrap())
+        Config::new(Servers::new(vec![Server::plain(address)]).unwrap())
     }
 
     fn group(zones: &[&str], last: u8) -> Group {
@@ -153,7 +153,7 @@ mod tests {
     /// The last octet of the address that is asked.
     fn asked(tree: &Tree, name: &str, qtype: u16) -> u8 {
         let std::net::IpAddr::V4(ip) =
-            tree.branch(Name::parse(name).unwrap().wire(), qtype).upstreams.status()[0].address.ip()
+            tree.branch(Name::parse(name).unwrap().wire(), qtype).upstreams.status()[0].server.address().unwrap().ip()
         else {
             panic!("IPv4")
         };

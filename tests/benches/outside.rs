@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use embargo::socket::{BATCH, Incoming, Outgoing};
 use embargo::time::Mono;
-use embargo::upstream::{AskRef, Config, Observer, Outside, Protocol, Server, Servers, Unobserved, Upstreams};
+use embargo::upstream::{AskRef, Config, Observer, Outside, Server, Servers, Unobserved, Upstreams};
 use embargo::wire::{CLASS_IN, LowerName, qtype};
 
 /// An upstream that answers everything at once with one address.
@@ -48,7 +48,7 @@ impl Upstream {
 fn asked(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut upstream = Upstream::new();
-    let server = Server { address: upstream.socket.local_addr().unwrap(), protocol: Protocol::Plain };
+    let server = Server::plain(upstream.socket.local_addr().unwrap());
     let observer: Arc<dyn Observer> = Arc::new(Unobserved);
     let inside = runtime.enter();
     let upstreams = Arc::new(Upstreams::new(&Config::new(Servers::new(vec![server]).unwrap()), &observer));

@@ -150,7 +150,9 @@ impl<T> Outside<T> {
         }
         self.turn_to(upstreams);
         let first = upstreams.first(0);
-        let Some(member) = first.filter(|member| member.server.protocol == Protocol::Plain) else { return Err(token) };
+        let Some(member) = first.filter(|member| member.server.protocol() == Protocol::Plain) else {
+            return Err(token);
+        };
         let Some(number) = self.port_for(upstreams.place, member, now) else { return Err(token) };
         self.empty_if_idle(number);
         let Some(port) = self.open.ports.port_mut(number) else { return Err(token) };
@@ -409,8 +411,8 @@ impl<T> Outside<T> {
 /// The open question that a datagram's id belongs to, if it comes from the upstream.
 fn question_of(incoming: &Incoming, datagram: usize, port: &Port) -> Result<u16, BadPacket> {
     let datagram = incoming.datagram(datagram).ok_or(BadPacket::Source)?;
-    let upstream = port.member.server.address;
-    if (datagram.source.ip(), datagram.source.port()) != (upstream.ip(), upstream.port()) {
+    let (source, upstream) = (datagram.source, port.member.server.address());
+    if upstream.is_none_or(|upstream| (source.ip(), source.port()) != (upstream.ip(), upstream.port())) {
         return Err(BadPacket::Source);
     }
     port.ids.question(id_of(datagram.octets)?).ok_or(BadPacket::Id)

@@ -140,7 +140,7 @@ impl Ports {
 
 /// A socket on a port drawn from all that need no privilege, or on one of the system's choice if those drawn are taken.
 fn on_random_port(member: &Member) -> io::Result<UdpSocket> {
-    let address = member.server.address;
+    let address = member.server.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
     for _try in 0..TRIES {
         match connected_udp(rand::rng().random_range(1024..=u16::MAX), address) {
             Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => (),

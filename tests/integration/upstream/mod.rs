@@ -1,5 +1,6 @@
 //! Forwarding as the upstreams see it: what is sent, what is believed, who is asked when, and who is asked no more.
 
+mod encrypted;
 mod failover;
 mod lies;
 mod order;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embargo::upstream::{
-    Ask, BadPacket, Config, FailReason, Observer, Protocol, Response, Server, Servers, UpstreamError, Upstreams,
+    Ask, BadPacket, Config, FailReason, Observer, Response, Server, Servers, UpstreamError, Upstreams,
 };
 use embargo::wire::{Name, qtype, rcode};
 use futures_util::future::join_all;
@@ -32,12 +33,12 @@ const fn ms(milliseconds: u64) -> Duration {
 
 /// These upstreams over UDP, with the shipped times.
 fn config(upstreams: &[SocketAddr]) -> Config {
-    with_protocol(upstreams, Protocol::Plain)
+    Config::new(Servers::new(upstreams.iter().copied().map(Server::plain).collect()).unwrap())
 }
 
-fn with_protocol(upstreams: &[SocketAddr], protocol: Protocol) -> Config {
-    let servers = upstreams.iter().map(|&address| Server { address, protocol }).collect();
-    Config::new(Servers::new(servers).unwrap())
+/// These upstreams over TCP.
+fn tcp(upstreams: &[SocketAddr]) -> Config {
+    Config::new(Servers::new(upstreams.iter().copied().map(Server::tcp).collect()).unwrap())
 }
 
 /// The same with times so short that silence is soon over.

@@ -106,7 +106,7 @@ async fn status_tells_how_each_upstream_is_doing() {
         upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap();
     }
     let status = &upstreams.status()[0];
-    assert_eq!((status.address, status.queries, status.failures), (fake.address(), 5, 0));
+    assert_eq!((status.server.address(), status.queries, status.failures), (Some(fake.address()), 5, 0));
     assert!(status.healthy && status.srtt_ms.is_some_and(|mean| mean > 0.0));
     let flags = fake.queries()[0].flags();
     assert_eq!(flags & (QR | RA), 0);

@@ -50,7 +50,7 @@ async fn truncated_and_then_silence_over_tcp_is_a_timeout() {
 #[tokio::test]
 async fn another_question_over_tcp_is_not_believed() {
     let fake = FakeUpstream::scripted(|seen| once(reply(seen).question("b.example", A).a(FORGED))).await;
-    let (upstreams, recorder) = start(&with_protocol(&[fake.address()], Protocol::Tcp));
+    let (upstreams, recorder) = start(&tcp(&[fake.address()]));
     assert_eq!(upstreams.ask(&question("a.example")).await.unwrap_err(), UpstreamError::Unusable);
     assert_eq!(recorder.count(Event::Failed(0, FailReason::Unusable)), 1);
 }
@@ -64,7 +64,7 @@ async fn questions_share_one_tcp_connection_and_each_gets_its_own_answer() {
         vec![wait, Act::Send(reply(seen).a([192, 0, 2, number]).octets())]
     };
     let fake = FakeUpstream::scripted(script).await;
-    let (upstreams, _) = start(&with_protocol(&[fake.address()], Protocol::Tcp));
+    let (upstreams, _) = start(&tcp(&[fake.address()]));
 
     let asks: Vec<_> = (0..50_u8).map(|number| question(&format!("n{number}.example"))).collect();
     let replies = join_all(asks.iter().map(|ask| upstreams.ask(ask))).await;
@@ -79,7 +79,7 @@ async fn questions_share_one_tcp_connection_and_each_gets_its_own_answer() {
 #[tokio::test]
 async fn a_tcp_connection_that_the_upstream_closed_is_replaced() {
     let fake = FakeUpstream::scripted(|seen| [answer(seen), vec![Act::Close]].concat()).await;
-    let (upstreams, _) = start(&with_protocol(&[fake.address()], Protocol::Tcp));
+    let (upstreams, _) = start(&tcp(&[fake.address()]));
     for number in 0..20 {
         let got = upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap();
         assert_eq!(address(&got), Some(TRUE));
@@ -89,7 +89,7 @@ async fn a_tcp_connection_that_the_upstream_closed_is_replaced() {
 
 #[tokio::test]
 async fn a_refused_tcp_connection_is_unreachable() {
-    let (upstreams, _) = start(&with_protocol(&[nobody()], Protocol::Tcp));
+    let (upstreams, _) = start(&tcp(&[nobody()]));
     let error = upstreams.ask(&question("a.example")).await.unwrap_err();
     assert_eq!(error, UpstreamError::Unreachable { asked: 1 });
 }

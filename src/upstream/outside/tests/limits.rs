@@ -62,7 +62,7 @@ fn an_upstream_that_is_ill_is_passed_over_and_where_all_are_the_first_is_asked()
 #[test]
 fn an_upstream_over_tcp_is_left_to_others() {
     let mut scene = Scene::new(1);
-    let server = Server { address: scene.fakes[0].local_addr().unwrap(), protocol: Protocol::Tcp };
+    let server = Server::tcp(scene.fakes[0].local_addr().unwrap());
     let config = Config::new(Servers::new(vec![server]).unwrap());
     let observer: Arc<dyn Observer> = Arc::<Told>::clone(&scene.told);
     let inside = scene.runtime.enter();

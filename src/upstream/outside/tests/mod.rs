@@ -185,7 +185,7 @@ fn ask_these(
     told: &Arc<Told>,
     change: impl FnOnce(Config) -> Config,
 ) -> Arc<Upstreams> {
-    let server = |fake: &UdpSocket| Server { address: fake.local_addr().unwrap(), protocol: Protocol::Plain };
+    let server = |fake: &UdpSocket| Server::plain(fake.local_addr().unwrap());
     let config = change(Config::new(Servers::new(fakes.iter().map(server).collect()).unwrap()));
     let observer: Arc<dyn Observer> = Arc::<Told>::clone(told);
     let _inside = runtime.enter();

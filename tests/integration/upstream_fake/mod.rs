@@ -6,13 +6,16 @@
 //! let upstream = FakeUpstream::scripted(|seen| vec![Act::Send(reply(seen).rcode(2).octets())]).await;
 //! ```
 
+pub(crate) mod certificates;
+pub(crate) mod encrypted;
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -50,8 +53,10 @@ pub(crate) enum Act {
     SendFromElsewhere(Vec<u8>),
     /// Let time pass.
     Wait(Duration),
-    /// Close the connection (TCP only).
+    /// Close the connection, answered or not (not over UDP).
     Close,
+    /// Answer with this HTTP status and nothing else (HTTP/2 only).
+    Status(u16),
 }
 
 type Script = Arc<dyn Fn(&Seen) -> Vec<Act> + Send + Sync>;
@@ -61,6 +66,7 @@ struct Shared {
     script: Mutex<Script>,
     seen: Mutex<Vec<Seen>>,
     count: watch::Sender<usize>,
+    connections: watch::Sender<usize>,
 }
 
 /// A server that does what its script says, until it is dropped.
@@ -85,8 +91,7 @@ impl FakeUpstream {
     pub(crate) async fn scripted(script: impl Fn(&Seen) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let (udp, tcp) = bind_both().await;
         let address = udp.local_addr().unwrap();
-        let (count, _) = watch::channel(0);
-        let shared = Arc::new(Shared { script: Mutex::new(Arc::new(script)), seen: Mutex::default(), count });
+        let shared = Shared::new(script);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(Arc::new(udp), Arc::clone(&shared)));
         tasks.spawn(serve_tcp(tcp, Arc::clone(&shared)));
@@ -106,6 +111,11 @@ impl FakeUpstream {
     /// How many queries came, probes included.
     pub(crate) fn queries_seen(&self) -> usize {
         *self.shared.count.borrow()
+    }
+
+    /// How many connections were begun.
+    pub(crate) fn connections(&self) -> usize {
+        *self.shared.connections.borrow()
     }
 
     /// Every query that came, in order.
@@ -131,6 +141,15 @@ async fn bind_both() -> (UdpSocket, TcpListener) {
 }
 
 impl Shared {
+    fn new(script: impl Fn(&Seen) -> Vec<Act> + Send + Sync + 'static) -> Arc<Self> {
+        let ((count, _), (connections, _)) = (watch::channel(0), watch::channel(0));
+        Arc::new(Self { script: Mutex::new(Arc::new(script)), seen: Mutex::default(), count, connections })
+    }
+
+    fn connected(&self) {
+        self.connections.send_modify(|count| *count += 1);
+    }
+
     fn note(&self, octets: Vec<u8>, tcp: bool, from: SocketAddr) -> Vec<Act> {
         let mut all = self.seen.lock().unwrap();
         let seen = Seen { octets, tcp, from, nth: all.len() };
@@ -163,7 +182,7 @@ async fn act_udp(socket: Arc<UdpSocket>, to: SocketAddr, acts: Vec<Act>) {
                 drop(other.send_to(&octets, to).await);
             }
             Act::Wait(duration) => tokio::time::sleep(duration).await,
-            Act::Close => (),
+            Act::Close | Act::Status(_) => (),
         }
     }
 }
@@ -172,14 +191,18 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     let mut running = JoinSet::new();
     loop {
         let Ok((stream, from)) = listener.accept().await else { continue };
+        shared.connected();
         running.spawn(serve_stream(stream, from, Arc::clone(&shared)));
         while running.try_join_next().is_some() {}
     }
 }
 
 /// Reads frames as they come; the scripts run side by side and share one writer, so answers may overtake each other.
-async fn serve_stream(stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
-    let (mut reader, mut writer) = stream.into_split();
+async fn serve_stream<S>(stream: S, from: SocketAddr, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let (answers, mut outbox) = mpsc::channel::<Option<Vec<u8>>>(64);
     let mut running = JoinSet::new();
     running.spawn(async move {
@@ -207,7 +230,7 @@ async fn act_tcp(answers: mpsc::Sender<Option<Vec<u8>>>, acts: Vec<Act>) {
             Act::Send(octets) => drop(answers.send(Some(octets)).await),
             Act::Close => drop(answers.send(None).await),
             Act::Wait(duration) => tokio::time::sleep(duration).await,
-            Act::SendFromElsewhere(_) => (),
+            Act::SendFromElsewhere(_) | Act::Status(_) => (),
         }
     }
 }
