@@ -151,6 +151,7 @@ impl<'m> Exchange<'m> {
             }
             Ok(Judged::Whole(response)) => self.reject(turn, edns, response.rcode, Some(response), rest),
             Ok(Judged::Bare(rcode)) => self.reject(turn, edns, rcode, None, rest),
+            Ok(Judged::Useless) => self.reject(turn, edns, rcode::SERVFAIL, None, rest),
             Ok(Judged::Truncated) => self.continue_over_tcp(turn, edns, rest.permit),
             Err(reason) => self.fail(turn, reason),
         }
@@ -225,6 +226,9 @@ impl<'m> Exchange<'m> {
         if is_answer(response.rcode) {
             for upstream in self.rejecters.iter().filter(|&&upstream| upstream != response.upstream) {
                 self.members[*upstream].was_outvoted(&self.ask.name);
+            }
+            for upstream in self.plan.outrun_by(response.upstream, self.started.elapsed()) {
+                self.members[upstream].was_outrun(&self.ask.name);
             }
         }
         if self.plan.is_waiting() {

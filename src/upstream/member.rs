@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::casing::Casing;
 use super::config::Config;
-use super::health::{Change, Health};
+use super::health::{Change, Health, Spoken};
 use super::message::{Judged, is_answer};
 use super::order::Candidate;
 use super::said::Said;
@@ -49,6 +49,7 @@ pub(super) struct Member {
     pub(super) server: Server,
     pub(super) stream: Stream,
     pub(super) patience: Duration,
+    hedge: Duration,
     pub(super) casing: Casing,
     queries: AtomicU64,
     round_trip: RoundTrip,
@@ -102,6 +103,7 @@ impl Member {
             stream: Stream::new(&server, config),
             server,
             patience: config.patience,
+            hedge: config.hedge,
             casing: Casing::default(),
             queries: AtomicU64::new(0),
             round_trip: RoundTrip(AtomicU64::new(f64::NAN.to_bits())),
@@ -179,27 +181,54 @@ impl Member {
         self.responded(rcode, after);
     }
 
-    /// A response came to a query that is nobody's: it counts for health only.
+    /// The same, counted elsewhere or later.
     pub(super) fn responded(&self, rcode: u16, after: Duration) {
+        self.spoke(is_answer(rcode), after);
+    }
+
+    /// A response came that is of no use.
+    pub(super) fn was_useless(&self, after: Duration) {
+        self.observer.failed(self.index, FailReason::Unusable);
+        self.spoke(false, after);
+    }
+
+    fn spoke(&self, answer: bool, after: Duration) {
         self.round_trip.add(after.as_secs_f64());
         // Nearly always, so that threads that ask the same upstream don't wait for each other.
-        if is_answer(rcode) && self.calm.load(Ordering::Relaxed) {
+        if answer && self.calm.load(Ordering::Relaxed) {
             return;
         }
-        self.change(|health| health.responded(is_answer(rcode)));
+        self.change(|health| health.responded(Spoken { answer, quick: after < self.hedge }, Instant::now()));
+    }
+
+    /// A response came to a probe; `usual` is what the best of the others takes for theirs.
+    pub(super) fn probed(&self, answer: bool, after: Duration, usual: Duration) {
+        self.round_trip.add(after.as_secs_f64());
+        let quick = after < self.hedge || after < 2 * usual;
+        self.change(|health| health.probed(Spoken { answer, quick }, Instant::now()));
+    }
+
+    /// The mean time of its answers.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        self.round_trip.seconds().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
     /// An attempt failed.
     pub(super) fn failed(&self, reason: FailReason, name: &Name) {
         self.observer.failed(self.index, reason);
         if reason.blames_upstream() {
-            self.change(|health| health.failed(name));
+            self.change(|health| health.failed(name, Instant::now()));
         }
     }
 
     /// Another upstream answered what this one would not.
     pub(super) fn was_outvoted(&self, name: &Name) {
-        self.change(|health| health.was_outvoted(name));
+        self.change(|health| health.was_outvoted(name, Instant::now()));
+    }
+
+    /// Another upstream, asked later, has answered before this one.
+    pub(super) fn was_outrun(&self, name: &Name) {
+        self.change(|health| health.was_outrun(name, Instant::now()));
     }
 
     /// A packet was no response.
@@ -227,6 +256,7 @@ impl Member {
         match &result {
             Ok(Judged::Whole(response)) => self.answered(response.rcode, since.elapsed()),
             Ok(Judged::Bare(rcode)) => self.answered(*rcode, since.elapsed()),
+            Ok(Judged::Useless) => self.was_useless(since.elapsed()),
             // The answer itself is yet to come, over TCP; that somebody is there is known already.
             Ok(Judged::Truncated) => self.responded(rcode::NOERROR, since.elapsed()),
             Err(reason) => self.failed(*reason, name),
@@ -262,7 +292,7 @@ impl Member {
         if healthy {
             info!(%server, "Upstream answers again.");
         } else {
-            warn!(%server, "Upstream fails for several names; others are asked first.");
+            warn!(%server, "Upstream fails or is late for several names; others are asked first.");
         }
     }
 

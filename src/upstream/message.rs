@@ -2,13 +2,18 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::{HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, be16, edns_options, qtype, rcode};
+use crate::wire::{
+    HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, Section, aliases_circle, be16, edns_options,
+    qtype, rcode,
+};
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
 const QR: u16 = 0x8000;
 const OPCODE: u16 = 0x7800;
+const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
+const RA: u16 = 0x0080;
 const AD: u16 = 0x0020;
 const CD: u16 = 0x0010;
 const RCODE: u16 = 0x000F;
@@ -112,6 +117,8 @@ pub(super) enum Judged {
     Truncated,
     /// A header that says FORMERR or NOTIMP and nothing else: a server from before EDNS (RFC 6891 §7).
     Bare(u16),
+    /// A whole response that leads nowhere: a referral, or aliases in a circle. Another upstream may know better.
+    Useless,
 }
 
 /// A question that borrows its name, so that asking it allocates nothing.
@@ -193,6 +200,7 @@ impl Ask {
             Found::Whole(rcode) => Judged::Whole(Box::new(Response { message, layout, rcode, upstream })),
             Found::Truncated => Judged::Truncated,
             Found::Bare(rcode) => Judged::Bare(rcode),
+            Found::Useless => Judged::Useless,
         })
     }
 
@@ -234,6 +242,8 @@ pub(super) enum Found {
     Truncated,
     /// As [`Judged::Bare`].
     Bare(u16),
+    /// As [`Judged::Useless`].
+    Useless,
 }
 
 /// Judges octets whose id is right. `is_ours` compares the question, of which it finds exactly one; `layout` is filled when
@@ -264,7 +274,20 @@ pub(super) fn judge(
         return Ok(Found::Truncated);
     }
     layout.read_over(message).map_err(|_malformed| BadPacket::Malformed)?;
-    Ok(Found::Whole(layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4))))
+    let rcode = layout.opt().map_or(rcode, |opt| rcode | (upper_rcode(opt.ttl) << 4));
+    let useless = is_answer(rcode) && (is_lame(layout, flags, rcode) || aliases_circle(message, layout));
+    Ok(if useless { Found::Useless } else { Found::Whole(rcode) })
+}
+
+/// Whether a server has sent us elsewhere, or nowhere, instead of asking for us: NOERROR with nothing in it but name servers
+/// is a referral (RFC 2308 §2.2), and with nothing at all it is the word of one that offers no recursion. One that has
+/// authority may say either.
+fn is_lame(layout: &Layout, flags: u16, rcode: u16) -> bool {
+    if rcode != rcode::NOERROR || flags & AA != 0 || layout.section(Section::Answer).next().is_some() {
+        return false;
+    }
+    let has = |rtype| layout.section(Section::Authority).any(|record| record.rtype == rtype);
+    !has(qtype::SOA) && (has(qtype::NS) || flags & RA == 0)
 }
 
 /// The upper eight bits of the RCODE, which stand where an ordinary record has the top of its TTL.
@@ -410,6 +433,35 @@ mod tests {
         for rcode in [0, 2, 3, 5] {
             assert_eq!(bare(rcode).unwrap_err(), BadPacket::Question);
         }
+    }
+
+    #[test]
+    fn a_referral_and_aliases_in_a_circle_are_of_no_use() {
+        let useless = |flags: &[u8; 2], counts: &[u8; 3], records: &[u8]| {
+            let [answers, authorities, additionals] = *counts;
+            let mut message = vec![0, 7, flags[0], flags[1], 0, 1, 0, answers, 0, authorities, 0, additionals];
+            message.extend_from_slice(b"\x01a\x07example\0\0\x01\0\x01");
+            message.extend_from_slice(records);
+            match judge(message) {
+                Ok(Judged::Useless) => true,
+                Ok(Judged::Whole(_)) => false,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (recursive, lame, authoritative) = (b"\x81\x80", b"\x81\0", b"\x85\0");
+        let ns = b"\xC0\x0E\0\x02\0\x01\0\0\0\x3C\0\x02\xC0\x0C";
+        let soa = [&b"\xC0\x0E\0\x06\0\x01\0\0\0\x3C\0\x18\xC0\x0C\xC0\x0C"[..], &[0; 20]].concat();
+        let address = b"\xC0\x0C\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x01";
+        let circle = b"\xC0\x0C\0\x05\0\x01\0\0\0\x3C\0\x02\xC0\x0C";
+        assert!(useless(recursive, &[0, 1, 0], ns) && useless(lame, &[0, 1, 0], ns) && useless(lame, &[0, 0, 0], &[]));
+        assert!(useless(recursive, &[1, 0, 0], circle));
+        // NODATA without SOA (RFC 2308 §2.2, type 3), with it, from the zone's own server, and an answer with the zone's servers.
+        assert!(!useless(recursive, &[0, 0, 0], &[]) && !useless(lame, &[0, 1, 0], &soa));
+        assert!(!useless(recursive, &[0, 2, 0], &[&ns[..], &soa].concat()));
+        assert!(!useless(authoritative, &[0, 1, 0], ns) && !useless(authoritative, &[0, 0, 0], &[]));
+        assert!(!useless(lame, &[1, 1, 0], &[&address[..], ns].concat()));
+        // NXDOMAIN and failures say what they say.
+        assert!(!useless(b"\x81\x03", &[0, 1, 0], ns) && !useless(b"\x81\x05", &[0, 1, 0], ns));
     }
 
     #[test]

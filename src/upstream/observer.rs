@@ -9,7 +9,8 @@ pub enum FailReason {
     Busy,
     /// Something on this host: no socket could be made, no file descriptor was left.
     Local,
-    /// Over a connection came a response that is not to be used: truncated again, to another question, no DNS at all.
+    /// A response came that is of no use: a referral, aliases that lead back to themselves; over a connection one that is
+    /// truncated again, to another question, or no DNS at all.
     Unusable,
     /// The TLS handshake failed: the upstream is not who it should be, or does not take us for who we should be.
     Tls,

@@ -43,6 +43,7 @@ pub(super) struct Plan {
 struct Turn {
     upstream: usize,
     asked: u8,
+    first: Duration,
     last: Duration,
     /// Attempts that have neither spoken nor failed.
     waiting: u8,
@@ -64,7 +65,14 @@ pub(super) enum Step {
 impl Plan {
     /// Asks these upstreams in this order.
     pub(super) fn new(pace: Pace, upstreams: impl IntoIterator<Item = usize>) -> Self {
-        let turn = |upstream| Turn { upstream, asked: 0, last: Duration::ZERO, waiting: 0, spent: false };
+        let turn = |upstream| Turn {
+            upstream,
+            asked: 0,
+            first: Duration::ZERO,
+            last: Duration::ZERO,
+            waiting: 0,
+            spent: false,
+        };
         let turns = upstreams.into_iter().map(turn).collect();
         Self { pace, turns, last_asked: None, hurry: false, settled: None, distrust: Duration::ZERO }
     }
@@ -77,6 +85,18 @@ impl Plan {
     /// Whether anyone asked has neither spoken nor failed.
     pub(super) fn is_waiting(&self) -> bool {
         self.turns.iter().any(|turn| turn.waiting > 0)
+    }
+
+    /// Who was asked before this one, a hedge ago or more, and has said nothing yet.
+    pub(super) fn outrun_by(&self, winner: usize, at: Duration) -> impl Iterator<Item = usize> {
+        let began = self.turns.iter().find(|turn| turn.upstream == winner).map(|turn| turn.first);
+        let late = move |turn: &&Turn| {
+            turn.asked > 0
+                && turn.waiting > 0
+                && began.is_some_and(|began| turn.first < began)
+                && turn.first + self.pace.hedge <= at
+        };
+        self.turns.iter().filter(late).map(|turn| turn.upstream)
     }
 
     /// How many upstreams have been asked.
@@ -130,6 +150,9 @@ impl Plan {
 
     fn ask(&mut self, index: usize, at: Duration) {
         let turn = &mut self.turns[index];
+        if turn.asked == 0 {
+            turn.first = at;
+        }
         turn.asked += 1;
         turn.waiting += 1;
         turn.last = at;
@@ -290,6 +313,23 @@ mod tests {
         assert_eq!(plan.step(ms(300)), Step::Ask(1));
         assert_eq!(plan.step(ms(300)), Step::Wait(ms(800)));
         assert_eq!(plan.step(ms(800)), Step::Ask(0));
+    }
+
+    #[test]
+    fn only_who_was_asked_earlier_and_has_said_nothing_is_outrun() {
+        let mut plan = Plan::new(PACE, [4, 5, 6]);
+        assert_eq!([0, 300, 600].map(|at| plan.step(ms(at))), [Step::Ask(0), Step::Ask(1), Step::Ask(2)]);
+        assert_eq!(plan.outrun_by(6, ms(601)).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(plan.outrun_by(5, ms(700)).collect::<Vec<_>>(), [4]);
+        assert_eq!(plan.outrun_by(4, ms(700)).count(), 0);
+        plan.failed(0, false);
+        assert_eq!(plan.outrun_by(6, ms(601)).collect::<Vec<_>>(), [5]);
+        // Asked a moment ago because another one had failed: it has had no time yet.
+        let mut plan = Plan::new(PACE, [4, 5]);
+        assert_eq!(plan.step(ms(0)), Step::Ask(0));
+        plan.failed(0, true);
+        assert_eq!(plan.step(ms(1)), Step::Ask(1));
+        assert_eq!(plan.outrun_by(5, ms(20)).count(), 0);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::datagram::Conversation;
 use super::member::Member;
-use super::message::{Ask, Judged};
+use super::message::{Ask, Judged, is_answer};
 use super::{FailReason, Protocol};
-use crate::wire::{CLASS_IN, LowerName, Name, qtype, rcode};
+use crate::wire::{CLASS_IN, LowerName, Name, qtype};
 
 /// Probes whoever is ill, for ever. `fell_ill` is rung when one falls ill.
 pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Arc<Notify>) {
@@ -26,22 +26,25 @@ pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Ar
         for member in &members {
             member.say();
         }
-        join_all(members.iter().filter(|member| !member.is_healthy()).map(probe)).await;
+        let well = members.iter().filter(|member| member.is_healthy());
+        let usual = well.filter_map(|member| member.mean()).min().unwrap_or_default();
+        let ill = members.iter().filter(|member| !member.is_healthy());
+        join_all(ill.map(|member| probe(member, usual))).await;
     }
 }
 
 /// Asks for the root's name servers, which every resolver has at hand and no policy forbids to ask.
-async fn probe(member: &Arc<Member>) {
+async fn probe(member: &Arc<Member>, usual: Duration) {
     let name = Name::from(&LowerName::ROOT);
     let ask = Ask { name, qtype: qtype::NS, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
     let started = Instant::now();
     if let Ok(Ok(judged)) = timeout(member.patience, exchange(member, ask)).await {
-        let rcode = match judged {
-            Judged::Whole(response) => response.rcode,
-            Judged::Bare(rcode) => rcode,
-            Judged::Truncated => rcode::NOERROR,
+        let answer = match judged {
+            Judged::Whole(response) => is_answer(response.rcode),
+            Judged::Bare(_) | Judged::Useless => false,
+            Judged::Truncated => true,
         };
-        member.responded(rcode, started.elapsed());
+        member.probed(answer, started.elapsed(), usual);
     }
 }
 

@@ -23,6 +23,7 @@ pub use name::{LowerName, Name, NameError};
 pub use options::{Asked, Extras, NSID_MAX};
 pub use present::Presented;
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
+pub use relevant::aliases_circle;
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).

@@ -83,6 +83,12 @@ impl Path {
     }
 }
 
+/// Whether a response's aliases lead back to one of themselves, or further than anybody follows: no answer can be made of it.
+pub fn aliases_circle(message: &[u8], layout: &Layout) -> bool {
+    let leads = |record: &RecordAt| matches!(record.rtype, qtype::CNAME | qtype::DNAME);
+    layout.section(Section::Answer).any(leads) && Path::follow(message, layout).is_err()
+}
+
 fn leading(message: &[u8], layout: &Layout) -> Result<Vec<Leading>, Malformed> {
     let mut found = Vec::new();
     for record in layout.section(Section::Answer) {

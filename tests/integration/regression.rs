@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use embargo::wire::rcode;
+use embargo::wire::{qtype, rcode};
 
-use crate::harness::TestServer;
-use crate::upstream_fake::{A, Act, FakeUpstream, Seen, reply, wire};
+use crate::harness::{Question, TestServer};
+use crate::upstream_fake::{A, Act, FakeUpstream, RA, Seen, reply, wire};
 
 const TRUE: [u8; 4] = [192, 0, 2, 1];
 const FORGED: [u8; 4] = [198, 51, 100, 6];
@@ -44,6 +44,41 @@ async fn a_cname_that_leads_to_itself_is_a_failure_and_not_an_answer() {
     let response = server.query("a.example", A).await;
 
     assert_eq!((response.rcode(), response.answers()), (rcode::SERVFAIL, vec![]));
+}
+
+#[tokio::test]
+async fn an_answer_of_no_use_is_no_reason_to_fail_while_another_upstream_has_a_good_one() {
+    let circle =
+        |seen: &Seen| vec![Act::Send(reply(seen).cname("b.example").cname("a.example").cname("b.example").octets())];
+    let referral = |seen: &Seen| vec![Act::Send(reply(seen).referral("example").octets())];
+    let nowhere = |seen: &Seen| vec![Act::Send(reply(seen).without(RA).octets())];
+    for (what, useless) in [
+        ("circle", FakeUpstream::scripted(circle).await),
+        ("referral", FakeUpstream::scripted(referral).await),
+        ("nothing", FakeUpstream::scripted(nowhere).await),
+    ] {
+        let good = FakeUpstream::start().await;
+        let server = TestServer::new().upstream(&useless).upstream(&good).start().await;
+        for question in [Question::new("a.example", A), Question::new("b.example", A).tcp()] {
+            let response = server.ask(&question).await;
+            assert_eq!((response.rcode(), response.answers().len()), (rcode::NOERROR, 1), "{what}");
+        }
+        assert_eq!(server.metric("upstream_failures_total", &[("reason", "unusable")]).await, 2, "{what}");
+        let alone = TestServer::new().upstream(&useless).start().await;
+        assert_eq!(alone.query("a.example", A).await.rcode(), rcode::SERVFAIL, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_the_first_attempt_just_before_the_deadline_is_given() {
+    // Whatever else is asked meets silence, so that only the first attempt can bring it.
+    let upstream = FakeUpstream::scripted(|seen| {
+        let late = vec![Act::Wait(Duration::from_millis(1700)), Act::Send(reply(seen).a(TRUE).octets())];
+        if seen.nth == 0 { late } else { Vec::new() }
+    })
+    .await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+    assert_eq!(server.query("a.example", qtype::A).await.rcode(), rcode::NOERROR);
 }
 
 #[tokio::test]

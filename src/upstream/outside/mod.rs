@@ -62,11 +62,11 @@ use crate::wire::{HEADER, Layout, PAYLOAD, rcode};
 use super::datagram::blame;
 use super::member::Member;
 use super::message::{AskRef, Found, ResponseRef, id_of, judge};
-use super::{BadPacket, FailReason, Protocol, Upstreams};
+use super::{BadPacket, Protocol, Upstreams};
 
 use open::{Open, Report};
 use port::{Port, Ports};
-use questions::Questions;
+use questions::{Questions, Times};
 
 pub(super) use unsettled::{Heard, Outcome};
 pub use unsettled::{Unsettled, Why};
@@ -86,8 +86,7 @@ const CLIENT: u64 = u64::MAX;
 /// reported exactly once, by [`Outside::flush`], [`Outside::receive`], [`Outside::expire`] or [`Outside::give_up`], unless this
 /// value is dropped.
 pub struct Outside<T> {
-    hedge: Duration,
-    patience: Duration,
+    times: Times,
     /// The sockets that take questions, by the place of a group.
     active: Vec<Seats>,
     no_socket_until: Mono,
@@ -121,8 +120,7 @@ impl<T> Outside<T> {
         let readiness = Readiness::new()?;
         readiness.watch(&client, CLIENT)?;
         Ok(Self {
-            hedge: Duration::ZERO,
-            patience: Duration::ZERO,
+            times: Times::default(),
             active: Vec::new(),
             no_socket_until: Mono::default(),
             look_at_ports: Mono::default(),
@@ -220,15 +218,18 @@ impl<T> Outside<T> {
         self.readable = readable;
     }
 
-    /// Reports questions whose upstream has been silent for the hedge time, and closes those whose upstream has been silent
-    /// for its patience; a reload that changes these times changes them for open questions too. To be called when
+    /// Reports questions whose upstream has been silent for the hedge time, counts those whose upstream has been silent for
+    /// its patience, and closes them when no client waits any longer; a reload that changes these times changes them for open questions too. To be called when
     /// [`Outside::next_expiry`] has come, and about once a second while nothing is open, so that ports are not held for long.
     pub fn expire(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
-        while let Some(slot) = self.open.questions.silent(self.hedge, now) {
+        while let Some(slot) = self.open.questions.silent(self.times.hedge, now) {
             self.open.silent(slot, now, &mut report);
         }
-        while let Some(slot) = self.open.questions.overdue(self.patience, now) {
-            self.open.fail(slot, FailReason::Timeout, now, &mut report);
+        while let Some(slot) = self.open.questions.impatient(self.times.patience, now) {
+            self.open.impatient(slot, now, &mut report);
+        }
+        while let Some(slot) = self.open.questions.overdue(self.times.end, now) {
+            self.open.overdue(slot);
         }
         if now >= self.look_at_ports {
             self.look_at_ports = now.plus(LOOK_EVERY);
@@ -245,7 +246,7 @@ impl<T> Outside<T> {
 
     /// When [`Outside::expire`] has something to do; `None` while nothing is open.
     pub fn next_expiry(&self) -> Option<Mono> {
-        self.open.questions.next_expiry(self.hedge, self.patience)
+        self.open.questions.next_expiry(&self.times)
     }
 
     /// Has seats for sockets to these upstreams. Those of a group that had the same place before are retired; where no other
@@ -263,7 +264,9 @@ impl<T> Outside<T> {
         }
         seats.active.resize(upstreams.members.len(), [None; ACTIVE]);
         seats.upstreams = Arc::downgrade(upstreams);
-        (self.hedge, self.patience) = (upstreams.pace.hedge, upstreams.pace.patience);
+        let pace = upstreams.pace;
+        let end = pace.deadline.max(pace.patience).max(pace.hedge);
+        self.times = Times { hedge: pace.hedge, patience: pace.patience, end };
     }
 
     /// Retires the sockets that take no more questions.
@@ -392,6 +395,10 @@ impl<T> Outside<T> {
             Ok(Found::Bare(rcode)) => {
                 member.answered(rcode, after);
                 self.open.bare(slot, rcode, now, report);
+            }
+            Ok(Found::Useless) => {
+                member.was_useless(after);
+                self.open.useless(slot, now, report);
             }
             Ok(Found::Truncated) => {
                 // The answer itself is yet to come, over TCP; that somebody is there is known already.

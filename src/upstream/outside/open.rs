@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::time::Mono;
+use crate::wire::rcode;
 
 use super::super::FailReason;
 use super::super::message::{Judged, ResponseRef, is_answer};
@@ -55,6 +56,19 @@ impl<T> Open<T> {
         }
     }
 
+    /// A response came that leads nowhere.
+    pub(super) fn useless(&mut self, slot: u16, now: Mono, report: &mut Report<'_, T>) {
+        match self.questions.question(slot).state {
+            State::Open(_) => self.tell(slot, false, now, report, |ear| Outcome::Rejected {
+                rcode: rcode::SERVFAIL,
+                response: None,
+                ear,
+            }),
+            State::Told { silent: true, .. } => self.hand_on(slot, Ok(Judged::Useless)),
+            State::Told { .. } | State::Free => (),
+        }
+    }
+
     /// The answer is too long.
     pub(super) fn truncated(&mut self, slot: u16, now: Mono, report: &mut Report<'_, T>) {
         match self.questions.question(slot).state {
@@ -80,6 +94,31 @@ impl<T> Open<T> {
     /// Nothing came for the hedge time.
     pub(super) fn silent(&mut self, slot: u16, now: Mono, report: &mut Report<'_, T>) {
         self.tell(slot, true, now, report, |ear| Outcome::Silent { ear });
+    }
+
+    /// Nothing came for as long as patience lasts: that is counted, and what still comes is heard.
+    pub(super) fn impatient(&mut self, slot: u16, now: Mono, report: &mut Report<'_, T>) {
+        // Where patience ends before the hedge, nobody has been told yet.
+        self.silent_if_open(slot, now, report);
+        let question = self.questions.question(slot);
+        if matches!(question.state, State::Told { silent: true, .. })
+            && let Some(port) = self.ports.port(question.port)
+        {
+            port.member.failed(FailReason::Timeout, &question.name());
+        }
+    }
+
+    /// Nothing came, and nothing is waited for any longer.
+    pub(super) fn overdue(&mut self, slot: u16) {
+        if let State::Told { exchange, silent: true } = self.close(slot) {
+            let _nobody_waits = exchange.send(Err(FailReason::Timeout));
+        }
+    }
+
+    fn silent_if_open(&mut self, slot: u16, now: Mono, report: &mut Report<'_, T>) {
+        if matches!(self.questions.question(slot).state, State::Open(_)) {
+            self.silent(slot, now, report);
+        }
     }
 
     /// The attempt failed, and nothing more is waited for.

@@ -15,6 +15,17 @@ const OPEN_MAX: usize = 4096;
 /// No question.
 const NONE: u16 = u16::MAX;
 
+/// How long silence may last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// Until the question goes on to others.
+    pub(super) hedge: Duration,
+    /// Until it is held against the upstream.
+    pub(super) patience: Duration,
+    /// Until nothing is listened for any longer.
+    pub(super) end: Duration,
+}
+
 /// One question.
 pub(super) struct Question<T> {
     /// The query as it is sent.
@@ -83,14 +94,15 @@ pub(super) struct Questions<T> {
     free: Vec<u16>,
     first: u16,
     last: u16,
-    /// The first one that has not been silent for long enough to be told so.
+    /// The first one that has not been silent for long enough to be told so, and the first that patience still lasts for.
     unhedged: u16,
+    patient: u16,
     open: usize,
 }
 
 impl<T> Questions<T> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), first: NONE, last: NONE, unhedged: NONE, open: 0 }
+        Self { slots: Vec::new(), free: Vec::new(), first: NONE, last: NONE, unhedged: NONE, patient: NONE, open: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -134,8 +146,10 @@ impl<T> Questions<T> {
             before => self.question(before).behind = slot,
         }
         self.last = slot;
-        if self.unhedged == NONE {
-            self.unhedged = slot;
+        for mark in [&mut self.unhedged, &mut self.patient] {
+            if *mark == NONE {
+                *mark = slot;
+            }
         }
         self.open += 1;
         slot
@@ -157,8 +171,10 @@ impl<T> Questions<T> {
             NONE => self.last = before,
             behind => self.question(behind).before = before,
         }
-        if self.unhedged == slot {
-            self.unhedged = behind;
+        for mark in [&mut self.unhedged, &mut self.patient] {
+            if *mark == slot {
+                *mark = behind;
+            }
         }
         self.free.push(slot);
         self.open -= 1;
@@ -182,18 +198,28 @@ impl<T> Questions<T> {
         None
     }
 
-    /// The first one, if it was asked `patience` ago.
-    pub(super) fn overdue(&mut self, patience: Duration, now: Mono) -> Option<u16> {
-        let first = self.first;
-        (first != NONE && now >= self.question(first).asked.plus(patience)).then_some(first)
+    /// The next one that was asked `patience` ago; each comes once.
+    pub(super) fn impatient(&mut self, patience: Duration, now: Mono) -> Option<u16> {
+        let slot = self.patient;
+        if slot == NONE || now < self.question(slot).asked.plus(patience) {
+            return None;
+        }
+        self.patient = self.question(slot).behind;
+        Some(slot)
     }
 
-    /// When the next one is silent or overdue.
-    pub(super) fn next_expiry(&self, hedge: Duration, patience: Duration) -> Option<Mono> {
+    /// The first one, if it was asked so long ago.
+    pub(super) fn overdue(&mut self, ago: Duration, now: Mono) -> Option<u16> {
+        let first = self.first;
+        (first != NONE && now >= self.question(first).asked.plus(ago)).then_some(first)
+    }
+
+    /// When the next one is silent, or overdue in either sense.
+    pub(super) fn next_expiry(&self, times: &Times) -> Option<Mono> {
         let asked = |slot: u16| self.slots.get(usize::from(slot)).map(|question| question.asked);
-        let silent = asked(self.unhedged).map(|asked| asked.plus(hedge));
-        let overdue = asked(self.first).map(|asked| asked.plus(patience));
-        silent.into_iter().chain(overdue).min()
+        let due = |slot: u16, time: Duration| asked(slot).map(|asked| asked.plus(time));
+        let marks = [(self.unhedged, times.hedge), (self.patient, times.patience), (self.first, times.end)];
+        marks.into_iter().filter_map(|(slot, time)| due(slot, time)).min()
     }
 }
 
@@ -205,6 +231,8 @@ mod tests {
 
     const HEDGE: Duration = Duration::from_micros(10);
     const PATIENCE: Duration = Duration::from_micros(30);
+    const END: Duration = Duration::from_micros(40);
+    const TIMES: Times = Times { hedge: HEDGE, patience: PATIENCE, end: END };
 
     /// What is done in one step.
     #[derive(Clone, Copy, Debug)]
@@ -226,12 +254,14 @@ mod tests {
         token: usize,
         asked: Mono,
         told: bool,
+        blamed: bool,
     }
 
     /// The same by looking at every question.
     fn expected(open: &[Model]) -> Option<Mono> {
         let silent = open.iter().filter(|one| !one.told).map(|one| one.asked.plus(HEDGE));
-        silent.chain(open.iter().map(|one| one.asked.plus(PATIENCE))).min()
+        let blamed = open.iter().filter(|one| !one.blamed).map(|one| one.asked.plus(PATIENCE));
+        silent.chain(blamed).chain(open.iter().map(|one| one.asked.plus(END))).min()
     }
 
     proptest! {
@@ -243,7 +273,7 @@ mod tests {
                     Act::Ask => {
                         let slot = questions.add(token, 0, now);
                         prop_assert!(open.iter().all(|one| one.slot != slot));
-                        open.push(Model { slot, token, asked: now, told: false });
+                        open.push(Model { slot, token, asked: now, told: false, blamed: false });
                     }
                     Act::Close(nth) if nth < open.len() => {
                         let one = open.remove(nth);
@@ -260,12 +290,19 @@ mod tests {
                 let due = |one: &&mut Model| !one.told && now >= one.asked.plus(HEDGE);
                 let due: Vec<u16> = open.iter_mut().filter(due).map(|one| { one.told = true; one.slot }).collect();
                 prop_assert_eq!(told, due);
-                while let Some(slot) = questions.overdue(PATIENCE, now) {
+                let mut blamed = Vec::new();
+                while let Some(slot) = questions.impatient(PATIENCE, now) {
+                    blamed.push(slot);
+                }
+                let due = |one: &&mut Model| !one.blamed && now >= one.asked.plus(PATIENCE);
+                let due: Vec<u16> = open.iter_mut().filter(due).map(|one| { one.blamed = true; one.slot }).collect();
+                prop_assert_eq!(blamed, due);
+                while let Some(slot) = questions.overdue(END, now) {
                     prop_assert_eq!(open.remove(0).slot, slot);
                     drop(questions.close(slot));
                 }
-                prop_assert!(open.iter().all(|one| now < one.asked.plus(PATIENCE)));
-                prop_assert_eq!(questions.next_expiry(HEDGE, PATIENCE), expected(&open));
+                prop_assert!(open.iter().all(|one| now < one.asked.plus(END)));
+                prop_assert_eq!(questions.next_expiry(&TIMES), expected(&open));
                 prop_assert_eq!(questions.open(), open.len());
             }
         }

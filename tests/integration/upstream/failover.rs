@@ -168,6 +168,53 @@ async fn servfail_ails_an_upstream_only_over_many_names_that_another_answers() {
 }
 
 #[tokio::test]
+async fn a_slow_first_upstream_is_soon_asked_after_the_others_and_first_again_when_it_is_quick() {
+    let slow = FakeUpstream::scripted(|seen| [vec![Act::Wait(ms(150))], answer(seen)].concat()).await;
+    let quick = FakeUpstream::start().await;
+    let (upstreams, recorder) = start(&hasty(&[slow.address(), quick.address()]));
+    for number in 0..8 {
+        assert_eq!(upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap().upstream, 1);
+    }
+    recorder.has_seen(Event::Health(0, false), 1).await;
+    assert_eq!(recorder.count(Event::Failed(0, FailReason::Timeout)), 0, "it answers, but late");
+    let before = slow.queries_seen();
+    for number in 8..30 {
+        assert_eq!(upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap().upstream, 1);
+    }
+    let named = |seen: &&Seen| !seen.qname().is_empty();
+    let asked = slow.queries().iter().skip(before).filter(named).count();
+    assert!(asked < 8, "{asked}");
+
+    slow.now_does(answer);
+    recorder.has_seen(Event::Health(0, true), 2).await;
+    assert_eq!(upstreams.ask(&question("a.example")).await.unwrap().upstream, 0);
+}
+
+#[tokio::test]
+async fn a_lame_or_refusing_upstream_is_passed_over_after_many_names_and_nxdomain_is_no_fault() {
+    let lame = FakeUpstream::scripted(|seen| once(reply(seen).referral("example"))).await;
+    let refusing = FakeUpstream::scripted(|seen| once(reply(seen).rcode(5))).await;
+    let good = FakeUpstream::start().await;
+    let (upstreams, recorder) = start(&config(&[lame.address(), refusing.address(), good.address()]));
+    for number in 0..8 {
+        let got = upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap();
+        assert_eq!((got.upstream, address(&got)), (2, Some(TRUE)));
+    }
+    assert_eq!([0, 1].map(|index| recorder.count(Event::Health(index, false))), [1, 1]);
+    assert_eq!(recorder.count(Event::Failed(0, FailReason::Unusable)), 8);
+
+    let denying = FakeUpstream::scripted(|seen| once(reply(seen).nxdomain("example"))).await;
+    let bogus = FakeUpstream::scripted(|seen| once(reply(seen).rcode(2).ede(6, "bogus"))).await;
+    for upstream in [denying, bogus] {
+        let (upstreams, recorder) = start(&config(&[upstream.address(), good.address()]));
+        for number in 0..20 {
+            assert_eq!(upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap().upstream, 0);
+        }
+        assert_eq!(recorder.count(Event::Health(0, false)), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_full_upstream_is_skipped_and_all_full_is_an_error() {
     let (full, other) = (FakeUpstream::silent().await, FakeUpstream::start().await);
     let one = NonZeroUsize::MIN;

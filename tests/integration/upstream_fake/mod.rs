@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 pub(crate) const A: u16 = 1;
+const NS: u16 = 2;
 pub(crate) const CNAME: u16 = 5;
 pub(crate) const SOA: u16 = 6;
 
@@ -378,6 +379,11 @@ impl Reply {
             rdata.extend_from_slice(&number.to_be_bytes());
         }
         self.record(1, &wire(zone), SOA, 900, &rdata)
+    }
+
+    /// Adds a name server of the zone to the authority section, and nothing else: ask there.
+    pub(crate) fn referral(self, zone: &str) -> Self {
+        self.record(1, &wire(zone), NS, 900, &wire(&format!("ns.{zone}")))
     }
 
     /// NXDOMAIN with the zone's SOA.

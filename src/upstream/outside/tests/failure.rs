@@ -4,6 +4,7 @@ use super::*;
 
 const HEDGE: Duration = ms(300);
 const PATIENCE: Duration = ms(1500);
+const DEADLINE: Duration = ms(2000);
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -20,7 +21,7 @@ fn heard(unsettled: Unsettled) -> Option<Heard> {
 }
 
 #[test]
-fn silence_is_reported_at_the_hedge_and_counted_at_the_end_of_patience() {
+fn silence_is_reported_at_the_hedge_counted_at_the_end_of_patience_and_listened_to_until_the_deadline() {
     let mut scene = Scene::new(1);
     scene.ask("a.example", 1);
     assert_eq!(scene.outside.next_expiry(), Some(scene.now.plus(HEDGE)));
@@ -31,8 +32,11 @@ fn silence_is_reported_at_the_hedge_and_counted_at_the_end_of_patience() {
     scene.expire(ms(1199));
     assert_eq!((scene.outside.open(), scene.told.failed.lock().unwrap().len()), (1, 0));
     scene.expire(ms(1));
-    assert_eq!((scene.outside.open(), scene.outside.next_expiry()), (0, None));
     assert_eq!(*scene.told.failed.lock().unwrap(), [(0, FailReason::Timeout)]);
+    assert_eq!((scene.outside.open(), scene.outside.next_expiry()), (1, Some(scene.now.plus(ms(500)))));
+    scene.expire(ms(500));
+    assert_eq!((scene.outside.open(), scene.outside.next_expiry()), (0, None));
+    assert_eq!(*scene.told.failed.lock().unwrap(), [(0, FailReason::Timeout)], "once");
     assert_eq!(scene.ends(1).len(), 1);
     assert!(matches!(heard(scene.unsettled.remove(0).1), Some(Err(FailReason::Timeout))));
     assert_eq!(scene.upstreams.status()[0].in_flight, 0);
@@ -48,7 +52,7 @@ fn questions_expire_in_the_order_in_which_they_were_asked() {
     assert_eq!((scene.ends(1).len(), scene.ends(2).len()), (1, 0));
     scene.expire(ms(200));
     assert_eq!((scene.ends(1).len(), scene.ends(2).len()), (1, 1));
-    scene.expire(ms(1000));
+    scene.expire(ms(1500));
     assert_eq!(scene.outside.open(), 1);
 }
 
@@ -66,6 +70,45 @@ fn an_answer_after_the_hedge_reaches_those_to_whom_the_question_went_on() {
         assert_eq!(response.rcode, u16::from(rcode));
         assert!(scene.told.failed.lock().unwrap().is_empty());
     }
+}
+
+#[test]
+fn an_answer_after_patience_is_still_heard_until_the_deadline() {
+    let mut scene = Scene::new(1);
+    scene.ask("a.example", 1);
+    let seen = scene.seen(0);
+    scene.expire(ms(1999));
+    scene.send(0, &seen.reply(0), seen.from);
+    scene.receive();
+    assert!(matches!(heard(scene.unsettled.remove(0).1), Some(Ok(Judged::Whole(_)))));
+    assert_eq!(*scene.told.answered.lock().unwrap(), [(0, 0)]);
+    assert_eq!(*scene.told.failed.lock().unwrap(), [(0, FailReason::Timeout)]);
+}
+
+#[test]
+fn patience_that_ends_before_the_hedge_is_counted_too() {
+    let mut scene = Scene::with(1, |config| Config { hedge: ms(1800), ..config });
+    scene.ask("a.example", 1);
+    scene.expire(PATIENCE);
+    assert_eq!(scene.ends(1), [End::Unsettled(Why::Silent)]);
+    assert_eq!(*scene.told.failed.lock().unwrap(), [(0, FailReason::Timeout)]);
+}
+
+#[test]
+fn a_referral_goes_on_to_others_and_an_answer_behind_it_is_heard() {
+    let mut scene = Scene::new(1);
+    scene.ask("a.example", 1);
+    let seen = scene.seen(0);
+    let mut referral = seen.reply(0);
+    referral[9] = 1;
+    referral.extend_from_slice(b"\xC0\x0E\0\x02\0\x01\0\0\0\x3C\0\x02\xC0\x0C");
+    scene.send(0, &referral, seen.from);
+    scene.receive();
+    assert_eq!(scene.ends(1), [End::Unsettled(Why::Rejected)]);
+    assert_eq!(*scene.told.failed.lock().unwrap(), [(0, FailReason::Unusable)]);
+    scene.send(0, &seen.reply(0), seen.from);
+    scene.receive();
+    assert!(matches!(heard(scene.unsettled.remove(0).1), Some(Ok(Judged::Whole(_)))));
 }
 
 #[test]
@@ -94,7 +137,7 @@ fn a_rejection_with_nothing_behind_it_is_no_timeout() {
     scene.send(0, &bare, seen.from);
     scene.receive();
     assert_eq!(scene.ends(1), [End::Unsettled(Why::Rejected)]);
-    scene.expire(PATIENCE);
+    scene.expire(DEADLINE);
     assert_eq!(scene.outside.open(), 0);
     assert!(scene.told.failed.lock().unwrap().is_empty());
     assert!(heard(scene.unsettled.remove(0).1).is_none());

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use crate::wire::{CLASS_IN, LowerName, qtype};
 
 use super::super::message::Judged;
-use super::super::{Config, Observer, Server, Servers};
+use super::super::{Config, FailReason, Observer, Server, Servers};
 use super::*;
 
 mod entropy;
