@@ -11,6 +11,8 @@ use crate::serve::{ForwarderConfig, ListenConfig, StreamConfig};
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
+/// Popular answers that are asked for again at a time.
+const RENEWALS_MAX: usize = 64;
 /// Queries that wait for an answer at a time; each holds some kilobytes.
 const WAITING_MAX: usize = 16_384;
 /// A message that has begun to come, or an answer that is being taken, is waited for this long.
@@ -24,14 +26,25 @@ pub(super) fn workers(settings: &Settings) -> NonZeroUsize {
 pub(super) fn cache(settings: &Settings) -> cache::Config {
     cache::Config {
         bytes_max: settings.cache.size_max_bytes,
+        ttl_min: settings.cache.ttl_min,
         ttl_max: settings.cache.ttl_max,
         negative_ttl_max: settings.cache.negative_ttl_max,
         stale_max: settings.cache.stale_max,
+        stale_rest: settings.cache.stale_rest,
+        failure_ttl: settings.cache.failure_ttl,
+        failure_ttl_max: settings.cache.failure_ttl_max,
+        prefetch_hits: settings.cache.prefetch_hits,
+        bypass: settings.cache.bypass.iter().collect(),
     }
 }
 
 pub(super) fn forwarder(settings: &Settings) -> ForwarderConfig {
-    ForwarderConfig { deadline: settings.upstream.deadline, open_max: OPEN_MAX }
+    ForwarderConfig {
+        deadline: settings.upstream.deadline,
+        stale_after: settings.cache.stale_after,
+        open_max: OPEN_MAX,
+        renewals_max: RENEWALS_MAX,
+    }
 }
 
 pub(super) fn listen(settings: &Settings) -> ListenConfig {

@@ -50,7 +50,8 @@ impl Parts {
     fn reloaded(&self, why: &str, loaded: Loaded, wanted: &Wanted, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(Admission::new(loaded.settings.allow.clone()));
-        self.tree.store(wanted.grow(Some(&self.tree.load()), &self.metrics));
+        let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
+        self.tree.store(tree);
         let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {
             tracing::warn!(settings = ?needs_restart, "These settings take effect after a restart.");

@@ -52,12 +52,20 @@ impl Server {
     /// # Errors
     /// [`Failure`] that names what is missing.
     pub fn prepare(args: Args, loaded: Loaded, metrics: Arc<Metrics>) -> Result<Prepared, Failure> {
+        Self::prepare_by(Clock::system(), args, loaded, metrics)
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prepare_by(clock: Clock, args: Args, loaded: Loaded, metrics: Arc<Metrics>) -> Result<Prepared, Failure> {
         state_directory(&loaded.state_dir)?;
         let control = control_socket(&loaded.state_dir)?;
-        let clock = Clock::system();
         let wanted =
             Wanted::read(&loaded.settings, &loaded.settings).map_err(|mistake| Failure::Cannot(mistake.message))?;
-        let tree = wanted.grow(None, &metrics);
+        let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
+        let tree = wanted.grow(None, &metrics, &cache, &clock);
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
@@ -65,7 +73,7 @@ impl Server {
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
         let parts = Parts {
             args,
-            cache: Arc::new(Cache::new(map::cache(&loaded.settings))),
+            cache,
             loaded: ArcSwap::from_pointee(loaded.clone()),
             first: Arc::new(loaded),
             started: clock.now(),

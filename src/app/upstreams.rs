@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::observer::{Observed, name};
+use crate::cache::Cache;
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
@@ -41,9 +43,16 @@ impl Wanted {
     }
 
     /// Grows the tree; what `before` has of it goes on. To be called in a tokio runtime.
-    pub(super) fn grow(&self, before: Option<&Tree>, metrics: &Arc<Metrics>) -> Arc<Tree> {
-        let observer =
-            |title: &str, config: &Config| -> Arc<dyn Observer> { Arc::new(Observed::new(title, config, metrics)) };
+    pub(super) fn grow(
+        &self,
+        before: Option<&Tree>,
+        metrics: &Arc<Metrics>,
+        cache: &Arc<Cache>,
+        clock: &Clock,
+    ) -> Arc<Tree> {
+        let observer = |title: &str, config: &Config| -> Arc<dyn Observer> {
+            Arc::new(Observed::new(title, config, metrics, cache, clock))
+        };
         let tree = Tree::grow(&self.root, &self.groups, before, observer);
         let of = |branch: &Branch| names(&branch.title, &branch.config);
         let names: Vec<String> = tree.branches().flat_map(of).collect();

@@ -215,12 +215,32 @@ fn zone(text: &str) -> Result<Name, Unreadable> {
 
 fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) -> CacheSettings {
     const DAY: u64 = 24 * 60 * 60;
-    CacheSettings {
+    const STALE_AFTER: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(8);
+    // RFC 9520 §3.2 sets both ends.
+    let failure_limits = || seconds(1..=300);
+    let settings = CacheSettings {
         size_max_bytes: reader.bytes(&file.size, 1 << 20..=1 << 40, default.size_max_bytes),
+        ttl_min: reader.duration(&file.ttl_min, seconds(0..=DAY), default.ttl_min),
         ttl_max: reader.duration(&file.ttl_max, seconds(1..=7 * DAY), default.ttl_max),
         negative_ttl_max: reader.duration(&file.negative_ttl_max, seconds(1..=DAY), default.negative_ttl_max),
         stale_max: reader.duration(&file.stale_max, seconds(0..=7 * DAY), default.stale_max),
+        stale_after: reader.duration(&file.stale_after, STALE_AFTER, default.stale_after),
+        stale_rest: reader.duration(&file.stale_rest, seconds(1..=3600), default.stale_rest),
+        failure_ttl: reader.duration(&file.failure_ttl, failure_limits(), default.failure_ttl),
+        failure_ttl_max: reader.duration(&file.failure_ttl_max, failure_limits(), default.failure_ttl_max),
+        prefetch_hits: reader.count(&file.prefetch_hits, 0..=1_000_000, default.prefetch_hits),
+        bypass: each(&file.bypass, name, reader).unwrap_or(default.bypass),
+    };
+    let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
+    if settings.ttl_min > settings.ttl_max {
+        let span = place(&file.ttl_min).or(place(&file.ttl_max)).unwrap_or_default();
+        reader.error(span, "`ttl_min` must not be more than `ttl_max`");
     }
+    if settings.failure_ttl > settings.failure_ttl_max {
+        let span = place(&file.failure_ttl).or(place(&file.failure_ttl_max)).unwrap_or_default();
+        reader.error(span, "`failure_ttl` must not be more than `failure_ttl_max`");
+    }
+    settings
 }
 
 fn tcp(file: &file::Tcp, default: TcpSettings, reader: &mut Reader<'_>) -> TcpSettings {

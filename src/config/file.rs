@@ -72,9 +72,16 @@ pub(super) struct Forward {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cache {
     pub(super) size: Measure,
+    pub(super) ttl_min: Measure,
     pub(super) ttl_max: Measure,
     pub(super) negative_ttl_max: Measure,
     pub(super) stale_max: Measure,
+    pub(super) stale_after: Measure,
+    pub(super) stale_rest: Measure,
+    pub(super) failure_ttl: Measure,
+    pub(super) failure_ttl_max: Measure,
+    pub(super) prefetch_hits: Count,
+    pub(super) bypass: Texts,
 }
 
 /// `[tcp]`.

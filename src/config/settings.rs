@@ -87,16 +87,30 @@ pub struct ForwardSettings {
 }
 
 /// The cache's limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheSettings {
     /// Octets held at most.
     pub size_max_bytes: u64,
+    /// TTLs of positive answers below are raised to this.
+    pub ttl_min: Duration,
     /// TTLs above are lowered to this.
     pub ttl_max: Duration,
     /// The same for negative answers (RFC 2308 §5).
     pub negative_ttl_max: Duration,
     /// Time past its TTL for which an answer may still be given when no upstream answers (RFC 8767).
     pub stale_max: Duration,
+    /// A client is given a stale answer when there is no fresh one after this time.
+    pub stale_after: Duration,
+    /// After that it is not asked for again for so long.
+    pub stale_rest: Duration,
+    /// Time for which a failure is kept (RFC 9520); each further one in a row twice as long.
+    pub failure_ttl: Duration,
+    /// And no longer than this.
+    pub failure_ttl_max: Duration,
+    /// Answers given so often are asked for again before they run out; 0: none.
+    pub prefetch_hits: u32,
+    /// Zones of which nothing is kept.
+    pub bypass: Vec<Name>,
 }
 
 /// Limits of DNS over TCP (RFC 7766).
@@ -232,7 +246,19 @@ impl Default for UpstreamSettings {
 impl Default for CacheSettings {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Self { size_max_bytes: 32 << 20, ttl_max: DAY, negative_ttl_max: Duration::from_secs(60 * 60), stale_max: DAY }
+        Self {
+            size_max_bytes: 32 << 20,
+            ttl_min: Duration::ZERO,
+            ttl_max: DAY,
+            negative_ttl_max: Duration::from_secs(60 * 60),
+            stale_max: DAY,
+            stale_after: Duration::from_millis(1800),
+            stale_rest: Duration::from_secs(30),
+            failure_ttl: Duration::from_secs(1),
+            failure_ttl_max: Duration::from_secs(5 * 60),
+            prefetch_hits: 3,
+            bypass: Vec::new(),
+        }
     }
 }
 

@@ -94,6 +94,10 @@ pub struct Cache {
     pub entries: Cell, // embargo_cache_entries
     /// Memory they take.
     pub bytes: Cell, // embargo_cache_bytes
+    /// Questions kept because they failed.
+    pub failures: Cell, // embargo_cache_failures
+    /// Popular answers asked for again before they ran out.
+    pub prefetches: Cell, // embargo_cache_prefetches_total
 }
 
 impl Cache {
@@ -105,12 +109,20 @@ impl Cache {
         );
         registry.total(
             "cache_hits_total", // embargo_cache_hits_total
-            "Queries answered from the cache, fresh or stale.",
+            "Queries answered from the cache: fresh, stale, or with a failure that it keeps.",
             Place::CACHE_HITS,
+        );
+        registry.total(
+            "cache_failure_hits_total", // embargo_cache_failure_hits_total
+            "Queries answered with a failure that the cache keeps, since they failed a short while ago.",
+            Place::CACHE_FAILURE_HITS,
         );
         Self {
             entries: registry.gauge("cache_entries", "Answers in the cache."),
             bytes: registry.gauge("cache_bytes", "Memory that the answers in the cache take."),
+            failures: registry.gauge("cache_failures", "Questions in the cache that failed."),
+            prefetches: registry
+                .counter("cache_prefetches_total", "Popular answers that were asked for again before they ran out."),
         }
     }
 }

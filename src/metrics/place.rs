@@ -21,7 +21,7 @@ const END_SIZE: usize = END_BUCKET + BUCKET_COUNT;
 const DROPPED: usize = ENDS + Outcome::ALL.len() * END_SIZE;
 const SINGLE: usize = DROPPED + DropReason::ALL.len();
 /// Number of places that are known when Embargo is compiled; those of the policy's series follow.
-pub(super) const FIXED: usize = SINGLE + 3;
+pub(super) const FIXED: usize = SINGLE + 4;
 
 impl Place {
     /// Queries for which the cache was asked.
@@ -30,6 +30,8 @@ impl Place {
     pub(super) const CACHE_HITS: Self = Self(SINGLE + 1);
     /// Attempts given to the journal.
     pub(super) const JOURNAL_EVENTS: Self = Self(SINGLE + 2);
+    /// Queries answered with a failure that is kept.
+    pub(super) const CACHE_FAILURE_HITS: Self = Self(SINGLE + 3);
 
     /// Messages of one transport and family; `qtype` is the place of a query type's label.
     pub(super) fn request(transport: Transport, family: Family, qtype: usize) -> Self {
@@ -65,7 +67,8 @@ mod tests {
 
     #[test]
     fn no_two_counts_share_a_place_and_none_is_unused() {
-        let mut places = vec![Place::CACHE_REQUESTS, Place::CACHE_HITS, Place::JOURNAL_EVENTS];
+        let mut places =
+            Vec::from([Place::CACHE_REQUESTS, Place::CACHE_HITS, Place::JOURNAL_EVENTS, Place::CACHE_FAILURE_HITS]);
         for transport in Transport::ALL {
             for family in Family::ALL {
                 places.extend((0..QTYPE_COUNT).map(|qtype| Place::request(transport, family, qtype)));

@@ -19,7 +19,12 @@ pub trait Tally: Sized {
         self.add(Place::CACHE_REQUESTS, 1);
     }
 
-    /// A query that is answered from the cache, fresh or stale.
+    /// A query that is answered with a failure that the cache keeps; it counts as answered from the cache too.
+    fn cache_failure_hit(&self) {
+        self.add(Place::CACHE_FAILURE_HITS, 1);
+    }
+
+    /// A query that is answered from the cache: fresh, stale, or with a failure.
     fn cache_hit(&self) {
         self.add(Place::CACHE_HITS, 1);
     }

@@ -120,17 +120,15 @@ impl<N: Next> Door<N> {
             Ok(Err(_unanswered)) => (),
             Err(_panic) => return Ok(Ending::Silence(DropReason::ClientGone)),
         }
-        if let Some(permit) = self.permit() {
-            return Err(permit);
-        }
-        self.shed(message, client);
-        Ok(Ending::Silence(DropReason::Shed))
+        self.permit().map_or_else(|| Ok(self.shed(message, client)), Err)
     }
 
-    /// Records what a query was about that nobody had time for.
-    pub(super) fn shed(&self, message: &[u8], client: &Client) {
-        if let Ok(query) = Query::read(message) {
-            self.handler.shed(&query, client, self.now());
+    /// Records what a query was about that nobody has time for, and ends it by what is at hand, or in silence.
+    pub(super) fn shed(&self, message: &[u8], client: &Client) -> Ending {
+        match Query::read(message) {
+            Ok(query) => self.handler.shed(&query, client, self.now()),
+            // Only a query comes here.
+            Err(_unfit) => Ending::Silence(DropReason::Shed),
         }
     }
 

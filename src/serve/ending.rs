@@ -92,7 +92,7 @@ pub(super) fn fit(query: &Query<'_>, client: &Client, entry: &Entry, now: Mono) 
     Fit {
         limit: limit(query, client),
         age: entry.age(now),
-        ttl_min: 0,
+        ttl_min: entry.ttl_min(now),
         ttl_max: entry.ttl_max(now),
         authentic: entry.authentic,
         ede: None,

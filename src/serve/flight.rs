@@ -63,14 +63,18 @@ impl<K: Clone + Eq + Hash, W> Flights<K, W> {
             open.waiting.push(waiter);
             return Joined::Later;
         }
-        // Threads that come at the same moment may all find the last place: the limit is no exact one.
-        if self.open.load(Ordering::Relaxed) >= self.max {
+        if self.is_full() {
             return Joined::Full(waiter);
         }
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let flight = FlightNumber(self.next.fetch_add(1, Ordering::Relaxed));
-        shard.insert(key.clone(), Open { flight, waiting: vec![waiter] });
-        Joined::First(flight)
+        Joined::First(self.take_off(&mut shard, key, vec![waiter]))
+    }
+
+    /// Opens `key` for nobody in particular; whoever wants its answer before it lands waits for it. `None`: it is open already,
+    /// or too many are.
+    pub(super) fn open(&self, key: &K) -> Option<FlightNumber> {
+        let mut shard = self.shard(key);
+        let may = !shard.contains_key(key) && !self.is_full();
+        may.then(|| self.take_off(&mut shard, key, Vec::new()))
     }
 
     /// Closes the question, whichever flight brought the answer, and returns those who wait for it.
@@ -85,6 +89,18 @@ impl<K: Clone + Eq + Hash, W> Flights<K, W> {
         let open = if shard.get(key).is_some_and(|open| open.flight == flight) { shard.remove(key) } else { None };
         drop(shard);
         self.closed(open)
+    }
+
+    fn take_off(&self, shard: &mut Shard<K, W>, key: &K, waiting: Vec<W>) -> FlightNumber {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let flight = FlightNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        shard.insert(key.clone(), Open { flight, waiting });
+        flight
+    }
+
+    /// Threads that come at the same moment may all find the last place: the limit is no exact one.
+    fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.max
     }
 
     fn closed(&self, open: Option<Open<W>>) -> Vec<W> {
@@ -136,6 +152,15 @@ mod tests {
         assert_eq!(flights.join(&1, 'c'), Joined::Later);
         assert_eq!(flights.land(&1).len(), 2);
         first(flights.join(&2, 'b'));
+    }
+
+    #[test]
+    fn a_question_open_for_nobody_is_asked_once_and_can_be_joined() {
+        let flights = Flights::new(1);
+        let number = flights.open(&7).unwrap();
+        assert_eq!((flights.open(&7), flights.open(&8)), (None, None), "open already; too many");
+        assert_eq!(flights.join(&7, 'a'), Joined::Later);
+        assert_eq!((flights.give_up(&7, number), flights.len()), (vec!['a'], 0));
     }
 
     #[test]

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::cache::{Cache, Key, KeyRef, Lookup};
+use crate::cache::{Cache, Cause, Key, KeyRef, KeyRest, Lookup};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
 use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams};
-use crate::wire::{Answer, Layout, Query, rcode};
+use crate::wire::{self, Answer, Layout, PAYLOAD, Query, rcode};
 
 use super::client::Client;
 use super::flight::{FlightNumber, Flights, Joined};
 use super::next::{Failure, Found, Next};
+use super::room::{Permit, Room};
 use super::waiting::{Asked, Waiting};
 
 /// Limits of forwarding.
@@ -23,8 +25,13 @@ use super::waiting::{Asked, Waiting};
 pub struct ForwarderConfig {
     /// Every query is answered within this, with an answer or without.
     pub deadline: Duration,
+    /// A client for which there is a stale answer waits no longer than this for a fresh one (RFC 8767 §5: the client response
+    /// timer).
+    pub stale_after: Duration,
     /// Different questions that may be open at upstreams at a time.
     pub open_max: usize,
+    /// Questions that may be open at a time for no client, to renew popular answers.
+    pub renewals_max: usize,
 }
 
 /// Answers from the cache, else from the upstreams.
@@ -38,6 +45,8 @@ pub(super) struct Shared {
     cache: Arc<Cache>,
     tree: Arc<ArcSwap<Tree>>,
     flights: Flights<Key, Waiter>,
+    renewals: Arc<Room>,
+    runtime: Handle,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -61,10 +70,14 @@ pub(super) struct Flight {
     /// When it was opened.
     opened: Mono,
     landed: bool,
+    /// The right to be open for no client.
+    #[expect(dead_code, reason = "held for its drop")]
+    renewal: Option<Permit>,
 }
 
 impl Forwarder {
-    /// Forwards to the upstreams of `tree`, whichever they are at the time, and keeps what they say in `cache`.
+    /// Forwards to the upstreams of `tree`, whichever they are at the time, and keeps what they say in `cache`. To be called
+    /// within a tokio runtime, which popular answers are renewed in.
     pub fn new(
         config: ForwarderConfig,
         cache: Arc<Cache>,
@@ -72,8 +85,9 @@ impl Forwarder {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let flights = Flights::new(config.open_max);
-        Self { shared: Arc::new(Shared { config, cache, tree, flights, metrics, clock }) }
+        let (flights, renewals) = (Flights::new(config.open_max), Room::new(config.renewals_max));
+        let runtime = Handle::current();
+        Self { shared: Arc::new(Shared { config, cache, tree, flights, renewals, runtime, metrics, clock }) }
     }
 
     /// What outlives a query.
@@ -94,9 +108,16 @@ impl Next for Forwarder {
             Ok(Some(flight)) => drop(tokio::spawn(flight.exchange(None))),
             Err(_waiter) => return Err(Failure::Overload),
         }
-        let answer = tokio::time::timeout(self.shared.config.deadline, answer).await;
+        let patience = self.shared.patience(&KeyRef::of(query).to_key(), now.mono);
+        let answer = tokio::time::timeout(patience, answer).await;
         let entry = answer.map_err(|_elapsed| Failure::Deadline)?.map_err(|_died| Failure::Overload)??;
         Ok(Found { entry, verbatim: None })
+    }
+
+    fn renew(&self, query: &Query<'_>, now: Now) {
+        if let Some(flight) = self.shared.renewal(query, now.mono) {
+            drop(self.shared.runtime.spawn(flight.exchange(None)));
+        }
     }
 
     fn forwarder(&self) -> Option<&Forwarder> {
@@ -118,12 +139,30 @@ impl Shared {
         self.metrics.cache_request();
         let key = KeyRef::of(query).to_key();
         match self.flights.join(&key, waiter) {
-            Joined::First(number) => {
-                Ok(Some(Flight { shared: Arc::clone(self), key, number, opened: now, landed: false }))
-            }
+            Joined::First(number) => Ok(Some(self.flight(key, number, now, None))),
             Joined::Later => Ok(None),
             Joined::Full(waiter) => Err(waiter),
         }
+    }
+
+    /// The question of a query whose answer is to be renewed for nobody in particular; none if it is being asked already, or if
+    /// too much is.
+    fn renewal(self: &Arc<Self>, query: &Query<'_>, now: Mono) -> Option<Flight> {
+        let permit = self.renewals.permit()?;
+        let key = KeyRef::of(query).to_key();
+        let number = self.flights.open(&key)?;
+        self.metrics.cache.prefetches.inc();
+        Some(self.flight(key, number, now, Some(permit)))
+    }
+
+    fn flight(self: &Arc<Self>, key: Key, number: FlightNumber, opened: Mono, renewal: Option<Permit>) -> Flight {
+        Flight { shared: Arc::clone(self), key, number, opened, landed: false, renewal }
+    }
+
+    /// How long whoever asks this question now waits for its answer.
+    fn patience(&self, key: &Key, now: Mono) -> Duration {
+        let ForwarderConfig { deadline, stale_after, .. } = self.config;
+        if self.cache.is_stale(key, now) { deadline.min(stale_after) } else { deadline }
     }
 
     /// The upstreams to ask now about a name, in lower case on the wire.
@@ -135,12 +174,24 @@ impl Shared {
 impl Flight {
     /// Keeps what an upstream said at `now`, if it speaks of the name.
     pub(super) fn keep(&self, message: &[u8], layout: &Layout, now: Mono) -> Asked {
-        let answer = Answer::keep(message, layout).map_err(|_malformed| Failure::Refused)?;
+        let Ok(answer) = Answer::keep(message, layout) else { return Err(self.failed(Failure::Refused, now)) };
+        let key = self.key.clone();
         match answer.rcode() {
             // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
-            rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => Err(Failure::Refused),
-            _ => Ok(self.shared.cache.insert(self.key.clone(), answer, true, now)),
+            rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => {
+                Err(self.failed(Failure::Refused, now))
+            }
+            rcode::SERVFAIL => Ok(self.shared.cache.fail(key, answer, Cause::Said, now)),
+            _ => Ok(self.shared.cache.insert(key, answer, true, now)),
         }
+    }
+
+    /// Keeps a failure that asking has come to at `now`, so that whoever asks again a moment later makes no storm of it.
+    fn failed(&self, failure: Failure, now: Mono) -> Failure {
+        if let Some(servfail) = servfail(&self.key, failure).filter(|_servfail| failure.is_lasting()) {
+            self.shared.cache.fail(self.key.clone(), servfail, Cause::Silence, now);
+        }
+        failure
     }
 
     /// Those who are to be told. An answer is for whoever waits for it, a failure for those of this flight alone.
@@ -159,14 +210,17 @@ impl Flight {
         }
     }
 
-    /// Asks the upstreams, going on from what was `tried`, and tells everyone who waits, within the deadline; then goes on, so
-    /// that a slow answer still reaches the cache, and whoever asks again asks anew: an upstream that is back must be seen to be.
+    /// Asks the upstreams, going on from what was `tried`, and tells everyone who waits, within their patience; then goes on, so
+    /// that a slow answer still reaches the cache. Whoever asks again then asks anew, since an upstream that is back must be seen
+    /// to be, unless there is a stale answer to give: that rests from now on.
     pub(super) async fn exchange(mut self, tried: Option<Unsettled>) {
-        let left = self.shared.config.deadline.saturating_sub(self.shared.clock.now().mono.since(self.opened));
+        let patience = self.shared.patience(&self.key, self.opened);
+        let left = patience.saturating_sub(self.shared.clock.now().mono.since(self.opened));
         let mut asking = Box::pin(ask(Arc::clone(&self.shared), question(&self.key), tried));
         match tokio::time::timeout(left, &mut asking).await {
             Ok(heard) => self.hear(heard),
             Err(_elapsed) => {
+                self.shared.cache.rest(&self.key, self.shared.clock.now().mono);
                 self.settle(&Err(Failure::Deadline));
                 // In a task of its own: whoever waits for this one waits for clients to be told, and they have been.
                 tokio::spawn(async move { self.hear(asking.await) });
@@ -177,7 +231,10 @@ impl Flight {
     /// Takes in what upstreams came to.
     fn hear(mut self, heard: Result<Response, Failure>) {
         let now = self.shared.clock.now().mono;
-        let asked = heard.and_then(|heard| self.keep(&heard.message, &heard.layout, now));
+        let asked = match heard {
+            Ok(heard) => self.keep(&heard.message, &heard.layout, now),
+            Err(failure) => Err(self.failed(failure, now)),
+        };
         self.settle(&asked);
     }
 }
@@ -200,7 +257,8 @@ async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<
         UpstreamError::Timeout { .. } => Failure::Deadline,
         UpstreamError::Busy => Failure::Overload,
         UpstreamError::Unusable => Failure::Refused,
-        UpstreamError::Unreachable { .. } | UpstreamError::Local => Failure::Unreachable,
+        UpstreamError::Unreachable { .. } => Failure::Unreachable,
+        UpstreamError::Local => Failure::Local,
     })
 }
 
@@ -231,6 +289,20 @@ fn question(key: &Key) -> Ask {
     }
 }
 
+/// The SERVFAIL that a failed question is answered with until it is asked again; `None`: there is none.
+fn servfail(key: &Key, failure: Failure) -> Option<Answer> {
+    let (code, why) = failure.ede()?;
+    let KeyRest { qtype, qclass, .. } = key.rest;
+    let mut message = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    message.extend_from_slice(key.wire());
+    message.extend([qtype.to_be_bytes(), qclass.to_be_bytes()].concat());
+    // An OPT record, without which there is no room for the reason.
+    message.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    let query = Query::read(&message).ok()?;
+    let response = wire::Response::to(&query).rcode(rcode::SERVFAIL).ede(code, why).finish(usize::from(PAYLOAD));
+    Answer::keep(&response, &Layout::read(&response).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -252,10 +324,9 @@ mod tests {
         let observer: Arc<dyn Observer> = Arc::new(Unobserved);
         let tree = Tree::new(Upstreams::new(&config, &observer), config);
         let tree = Arc::new(ArcSwap::from_pointee(tree));
-        let day = Duration::from_secs(86_400);
-        let limits = cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day };
-        let (cache, clock) = (Arc::new(Cache::new(limits)), Clock::system());
-        let config = ForwarderConfig { deadline: Duration::from_millis(1), open_max: 1 };
+        let (cache, clock) = (Arc::new(Cache::new(cache::Config::new(1 << 20))), Clock::system());
+        let millisecond = Duration::from_millis(1);
+        let config = ForwarderConfig { deadline: millisecond, stale_after: millisecond, open_max: 1, renewals_max: 1 };
         let forwarder = Forwarder::new(config, cache, tree, Arc::new(Metrics::new()), clock.clone());
         let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
         let query = Query::read(message).unwrap();

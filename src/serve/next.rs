@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::{Entry, Lookup};
 use crate::time::Now;
-use crate::wire::Query;
+use crate::wire::{Query, ede};
 
 use super::client::Client;
 use super::forwarder::Forwarder;
@@ -23,6 +23,10 @@ pub trait Next: Send + Sync + 'static {
 
     /// Finds the answer. Ends within the deadline of whoever implements it.
     fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> impl Future<Output = Result<Found, Failure>> + Send;
+
+    /// Finds the answer again, soon and behind the client that was just given a fresh one: policy has nothing to say of the
+    /// name, and the answer is popular and soon runs out. Nobody waits for it.
+    fn renew(&self, _query: &Query<'_>, _now: Now) {}
 
     /// The forwarder that this is: the UDP listeners then ask for themselves, many questions at a time.
     fn forwarder(&self) -> Option<&Forwarder> {
@@ -51,10 +55,31 @@ pub enum Failure {
     /// Upstreams answered, but none with an answer.
     #[error("every upstream refused or failed")]
     Refused,
+    /// This host could not ask.
+    #[error("no upstream could be asked")]
+    Local,
     /// More questions are open than the limit allows.
     #[error("too many questions are open")]
     Overload,
     /// The handler behind the ban sent no response at all.
     #[error("nothing answered")]
     Silent,
+}
+
+impl Failure {
+    /// The extended error of its SERVFAIL, and the words; `None`: nothing is sent at all.
+    pub(super) fn ede(self) -> Option<(u16, &'static str)> {
+        match self {
+            Self::Deadline => Some((ede::NO_REACHABLE_AUTHORITY, "no upstream answered in time")),
+            Self::Unreachable => Some((ede::NETWORK_ERROR, "no upstream can be reached")),
+            Self::Refused => Some((ede::NETWORK_ERROR, "every upstream refused or failed")),
+            Self::Local => Some((ede::NETWORK_ERROR, "no upstream could be asked")),
+            Self::Overload | Self::Silent => None,
+        }
+    }
+
+    /// Whether it says something of the question or its upstreams, so that asking again at once is in vain (RFC 9520 §2).
+    pub(super) fn is_lasting(self) -> bool {
+        matches!(self, Self::Deadline | Self::Unreachable | Self::Refused)
+    }
 }

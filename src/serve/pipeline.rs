@@ -3,7 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use crate::cache::Lookup;
+use crate::cache::{Entry, Lookup};
 use crate::metrics::{DropReason, Metrics, Outcome, Tally};
 use crate::policy::{Decision, Verdict};
 use crate::time::Now;
@@ -115,34 +115,44 @@ impl<N: Next> Embargo<N> {
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
-        match self.next.known(query, now) {
-            Lookup::Fresh(entry) => {
-                count_hit(tally);
+        let known = self.next.known(query, now);
+        // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
+        if forwards && !query.recursion_desired() && !matches!(known, Lookup::Fresh(_)) {
+            self.guard.record(tally, in_force, query, client, &verdict, now);
+            return Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"));
+        }
+        let Some((entry, outcome)) = at_hand(tally, known) else {
+            if let Some(ending) = view.hop.any(query, client, verdict.ttl_cap).filter(|_ending| forwards) {
                 self.guard.record(tally, in_force, query, client, &verdict, now);
-                let found = Found { entry, verbatim: None };
-                Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Cached, now, take(room)))
+                return Ok(ending);
             }
-            // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
-            Lookup::Stale(_) | Lookup::Miss if forwards && !query.recursion_desired() => {
-                self.guard.record(tally, in_force, query, client, &verdict, now);
-                Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"))
-            }
-            Lookup::Stale(_) | Lookup::Miss => {
-                if let Some(ending) = view.hop.any(query, client, verdict.ttl_cap).filter(|_ending| forwards) {
-                    self.guard.record(tally, in_force, query, client, &verdict, now);
-                    return Ok(ending);
-                }
-                Err(Unanswered { unruled: verdict.is_pass(), client: *client })
-            }
+            return Err(Unanswered { unruled: verdict.is_pass(), client: *client });
+        };
+        self.guard.record(tally, in_force, query, client, &verdict, now);
+        let found = Found { entry, verbatim: None };
+        Ok(self.give(tally, in_force, query, client, &verdict, found, outcome, now, take(room)))
+    }
+
+    /// The end of a query that [`Embargo::at_once`] could not answer and that may not wait: a stale answer, if there is one. A
+    /// lookup of a banned name is an attempt also when it is shed.
+    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
+        let hop = self.guard.hop_for(query);
+        match hop.as_ref().and_then(|hop| hop.hear_all(query, client, now)) {
+            Some(heard) => self.without_asking(&query.with(&heard.extras), client, now),
+            None => self.without_asking(query, client, now),
         }
     }
 
-    /// Records a query that [`Embargo::at_once`] could not answer and that may not wait: a lookup of a banned name is an
-    /// attempt also when it is shed.
-    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now) {
-        if let Some(in_force) = self.guard.in_force() {
-            self.begin(&in_force, query, client, now);
+    fn without_asking(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
+        let Some(in_force) = self.guard.in_force() else { return Ending::not_ready(query, client) };
+        let verdict = in_force.verdict(query, client, now);
+        self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
+        // Policy may have been swapped since it let the query through.
+        if let Decision::Enforce(hit, ban) = &verdict.decision {
+            return blocked::answer(query, client, hit, ban, &mut Vec::new());
         }
+        self.tally().cache_request();
+        self.after_asking(&in_force, query, client, &verdict, Err(Failure::Overload), now, Vec::new())
     }
 
     /// Who counts where no thread has a block of its own.
@@ -168,10 +178,9 @@ impl<N: Next> Embargo<N> {
         if let Decision::Enforce(hit, ban) = &verdict.decision {
             return blocked::answer(query, client, hit, ban, &mut room);
         }
-        if let Lookup::Fresh(entry) = self.next.known(query, now) {
-            count_hit(self.tally());
+        if let Some((entry, outcome)) = at_hand(self.tally(), self.next.known(query, now)) {
             let found = Found { entry, verbatim: None };
-            return self.give(self.tally(), &in_force, query, client, &verdict, found, Outcome::Cached, now, room);
+            return self.give(self.tally(), &in_force, query, client, &verdict, found, outcome, now, room);
         }
         let asked = self.next.ask(query, client, now).await;
         self.after_asking(&in_force, query, client, &verdict, asked, now, room)
@@ -191,8 +200,8 @@ impl<N: Next> Embargo<N> {
         room: Vec<u8>,
     ) -> Ending {
         let stale = || match self.next.known(query, now) {
-            Lookup::Stale(entry) => Some(Found { entry, verbatim: None }),
-            Lookup::Fresh(_) | Lookup::Miss => None,
+            Lookup::Stale(entry) | Lookup::Resting(entry) => Some(Found { entry, verbatim: None }),
+            Lookup::Fresh(_) | Lookup::Failed(_) | Lookup::Miss => None,
         };
         let usable = |found: &Found| matches!(found.entry.answer.rcode(), rcode::NOERROR | rcode::NXDOMAIN);
         let (found, outcome) = match asked {
@@ -232,6 +241,10 @@ impl<N: Next> Embargo<N> {
             if let Some(ban) = &led.blocked {
                 return screen::answer(query, client, &led, ban, &found.entry, now, room);
             }
+        } else if outcome == Outcome::Cached && found.entry.is_due(now.mono) && verdict.is_pass() {
+            // Only what no rule speaks of, neither itself nor where it leads: what is observed or banned is never asked for
+            // without a client. Policy has judged the name at this moment, so it need not be asked once more.
+            self.next.renew(query, now);
         }
         let rcode = found.entry.answer.rcode();
         let limit = ending::limit(query, client);
@@ -243,6 +256,9 @@ impl<N: Next> Embargo<N> {
         // A cached answer has aged until now; one that was waited for is as old as its way here, less than a second.
         let mut fit = ending::fit(query, client, entry, now.mono);
         fit.ttl_max = fit.ttl_max.min(ttl_cap.unwrap_or(u32::MAX));
+        if outcome == Outcome::Cached && rcode == rcode::SERVFAIL {
+            fit.ede = Some((ede::CACHED_ERROR, "it failed a short while ago and is not asked for again yet"));
+        }
         if outcome == Outcome::Stale {
             let code = if rcode == rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE_ANSWER };
             (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
@@ -252,10 +268,21 @@ impl<N: Next> Embargo<N> {
     }
 }
 
-/// Counts a query for which the cache was asked and had a fresh answer.
-fn count_hit(tally: &impl Tally) {
+/// What can be given without asking anybody, and how it is counted: a fresh answer, or what was asked for in vain a short
+/// while ago.
+fn at_hand(tally: &impl Tally, known: Lookup) -> Option<(Arc<Entry>, Outcome)> {
+    let at_hand = match known {
+        Lookup::Fresh(entry) => (entry, Outcome::Cached),
+        Lookup::Resting(entry) => (entry, Outcome::Stale),
+        Lookup::Failed(entry) => {
+            tally.cache_failure_hit();
+            (entry, Outcome::Cached)
+        }
+        Lookup::Stale(_) | Lookup::Miss => return None,
+    };
     tally.cache_request();
     tally.cache_hit();
+    Some(at_hand)
 }
 
 /// Questions that nobody behind the ban is asked: zone transfers, which are more than one response, signed messages, and
@@ -276,13 +303,9 @@ fn not_handed_on(hop: &Hop, query: &Query<'_>, client: &Client, forwards: bool) 
 
 /// The end of a query that nobody could answer.
 fn failed(query: &Query<'_>, client: &Client, failure: Failure) -> Ending {
-    match failure {
-        Failure::Deadline => {
-            Ending::servfail(query, client, ede::NO_REACHABLE_AUTHORITY, "no upstream answered in time")
-        }
-        Failure::Unreachable => Ending::servfail(query, client, ede::NETWORK_ERROR, "no upstream can be reached"),
-        Failure::Refused => Ending::servfail(query, client, ede::NETWORK_ERROR, "every upstream refused or failed"),
-        Failure::Overload => Ending::Silence(DropReason::Shed),
-        Failure::Silent => Ending::Silence(DropReason::ClientGone),
+    match (failure.ede(), failure) {
+        (Some((code, why)), _) => Ending::servfail(query, client, code, why),
+        (None, Failure::Silent) => Ending::Silence(DropReason::ClientGone),
+        (None, _) => Ending::Silence(DropReason::Shed),
     }
 }

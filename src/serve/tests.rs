@@ -163,8 +163,7 @@ fn policy() -> crate::policy::Policy {
 
 /// Holds the A records of what is not enforced and of aliases, with and without DO and CD.
 fn cache() -> Cache {
-    let day = Duration::from_secs(86_400);
-    let cache = Cache::new(cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day });
+    let cache = Cache::new(cache::Config::new(1 << 20));
     for name in ["free.example", "seen.example"].into_iter().chain(ALIASES.map(|(alias, _target)| alias)) {
         for bits in 0..4_u8 {
             let message =
@@ -309,7 +308,7 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
             prop_assert!(is_query);
             prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
             // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
-            door.shed(&message, &client);
+            let _shed = door.shed(&message, &client);
             let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
             runtime.block_on(handler.carry(message, client, &mut ledger));
             prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
@@ -395,6 +394,29 @@ async fn an_observed_lookup_is_recorded_also_when_nobody_has_time_to_answer_it()
     running.drain(PATIENCE).await;
     assert_eq!(world.sum("embargo_dns_dropped_total", "shed"), 2);
     assert_eq!(world.sum("embargo_attempts_total", "observe"), 2);
+}
+
+#[tokio::test]
+async fn a_stale_answer_is_given_when_nobody_has_time_to_ask() {
+    let world = World::new();
+    world.hands.advance(Duration::from_secs(3601));
+    let (running, udp, tcp) = world.listen(0);
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(udp).await.unwrap();
+    let mut stream = TcpStream::connect(tcp).await.unwrap();
+    let mut datagram = [0; 1232];
+
+    client.send(&Ask::of("free.example")).await.unwrap();
+    let size = tokio::time::timeout(PATIENCE, client.recv(&mut datagram)).await.unwrap().unwrap();
+    over_tcp(&mut stream, &Ask::of("free.example")).await;
+    let framed = tokio::time::timeout(PATIENCE, from_tcp(&mut stream)).await.unwrap();
+
+    let ttl = |message: &[u8]| Layout::read(message).unwrap().records[0].ttl;
+    assert_eq!((ttl(&datagram[..size]), ttl(&framed)), (30, 30));
+    running.drain(PATIENCE).await;
+    assert_eq!(world.sum("embargo_dns_responses_total", "stale"), 2);
+    let asked = ["requests", "hits"].map(|name| world.sum(&format!("embargo_cache_{name}_total"), ""));
+    assert_eq!(asked, [2, 2]);
 }
 
 #[tokio::test]

@@ -112,33 +112,34 @@ impl<N: Next> Listener<N> {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
-            Ok(Ending::Response { message, outcome, rcode }) => Some((message, Sent { ledger, outcome, rcode })),
-            Ok(Ending::Silence(reason)) => {
+        let ending = match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
+            Ok(ending) => ending,
+            Err(unanswered) => match self.door.permit() {
+                Some(permit) => {
+                    self.wait(batch, datagram, unanswered, (ledger.keep(), permit), misses);
+                    return None;
+                }
+                None => self.door.shed(datagram.octets, &unanswered.client),
+            },
+        };
+        match ending {
+            Ending::Response { message, outcome, rcode } => Some((message, Sent { ledger, outcome, rcode })),
+            Ending::Silence(reason) => {
                 ledger.dropped(reason);
-                None
-            }
-            Err(unanswered) => {
-                self.wait(batch, datagram, unanswered, ledger, misses);
                 None
             }
         }
     }
 
-    /// Has a query wait for its answer, if another one may.
+    /// Has a query wait for its answer.
     fn wait(
         &self,
         batch: &Batch<'_>,
         datagram: &Datagram<'_>,
         Unanswered { unruled, client }: Unanswered,
-        ledger: Ledger<&Worker>,
+        (ledger, permit): (Ledger, Permit),
         misses: &mut Misses,
     ) {
-        let Some(permit) = self.door.permit() else {
-            self.door.shed(datagram.octets, &client);
-            return ledger.dropped(DropReason::Shed);
-        };
-        let ledger = ledger.keep();
         let ours = (self.door.forwarder(), batch.view.in_force.as_ref(), Query::read(datagram.octets));
         let (Some(forwarder), Some(in_force), Ok(query)) = ours else {
             return self.carry(datagram, client, ledger, permit);

@@ -39,6 +39,7 @@ pub mod rcode {
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const FORGED_ANSWER: u16 = 4;
+    pub const CACHED_ERROR: u16 = 13;
     pub const NOT_READY: u16 = 14;
     pub const BLOCKED: u16 = 15;
     pub const CENSORED: u16 = 16;

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a bench that can't be set up ends there")]
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use embargo::cache::{Cache, Config, KeyRef, Lookup};
@@ -18,12 +17,7 @@ fn question(number: usize) -> Vec<u8> {
 }
 
 fn cached(criterion: &mut Criterion) {
-    let config = Config {
-        bytes_max: 64 << 20,
-        ttl_max: Duration::from_secs(86_400),
-        negative_ttl_max: Duration::from_secs(3_600),
-        stale_max: Duration::from_secs(86_400),
-    };
+    let config = Config::new(64 << 20);
     let cache = Cache::new(config);
     for number in 0..10_000 {
         let message = question(number);

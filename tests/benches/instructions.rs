@@ -62,12 +62,7 @@ fn server(number: u32) -> (Embargo<Known>, Vec<u8>) {
     let (journal, metrics, clock) = journal();
     let guard = Guard::new(Admission::new(vec!["192.0.2.0/24".parse().unwrap()]), journal, metrics, clock);
     guard.enforce(lists::load(&lists::list(LISTED)));
-    let cache = Cache::new(cache::Config {
-        bytes_max: 1 << 20,
-        ttl_max: Duration::from_secs(86_400),
-        negative_ttl_max: Duration::from_secs(3_600),
-        stale_max: Duration::from_secs(86_400),
-    });
+    let cache = Cache::new(cache::Config::new(1 << 20));
     let cached = question(&lists::name(LISTED));
     let query = Query::read(&cached).unwrap();
     let response = Response::to(&query).answer(qtype::A, 300, &[192, 0, 2, 1]).finish(1232);

@@ -143,8 +143,7 @@ fn sockets() -> (Sockets, std::net::SocketAddr) {
 }
 
 fn cache(clock: &Clock) -> Cache {
-    let day = Duration::from_secs(86_400);
-    let cache = Cache::new(cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day });
+    let cache = Cache::new(cache::Config::new(1 << 20));
     let message = Question::new("free.example", qtype::A).octets();
     let query = Query::read(&message).unwrap();
     let response = Response::to(&query).answer(qtype::A, 3600, &[192, 0, 2, 1]).finish(512);

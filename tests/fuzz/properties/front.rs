@@ -215,8 +215,7 @@ fn address(bound: std::io::Result<SocketAddr>) -> SocketAddr {
 
 /// Holds an A record for each name that is known, with and without DO and CD.
 fn cache() -> Cache {
-    let day = Duration::from_secs(86_400);
-    let cache = Cache::new(cache::Config { bytes_max: 1 << 20, ttl_max: day, negative_ttl_max: day, stale_max: day });
+    let cache = Cache::new(cache::Config::new(1 << 20));
     for name in KNOWN.map(|name| LowerName::parse(name).expect("a name")) {
         let head = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         let message = [&head, name.wire(), &qtype::A.to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embargo::app::{Server, control};
+use embargo::clock::Clock;
 use embargo::config::{self, Args, Environment};
 use embargo::journal::{AttemptRow, ClientRow, Filter, Store};
 use embargo::metrics::Metrics;
@@ -37,15 +38,26 @@ pub(crate) struct TestServer {
     directory: TempDir,
     upstreams: Vec<SocketAddr>,
     settings: String,
+    clock: Clock,
 }
 
 impl TestServer {
     /// Without upstreams, and with one ban that no test asks for.
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::after(tempfile::tempdir().unwrap())
+    }
+
+    /// The same with the files that another server has left.
+    pub(crate) fn after(directory: TempDir) -> Self {
         // A server without any ban does not start; this one is in nobody's way.
         write_ban(directory.path(), "unrelated", "", "unrelated.test\n");
-        Self { directory, upstreams: Vec::new(), settings: String::new() }
+        Self { directory, upstreams: Vec::new(), settings: String::new(), clock: Clock::system() }
+    }
+
+    /// Tells the time by this clock.
+    pub(crate) fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = clock.clone();
+        self
     }
 
     /// Enforces `rules` (lines of a rule file) as a ban.
@@ -90,7 +102,8 @@ impl TestServer {
             ..Args::default()
         };
         let loaded = config::load(&args, &Environment::default()).unwrap();
-        let server = Server::prepare(args, loaded, Arc::new(Metrics::new())).unwrap().start().await.unwrap();
+        let prepared = Server::prepare_by(self.clock, args, loaded, Arc::new(Metrics::new()));
+        let server = prepared.unwrap().start().await.unwrap();
         RunningServer { server, directory: self.directory }
     }
 }

@@ -66,9 +66,22 @@ impl Response {
 
     /// The first extended error.
     pub(crate) fn ede(&self) -> Option<(u16, String)> {
-        let opt = self.layout.opt()?;
-        let (_code, value) =
-            edns_options(&self.octets[opt.rdata.clone()]).find(|(code, _value)| *code == OPTION_EDE)?;
-        Some((u16::from_be_bytes([value[0], value[1]]), String::from_utf8_lossy(&value[2..]).into_owned()))
+        self.edes().into_iter().next()
+    }
+
+    /// The codes of all extended errors.
+    pub(crate) fn ede_codes(&self) -> Vec<u16> {
+        self.edes().into_iter().map(|(code, _text)| code).collect()
+    }
+
+    /// Every extended error.
+    fn edes(&self) -> Vec<(u16, String)> {
+        let Some(opt) = self.layout.opt() else { return Vec::new() };
+        let options = edns_options(&self.octets[opt.rdata.clone()]);
+        let read = |(code, value): (u16, &[u8])| {
+            let error = (u16::from_be_bytes([value[0], value[1]]), String::from_utf8_lossy(&value[2..]).into_owned());
+            (code == OPTION_EDE).then_some(error)
+        };
+        options.filter_map(read).collect()
     }
 }
