@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cache;
 use crate::config::{Loaded, Settings};
 use crate::journal;
-use crate::serve::{ForwarderConfig, ListenConfig, StreamConfig};
+use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, StreamConfig};
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
@@ -21,6 +21,19 @@ const SLOW: Duration = Duration::from_secs(5);
 /// Threads that read UDP.
 pub(super) fn workers(settings: &Settings) -> NonZeroUsize {
     settings.workers.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN))
+}
+
+pub(super) fn hop(settings: &Settings) -> HopConfig {
+    let hop = &settings.hop;
+    let octets = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
+    HopConfig {
+        cookie_secrets: hop.cookie_secrets.clone(),
+        cookie_required: hop.cookie_required,
+        nsid: octets(&hop.nsid),
+        id: octets(&hop.id),
+        version: octets(&hop.version),
+        any: hop.any,
+    }
 }
 
 pub(super) fn cache(settings: &Settings) -> cache::Config {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::map;
 use super::parts::Parts;
 use super::policy;
 use super::status::Reload;
@@ -50,6 +51,7 @@ impl Parts {
     fn reloaded(&self, why: &str, loaded: Loaded, wanted: &Wanted, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(Admission::new(loaded.settings.allow.clone()));
+        self.guard.show(map::hop(&loaded.settings));
         let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
         self.tree.store(tree);
         let needs_restart = needs_restart(&self.first, &loaded);

@@ -71,6 +71,7 @@ impl Server {
         let journal = Arc::new(journal);
         let admission = Admission::new(loaded.settings.allow.clone());
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
+        guard.show(map::hop(&loaded.settings));
         let parts = Parts {
             args,
             cache,

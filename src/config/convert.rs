@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::ban::{BanChange, Change, is_id};
 use super::file::{self, File, Text, Texts};
+use super::hop;
 use super::reader::Reader;
 use super::settings::{
     Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
@@ -43,6 +44,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
         protected: each(&file.protected, name, &mut reader).unwrap_or_default(),
+        hop: hop::settings(&file, base, &mut reader),
         upstream: upstream(&file.upstream, default.upstream, &mut reader),
         forwards: forwards(&file.forward, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),

@@ -25,6 +25,9 @@ pub(super) type Measure = Option<Spanned<Amount>>;
 /// A date or time, with its place.
 pub(super) type Moment = Option<Spanned<Datetime>>;
 
+/// Yes or no, with its place.
+pub(super) type Switch = Option<Spanned<bool>>;
+
 /// `embargo.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +40,9 @@ pub(super) struct File {
     pub(super) time_zone: Text,
     pub(super) blocklists: Text,
     pub(super) protected: Texts,
+    pub(super) any: Text,
+    pub(super) about: About,
+    pub(super) cookies: Cookies,
     pub(super) upstream: Upstream,
     pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) cache: Cache,
@@ -45,6 +51,23 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<List>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
+}
+
+/// `[about]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct About {
+    pub(super) nsid: Text,
+    pub(super) id: Text,
+    pub(super) version: Text,
+}
+
+/// `[cookies]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cookies {
+    pub(super) secret_file: Text,
+    pub(super) required: Switch,
 }
 
 /// `[upstream]`.

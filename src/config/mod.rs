@@ -12,6 +12,7 @@ mod convert;
 mod digest;
 mod disk;
 mod file;
+mod hop;
 mod last_good;
 mod place;
 mod policy;
@@ -34,8 +35,8 @@ pub use last_good::{LastGoodError, last_good, save};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings,
-    Settings, TcpSettings, UpstreamSettings,
+    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile, LogFormat,
+    LogSettings, Settings, TcpSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
@@ -84,8 +85,9 @@ impl Loaded {
             Blocklists::Embedded => None,
             Blocklists::Directory(path) => Some(path.value.clone()),
         };
+        let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
         let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
-        self.file.iter().cloned().chain(blocklists).chain(lists).collect()
+        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).collect()
     }
 }
 
@@ -120,6 +122,7 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
     let file = environment.config_file(args);
     let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
+    hop::read_secrets(&mut settings.hop, &mut mistakes);
     let state_dir = state_dir(args.state_dir.as_deref(), settings.state_dir.as_deref(), environment);
     if state_dir.is_none() {
         let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";

@@ -11,8 +11,9 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use crate::policy::ListFormat;
+use crate::serve::AnyAnswer;
 use crate::upstream::{Order, UpstreamSpec};
-use crate::wire::Name;
+use crate::wire::{Name, Secret};
 
 /// Every setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub struct Settings {
     pub blocklists: Blocklists,
     /// Names that no list can block, beside those that Embargo protects by itself.
     pub protected: Vec<Name>,
+    /// What concerns this hop alone.
+    pub hop: HopSettings,
     /// Upstreams.
     pub upstream: UpstreamSettings,
     /// Zones with upstreams of their own.
@@ -49,6 +52,25 @@ pub struct Settings {
     pub lists: Vec<ListFile>,
     /// What the operator changes about bans.
     pub bans: Vec<BanChange>,
+}
+
+/// What this server tells its clients that no upstream has to do with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HopSettings {
+    /// What a question for all types (ANY) gets over UDP.
+    pub any: AnyAnswer,
+    /// The name server identifier (RFC 5001).
+    pub nsid: Option<String>,
+    /// The text of `id.server` and `hostname.bind`.
+    pub id: Option<String>,
+    /// The text of `version.server` and `version.bind`.
+    pub version: Option<String>,
+    /// Where the secrets of server cookies are written.
+    pub cookie_secret_file: Option<At<PathBuf>>,
+    /// Those secrets, once they are read.
+    pub cookie_secrets: Vec<Secret>,
+    /// Whether a client that speaks cookies has to show ours over UDP.
+    pub cookie_required: bool,
 }
 
 /// Where the ban folders are.
@@ -219,6 +241,7 @@ impl Default for Settings {
             time_zone: TimeZone::UTC,
             blocklists: Blocklists::Embedded,
             protected: Vec::new(),
+            hop: HopSettings::default(),
             upstream: UpstreamSettings::default(),
             forwards: Vec::new(),
             cache: CacheSettings::default(),

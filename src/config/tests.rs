@@ -56,7 +56,19 @@ fn is_key_of(line: &str, key: &str) -> bool {
 /// Every key, as the messages about unknown ones list them.
 fn known_keys() -> Vec<String> {
     let mut keys = Vec::new();
-    for table in ["", "[upstream]", "[[forward]]", "[cache]", "[tcp]", "[journal]", "[log]", "[[list]]", "[ban.x]"] {
+    for table in [
+        "",
+        "[about]",
+        "[cookies]",
+        "[upstream]",
+        "[[forward]]",
+        "[cache]",
+        "[tcp]",
+        "[journal]",
+        "[log]",
+        "[[list]]",
+        "[ban.x]",
+    ] {
         let text = format!("{table}\nnot_there = 1\n");
         let (_settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new(""));
         let known = mistakes.iter().find_map(|mistake| mistake.message.split_once("known keys: ")).unwrap().1;

@@ -120,6 +120,20 @@ fn a_cached_query_allocates_nothing() {
 }
 
 #[test]
+fn a_query_with_a_cookie_allocates_nothing() {
+    let server = Server::start();
+    for name in ["geo.example", "free.example"] {
+        let mut message = query(name, A, Some(1232));
+        // The last octets are the length of the options: one COOKIE option (RFC 7873).
+        message.truncate(message.len() - 2);
+        message.extend(b"\0\x0c\0\x0a\0\x0812345678");
+        (0..BEFORE).for_each(|_query| server.answered(&message));
+        let allocations = on_the_reading_thread(|| (0..QUERIES).for_each(|_query| server.answered(&message)));
+        assert_eq!(allocations, 0, "{QUERIES} queries for {name}");
+    }
+}
+
+#[test]
 fn a_burst_of_banned_and_cached_queries_allocates_nothing() {
     let server = Server::start();
     let names =

@@ -13,6 +13,7 @@ mod floods;
 mod forwarding;
 mod fuzz;
 mod harness;
+mod hop;
 mod listeners;
 mod plugin;
 mod readme;

@@ -14,6 +14,7 @@ pub(crate) struct Question {
     /// EDNS: payload and DO.
     edns: Option<(u16, bool)>,
     edns_version: u8,
+    options: Vec<u8>,
     pub(super) over_tcp: bool,
 }
 
@@ -23,7 +24,7 @@ impl Question {
         // Escapes are read by our own reader, which forgets the case; plain names keep theirs.
         let escaped = name.contains('\\').then(|| Name::parse(name).unwrap().wire().to_vec());
         let name = escaped.unwrap_or_else(|| wire(name));
-        Self { name, qtype, qclass: 1, flags: RD, edns: None, edns_version: 0, over_tcp: false }
+        Self { name, qtype, qclass: 1, flags: RD, edns: None, edns_version: 0, options: Vec::new(), over_tcp: false }
     }
 
     /// Over TCP.
@@ -44,6 +45,15 @@ impl Question {
     /// With an EDNS version that does not exist.
     pub(crate) fn edns_version(self, version: u8) -> Self {
         Self { edns: Some((1232, false)), edns_version: version, ..self }
+    }
+
+    /// With an EDNS option.
+    pub(crate) fn option(mut self, code: u16, value: &[u8]) -> Self {
+        self.edns = self.edns.or(Some((1232, false)));
+        self.options.extend(code.to_be_bytes());
+        self.options.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+        self.options.extend(value);
+        self
     }
 
     /// With CD.
@@ -72,7 +82,9 @@ impl Question {
         if let Some((payload, dnssec_ok)) = self.edns {
             message.extend_from_slice(&[0, 0, 41]);
             message.extend_from_slice(&payload.to_be_bytes());
-            message.extend_from_slice(&[0, self.edns_version, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+            message.extend_from_slice(&[0, self.edns_version, if dnssec_ok { 0x80 } else { 0 }, 0]);
+            message.extend_from_slice(&u16::try_from(self.options.len()).unwrap().to_be_bytes());
+            message.extend_from_slice(&self.options);
         }
         message
     }

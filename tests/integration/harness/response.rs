@@ -64,6 +64,17 @@ impl Response {
         self.layout.opt().map(|opt| opt.class)
     }
 
+    /// Every EDNS option as code and data.
+    pub(crate) fn options(&self) -> Vec<(u16, Vec<u8>)> {
+        let rdata = self.layout.opt().map(|opt| &self.octets[opt.rdata.clone()]).unwrap_or_default();
+        edns_options(rdata).map(|(code, value)| (code, value.to_vec())).collect()
+    }
+
+    /// The data of the first EDNS option of this code.
+    pub(crate) fn option(&self, wanted: u16) -> Option<Vec<u8>> {
+        self.options().into_iter().find(|(code, _value)| *code == wanted).map(|(_code, value)| value)
+    }
+
     /// The first extended error.
     pub(crate) fn ede(&self) -> Option<(u16, String)> {
         self.edes().into_iter().next()
@@ -76,12 +87,10 @@ impl Response {
 
     /// Every extended error.
     fn edes(&self) -> Vec<(u16, String)> {
-        let Some(opt) = self.layout.opt() else { return Vec::new() };
-        let options = edns_options(&self.octets[opt.rdata.clone()]);
-        let read = |(code, value): (u16, &[u8])| {
-            let error = (u16::from_be_bytes([value[0], value[1]]), String::from_utf8_lossy(&value[2..]).into_owned());
-            (code == OPTION_EDE).then_some(error)
+        let errors = self.options().into_iter().filter(|(code, _value)| *code == OPTION_EDE);
+        let read = |(_code, value): (u16, Vec<u8>)| {
+            (u16::from_be_bytes([value[0], value[1]]), String::from_utf8_lossy(&value[2..]).into_owned())
         };
-        options.filter_map(read).collect()
+        errors.map(read).collect()
     }
 }
