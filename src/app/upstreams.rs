@@ -29,6 +29,7 @@ impl Wanted {
                 hedge: first.upstream.hedge_after,
                 deadline: first.upstream.deadline,
                 exchange_max: first.upstream.exchange_max,
+                open_max: now.upstream.in_flight_max,
                 ..Config::new(servers)
             })
         };

@@ -153,6 +153,7 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
+        in_flight_max: reader.count(&file.in_flight_max, 1..=65_535, default.in_flight_max),
     };
     let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
     if settings.hedge_after >= settings.deadline {

@@ -79,6 +79,7 @@ pub(super) struct Upstream {
     pub(super) hedge_after: Measure,
     pub(super) deadline: Measure,
     pub(super) exchange_max: Measure,
+    pub(super) in_flight_max: Count,
 }
 
 /// `[[forward]]`.

@@ -95,6 +95,8 @@ pub struct UpstreamSettings {
     pub deadline: Duration,
     /// An exchange goes on for so long, past the deadline, to fill the cache.
     pub exchange_max: Duration,
+    /// Questions open at one server at a time.
+    pub in_flight_max: usize,
 }
 
 /// Zones that are sent elsewhere.
@@ -262,6 +264,7 @@ impl Default for UpstreamSettings {
             hedge_after: Duration::from_millis(300),
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),
+            in_flight_max: 8_192,
         }
     }
 }

@@ -64,6 +64,8 @@ label! {
         NotServed = "not_served",
         /// The server has as much work as it takes on.
         Shed = "shed",
+        /// The server has as much work for this client as is its share, and keeps the rest for others.
+        ClientShare = "client_share",
         /// The kernel did not take the response.
         SendFailure = "send_failure",
         /// The connection ended, or the work was given up, before there was a response.

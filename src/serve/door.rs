@@ -21,7 +21,7 @@ use super::ending::Ending;
 use super::forwarder::{Forwarder, Shared};
 use super::guard::{InForce, View};
 use super::handler::unfit_ending;
-use super::next::{Found, Next};
+use super::next::{Failure, Found, Next};
 use super::pipeline::{Embargo, Unanswered};
 use super::room::{Permit, Room};
 use super::waiting::{Asked, Finish, Waiting};
@@ -59,9 +59,12 @@ impl<N: Next> Door<N> {
         self.metrics.received(client.transport, Family::of(client.address()), self.clock.now().mono)
     }
 
-    /// The right to wait for an answer.
-    pub(super) fn permit(&self) -> Option<Permit> {
-        self.room.permit()
+    /// The right of a client to wait for an answer.
+    ///
+    /// # Errors
+    /// Why it may not, for [`Door::shed`].
+    pub(super) fn permit(&self, client: &Client) -> Result<Permit, Failure> {
+        self.room.permit(client.address()).map_err(Failure::from)
     }
 
     /// Where listeners count.
@@ -120,13 +123,16 @@ impl<N: Next> Door<N> {
             Ok(Err(_unanswered)) => (),
             Err(_panic) => return Ok(Ending::Silence(DropReason::ClientGone)),
         }
-        self.permit().map_or_else(|| Ok(self.shed(message, client)), Err)
+        match self.permit(client) {
+            Ok(permit) => Err(permit),
+            Err(full) => Ok(self.shed(message, client, full)),
+        }
     }
 
     /// Records what a query was about that nobody has time for, and ends it by what is at hand, or in silence.
-    pub(super) fn shed(&self, message: &[u8], client: &Client) -> Ending {
+    pub(super) fn shed(&self, message: &[u8], client: &Client, full: Failure) -> Ending {
         match Query::read(message) {
-            Ok(query) => self.handler.shed(&query, client, self.now()),
+            Ok(query) => self.handler.shed(&query, client, self.now(), full),
             // Only a query comes here.
             Err(_unfit) => Ending::Silence(DropReason::Shed),
         }

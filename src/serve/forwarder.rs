@@ -45,6 +45,8 @@ pub(super) struct Shared {
     cache: Arc<Cache>,
     tree: Arc<ArcSwap<Tree>>,
     flights: Flights<Key, Waiter>,
+    /// For questions that are open, and for those of them that are renewals.
+    room: Arc<Room>,
     renewals: Arc<Room>,
     runtime: Handle,
     metrics: Arc<Metrics>,
@@ -85,9 +87,21 @@ impl Forwarder {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let (flights, renewals) = (Flights::new(config.open_max), Room::new(config.renewals_max));
+        let (room, renewals) = (Room::new(config.open_max), Room::new(config.renewals_max));
         let runtime = Handle::current();
-        Self { shared: Arc::new(Shared { config, cache, tree, flights, renewals, runtime, metrics, clock }) }
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                cache,
+                tree,
+                flights: Flights::new(),
+                room,
+                renewals,
+                runtime,
+                metrics,
+                clock,
+            }),
+        }
     }
 
     /// What outlives a query.
@@ -101,12 +115,12 @@ impl Next for Forwarder {
         self.shared.cache.get(&KeyRef::of(query), now.mono)
     }
 
-    async fn ask(&self, query: &Query<'_>, _client: &Client, now: Now) -> Result<Found, Failure> {
+    async fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> Result<Found, Failure> {
         let (sender, answer) = oneshot::channel();
-        match self.shared.join(query, Waiter::Task(sender), now.mono) {
+        match self.shared.join(query, client, Waiter::Task(sender), now.mono) {
             Ok(None) => (),
             Ok(Some(flight)) => drop(tokio::spawn(flight.exchange(None))),
-            Err(_waiter) => return Err(Failure::Overload),
+            Err((_waiter, failure)) => return Err(failure),
         }
         let patience = self.shared.patience(&KeyRef::of(query).to_key(), now.mono);
         let answer = tokio::time::timeout(patience, answer).await;
@@ -129,28 +143,29 @@ impl Shared {
     /// Has `waiter` wait for the answer to a query. Returns the question if it is to be asked now.
     ///
     /// # Errors
-    /// The waiter, when too many questions are open.
+    /// The waiter and why, when too many questions are open.
     pub(super) fn join(
         self: &Arc<Self>,
         query: &Query<'_>,
+        client: &Client,
         waiter: Waiter,
         now: Mono,
-    ) -> Result<Option<Flight>, Waiter> {
+    ) -> Result<Option<Flight>, (Waiter, Failure)> {
         self.metrics.cache_request();
         let key = KeyRef::of(query).to_key();
-        match self.flights.join(&key, waiter) {
+        match self.flights.join(&key, waiter, || self.room.permit(client.address())) {
             Joined::First(number) => Ok(Some(self.flight(key, number, now, None))),
             Joined::Later => Ok(None),
-            Joined::Full(waiter) => Err(waiter),
+            Joined::Full(waiter, full) => Err((waiter, full.into())),
         }
     }
 
     /// The question of a query whose answer is to be renewed for nobody in particular; none if it is being asked already, or if
     /// too much is.
     fn renewal(self: &Arc<Self>, query: &Query<'_>, now: Mono) -> Option<Flight> {
-        let permit = self.renewals.permit()?;
+        let permit = self.renewals.any()?;
         let key = KeyRef::of(query).to_key();
-        let number = self.flights.open(&key)?;
+        let number = self.flights.open(&key, || self.room.any())?;
         self.metrics.cache.prefetches.inc();
         Some(self.flight(key, number, now, Some(permit)))
     }
@@ -255,7 +270,7 @@ async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<
     };
     response.map_err(|error| match error {
         UpstreamError::Timeout { .. } => Failure::Deadline,
-        UpstreamError::Busy => Failure::Overload,
+        UpstreamError::Busy => Failure::Busy,
         UpstreamError::Unusable => Failure::Refused,
         UpstreamError::Unreachable { .. } => Failure::Unreachable,
         UpstreamError::Local => Failure::Local,
@@ -332,7 +347,8 @@ mod tests {
         let query = Query::read(message).unwrap();
 
         let (sender, told) = oneshot::channel();
-        let joined = forwarder.shared.join(&query, Waiter::Task(sender), clock.now().mono);
+        let client = Client::new("127.0.0.1:53".parse().unwrap(), wire::Transport::Udp);
+        let joined = forwarder.shared.join(&query, &client, Waiter::Task(sender), clock.now().mono);
         let flight = joined.ok().flatten().unwrap();
         tokio::time::timeout(PATIENCE, flight.exchange(None)).await.unwrap();
         assert_eq!(told.await.unwrap().unwrap_err(), Failure::Deadline);

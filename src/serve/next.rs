@@ -9,6 +9,7 @@ use crate::wire::{Query, ede};
 
 use super::client::Client;
 use super::forwarder::Forwarder;
+use super::room::Full;
 
 /// The part of a server behind the ban: asked only for what policy lets through.
 pub trait Next: Send + Sync + 'static {
@@ -58,12 +59,27 @@ pub enum Failure {
     /// This host could not ask.
     #[error("no upstream could be asked")]
     Local,
+    /// As many questions as allowed are open at every upstream.
+    #[error("too many questions are open at every upstream")]
+    Busy,
     /// More questions are open than the limit allows.
     #[error("too many questions are open")]
     Overload,
+    /// More questions of this client are open than is its share.
+    #[error("too many questions of this client are open")]
+    Share,
     /// The handler behind the ban sent no response at all.
     #[error("nothing answered")]
     Silent,
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Room => Self::Overload,
+            Full::Share => Self::Share,
+        }
+    }
 }
 
 impl Failure {
@@ -74,7 +90,8 @@ impl Failure {
             Self::Unreachable => Some((ede::NETWORK_ERROR, "no upstream can be reached")),
             Self::Refused => Some((ede::NETWORK_ERROR, "every upstream refused or failed")),
             Self::Local => Some((ede::NETWORK_ERROR, "no upstream could be asked")),
-            Self::Overload | Self::Silent => None,
+            Self::Busy => Some((ede::NO_REACHABLE_AUTHORITY, "too many questions are open at every upstream")),
+            Self::Overload | Self::Share | Self::Silent => None,
         }
     }
 

@@ -135,15 +135,15 @@ impl<N: Next> Embargo<N> {
 
     /// The end of a query that [`Embargo::at_once`] could not answer and that may not wait: a stale answer, if there is one. A
     /// lookup of a banned name is an attempt also when it is shed.
-    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
+    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
         let hop = self.guard.hop_for(query);
         match hop.as_ref().and_then(|hop| hop.hear_all(query, client, now)) {
-            Some(heard) => self.without_asking(&query.with(&heard.extras), client, now),
-            None => self.without_asking(query, client, now),
+            Some(heard) => self.without_asking(&query.with(&heard.extras), client, now, full),
+            None => self.without_asking(query, client, now, full),
         }
     }
 
-    fn without_asking(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
+    fn without_asking(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
         let Some(in_force) = self.guard.in_force() else { return Ending::not_ready(query, client) };
         let verdict = in_force.verdict(query, client, now);
         self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
@@ -152,7 +152,7 @@ impl<N: Next> Embargo<N> {
             return blocked::answer(query, client, hit, ban, &mut Vec::new());
         }
         self.tally().cache_request();
-        self.after_asking(&in_force, query, client, &verdict, Err(Failure::Overload), now, Vec::new())
+        self.after_asking(&in_force, query, client, &verdict, Err(full), now, Vec::new())
     }
 
     /// Who counts where no thread has a block of its own.
@@ -306,6 +306,7 @@ fn failed(query: &Query<'_>, client: &Client, failure: Failure) -> Ending {
     match (failure.ede(), failure) {
         (Some((code, why)), _) => Ending::servfail(query, client, code, why),
         (None, Failure::Silent) => Ending::Silence(DropReason::ClientGone),
+        (None, Failure::Share) => Ending::Silence(DropReason::ClientShare),
         (None, _) => Ending::Silence(DropReason::Shed),
     }
 }

@@ -308,7 +308,7 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
             prop_assert!(is_query);
             prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
             // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
-            let _shed = door.shed(&message, &client);
+            let _shed = door.shed(&message, &client, Failure::Overload);
             let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
             runtime.block_on(handler.carry(message, client, &mut ledger));
             prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));

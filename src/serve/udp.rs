@@ -20,7 +20,7 @@ use super::ending::{Ending, Sent};
 use super::forwarder::Waiter;
 use super::guard::View;
 use super::misses::Misses;
-use super::next::{Failure, Next};
+use super::next::Next;
 use super::pipeline::Unanswered;
 use super::room::Permit;
 use super::waiting::{Finish, Waiting};
@@ -114,12 +114,12 @@ impl<N: Next> Listener<N> {
         }
         let ending = match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
             Ok(ending) => ending,
-            Err(unanswered) => match self.door.permit() {
-                Some(permit) => {
+            Err(unanswered) => match self.door.permit(&unanswered.client) {
+                Ok(permit) => {
                     self.wait(batch, datagram, unanswered, (ledger.keep(), permit), misses);
                     return None;
                 }
-                None => self.door.shed(datagram.octets, &unanswered.client),
+                Err(full) => self.door.shed(datagram.octets, &unanswered.client, full),
             },
         };
         match ending {
@@ -161,10 +161,10 @@ impl<N: Next> Listener<N> {
             owed: self.door.tasks.token(),
             finish: Arc::clone(&self.door) as Arc<dyn Finish>,
         });
-        match forwarder.join(&query, Waiter::Datagram(waiting), batch.now.mono) {
+        match forwarder.join(&query, &client, Waiter::Datagram(waiting), batch.now.mono) {
             Ok(None) => (),
             Ok(Some(flight)) => misses.ask(forwarder, &query, flight, batch.now.mono),
-            Err(waiter) => waiter.tell(Err(Failure::Overload)),
+            Err((waiter, failure)) => waiter.tell(Err(failure)),
         }
     }
 

@@ -26,14 +26,14 @@ pub struct Config {
     pub exchange_max: Duration,
     /// An unhealthy upstream is probed this often.
     pub probe_interval: Duration,
-    /// Attempts within their patience. Each may hold a socket, so the sum over all upstreams of this and of `late_max`
+    /// Attempts with a socket of their own, within their patience. Each may hold a socket, so the sum over all upstreams of this and of `late_max`
     /// belongs well below the limit of open files.
     pub in_flight_max: NonZeroUsize,
     /// Attempts that stay open beyond their patience, so that a slow answer still fills the cache.
     pub late_max: usize,
-    /// Questions of all [`Outside`](super::Outside)s together that are within their patience. They share sockets, so they
-    /// cost the upstream's room rather than ours.
-    pub outside_max: usize,
+    /// Questions that are open at an upstream at once, by whatever means. Those of [`Outside`](super::Outside)s share sockets
+    /// and those over a connection share that, so most of them cost the upstream's room rather than ours.
+    pub open_max: usize,
     /// The same of an upstream that is asked over connections, within their patience and beyond: each question costs some
     /// memory and no socket.
     pub streams_max: NonZeroUsize,
@@ -61,7 +61,7 @@ impl Config {
             probe_interval: Duration::from_secs(2),
             in_flight_max: const { NonZeroUsize::new(256).unwrap() },
             late_max: 64,
-            outside_max: 8192,
+            open_max: 8192,
             streams_max: const { NonZeroUsize::new(2048).unwrap() },
             connect_timeout: Duration::from_millis(1200),
             connect_pause: Duration::from_millis(500),

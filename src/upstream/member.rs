@@ -60,16 +60,13 @@ pub(super) struct Member {
     said: Mutex<Said>,
     in_flight: Limit,
     late: Limit,
-    outside: Shared,
+    open: Arc<Shared>,
     observer: Arc<dyn Observer>,
     probe: Arc<Notify>,
 }
 
 /// So many at once.
-struct Limit {
-    max: usize,
-    free: Arc<Semaphore>,
-}
+struct Limit(Arc<Semaphore>);
 
 /// So many at once, for those who count themselves.
 struct Shared {
@@ -81,7 +78,12 @@ struct Shared {
 struct RoundTrip(AtomicU64);
 
 /// The right to have one attempt open, given back when dropped.
-pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(super) struct Permit {
+    /// One of those within their patience, or of those beyond.
+    own: OwnedSemaphorePermit,
+    /// One of all.
+    open: Arc<Shared>,
+}
 
 impl Member {
     /// `probe` is rung when the upstream falls ill.
@@ -113,7 +115,7 @@ impl Member {
             said: Mutex::default(),
             in_flight: Limit::new(in_flight_max),
             late: Limit::new(late_max),
-            outside: Shared { max: config.outside_max, taken: AtomicUsize::new(0) },
+            open: Arc::new(Shared { max: config.open_max, taken: AtomicUsize::new(0) }),
             observer,
             probe,
         }
@@ -133,7 +135,7 @@ impl Member {
         UpstreamStatus {
             server: self.server.clone(),
             healthy: health.is_healthy(),
-            in_flight: self.in_flight.taken() + self.late.taken() + self.outside.taken.load(Ordering::Relaxed),
+            in_flight: self.open.taken.load(Ordering::Relaxed),
             queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
             srtt_ms: self.round_trip.seconds().map(|mean| mean * 1000.0),
@@ -150,29 +152,37 @@ impl Member {
 
     /// The same for an attempt that goes on by other means and was counted when it began.
     pub(super) fn admit_again(&self) -> Option<Permit> {
-        let held = self.in_flight.take();
-        if held.is_none() {
+        let own = self.in_flight.take().filter(|_own| self.open.enter());
+        if own.is_none() {
             self.observer.failed(self.index, FailReason::Busy);
         }
-        held.map(Permit)
+        own.map(|own| Permit { own, open: Arc::clone(&self.open) })
+    }
+
+    /// Whether one more question may be open here.
+    pub(super) fn has_room(&self) -> bool {
+        self.open.taken.load(Ordering::Relaxed) < self.open.max
+    }
+
+    /// An attempt was not made because too many are open.
+    pub(super) fn was_busy(&self) {
+        self.observer.failed(self.index, FailReason::Busy);
     }
 
     /// Counts one attempt over a socket that many share; `false`, and not counted, when too many are open. To be given
     /// back with [`Member::leave`].
     #[must_use]
     pub(super) fn enter(&self) -> bool {
-        let taken = &self.outside.taken;
-        if taken.fetch_add(1, Ordering::Relaxed) >= self.outside.max {
-            taken.fetch_sub(1, Ordering::Relaxed);
-            return false;
+        let entered = self.open.enter();
+        if entered {
+            self.queries.fetch_add(1, Ordering::Relaxed);
         }
-        self.queries.fetch_add(1, Ordering::Relaxed);
-        true
+        entered
     }
 
     /// So many attempts of [`Member::enter`] have ended.
     pub(super) fn leave(&self, attempts: usize) {
-        self.outside.taken.fetch_sub(attempts, Ordering::Relaxed);
+        self.open.taken.fetch_sub(attempts, Ordering::Relaxed);
     }
 
     /// A response came.
@@ -250,7 +260,7 @@ impl Member {
             result
         } else {
             self.failed(FailReason::Timeout, name);
-            *permit = Permit(self.late.take().ok_or(FailReason::Timeout)?);
+            permit.own = self.late.take().ok_or(FailReason::Timeout)?;
             attempt.await
         };
         match &result {
@@ -301,6 +311,22 @@ impl Member {
     }
 }
 
+impl Shared {
+    fn enter(&self) -> bool {
+        if self.taken.fetch_add(1, Ordering::Relaxed) < self.max {
+            return true;
+        }
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.open.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl RoundTrip {
     /// Of two that are added at the same moment one may be lost, which a mean can bear.
     fn add(&self, seconds: f64) {
@@ -319,16 +345,11 @@ impl RoundTrip {
 
 impl Limit {
     fn new(max: usize) -> Self {
-        let max = max.min(Semaphore::MAX_PERMITS);
-        Self { max, free: Arc::new(Semaphore::new(max)) }
+        Self(Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))))
     }
 
     fn take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.free).try_acquire_owned().ok()
-    }
-
-    fn taken(&self) -> usize {
-        self.max - self.free.available_permits()
+        Arc::clone(&self.0).try_acquire_owned().ok()
     }
 }
 

@@ -159,11 +159,12 @@ fn miss(number: usize) -> Vec<u8> {
 #[tokio::test]
 async fn more_misses_than_may_wait_are_shed_and_counted_and_known_names_still_answered() {
     let world = World::new();
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(world.address).await.unwrap();
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     for number in 0..WAITING_MAX * 20 {
-        socket.send(&miss(number)).await.unwrap();
+        // A client each: one alone would have its share.
+        let client = [127, 0, 0, u8::try_from(number + 2).unwrap()];
+        let socket = UdpSocket::bind(std::net::SocketAddr::from((client, 0))).await.unwrap();
+        socket.send_to(&miss(number), world.address).await.unwrap();
     }
     let all = u64::try_from(WAITING_MAX * 20).unwrap();
     let waiting = u64::try_from(WAITING_MAX).unwrap();

@@ -9,6 +9,7 @@ mod blocking;
 mod blocklists;
 mod cache;
 mod command_line;
+mod fair;
 mod floods;
 mod forwarding;
 mod fuzz;

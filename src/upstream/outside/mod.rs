@@ -140,17 +140,14 @@ impl<T> Outside<T> {
     /// replaced (by a reload) are still listened to. All groups have the same times.
     ///
     /// # Errors
-    /// Gives `token` back, and counts nothing, when that upstream is asked otherwise than over plain UDP, or when a limit
+    /// Gives `token` back when that upstream is asked otherwise than over plain UDP, or when a limit
     /// is met: the caller then asks through [`Upstreams::ask`].
     pub fn ask(&mut self, upstreams: &Arc<Upstreams>, ask: AskRef<'_>, token: T, now: Mono) -> Result<(), T> {
         if self.open.questions.is_full() {
             return Err(token);
         }
         self.turn_to(upstreams);
-        let first = upstreams.first(0);
-        let Some(member) = first.filter(|member| member.server.protocol() == Protocol::Plain) else {
-            return Err(token);
-        };
+        let Some(member) = in_turn(upstreams) else { return Err(token) };
         let Some(number) = self.port_for(upstreams.place, member, now) else { return Err(token) };
         self.empty_if_idle(number);
         let Some(port) = self.open.ports.port_mut(number) else { return Err(token) };
@@ -412,6 +409,19 @@ impl<T> Outside<T> {
                 }
             }
         }
+    }
+}
+
+/// The first upstream in turn that has room, if it is asked over plain UDP.
+fn in_turn(upstreams: &Arc<Upstreams>) -> Option<&Arc<Member>> {
+    let mut full = 0;
+    loop {
+        let member = upstreams.first(full)?;
+        if member.has_room() {
+            return Some(member).filter(|member| member.server.protocol() == Protocol::Plain);
+        }
+        member.was_busy();
+        full |= 1 << member.index;
     }
 }
 

@@ -19,7 +19,7 @@ fn a_thread_takes_so_many_questions_and_gives_the_next_one_back() {
 
 #[test]
 fn an_upstream_takes_so_many_questions_of_all_threads() {
-    let mut scene = Scene::with(1, |config| Config { outside_max: 2, ..config });
+    let mut scene = Scene::with(1, |config| Config { open_max: 2, ..config });
     assert!(scene.ask("a.example", 1) && scene.ask("b.example", 2) && !scene.ask("c.example", 3));
     assert_eq!(scene.upstreams.status()[0].queries, 2);
     let seen = scene.seen(0);

@@ -1,0 +1,80 @@
+//! What one client takes of the upstreams, and what is left for the others.
+
+use std::collections::HashSet;
+
+use embargo::app::control::Request;
+use embargo::wire::{qtype, rcode};
+use tokio::net::UdpSocket;
+
+use crate::harness::{Question, RunningServer, TestServer, receive};
+use crate::upstream_fake::{Act, FakeUpstream, Seen, reply};
+
+/// Answers every name but those below `dead.example`.
+fn all_but_dead(seen: &Seen) -> Vec<Act> {
+    if seen.qname().ends_with("dead.example") {
+        return Vec::new();
+    }
+    vec![Act::Send(reply(seen).a([192, 0, 2, 1]).octets())]
+}
+
+/// A client at an address of its own.
+async fn client(server: &RunningServer, address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind((address, 0)).await.unwrap();
+    socket.connect(server.address()).await.unwrap();
+    socket
+}
+
+async fn ask(client: &UdpSocket, name: &str) -> u16 {
+    client.send(&Question::new(name, qtype::A).octets()).await.unwrap();
+    u16::from(receive(client).await[3] & 0xF)
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_dead_names_without_end_costs_no_other_client_an_answer() {
+    let upstream = FakeUpstream::scripted(all_but_dead).await;
+    // So long that nothing it asks for ends while the others ask.
+    let server = TestServer::new().upstream(&upstream).setting("[upstream]\ndeadline = \"8s\"\n").start().await;
+    let (greedy, modest) = (client(&server, "127.0.0.1").await, client(&server, "127.0.0.2").await);
+    for number in 0..6_000 {
+        greedy.send(&Question::new(&format!("n{number}.dead.example"), qtype::A).octets()).await.unwrap();
+        // The server reads them as they come: none is lost in the kernel.
+        if number % 100 == 0 {
+            assert_eq!(ask(&modest, &format!("between{number}.example")).await, rcode::NOERROR);
+        }
+    }
+    for number in 0..200 {
+        assert_eq!(ask(&modest, &format!("after{number}.example")).await, rcode::NOERROR, "{number}");
+    }
+    let refused = server.metric("dns_dropped_total", &[("reason", "client_share")]).await;
+    assert!(refused > 2_000, "{refused}");
+    assert_eq!(server.metric("dns_dropped_total", &[("reason", "shed")]).await, 0);
+}
+
+#[tokio::test]
+async fn an_upstream_at_its_limit_is_passed_over_and_where_all_are_it_is_servfail_at_once() {
+    let (first, second) = (FakeUpstream::scripted(all_but_dead).await, FakeUpstream::scripted(all_but_dead).await);
+    let limits = "[upstream]\nin_flight_max = 20\nhedge_after = \"7s\"\ndeadline = \"8s\"\n";
+    let server = TestServer::new().upstream(&first).upstream(&second).setting(limits).start().await;
+    let greedy = client(&server, "127.0.0.1").await;
+    let dead = |number: u32| Question::new(&format!("n{number}.dead.example"), qtype::A).edns(1232).octets();
+    for number in 0..20 {
+        greedy.send(&dead(number)).await.unwrap();
+    }
+    first.has_seen(20).await;
+
+    // The second is asked without a word from the first.
+    assert_eq!(server.query("a.example", qtype::A).await.rcode(), rcode::NOERROR);
+    assert_eq!((first.queries_seen(), second.queries_seen()), (20, 1));
+
+    for number in 20..40 {
+        greedy.send(&dead(number)).await.unwrap();
+    }
+    second.has_seen(21).await;
+    let names: HashSet<String> = second.queries().iter().map(Seen::qname).collect();
+    assert_eq!(names.len(), 21);
+    let full = server.ask(&Question::new("b.example", qtype::A).edns(1232)).await;
+    assert_eq!((full.rcode(), full.ede().map(|ede| ede.0)), (rcode::SERVFAIL, Some(22)));
+    assert!(server.metric("upstream_failures_total", &[("reason", "busy")]).await >= 2);
+    let status = server.control(Request::Status).await;
+    assert!(status["upstreams"].as_array().unwrap().iter().all(|upstream| upstream["in_flight"] == 20), "{status}");
+}
