@@ -7,6 +7,7 @@
 //! ```
 
 mod bind;
+mod certificate;
 pub mod control;
 mod files;
 mod health;

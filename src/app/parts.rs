@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::serve::Guard;
 use crate::time::Now;
+use crate::tls::ServerTls;
 use crate::upstream::Tree;
 
 /// A policy not in force after this leaves clients with SERVFAIL until it is.
@@ -39,6 +40,8 @@ pub(super) struct Parts {
     pub(super) guard: Arc<Guard>,
     pub(super) cache: Arc<Cache>,
     pub(super) tree: Arc<ArcSwap<Tree>>,
+    /// As whom clients are shown the server, if they are shown anybody.
+    pub(super) tls: Option<ServerTls>,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::map;
 use super::parts::Parts;
-use super::policy;
 use super::status::Reload;
 use super::upstreams::Wanted;
+use super::{certificate, policy};
 use crate::config::{self, Environment, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority;
@@ -34,6 +34,10 @@ impl Parts {
             Ok(wanted) => wanted,
             Err(mistake) => return self.not_reloaded(why, &[mistake]),
         };
+        if let Err(mistake) = certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
+            return self.not_reloaded(why, &[mistake]);
+        }
+        certificate::warn(&loaded, self.clock.now().wall);
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
@@ -123,6 +127,7 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
         ("state_dir", first.state_dir != now.state_dir),
         ("upstream times", times(first) != times(now)),
         ("cache", old.cache != new.cache),
+        ("tls", old.tls.is_some() != new.tls.is_some()),
         ("tcp", old.tcp != new.tcp),
         ("journal", old.journal != new.journal),
         ("log", old.log != new.log),

@@ -17,7 +17,7 @@ use super::parts::{CLOSE, Parts};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, control, files, map};
+use super::{Failure, bind, certificate, control, files, map};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -66,6 +66,8 @@ impl Server {
             Wanted::read(&loaded.settings, &loaded.settings).map_err(|mistake| Failure::Cannot(mistake.message))?;
         let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
         let tree = wanted.grow(None, &metrics, &cache, &clock);
+        let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
+        certificate::warn(&loaded, clock.now().wall);
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
@@ -83,6 +85,7 @@ impl Server {
             journal,
             guard: Arc::new(guard),
             tree: Arc::new(ArcSwap::new(tree)),
+            tls,
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),

@@ -67,6 +67,7 @@ impl Check {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let mut found = config::check(&self.settings.args(), &console.environment);
         let mut diagnostics = std::mem::take(&mut found.mistakes);
+        diagnostics.extend(found.loaded.iter().flat_map(|loaded| loaded.warnings(console.now)));
         diagnostics.append(&mut found.policy.diagnostics);
         let checked = Checked::new(&found, &diagnostics, console.now);
         if self.json {

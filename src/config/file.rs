@@ -47,6 +47,7 @@ pub(super) struct File {
     pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
+    pub(super) tls: Option<Spanned<Tls>>,
     pub(super) journal: Journal,
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<List>>,
@@ -116,6 +117,14 @@ pub(super) struct Tcp {
     pub(super) connections_per_client_max: Count,
     pub(super) queries_in_flight_max: Count,
     pub(super) idle: Measure,
+}
+
+/// `[tls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) certificate: Text,
+    pub(super) key: Text,
 }
 
 /// `[journal]`.

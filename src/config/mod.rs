@@ -19,6 +19,7 @@ mod policy;
 mod reader;
 mod settings;
 mod suggest;
+mod tls;
 mod units;
 mod unreadable;
 mod written;
@@ -36,12 +37,13 @@ pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile, LogFormat,
-    LogSettings, Settings, TcpSettings, UpstreamSettings,
+    LogSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::ListFormat;
+use crate::tls::Identity;
 
 /// Octets of a configuration at most.
 const CONFIG_MAX: u64 = 1 << 20;
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// As whom clients are shown this server.
+    pub identity: Option<Identity>,
 }
 
 impl Loaded {
@@ -87,7 +91,9 @@ impl Loaded {
         };
         let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
         let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
-        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).collect()
+        let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
+        let tls = tls.map(|path| path.value.clone());
+        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).chain(tls).collect()
     }
 }
 
@@ -128,8 +134,9 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
         let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";
         mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
     }
+    let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
-    let loaded = state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir });
+    let loaded = state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity });
     (loaded, settings, mistakes)
 }
 

@@ -44,6 +44,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// DNS over TCP.
     pub tcp: TcpSettings,
+    /// As whom clients are shown this server over TLS, HTTPS and QUIC; `None`: it serves none of them.
+    pub tls: Option<TlsSettings>,
     /// The record.
     pub journal: JournalSettings,
     /// The log.
@@ -150,6 +152,15 @@ pub struct TcpSettings {
     pub idle: Duration,
 }
 
+/// Files in PEM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsSettings {
+    /// The certificate, with those that vouch for it behind it.
+    pub certificate: At<PathBuf>,
+    /// Its private key.
+    pub key: At<PathBuf>,
+}
+
 /// Limits of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalSettings {
@@ -248,6 +259,7 @@ impl Default for Settings {
             forwards: Vec::new(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
+            tls: None,
             journal: JournalSettings::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             lists: Vec::new(),

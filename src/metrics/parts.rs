@@ -210,6 +210,8 @@ pub struct Process {
     pub reload_successful: Cell, // embargo_config_last_reload_successful
     /// The last reload that was taken.
     pub reload_success: Moment, // embargo_config_last_reload_success_timestamp_seconds
+    /// When the certificate that clients are shown expires.
+    pub certificate_expiry: Moment, // embargo_tls_certificate_expiry_timestamp_seconds
     /// Panics caught.
     pub panics: Cell, // embargo_panics_total
     log_messages: Vec<Cell>, // embargo_log_messages_total{level}
@@ -236,6 +238,10 @@ impl Process {
             reload_success: Moment(registry.moment(
                 "config_last_reload_success_timestamp_seconds",
                 "When configuration and lists were last taken over, in seconds since 1970.",
+            )),
+            certificate_expiry: Moment(registry.moment(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the certificate that clients are shown expires, in seconds since 1970; 0 without one.",
             )),
             panics: registry.counter("panics_total", "Panics that were caught; each is a fault in Embargo."),
             log_messages: Level::ALL.iter().map(|level| messages.fixed([level.as_str()])).collect(),

@@ -21,6 +21,9 @@ pub enum PemError {
     /// No private key stands in it.
     #[error("holds no private key (`-----BEGIN PRIVATE KEY-----`); one with a passphrase can't be used")]
     NoKey,
+    /// The text with the key is no PEM, or broken.
+    #[error("is no PEM: {0}")]
+    BrokenKey(pem::Error),
     /// The octets between the lines are no certificate that can be used, or no key.
     #[error("can't be used: {0}")]
     Unusable(rustls::Error),
@@ -45,13 +48,19 @@ impl Identity {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             pem::Error::NoItemsFound => PemError::NoKey,
-            error => PemError::Broken(error),
+            error => PemError::BrokenKey(error),
         })?;
-        match CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider()) {
-            Ok(_fitting) => Ok(Self { chain, key: Arc::new(key) }),
+        let identity = Self { chain, key: Arc::new(key) };
+        match identity.certified() {
+            Ok(_fitting) => Ok(identity),
             Err(rustls::Error::InconsistentKeys(_)) => Err(PemError::Mismatch),
             Err(error) => Err(PemError::Unusable(error)),
         }
+    }
+
+    /// For rustls.
+    pub(super) fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
+        CertifiedKey::from_der(self.chain.clone(), self.key.clone_key(), &provider())
     }
 }
 

@@ -1,0 +1,95 @@
+//! The certificate that clients are shown: its files, read and checked with everything else.
+
+use std::path::PathBuf;
+
+use super::Loaded;
+use super::at::At;
+use super::disk::Origin;
+use super::settings::{Settings, TlsSettings};
+use crate::diag::{Diagnostic, Severity};
+use crate::time::Timestamp;
+use crate::tls::{Identity, Paper, PemError};
+
+/// Octets of a file with certificates, or a key, at most.
+const PEM_MAX: u64 = 1 << 20;
+/// A certificate in the last of so many parts of its life should have been renewed.
+const LAST_OF: i64 = 10;
+
+/// The identity that the settings name, if they name one and it can be used.
+pub(super) fn identity(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
+    let TlsSettings { certificate, key } = settings.tls.as_ref()?;
+    let (chain, secret) = (read(certificate, mistakes), read(key, mistakes));
+    Identity::from_pem(&chain?, &secret?).map_err(|error| mistakes.push(at_fault(&error, certificate, key))).ok()
+}
+
+fn read(path: &At<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
+    let read = Origin::File(path.value.clone()).read(PEM_MAX);
+    read.map_err(|error| mistakes.push(path.error(format!("{}: {error}", path.value.display())))).ok()
+}
+
+/// Points at the file that has to be changed.
+fn at_fault(error: &PemError, certificate: &At<PathBuf>, key: &At<PathBuf>) -> Diagnostic {
+    let path = match error {
+        PemError::NoKey | PemError::BrokenKey(_) | PemError::Mismatch => key,
+        PemError::Broken(_) | PemError::NoCertificate | PemError::Unusable(_) => certificate,
+    };
+    path.error(format!("{}: {error}", path.value.display()))
+}
+
+impl Loaded {
+    /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time.
+    pub fn warnings(&self, now: Timestamp) -> Vec<Diagnostic> {
+        let (Some(files), Some(identity)) = (&self.settings.tls, &self.identity) else { return Vec::new() };
+        let warn = |message: String| {
+            let mut warning = files.certificate.error(message);
+            warning.severity = Severity::Warning;
+            warning
+        };
+        let Some(paper) = Paper::of(identity) else {
+            return vec![warn("it can't be read until when this certificate is valid".to_owned())];
+        };
+        about(&paper, now).into_iter().map(warn).collect()
+    }
+}
+
+fn about(paper: &Paper, now: Timestamp) -> Option<String> {
+    let Paper { names, from, until } = paper;
+    let life = until.as_second() - from.as_second();
+    if *until < now {
+        Some(format!("this certificate has expired at {until}; clients refuse it"))
+    } else if now < *from {
+        Some(format!("this certificate is not valid before {from}; clients refuse it"))
+    } else if until.as_second() - now.as_second() < life / LAST_OF {
+        Some(format!("this certificate expires at {until}; renew it"))
+    } else if names.is_empty() {
+        Some("this certificate is for no name and no address; clients refuse it".to_owned())
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_before_its_first_day_in_its_last_part_and_after_it() {
+        let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+        let paper = |names: &[&str]| Paper {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            from: moment("2026-01-01T00:00:00Z"),
+            until: moment("2026-04-11T00:00:00Z"),
+        };
+        let check = |names: &[&str], now: &str, part: Option<&str>| {
+            let found = about(&paper(names), moment(now));
+            assert_eq!(found.is_some(), part.is_some(), "{now}: {found:?}");
+            assert!(part.is_none_or(|part| found.as_ref().unwrap().contains(part)), "{found:?}");
+        };
+        check(&["dns.example"], "2025-12-31T00:00:00Z", Some("is not valid before 2026-01-01"));
+        check(&["dns.example"], "2026-01-01T00:00:00Z", None);
+        check(&["dns.example"], "2026-04-01T00:00:00Z", None);
+        check(&["dns.example"], "2026-04-01T00:00:01Z", Some("expires at 2026-04-11"));
+        check(&["dns.example"], "2026-04-12T00:00:00Z", Some("has expired"));
+        check(&[], "2026-02-01T00:00:00Z", Some("for no name"));
+    }
+}
