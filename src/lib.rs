@@ -8,7 +8,7 @@
 //! the order of dependency and the order of reading.
 //!
 //! ```text
-//! ground       diag, time, wire, policy, cache        values in, values out: no files, sockets, clock, async, logs, serde
+//! ground       diag, time, wire, policy, local, cache values in, values out: no files, sockets, clock, async, logs, serde
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
 //! outside      upstream, journal                      ask other servers; remember who tried what
@@ -23,13 +23,14 @@
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
-//! policy, the record and the cache, in that order, in one function. What none of them settles is asked of the upstreams,
+//! policy, the record, data of our own and the cache, in that order, in one function. What none of them settles is asked of the upstreams,
 //! and comes back to the pipeline's last part. Every message read ends in exactly one outcome counter.
 
 pub mod diag;
 pub mod time;
 pub mod wire;
 pub mod policy;
+pub mod local;
 pub mod cache;
 
 pub mod metrics;

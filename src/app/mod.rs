@@ -11,6 +11,7 @@ mod certificate;
 pub mod control;
 mod files;
 mod health;
+mod local;
 mod log;
 mod map;
 mod observer;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::local::local;
 use super::map;
 use super::parts::Parts;
 use super::status::Reload;
@@ -58,6 +59,7 @@ impl Parts {
         self.guard.show(map::hop(&loaded.settings));
         let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
         self.tree.store(tree);
+        self.guard.answer_locally(local(&loaded.settings, wanted.root()));
         let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {
             tracing::warn!(settings = ?needs_restart, "These settings take effect after a restart.");

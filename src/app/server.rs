@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use super::local::local;
 use super::parts::{CLOSE, Parts};
 use super::status::Reload;
 use super::upstreams::Wanted;
@@ -68,12 +69,14 @@ impl Server {
         let tree = wanted.grow(None, &metrics, &cache, &clock);
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
         certificate::warn(&loaded, clock.now().wall);
+        let local = local(&loaded.settings, wanted.root());
         let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
         let admission = Admission::new(loaded.settings.allow.clone());
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
         guard.show(map::hop(&loaded.settings));
+        guard.answer_locally(local);
         let parts = Parts {
             args,
             cache,

@@ -43,6 +43,11 @@ impl Wanted {
         Ok(Self { root, groups: groups.collect::<Result<_, _>>()? })
     }
 
+    /// Those who are asked for whatever no zone is sent elsewhere.
+    pub(super) fn root(&self) -> &Servers {
+        &self.root.servers
+    }
+
     /// Grows the tree; what `before` has of it goes on. To be called in a tokio runtime.
     pub(super) fn grow(
         &self,

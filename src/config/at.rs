@@ -23,6 +23,11 @@ impl<T> At<T> {
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
         self.source.error(self.span.clone(), message)
     }
+
+    /// A warning that points at the value.
+    pub fn warning(&self, message: impl Into<String>) -> Diagnostic {
+        self.source.warning(self.span.clone(), message)
+    }
 }
 
 impl<T: PartialEq> PartialEq for At<T> {

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::ban::{BanChange, Change, is_id};
 use super::file::{self, File, Text, Texts};
 use super::hop;
+use super::local;
 use super::reader::Reader;
 use super::settings::{
     Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
@@ -47,6 +48,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         hop: hop::settings(&file, base, &mut reader),
         upstream: upstream(&file.upstream, default.upstream, &mut reader),
         forwards: forwards(&file.forward, &mut reader),
+        local: local::settings(&file.local, base, &default.local, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
         tls: file.tls.as_ref().map(|written| tls(written, base, &mut reader)),
@@ -66,7 +68,11 @@ fn blocklists(written: Option<&Spanned<String>>, base: &Path, reader: &Reader<'_
 }
 
 /// Reads each text by `read`; what it says becomes a mistake at the text.
-fn each<T>(texts: &Texts, read: impl Fn(&str) -> Result<T, Unreadable>, reader: &mut Reader<'_>) -> Option<Vec<T>> {
+pub(super) fn each<T>(
+    texts: &Texts,
+    read: impl Fn(&str) -> Result<T, Unreadable>,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<T>> {
     let mut values = Vec::new();
     for text in texts.as_ref()?.get_ref() {
         match read(text.get_ref()) {
@@ -124,7 +130,7 @@ fn network(text: &str) -> Result<IpNet, Unreadable> {
     if network.addr() == network.network() { Ok(network) } else { Err(Unreadable::HostBits { meant: network.trunc() }) }
 }
 
-fn name(text: &str) -> Result<Name, Unreadable> {
+pub(super) fn name(text: &str) -> Result<Name, Unreadable> {
     Ok(Name::parse(text)?)
 }
 
@@ -141,7 +147,7 @@ fn workers(written: &file::Count, reader: &mut Reader<'_>) -> Option<NonZeroUsiz
 }
 
 /// Seconds as limits.
-fn seconds(limits: RangeInclusive<u64>) -> RangeInclusive<Duration> {
+pub(super) fn seconds(limits: RangeInclusive<u64>) -> RangeInclusive<Duration> {
     Duration::from_secs(*limits.start())..=Duration::from_secs(*limits.end())
 }
 

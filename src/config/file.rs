@@ -45,6 +45,7 @@ pub(super) struct File {
     pub(super) cookies: Cookies,
     pub(super) upstream: Upstream,
     pub(super) forward: Vec<Spanned<Forward>>,
+    pub(super) local: Local,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
     pub(super) tls: Option<Spanned<Tls>>,
@@ -90,6 +91,16 @@ pub(super) struct Forward {
     pub(super) zones: Texts,
     pub(super) servers: Texts,
     pub(super) order: Text,
+}
+
+/// `[local]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Local {
+    pub(super) records: Texts,
+    pub(super) hosts: Text,
+    pub(super) ttl: Measure,
+    pub(super) special_use_off: Texts,
 }
 
 /// `[cache]`.

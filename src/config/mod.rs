@@ -14,6 +14,7 @@ mod disk;
 mod file;
 mod hop;
 mod last_good;
+mod local;
 mod place;
 mod policy;
 mod reader;
@@ -33,11 +34,12 @@ pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use last_good::{LastGoodError, last_good, save};
+pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile, LogFormat,
-    LogSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
+    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile, LocalSettings,
+    LogFormat, LogSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
@@ -93,7 +95,8 @@ impl Loaded {
         let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
         let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
-        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).chain(tls).collect()
+        let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
+        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).chain(tls).chain(hosts).collect()
     }
 }
 
@@ -104,7 +107,7 @@ pub struct Checked {
     pub loaded: Option<Loaded>,
     /// The bans and lists, with their mistakes.
     pub policy: PolicyLoad,
-    /// The configuration's mistakes.
+    /// The mistakes of the configuration and the hosts file.
     pub mistakes: Vec<Diagnostic>,
 }
 
@@ -119,7 +122,8 @@ pub fn load(args: &Args, environment: &Environment) -> Result<Loaded, Vec<Diagno
 
 /// Reads everything, lists included, whatever mistakes stand before them.
 pub fn check(args: &Args, environment: &Environment) -> Checked {
-    let (loaded, settings, mistakes) = gather(args, environment);
+    let (loaded, settings, mut mistakes) = gather(args, environment);
+    mistakes.extend(local(&settings).diagnostics);
     Checked { loaded, policy: policy(&settings, 0), mistakes }
 }
 

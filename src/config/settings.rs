@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use crate::local::{self, Record};
 use crate::policy::ListFormat;
 use crate::serve::AnyAnswer;
 use crate::upstream::{Order, UpstreamSpec};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// Zones with upstreams of their own.
     pub forwards: Vec<ForwardSettings>,
+    /// What is answered without asking anybody.
+    pub local: LocalSettings,
     /// The cache.
     pub cache: CacheSettings,
     /// DNS over TCP.
@@ -110,6 +113,19 @@ pub struct ForwardSettings {
     pub servers: At<Vec<UpstreamSpec>>,
     /// Who of them is asked first.
     pub order: Order,
+}
+
+/// What is answered without asking anybody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalSettings {
+    /// Own records.
+    pub records: Vec<At<Record>>,
+    /// A hosts file.
+    pub hosts: Option<At<PathBuf>>,
+    /// TTL of records that have none of their own.
+    pub ttl: Duration,
+    /// Special-use zones that are forwarded like any other name.
+    pub special_use_off: Vec<Name>,
 }
 
 /// The cache's limits.
@@ -257,6 +273,7 @@ impl Default for Settings {
             hop: HopSettings::default(),
             upstream: UpstreamSettings::default(),
             forwards: Vec::new(),
+            local: LocalSettings::default(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
             tls: None,
@@ -278,6 +295,13 @@ impl Default for UpstreamSettings {
             exchange_max: Duration::from_secs(10),
             in_flight_max: 8_192,
         }
+    }
+}
+
+impl Default for LocalSettings {
+    fn default() -> Self {
+        let ttl = Duration::from_secs(u64::from(local::TTL));
+        Self { records: Vec::new(), hosts: None, ttl, special_use_off: Vec::new() }
     }
 }
 

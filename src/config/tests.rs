@@ -35,7 +35,7 @@ fn the_shipped_configuration_names_every_setting() {
     assert_eq!(settings.lists.len(), 1);
     assert_eq!(settings.forwards.len(), 1);
     assert_eq!(settings.bans.len(), 1);
-    assert!(settings.workers.is_some() && settings.state_dir.is_some());
+    assert!(settings.workers.is_some() && settings.state_dir.is_some() && settings.local.hosts.is_some());
     for key in known_keys() {
         assert!(all.iter().any(|line| is_key_of(line, &key)), "config/embargo.toml does not show `{key}`");
     }
@@ -62,6 +62,7 @@ fn known_keys() -> Vec<String> {
         "[cookies]",
         "[upstream]",
         "[[forward]]",
+        "[local]",
         "[cache]",
         "[tcp]",
         "[journal]",

@@ -34,6 +34,20 @@ pub enum Unreadable {
     /// The root where only zones below it can stand.
     #[error("the root's servers are those of `[upstream]`; write a zone below it")]
     RootZone,
+    /// A special-use name that is always answered here.
+    #[error("`{zone}` is always answered here: asked elsewhere, it would tell what it must not, or lead clients away")]
+    FixedZone {
+        /// The zone.
+        zone: String,
+    },
+    /// No special-use name.
+    #[error("`{zone}` is no special-use name answered here; the nearest are {known}")]
+    NoSpecialUse {
+        /// What was written.
+        zone: String,
+        /// What may have been meant.
+        known: String,
+    },
     /// No upstream.
     #[error("{0}")]
     Upstream(#[from] SpecError),

@@ -1,4 +1,4 @@
-//! What stands in front of every answer: who is served, the policy in force, and the record.
+//! What stands in front of every answer: who is served, the policy in force, the record, and data of our own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
 use crate::journal::{self, Attempt, Journal, SeriesId};
+use crate::local::Local;
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
 use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, Verdict};
 use crate::time::Now;
@@ -16,13 +17,14 @@ use super::client::{Admission, Client};
 use super::hop::{Hop, HopConfig};
 use super::screen;
 
-/// Policy, record and admission; one for the whole process, swapped part by part while queries run.
+/// Policy, record, admission and local data; one for the whole process, swapped part by part while queries run.
 pub struct Guard {
     policy: ArcSwapOption<InForce>,
     admission: ArcSwap<Admission>,
     hop: ArcSwap<Hop>,
     /// What cookies are made with when no other secret is given.
     own: Secret,
+    local: ArcSwap<Local>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -50,6 +52,7 @@ pub(super) struct View {
     pub(super) in_force: arc_swap::Guard<Option<Arc<InForce>>>,
     pub(super) admission: arc_swap::Guard<Arc<Admission>>,
     pub(super) hop: arc_swap::Guard<Arc<Hop>>,
+    pub(super) local: arc_swap::Guard<Arc<Local>>,
 }
 
 /// One attempt as it is to be recorded.
@@ -61,7 +64,8 @@ pub(super) struct Deed<'a> {
 }
 
 impl Guard {
-    /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL.
+    /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL. Of local data it has the
+    /// special-use names.
     pub fn new(admission: Admission, journal: Arc<Journal>, metrics: Arc<Metrics>, clock: Clock) -> Self {
         let own = Secret(rand::random());
         Self {
@@ -69,6 +73,7 @@ impl Guard {
             admission: ArcSwap::from_pointee(admission),
             hop: ArcSwap::from_pointee(Hop::new(HopConfig::default(), own)),
             own,
+            local: ArcSwap::from_pointee(Local::default()),
             journal,
             metrics,
             clock,
@@ -111,6 +116,11 @@ impl Guard {
         query.edns?.options.map(|_asked| self.hop.load_full())
     }
 
+    /// Answers this by itself from now on.
+    pub fn answer_locally(&self, local: Local) {
+        self.local.store(Arc::new(local));
+    }
+
     /// The policy in force, if there is one yet.
     pub fn in_force(&self) -> Option<Arc<InForce>> {
         self.policy.load_full()
@@ -128,7 +138,12 @@ impl Guard {
 
     /// What is in force now.
     pub(super) fn view(&self) -> View {
-        View { in_force: self.policy.load(), admission: self.admission.load(), hop: self.hop.load() }
+        View {
+            in_force: self.policy.load(),
+            admission: self.admission.load(),
+            hop: self.hop.load(),
+            local: self.local.load(),
+        }
     }
 
     /// Records what a verdict says: one attempt for each ban that observes or enforces.

@@ -34,7 +34,7 @@
 //!
 //! ```text
 //! udp        one thread for each socket: reads a batch, answers at once what can be, sends a batch
-//!  pipeline    admission, policy, record, cache: the same function for every listener and the one handler
+//!  pipeline    admission, policy, record, own data, cache: the same function for every listener and the one handler
 //!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task

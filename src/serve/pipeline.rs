@@ -114,6 +114,13 @@ impl<N: Next> Embargo<N> {
             return Ok(ending);
         }
 
+        // Behind policy: no data of ours lifts a ban. Before the cache: it is ours to say, and a reload changes it at once.
+        if let Some(answer) = view.local.answer(query) {
+            self.guard.record(tally, in_force, query, client, &verdict, now);
+            let found = Found { entry: Arc::new(Entry::unkept(answer, now.mono)), verbatim: None };
+            return Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Local, now, take(room)));
+        }
+
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
         let known = self.next.known(query, now);
         // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
@@ -264,7 +271,10 @@ impl<N: Next> Embargo<N> {
             (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
             fit.ede = Some((code, "upstreams do not answer"));
         }
-        Ending::Response { message: entry.answer.render(query, &fit, room), outcome, rcode }
+        let mut message = entry.answer.render(query, &fit, room);
+        // AA: nobody knows better (RFC 6303 §3); all else is somebody else's.
+        message[2] |= if outcome == Outcome::Local { 0x04 } else { 0 };
+        Ending::Response { message, outcome, rcode }
     }
 }
 

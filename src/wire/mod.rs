@@ -9,6 +9,7 @@ mod layout;
 mod name;
 mod options;
 mod present;
+mod private;
 mod query;
 mod relevant;
 mod response;
@@ -22,6 +23,7 @@ pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_
 pub use name::{LowerName, Name, NameError};
 pub use options::{Asked, Extras, NSID_MAX};
 pub use present::Presented;
+pub use private::is_private;
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use relevant::aliases_circle;
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};

@@ -171,6 +171,14 @@ impl<'t> Response<'t> {
         self
     }
 
+    /// Adds a record of class IN to the additional section, behind all others; its owner stands uncompressed.
+    #[must_use]
+    pub fn additional_at(mut self, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+        push_record(&mut self.octets, owner, [rtype, CLASS_IN], ttl, |octets| octets.extend_from_slice(rdata));
+        bump(&mut self.octets, 10);
+        self
+    }
+
     /// Where a name stands in the question, if it ends the qname: the question is not compressed and comes first.
     fn pointer_to(&self, name: &[u8]) -> Option<[u8; 2]> {
         let start = (self.question_end - 4).checked_sub(name.len()).filter(|start| *start >= HEADER)?;

@@ -109,7 +109,7 @@ fn canaries_are_answered_that_they_do_not_exist_and_resolvers_are_observed() {
     for canary in ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"] {
         check(&policy, canary, ("bypass", "none", "nxdomain"));
     }
-    check(&policy, "_dns.resolver.arpa", ("bypass", "none", "nodata"));
+    check(&policy, "_dns.resolver.arpa", ("bypass", "none", "observe"));
     check(&policy, "dns.quad9.net", ("bypass", "none", "observe"));
     check(&policy, "www.icloud.com", ("", "-", "pass"));
 }

@@ -16,6 +16,7 @@ mod fuzz;
 mod harness;
 mod hop;
 mod listeners;
+mod local;
 mod plugin;
 mod readme;
 mod regression;

@@ -237,6 +237,11 @@ impl RunningServer {
         self.server.reload("test").await;
     }
 
+    /// Returns when configuration, lists or the hosts file have changed on disk.
+    pub(crate) async fn files_changed(&self) {
+        self.server.files_changed().await;
+    }
+
     /// Ends it in order.
     pub(crate) async fn stop(self) -> TempDir {
         self.server.stop().await;
