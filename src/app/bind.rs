@@ -1,16 +1,16 @@
 //! Takes the addresses to listen on, and says who most likely holds one that is taken.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
 
 use crate::serve::{self, Sockets};
-use crate::socket;
+use crate::socket::{self, Held};
 
 /// The port that needs a privilege and that systemd-resolved likes to hold.
 const DNS_PORT: u16 = 53;
 
-/// Binds UDP (`workers` sockets each) and TCP on every address. An address that can't be had is an error, unless it is
+/// Takes from `held`, or binds, UDP (for `workers` threads each) and TCP on every address. An address that can't be had is an error, unless it is
 /// `optional`: then it is a warning, as long as another one is left.
 ///
 /// # Errors
@@ -18,12 +18,13 @@ const DNS_PORT: u16 = 53;
 pub(super) fn listeners(
     addresses: &[SocketAddr],
     workers: NonZeroUsize,
+    held: &mut Held,
     optional: impl Fn(SocketAddr) -> bool,
 ) -> Result<(Sockets, Vec<SocketAddr>), String> {
     let mut sockets = Sockets::default();
     let mut bound = Vec::new();
     for &address in addresses {
-        match one(address, workers, &mut sockets) {
+        match one(address, workers, held, &mut sockets) {
             Ok(address) => bound.push(address),
             Err(error) if optional(address) && missing(&error) => {
                 tracing::warn!(%address, %error, "A default address is not available on this machine; it is left out.");
@@ -40,12 +41,12 @@ pub(super) fn listeners(
 /// Ports tried when the system may choose one: the one it gives for TCP may be taken over UDP.
 const CHOICES: usize = 16;
 
-fn one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io::Result<SocketAddr> {
-    let mut tried = try_one(address, workers, sockets);
+fn one(address: SocketAddr, workers: NonZeroUsize, held: &mut Held, sockets: &mut Sockets) -> io::Result<SocketAddr> {
+    let mut tried = try_one(address, workers, held, sockets);
     for _again in 1..CHOICES {
         match &tried {
             Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {
-                tried = try_one(address, workers, sockets);
+                tried = try_one(address, workers, held, sockets);
             }
             _ => break,
         }
@@ -53,14 +54,38 @@ fn one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io:
     tried
 }
 
-fn try_one(address: SocketAddr, workers: NonZeroUsize, sockets: &mut Sockets) -> io::Result<SocketAddr> {
-    let listener = socket::tcp(address)?;
+fn try_one(
+    address: SocketAddr,
+    workers: NonZeroUsize,
+    held: &mut Held,
+    sockets: &mut Sockets,
+) -> io::Result<SocketAddr> {
+    let listener = tcp(address, held)?;
     // Port 0 stands for any: UDP takes the one that TCP got.
     let address = listener.local_addr()?;
-    let udp = socket::udp(address, workers, serve::LOOK_UP)?;
+    let udp = udp(address, workers, held)?;
     sockets.tcp.push(listener);
     sockets.udp.extend(udp);
     Ok(address)
+}
+
+/// The TCP socket of an address.
+pub(super) fn tcp(address: SocketAddr, held: &mut Held) -> io::Result<TcpListener> {
+    held.take_tcp(address)?.map_or_else(|| socket::tcp(address), Ok)
+}
+
+/// A UDP socket for each worker. Of sockets that are held every one is read, be they more than workers: queries wait in each.
+/// Where they are fewer, workers share them: one bound beside them would be lost to whoever takes them next.
+fn udp(address: SocketAddr, workers: NonZeroUsize, held: &mut Held) -> io::Result<Vec<UdpSocket>> {
+    let mut sockets = held.take_udp(address, serve::LOOK_UP)?;
+    let found = sockets.len();
+    if found == 0 {
+        return socket::udp(address, workers, serve::LOOK_UP);
+    }
+    for further in found..workers.get() {
+        sockets.push(sockets[further % found].try_clone()?);
+    }
+    Ok(sockets)
 }
 
 /// Whether the machine does not have the address at all.
@@ -94,15 +119,18 @@ pub(super) fn explain(address: SocketAddr, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
     use super::*;
 
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
+    const THREE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
     #[test]
     fn a_taken_port_is_explained() {
         let held = socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = held.local_addr().unwrap();
-        let error = listeners(&[address], ONE, |_address| true).unwrap_err();
+        let error = listeners(&[address], ONE, &mut Held::default(), |_address| true).unwrap_err();
         assert!(error.contains("is taken") && error.contains("ss -lnp"), "{error}");
         let error = explain("127.0.0.1:53".parse().unwrap(), &io::Error::from(io::ErrorKind::AddrInUse));
         assert!(error.contains("DNSStubListener=no"), "{error}");
@@ -111,7 +139,7 @@ mod tests {
     #[test]
     fn udp_and_tcp_share_a_port_that_the_system_chose() {
         let (sockets, bound) =
-            listeners(&["127.0.0.1:0".parse().unwrap()], NonZeroUsize::new(3).unwrap(), |_| false).unwrap();
+            listeners(&["127.0.0.1:0".parse().unwrap()], THREE, &mut Held::default(), |_| false).unwrap();
         assert_eq!((sockets.udp.len(), sockets.tcp.len(), bound.len()), (3, 1, 1));
         assert!(sockets.udp.iter().all(|socket| socket.local_addr().unwrap() == bound[0]));
     }
@@ -119,7 +147,26 @@ mod tests {
     #[test]
     fn a_missing_default_address_is_left_out_but_a_chosen_one_is_an_error() {
         let addresses = ["127.0.0.1:0".parse().unwrap(), "192.0.2.1:0".parse().unwrap()];
-        assert_eq!(listeners(&addresses, ONE, |_| true).unwrap().1.len(), 1);
-        assert!(listeners(&addresses, ONE, |_| false).unwrap_err().contains("no address of this machine"));
+        assert_eq!(listeners(&addresses, ONE, &mut Held::default(), |_| true).unwrap().1.len(), 1);
+        assert!(
+            listeners(&addresses, ONE, &mut Held::default(), |_| false)
+                .unwrap_err()
+                .contains("no address of this machine")
+        );
+    }
+
+    #[test]
+    fn held_sockets_are_taken_all_of_them_and_shared_where_they_are_too_few() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        for (there, workers, read) in [(1, THREE, 3), (3, ONE, 3)] {
+            let (first, bound) =
+                listeners(&[any], NonZeroUsize::new(there).unwrap(), &mut Held::default(), |_| false).unwrap();
+            let mut held = Held::default();
+            first.udp.into_iter().map(OwnedFd::from).for_each(|socket| held.add(socket).unwrap());
+            first.tcp.into_iter().map(OwnedFd::from).for_each(|socket| held.add(socket).unwrap());
+            let (sockets, again) = listeners(&bound, workers, &mut held, |_| false).unwrap();
+            assert_eq!((sockets.udp.len(), sockets.tcp.len(), again), (read, 1, bound));
+            assert!(held.left().is_empty());
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub enum Request {
     Flush,
     /// Read configuration and lists again.
     Reload,
+    /// Give the sockets to whoever asks, who is to serve in this server's place.
+    HandOver,
 }
 
 /// Why a running server could not be asked.
@@ -107,6 +110,17 @@ pub(super) enum Answer {
 pub(super) trait Carry: Send + Sync + 'static {
     /// Carries out one request.
     fn carry(&self, request: Request) -> impl Future<Output = Answer> + Send;
+
+    /// Takes the connection of a process that asks to take over; gives it back if nobody can see to it.
+    fn succeed(&self, asking: Asking) -> Result<(), Asking>;
+}
+
+/// A process that asks to take over.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) stream: BlockingStream,
+    /// Its id, where the system says it.
+    pub(super) pid: Option<u32>,
 }
 
 /// Makes the socket, in place of one that a killed server left behind.
@@ -116,7 +130,10 @@ pub(super) trait Carry: Send + Sync + 'static {
 pub(super) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
     let path = path(state_dir);
     if BlockingStream::connect(&path).is_ok() {
-        let why = format!("another server runs with the state directory {}", state_dir.display());
+        let why = format!(
+            "another server runs with the state directory {}; `embargo run --take-over` takes its place",
+            state_dir.display()
+        );
         return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
     }
     match std::fs::remove_file(&path) {
@@ -167,6 +184,9 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
             if request != Request::Status {
                 tracing::info!(?request, uid, "The control socket was asked.");
             }
+            if request == Request::HandOver {
+                return succeed(reader.into_inner().into_inner(), writer, carrier);
+            }
             carrier.carry(request).await
         }
         Err(error) => Answer::Failed(format!("this is no request that this server knows: {error}")),
@@ -174,6 +194,17 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
     let mut octets = serde_json::to_vec(&answer)?;
     octets.push(b'\n');
     tokio::time::timeout(PATIENCE, writer.write_all(&octets)).await?
+}
+
+/// Leaves the connection to those who hand over.
+fn succeed<C: Carry>(reader: OwnedReadHalf, writer: OwnedWriteHalf, carrier: &C) -> io::Result<()> {
+    let stream = reader.reunite(writer).map_err(io::Error::other)?;
+    let pid = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+    let Err(Asking { mut stream, .. }) = carrier.succeed(Asking { stream: stream.into_std()?, pid }) else {
+        return Ok(());
+    };
+    let busy = Answer::Failed("another process is taking over already, or the server is stopping".to_owned());
+    writeln!(stream, "{}", serde_json::to_string(&busy)?)
 }
 
 #[cfg(test)]
@@ -186,8 +217,12 @@ mod tests {
         async fn carry(&self, request: Request) -> Answer {
             match request {
                 Request::Status => Answer::Done(serde_json::json!({"asked": request})),
-                Request::Flush | Request::Reload => Answer::Failed("no".to_owned()),
+                Request::Flush | Request::Reload | Request::HandOver => Answer::Failed("no".to_owned()),
             }
+        }
+
+        fn succeed(&self, asking: Asking) -> Result<(), Asking> {
+            Err(asking)
         }
     }
 
@@ -208,6 +243,13 @@ mod tests {
         let (dir, _stop) = running();
         assert_eq!(asked(dir.path(), Request::Status).await.unwrap(), serde_json::json!({"asked": "status"}));
         assert!(matches!(asked(dir.path(), Request::Flush).await, Err(ControlError::Refused(why)) if why == "no"));
+    }
+
+    #[tokio::test]
+    async fn who_asks_to_take_over_where_that_is_not_possible_is_told_so() {
+        let (dir, _stop) = running();
+        let refused = asked(dir.path(), Request::HandOver).await;
+        assert!(matches!(refused, Err(ControlError::Refused(why)) if why.contains("another process")));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! ```text
 //! load ─► state directory ─► journal ─► policy (or its last good copy) ─► sockets ─► listeners, admin, control ─► ready
 //! SIGHUP, changed files, `embargo reload` ─► build beside ─► swap, or keep the old and say why
+//! `embargo run --take-over` ─► the sockets of the server that runs ─► policy ─► read them ─► that server ends (`handover`)
 //! SIGTERM, SIGINT ─► not ready ─► stop reading ─► finish what is in flight ─► write the record ─► exit 0
 //! ```
 
@@ -10,6 +11,7 @@ mod bind;
 mod certificate;
 pub mod control;
 mod files;
+mod handover;
 mod health;
 mod local;
 mod log;
@@ -20,6 +22,7 @@ mod parts;
 mod policy;
 mod reload;
 mod server;
+mod state_dir;
 mod status;
 mod upstreams;
 mod watch;
@@ -34,6 +37,7 @@ use crate::clock::Clock;
 use crate::config::{self, Args, Environment, Loaded};
 use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
+use handover::Before;
 
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
@@ -50,11 +54,11 @@ pub enum Failure {
 }
 
 /// Loads, serves until a signal says to stop, and ends in order. What listens where and what is in force is written to
-/// `out` once it is so.
+/// `out` once it is so. With `take_over`, in the place of the server that runs with the same state directory, if one does.
 ///
 /// # Errors
 /// [`Failure`], before anything is answered.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(args: &Args, take_over: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = config::load(args, &Environment::of_process()).map_err(Failure::Mistakes)?;
     let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Cannot(format!("{what}: {error}"));
     let runtime = Builder::new_multi_thread()
@@ -63,10 +67,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| cannot("can't start the runtime", &error))?;
-    runtime.block_on(serve(args, loaded, out))
+    runtime.block_on(serve(args, loaded, take_over, out))
 }
 
-async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), Failure> {
+async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Cannot(format!("can't listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -75,7 +79,8 @@ async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), F
     let metrics = Arc::new(Metrics::new());
     log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
     log::count_panics(Arc::clone(&metrics));
-    let server = Server::prepare(args.clone(), loaded, metrics)?.start().await?;
+    let before = Before::find(take_over, &loaded.state_dir);
+    let server = Server::prepare_after(before, Clock::system(), args.clone(), loaded, metrics)?.start().await?;
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);
     notify(&[sd_notify::NotifyState::Ready]);
@@ -85,6 +90,15 @@ async fn serve(args: &Args, loaded: Loaded, out: &mut dyn Write) -> Result<(), F
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => server.reload("SIGHUP").await,
             () = server.files_changed() => server.reload("files changed").await,
+            heir = server.succeeded() => {
+                tracing::info!(pid = heir.pid(), "Another process serves in this one's place.");
+                // Before this one ends, or the service manager takes that for the end of the service.
+                if let Some(pid) = heir.pid() {
+                    notify(&[sd_notify::NotifyState::MainPid(pid)]);
+                }
+                server.leave_to(heir).await;
+                return Ok(());
+            }
         }
     }
     notify(&[sd_notify::NotifyState::Stopping]);

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
-use super::control::{Answer, Carry, Request};
+use super::control::{Answer, Asking, Carry, Request};
 use super::status::Reload;
 use super::{Failure, policy, reload};
 use crate::cache::Cache;
@@ -23,6 +25,8 @@ use crate::upstream::Tree;
 
 /// A policy not in force after this leaves clients with SERVFAIL until it is.
 const POLICY_PATIENCE: Duration = Duration::from_secs(5);
+/// The same while another server answers the clients.
+const SERVED_PATIENCE: Duration = Duration::from_secs(240);
 /// The record is written within this when somebody waits for it.
 pub(super) const CLOSE: Duration = Duration::from_secs(10);
 
@@ -50,19 +54,22 @@ pub(super) struct Parts {
     pub(super) reloading: tokio::sync::Mutex<()>,
     pub(super) listen: Vec<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
+    /// Where processes go that ask to take over.
+    pub(super) successors: mpsc::Sender<Asking>,
 }
 
 /// A policy that is still being built when the server starts to answer.
 pub(super) type Late = tokio::task::JoinHandle<Result<policy::Ready, Vec<Diagnostic>>>;
 
 impl Parts {
-    /// Waits for the first policy, but not for ever.
-    pub(super) async fn first_policy(&self) -> Result<Option<Late>, Failure> {
+    /// Waits for the first policy, but not for ever, unless another server still serves.
+    pub(super) async fn first_policy(&self, served: bool) -> Result<Option<Late>, Failure> {
+        let patience = if served { SERVED_PATIENCE } else { POLICY_PATIENCE };
         let (loaded, metrics) = (self.loaded.load_full(), Arc::clone(&self.metrics));
         let mut loading = tokio::task::spawn_blocking(move || {
             policy::load_or_last_good(&loaded.settings, &loaded.state_dir, 1, &metrics)
         });
-        match tokio::time::timeout(POLICY_PATIENCE, &mut loading).await {
+        match tokio::time::timeout(patience, &mut loading).await {
             Ok(Ok(Ok(ready))) => {
                 self.enforce(ready);
                 Ok(None)
@@ -121,6 +128,8 @@ impl Carry for Parts {
                     Err(error) => Answer::Failed(error.to_string()),
                 }
             }
+            // Those who hand over see to it: it never comes here.
+            Request::HandOver => Answer::Failed("this can't be asked for so".to_owned()),
             Request::Reload => {
                 self.reload("control socket").await;
                 match serde_json::to_value(&*self.last_reload()) {
@@ -129,5 +138,9 @@ impl Carry for Parts {
                 }
             }
         }
+    }
+
+    fn succeed(&self, asking: Asking) -> Result<(), Asking> {
+        self.successors.try_send(asking).map_err(TrySendError::into_inner)
     }
 }

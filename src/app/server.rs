@@ -1,41 +1,48 @@
 //! One server: its parts, how they are put together, reloaded and taken apart.
 
-use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::control::Asking;
+use super::handover::{self, Before, Heir};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, files, map};
+use super::{Failure, bind, certificate, control, files, map, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::serve::{self, Admission, Embargo, Forwarder, Guard, Running};
-use crate::socket::reachable;
+use crate::serve::{self, Admission, Embargo, Forwarder, Guard, Running, Sockets};
+use crate::socket::{Held, reachable};
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Connections on their way to another process at a time.
+const CARRIED_MAX: usize = 64;
 
 /// Parts that are checked but not yet listening.
 pub struct Prepared {
     parts: Parts,
     /// `None`: the disk takes nothing.
     control: Option<UnixListener>,
+    before: Before,
+    asking: mpsc::Receiver<Asking>,
 }
 
 /// A running server.
@@ -44,6 +51,8 @@ pub struct Server {
     running: Running,
     stop: CancellationToken,
     watch: tokio::sync::Mutex<Watch>,
+    heirs: tokio::sync::Mutex<mpsc::Receiver<Heir>>,
+    succession: AbortOnDropHandle<()>,
 }
 
 impl Server {
@@ -61,8 +70,20 @@ impl Server {
     /// # Errors
     /// The same.
     pub fn prepare_by(clock: Clock, args: Args, loaded: Loaded, metrics: Arc<Metrics>) -> Result<Prepared, Failure> {
-        state_directory(&loaded.state_dir)?;
-        let control = control_socket(&loaded.state_dir)?;
+        Self::prepare_after(Before::default(), clock, args, loaded, metrics)
+    }
+
+    /// The same with what was there before.
+    pub(super) fn prepare_after(
+        mut before: Before,
+        clock: Clock,
+        args: Args,
+        loaded: Loaded,
+        metrics: Arc<Metrics>,
+    ) -> Result<Prepared, Failure> {
+        state_dir::make(&loaded.state_dir)?;
+        let control = state_dir::control_socket(&loaded.state_dir, &mut before.held)?;
+        let (successors, asking) = mpsc::channel(1);
         let wanted =
             Wanted::read(&loaded.settings, &loaded.settings).map_err(|mistake| Failure::Cannot(mistake.message))?;
         let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
@@ -70,7 +91,8 @@ impl Server {
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
         certificate::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
-        let journal = Journal::start(map::journal(&loaded), Arc::clone(&metrics), clock.clone())
+        let ended = before.ended.take();
+        let journal = Journal::start_after(ended, map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
         let admission = Admission::new(loaded.settings.allow.clone());
@@ -96,8 +118,9 @@ impl Server {
             reloading: tokio::sync::Mutex::new(()),
             listen: Vec::new(),
             admin: None,
+            successors,
         };
-        Ok(Prepared { parts, control })
+        Ok(Prepared { parts, control, before, asking })
     }
 
     /// Where DNS is served.
@@ -121,21 +144,46 @@ impl Server {
         self.watch.lock().await.retarget(self.parts.loaded.load().watched());
     }
 
+    /// Returns when another process reads the sockets of this one.
+    pub(super) async fn succeeded(&self) -> Heir {
+        match self.heirs.lock().await.recv().await {
+            Some(heir) => heir,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends in order: not ready, nothing more read, what is in flight answered, the record written.
     pub async fn stop(self) {
         self.parts.draining.store(true, Ordering::Relaxed);
-        let given_up = self.running.drain(DRAIN).await;
-        if given_up > 0 {
-            tracing::warn!(given_up, "Queries or connections were still open at the end.");
-        }
-        let journal = Arc::clone(&self.parts.journal);
-        match tokio::task::spawn_blocking(move || journal.close(CLOSE)).await {
-            Ok(Ok(())) => tracing::info!("The record is written; goodbye."),
-            Ok(Err(error)) => tracing::error!(%error, "The record could not be written to its end."),
-            Err(error) => tracing::error!(%error, "The record's writer died."),
-        }
+        // With it goes what else holds the sockets: they are closed once nobody reads them.
+        drop(self.succession);
+        told_of(self.running.drain(DRAIN).await);
+        write_to_the_end(&self.parts).await;
         self.stop.cancel();
         drop(std::fs::remove_file(control::path(&self.parts.first.state_dir)));
+    }
+
+    /// Ends in order while another process serves: its are new connections and commands at once, the open connections as soon
+    /// as each is owed nothing, and at last the record.
+    pub(super) async fn leave_to(self, heir: Heir) {
+        self.parts.draining.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+        heir.stopped();
+        let (carry, mut carried) = mpsc::channel(CARRIED_MAX);
+        let mut drain = pin!(self.running.drain_to(DRAIN, carry));
+        let given_up = loop {
+            tokio::select! {
+                biased;
+                Some(connection) = carried.recv() => heir.carry(connection),
+                given_up = &mut drain => break given_up,
+            }
+        };
+        while let Ok(connection) = carried.try_recv() {
+            heir.carry(connection);
+        }
+        told_of(given_up);
+        write_to_the_end(&self.parts).await;
+        heir.ended();
     }
 
     /// Writes what listens where, what is in force, and what to try.
@@ -177,22 +225,39 @@ impl Server {
     }
 }
 
+fn told_of(given_up: usize) {
+    if given_up > 0 {
+        tracing::warn!(given_up, "Queries or connections were still open at the end.");
+    }
+}
+
+async fn write_to_the_end(parts: &Parts) {
+    let journal = Arc::clone(&parts.journal);
+    match tokio::task::spawn_blocking(move || journal.close(CLOSE)).await {
+        Ok(Ok(())) => tracing::info!("The record is written; goodbye."),
+        Ok(Err(error)) => tracing::error!(%error, "The record could not be written to its end."),
+        Err(error) => tracing::error!(%error, "The record's writer died."),
+    }
+}
+
 impl Prepared {
     /// Puts policy in force, binds, and serves.
     ///
     /// # Errors
     /// [`Failure`] when the lists have mistakes and there is no good copy, or an address can't be had.
     pub async fn start(self) -> Result<Server, Failure> {
-        let Self { mut parts, control } = self;
+        let Self { mut parts, control, before: Before { mut held, predecessor, .. }, asking } = self;
         let loaded = parts.loaded.load_full();
         // Before the files are read: what changes while they are is then seen as a change.
         let watch = tokio::sync::Mutex::new(Watch::new(loaded.watched()));
-        let late = parts.first_policy().await?;
+        let late = parts.first_policy(predecessor.is_some()).await?;
         let settings = &loaded.settings;
         let optional = |address| settings.listen_is_optional(address);
         let (sockets, listen) =
-            bind::listeners(&settings.listen, map::workers(settings), optional).map_err(Failure::Cannot)?;
-        let admin = settings.admin.map(admin_listener).transpose()?;
+            bind::listeners(&settings.listen, map::workers(settings), &mut held, optional).map_err(Failure::Cannot)?;
+        let admin = settings.admin.map(|address| admin_listener(address, &mut held)).transpose()?;
+        left_over(held);
+        let shared = Arc::new(duplicates(&sockets, admin.as_ref(), control.as_ref())?);
         parts.listen = listen;
         parts.admin = admin.as_ref().and_then(|listener| listener.local_addr().ok());
 
@@ -220,7 +285,12 @@ impl Prepared {
         if let Some(late) = late {
             tokio::spawn(Arc::clone(&parts).enforce_late(late));
         }
-        Ok(Server { parts, running, stop, watch })
+        if let Some(predecessor) = predecessor {
+            predecessor.replace(running.adopter()).await;
+        }
+        let (heir, heirs) = mpsc::channel(1);
+        let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
+        Ok(Server { parts, running, stop, watch, heirs: tokio::sync::Mutex::new(heirs), succession })
     }
 }
 
@@ -229,48 +299,28 @@ fn desk(parts: &Arc<Parts>) -> Desk {
     Desk::new(Arc::clone(&parts.metrics), move || scrape.before_scrape(), move || ready.readiness())
 }
 
-fn admin_listener(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
-    crate::socket::tcp(address).map_err(|error| Failure::Cannot(bind::explain(address, &error)))
+fn admin_listener(address: SocketAddr, held: &mut Held) -> Result<std::net::TcpListener, Failure> {
+    bind::tcp(address, held).map_err(|error| Failure::Cannot(bind::explain(address, &error)))
 }
 
-/// Makes the state directory, and sees that it can be written. A disk that is full or read-only is no reason not to serve:
-/// the record then stays in memory and says so.
-fn state_directory(path: &Path) -> Result<(), Failure> {
-    let probe = path.join(".writable");
-    let tried = DirBuilder::new().recursive(true).mode(0o700).create(path).and_then(|()| File::create(&probe));
-    drop(std::fs::remove_file(&probe));
-    match tried {
-        Ok(_written) => Ok(()),
-        Err(error) if takes_nothing(&error) => {
-            tracing::error!(path = %path.display(), %error, "The state directory can't be written; DNS goes on.");
-            Ok(())
-        }
-        Err(error) => Err(Failure::Cannot(format!(
-            "the state directory {} can't be written: {error}; name another with `--state-dir`",
-            path.display()
-        ))),
+/// Closes sockets that were held and that nobody wants.
+fn left_over(held: Held) {
+    for address in held.left() {
+        tracing::warn!(%address, "A socket was passed whose address is not in the configuration; it is not read.");
     }
+    drop(held);
 }
 
-/// The control socket, or none on a disk that takes nothing: then commands reach no server, and clients still do.
-fn control_socket(state_dir: &Path) -> Result<Option<UnixListener>, Failure> {
-    match control::bind(state_dir) {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error) if takes_nothing(&error) => {
-            tracing::error!(%error, "There is no control socket: `status` and `reload` can't reach this server.");
-            Ok(None)
-        }
-        Err(error) => Err(Failure::Cannot(format!(
-            "can't make the control socket {}: {error}; `--state-dir` names another place (a socket's path has at most 107 octets)",
-            control::path(state_dir).display()
-        ))),
-    }
-}
-
-/// Whether the disk is full or read-only.
-fn takes_nothing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
-    )
+/// All that another process needs to go on in this one's place.
+fn duplicates(
+    sockets: &Sockets,
+    admin: Option<&std::net::TcpListener>,
+    control: Option<&UnixListener>,
+) -> Result<Vec<OwnedFd>, Failure> {
+    let udp = sockets.udp.iter().map(AsFd::as_fd);
+    let tcp = sockets.tcp.iter().chain(admin).map(AsFd::as_fd);
+    let all = udp.chain(tcp).chain(control.map(AsFd::as_fd));
+    all.map(|socket| socket.try_clone_to_owned())
+        .collect::<io::Result<_>>()
+        .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))
 }

@@ -122,7 +122,9 @@ fn outcome(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
 
 fn execute(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> Result<(), Failure> {
     match Cli::try_parse_from(arguments) {
-        Ok(Cli { settings, command }) => command.unwrap_or(Command::Run(run::Run { settings })).execute(console),
+        Ok(Cli { settings, command }) => {
+            command.unwrap_or(Command::Run(run::Run { settings, take_over: false })).execute(console)
+        }
         // Help and version were asked for: they are output, not a failure.
         Err(asked) if !asked.use_stderr() => Ok(write!(console.out, "{}", console.look.styled(&asked.render()))?),
         Err(wrong) => Err(Failure::Usage(Usage(Box::new(wrong)))),

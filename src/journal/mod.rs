@@ -27,7 +27,7 @@ mod writer;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -47,6 +47,9 @@ use crate::wire::{LowerName, Transport};
 
 /// Commands that wait for the writer at most.
 const COMMANDS_MAX: usize = 16;
+
+/// Whoever wrote the store before is waited for this long at most.
+pub const BEFORE_MAX: Duration = Duration::from_secs(30);
 
 /// One banned lookup.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +105,22 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Thread`] when there is no thread for the writer.
     pub fn start(config: Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, JournalError> {
+        Self::start_after(None, config, metrics, clock)
+    }
+
+    /// [`Journal::start`], where another process writes the store until the sender of `before` is dropped, or for
+    /// [`BEFORE_MAX`]. Until then attempts are kept in memory: that process may write an older format.
+    ///
+    /// # Errors
+    /// As [`Journal::start`].
+    pub fn start_after(
+        before: Option<Receiver<()>>,
+        config: Config,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self, JournalError> {
         let shared = Arc::new(Shared::new(&config, metrics));
-        let writer = Writer::new(config, Arc::clone(&shared), clock);
+        let writer = Writer::new(config, Arc::clone(&shared), clock, before);
         let (commands, told) = mpsc::sync_channel(COMMANDS_MAX);
         let thread = thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(move || writer.run(told)).map_err(JournalError::Thread)?;

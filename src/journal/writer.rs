@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::database::Database;
 use super::fold::Fold;
 use super::steady::Steady;
-use super::{Config, Status, StoreError};
+use super::{BEFORE_MAX, Config, Status, StoreError};
 use crate::clock::Clock;
 use crate::metrics::{Loss, Metrics, Window};
 use crate::priority::yield_to_serving;
@@ -79,11 +79,13 @@ pub(super) struct Writer {
     trim_in: u32,
     /// Clients in the store may have been seen at times to which the wall clock had jumped.
     jumped_back: bool,
+    /// Disconnected when nobody else writes the store any more.
+    before: Option<Receiver<()>>,
 }
 
 impl Writer {
-    /// Opens the store; whether that worked is in the status.
-    pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock) -> Self {
+    /// Opens the store, if nobody else writes it yet; whether that worked is in the status.
+    pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock, before: Option<Receiver<()>>) -> Self {
         let (run, batch, now) = (rand::random::<i64>(), Batch::default(), clock.now());
         let mut writer = Self {
             config,
@@ -100,9 +102,10 @@ impl Writer {
             counted: 0,
             trim_in: 0,
             jumped_back: false,
+            before,
         };
         // Bringing an older store up to date takes minutes; that is for the thread, not for whoever starts it.
-        if !Database::is_older(&writer.config) {
+        if writer.before.is_none() && !Database::is_older(&writer.config) {
             let result = writer.open().and_then(|()| writer.count_clients(now.wall));
             writer.report(&result);
         }
@@ -113,8 +116,14 @@ impl Writer {
     #[expect(clippy::needless_pass_by_value, reason = "the thread owns its end of the channel")]
     pub(super) fn run(mut self, commands: Receiver<Command>) {
         yield_to_serving();
+        if let Some(before) = self.before.take() {
+            // Nothing is ever sent: that its sender is dropped is the word.
+            before.recv_timeout(BEFORE_MAX).unwrap_or_default();
+        }
         if self.database.is_none() && self.trouble.is_none() {
-            info!("The journal is brought to a new format; attempts are kept in memory meanwhile.");
+            if Database::is_older(&self.config) {
+                info!("The journal is brought to a new format; attempts are kept in memory meanwhile.");
+            }
             self.tick().unwrap_or_default();
         }
         let mut wait = self.config.commit_interval;

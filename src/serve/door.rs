@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hickory_server::net::runtime::TokioTime;
 use hickory_server::server::{Request, RequestHandler as _};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,7 @@ use super::handler::unfit_ending;
 use super::next::{Failure, Found, Next};
 use super::pipeline::{Embargo, Unanswered};
 use super::room::{Permit, Room};
+use super::stream::Carried;
 use super::waiting::{Asked, Finish, Waiting};
 use super::wrapped::protocol;
 
@@ -39,7 +41,12 @@ pub(super) struct Door<N> {
     pub(super) stop: CancellationToken,
     /// Every task that still owes a client an answer, and every listener.
     pub(super) tasks: TaskTracker,
+    /// Who goes on with the connections that are open when the door stops, if somebody does.
+    pub(super) heir: Arc<Heir>,
 }
+
+/// Where connections go when the door stops; empty: they end.
+pub(super) type Heir = OnceLock<mpsc::Sender<Carried>>;
 
 impl<N: Next> Door<N> {
     /// A door to `handler` that lets `waiting_max` queries wait at a time.
@@ -51,7 +58,7 @@ impl<N: Next> Door<N> {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { handler, metrics, clock, room: Room::new(waiting_max), stop, tasks }
+        Self { handler, metrics, clock, room: Room::new(waiting_max), stop, tasks, heir: Arc::default() }
     }
 
     /// Opens the ledger of a message just read.

@@ -70,6 +70,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -80,7 +81,7 @@ pub use guard::{Guard, InForce};
 pub use hop::{AnyAnswer, HopConfig};
 pub use next::{Failure, Found, Next};
 pub use pipeline::Embargo;
-pub use stream::StreamConfig;
+pub use stream::{Carried, StreamConfig};
 pub use wrapped::Wrapped;
 
 use crate::clock::Clock;
@@ -111,11 +112,15 @@ pub struct Sockets {
 }
 
 /// Listeners that run, until this is drained or dropped.
-#[derive(Debug)]
 pub struct Running {
     stop: DropGuard,
     tasks: TaskTracker,
+    heir: Arc<door::Heir>,
+    adopt: Arc<Adopt>,
 }
+
+/// Goes on with a connection that another server began.
+type Adopt = dyn Fn(Carried) -> io::Result<()> + Send + Sync;
 
 /// Reads `sockets` and leads every message to `handler`. To be called within a tokio runtime.
 ///
@@ -129,13 +134,19 @@ pub fn start<N: Next>(
     clock: Clock,
 ) -> io::Result<Running> {
     let stop = CancellationToken::new();
-    let running = Running { stop: stop.clone().drop_guard(), tasks: TaskTracker::new() };
-    let tasks = running.tasks.clone();
-    let door = Arc::new(door::Door::new(handler, Arc::clone(&metrics), clock.clone(), config.waiting_max, stop, tasks));
+    let (guard, tasks) = (stop.clone().drop_guard(), TaskTracker::new());
+    let door = Arc::new(door::Door::new(
+        handler,
+        Arc::clone(&metrics),
+        clock.clone(),
+        config.waiting_max,
+        stop,
+        tasks.clone(),
+    ));
     for (number, socket) in sockets.udp.into_iter().enumerate() {
         let listener = udp::Listener { door: Arc::clone(&door), socket: Arc::new(socket), runtime: Handle::current() };
         // The tracker waits for the thread as for a task, so that the end finds no datagram half answered.
-        let token = running.tasks.token();
+        let token = tasks.token();
         std::thread::Builder::new().name(format!("udp-{number}")).spawn(move || {
             listener.listen();
             drop(token);
@@ -145,12 +156,31 @@ pub fn start<N: Next>(
     for listener in sockets.tcp {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        running.tasks.spawn(stream::listen(Arc::clone(&door), listener, address, Arc::clone(&places)));
+        tasks.spawn(stream::listen(Arc::clone(&door), listener, address, Arc::clone(&places)));
     }
-    Ok(running)
+    let heir = Arc::clone(&door.heir);
+    let runtime = Handle::current();
+    let adopt = move |carried| {
+        let _on_it = runtime.enter();
+        stream::adopt(&door, &places, carried)
+    };
+    Ok(Running { stop: guard, tasks, heir, adopt: Arc::new(adopt) })
 }
 
 impl Running {
+    /// How to go on, from any thread, with TCP connections that another server of these sockets began.
+    pub fn adopter(&self) -> impl Fn(Carried) -> io::Result<()> + Send + use<> {
+        let adopt = Arc::clone(&self.adopt);
+        move |carried| adopt(carried)
+    }
+
+    /// [`Running::drain`], where the TCP connections that are open go to `heir` once every query read has its answer.
+    pub async fn drain_to(self, within: Duration, heir: mpsc::Sender<Carried>) -> usize {
+        // It is set once: draining takes all there is of this.
+        let _set = self.heir.set(heir);
+        self.drain(within).await
+    }
+
     /// Stops reading and waits for the queries in flight, at most `within`; says how many were given up.
     pub async fn drain(self, within: Duration) -> usize {
         drop(self.stop);

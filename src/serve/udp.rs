@@ -51,7 +51,8 @@ impl<N: Next> Listener<N> {
         // Room for every answer of a batch from the first one on, so that none is ever allocated.
         (0..BATCH).for_each(|_answer| outgoing.give_back(Vec::with_capacity(PAYLOAD.into())));
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
-        let mut overflow = Overflow::default();
+        // What was thrown away before is no loss of this reader's.
+        let mut overflow = Overflow { counted: thrown_away(&self.socket), ..Overflow::default() };
         let mut now = self.door.now();
         while !self.door.stop.is_cancelled() {
             now = match misses.wait(now.mono).then(|| incoming.receive(&self.socket)) {

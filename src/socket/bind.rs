@@ -43,15 +43,21 @@ pub fn udp(address: SocketAddr, count: NonZeroUsize, patience: Duration) -> io::
 fn unbound_udp(address: SocketAddr, patience: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     only_own_family(&socket, address)?;
-    control::never_fragment(&socket, address)?;
+    set_udp(&socket, address, patience)?;
+    Ok(socket)
+}
+
+/// Sets what can be set whether the socket is bound or not.
+pub(super) fn set_udp(socket: &Socket, address: SocketAddr, patience: Duration) -> io::Result<()> {
+    control::never_fragment(socket, address)?;
     socket.set_read_timeout(Some(patience))?;
     socket.set_write_timeout(Some(patience))?;
     // A smaller buffer than asked for is no fault: the kernel's own limit stands above it.
     let _smaller = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     if address.ip().is_unspecified() {
-        control::tell_destination(&socket, address)?;
+        control::tell_destination(socket, address)?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 /// Binds a UDP socket to `port` on every address of this host and connects it to `peer`: it sends there and hears nobody

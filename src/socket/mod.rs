@@ -2,16 +2,20 @@
 //! and written many at a time, each answered from the address it was sent to.
 //!
 //! The one place for `unsafe`: the kernel's message headers hold pointers, and no safe crate sends to many peers at once
-//! with a source address for each.
+//! with a source address for each; and a service manager names the sockets that it passes by number.
 
 mod batch;
 mod bind;
 mod control;
 mod fault;
+mod held;
+mod pass;
 mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
 pub use bind::{connected_udp, reachable, tcp, udp};
 pub use control::{Local, send_now, thrown_away};
 pub use fault::AcceptFault;
+pub use held::Held;
+pub use pass::{PASSED_AT_ONCE, Passing};
 pub use ready::Readiness;

@@ -20,6 +20,7 @@ mod failover;
 mod faithful;
 mod figures;
 mod floods;
+mod handover;
 mod hostile;
 mod process;
 mod quickstart;

@@ -99,7 +99,7 @@ impl Setup {
             }
         }
         fs::write(self.directory.path().join("embargo.toml"), text).unwrap();
-        let running = spawn(self.directory.path(), &self.around);
+        let running = spawn(self.directory.path(), &self.around, &[]);
         Server {
             dns: self.dns,
             admin: self.admin,
@@ -179,8 +179,23 @@ impl Server {
 
     /// Starts it again with the same configuration and state.
     pub(crate) fn restart(&mut self) {
-        self.running = spawn(self.directory.path(), &self.around);
+        self.running = spawn(self.directory.path(), &self.around, &[]);
         self.wait();
+    }
+
+    /// Starts another process in its place, and waits for the end of the one before.
+    #[track_caller]
+    pub(crate) fn take_over(&mut self) -> ExitStatus {
+        let new = self.start_beside(&["--take-over"]);
+        let mut old = std::mem::replace(&mut self.running, new);
+        let status = old.ended(SOON);
+        self.wait();
+        status
+    }
+
+    /// Starts another process with the same configuration and state, and with these flags.
+    pub(crate) fn start_beside(&self, flags: &[&str]) -> Running {
+        spawn(self.directory.path(), &self.around, flags)
     }
 
     fn wait(&self) {
@@ -198,7 +213,7 @@ impl Server {
     }
 }
 
-fn spawn(directory: &Path, around: &[String]) -> Running {
+fn spawn(directory: &Path, around: &[String], flags: &[&str]) -> Running {
     let plain = embargo();
     let mut command = match around {
         [] => embargo(),
@@ -208,7 +223,7 @@ fn spawn(directory: &Path, around: &[String]) -> Running {
             command
         }
     };
-    command.arg("run").arg("--config").arg(directory.join("embargo.toml")).current_dir(directory);
+    command.arg("run").arg("--config").arg(directory.join("embargo.toml")).args(flags).current_dir(directory);
     Running::start(&command, &directory.join("embargo.log"))
 }
 

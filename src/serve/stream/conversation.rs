@@ -20,6 +20,9 @@ use super::places::Place;
 /// Responses that wait for a client to take them; with more, its queries are not read.
 const UNTAKEN_MAX: usize = 4;
 
+/// When the door stops, the rest of a query that has begun to come is waited for this long.
+const HALF_READ: Duration = Duration::from_millis(200);
+
 /// One response on its way to the connection's writer.
 struct Framed {
     message: Vec<u8>,
@@ -38,49 +41,73 @@ struct Conversation<'c, N> {
     hang_up: CancellationToken,
 }
 
-/// Leads a conversation to its end, which comes at once when it has to make way for another connection.
-pub(in crate::serve) async fn converse<N: Next>(
+/// Leads a conversation, of which octets may have been read before, to its end, which comes at once when it has to make way
+/// for another connection. If the door stops first, every query read gets its answer, the connection stays open, and what was
+/// read of the next query is returned.
+pub(super) async fn converse<N: Next>(
     door: &Arc<Door<N>>,
-    reader: impl AsyncRead + Unpin,
-    writer: impl AsyncWrite + Unpin,
+    begun: &[u8],
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
     client: Client,
     config: &StreamConfig,
     place: &Place,
-) {
+) -> Option<Vec<u8>> {
     // Told to a client that asks (RFC 7828), over TCP as over TLS.
     let client = client.with_idle(config.idle);
     let conversation = Conversation { door, client, config, place, hang_up: CancellationToken::new() };
+    let mut frames = Frames::begun(reader, begun);
     let (sender, receiver) = mpsc::channel(UNTAKEN_MAX);
     // Queries still open hold senders of their own: the writer ends after the last of them.
-    let both = async { tokio::join!(conversation.read(reader, sender), conversation.write(writer, receiver)) };
-    tokio::select! {
+    let both = async { tokio::join!(conversation.read(&mut frames, sender), conversation.write(writer, receiver)) };
+    let stopped = tokio::select! {
         biased;
         // What was not answered yet is counted by its ledger as it is dropped.
-        () = place.has_to_make_way() => (),
-        ((), ()) = both => (),
+        () = place.has_to_make_way() => return None,
+        (stopped, taken) = both => stopped && taken,
+    };
+    if stopped && !conversation.hang_up.is_cancelled() {
+        return Some(frames.unread().to_vec());
     }
+    shut_down(writer, config.slow).await;
+    None
+}
+
+/// Says goodbye. That may be more than the operating system's, and a client may not take that either.
+pub(super) async fn shut_down(writer: &mut (impl AsyncWrite + Unpin), slow: Duration) {
+    let _best_effort = tokio::time::timeout(slow, writer.shutdown()).await;
 }
 
 impl<N: Next> Conversation<'_, N> {
     /// Reads queries. What needs no waiting is answered before the next one is read, so a client that takes no answers is soon
     /// not read any more and costs no memory; what has to wait goes on in a task of its own and overtakes nothing.
-    async fn read(&self, reader: impl AsyncRead + Unpin, sender: mpsc::Sender<Framed>) {
+    /// Says whether it ended because the door stopped.
+    async fn read(&self, frames: &mut Frames<impl AsyncRead + Unpin>, sender: mpsc::Sender<Framed>) -> bool {
         let Self { door, client, config, place, hang_up } = self;
-        let mut frames = Frames::new(reader);
         let open = Arc::new(Semaphore::new(config.queries_in_flight_max));
         loop {
             // Closed only ever by this function's caller going away, so this can't fail; to stop reading is right if it does.
-            let Ok(slot) = Arc::clone(&open).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&open).acquire_owned().await else { return false };
             // While answers are open, the client may well be waiting for them in silence.
             let idle = open.available_permits() + 1 == config.queries_in_flight_max;
             let patience = if idle { config.idle } else { config.idle.max(config.slow) };
+            let begins = tokio::select! {
+                biased;
+                () = hang_up.cancelled() => false,
+                // Queries that came together were read together: those have to be answered.
+                () = door.stop.cancelled(), if !frames.has_whole() => return true,
+                begins = frames.begins(patience) => begins,
+            };
+            if !begins {
+                return false;
+            }
             let message = tokio::select! {
                 biased;
-                () = door.stop.cancelled() => return,
-                () = hang_up.cancelled() => return,
-                message = frames.next(patience, config.slow) => message,
+                () = hang_up.cancelled() => None,
+                () = late(door) => return frames.holds_all(),
+                message = frames.message(config.slow) => message,
             };
-            let Some(message) = message else { return };
+            let Some(message) = message else { return false };
             let owed = place.owe();
             let mut ledger = door.opened(client);
             let permit = match door.at_once_or_permit(&message, client, &mut ledger) {
@@ -106,22 +133,28 @@ impl<N: Next> Conversation<'_, N> {
         hand_over(self.door, ending, ledger, sender, &self.hang_up).await;
     }
 
-    /// Writes responses, those that are ready at the same time together.
-    async fn write(&self, mut writer: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver<Framed>) {
+    /// Writes responses, those that are ready at the same time together. Says whether the client took them all.
+    async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut receiver: mpsc::Receiver<Framed>) -> bool {
         let mut ready = Vec::with_capacity(UNTAKEN_MAX);
         while receiver.recv_many(&mut ready, UNTAKEN_MAX).await > 0 {
-            let taken = write_all(&mut writer, &ready, self.config.slow).await;
+            let taken = write_all(writer, &ready, self.config.slow).await;
             for Framed { ledger, outcome, rcode, message: _ } in ready.drain(..) {
                 let gone = End::Dropped(DropReason::ClientGone);
                 self.door.closed(ledger, if taken { End::Sent { outcome, rcode } } else { gone });
             }
             if !taken {
-                return self.hang_up.cancel();
+                self.hang_up.cancel();
+                return false;
             }
         }
-        // Its last word may be more than the operating system's, and a client may not take that either.
-        let _best_effort = tokio::time::timeout(self.config.slow, writer.shutdown()).await;
+        true
     }
+}
+
+/// Returns when what has begun to be read is to be waited for no longer.
+async fn late<N: Next>(door: &Door<N>) {
+    door.stop.cancelled().await;
+    tokio::time::sleep(HALF_READ).await;
 }
 
 /// Gives a response to the connection's writer, or ends the message without one.

@@ -17,30 +17,69 @@ pub(super) struct Frames<R> {
     room: [u8; ROOM],
     /// Read and not yet taken.
     held: Range<usize>,
+    /// Whether a message has been taken in part.
+    taking: bool,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(super) fn new(reader: R) -> Self {
-        Self { reader, room: [0; ROOM], held: 0..0 }
+    /// Messages by this reader, which begin with octets that somebody else read: as many as [`Frames::unread`] can give.
+    pub(super) fn begun(reader: R, octets: &[u8]) -> Self {
+        let mut room = [0; ROOM];
+        let held = octets.len().min(ROOM);
+        room[..held].copy_from_slice(&octets[..held]);
+        Self { reader, room, held: 0..held, taking: false }
     }
 
-    /// The next message; of one longer than any query no more than shows that it is too long. It must begin within `patience`
-    /// and be whole within `slow` of that. `None`: it did not, or the client has closed.
-    pub(super) async fn next(&mut self, patience: Duration, slow: Duration) -> Option<Vec<u8>> {
-        if self.held.is_empty() {
-            tokio::time::timeout(patience, self.fill()).await.ok()?.ok()?;
-        }
-        tokio::time::timeout(slow, self.message()).await.ok()?.ok()
+    /// Whether a message has begun, which it must within `patience`. To stop waiting for it loses nothing.
+    pub(super) async fn begins(&mut self, patience: Duration) -> bool {
+        !self.held.is_empty() || matches!(tokio::time::timeout(patience, self.fill()).await, Ok(Ok(())))
     }
 
-    async fn message(&mut self) -> io::Result<Vec<u8>> {
-        let mut size = [0; 2];
-        for octet in &mut size {
-            *octet = self.octet().await?;
+    /// The message that has begun; of one longer than any query no more than shows that it is too long. It must be whole
+    /// within `slow`. `None`: it was not, or the client has closed.
+    pub(super) async fn message(&mut self, slow: Duration) -> Option<Vec<u8>> {
+        tokio::time::timeout(slow, self.read()).await.ok()?.ok()
+    }
+
+    /// What was read of messages that were not taken.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.room[self.held.clone()]
+    }
+
+    /// Whether a whole message was read that was not taken.
+    pub(super) fn has_whole(&self) -> bool {
+        let size = |first: &[u8; 2]| usize::from(u16::from_be_bytes(*first));
+        self.unread().split_first_chunk().is_some_and(|(first, rest)| size(first) <= rest.len())
+    }
+
+    /// Whether what was read of the next message is all in [`Frames::unread`].
+    pub(super) fn holds_all(&self) -> bool {
+        !self.taking
+    }
+
+    async fn read(&mut self) -> io::Result<Vec<u8>> {
+        while self.held.len() < 2 {
+            self.fill().await?;
         }
-        let mut left = usize::from(u16::from_be_bytes(size));
+        let size = usize::from(u16::from_be_bytes([self.room[self.held.start], self.room[self.held.start + 1]]));
+        if 2 + size > ROOM {
+            self.held.start += 2;
+            return self.take(size).await;
+        }
+        // Nothing is taken before all is there, so that to stop waiting for it loses nothing.
+        while self.held.len() < 2 + size {
+            self.fill().await?;
+        }
+        let message = self.unread()[2..2 + size].to_vec();
+        self.held.start += 2 + size;
+        Ok(message)
+    }
+
+    /// Takes a message that has no room here as it comes.
+    async fn take(&mut self, size: usize) -> io::Result<Vec<u8>> {
+        self.taking = true;
         // What is announced takes no memory until it comes.
-        let mut message = Vec::with_capacity(left.min(ROOM));
+        let (mut left, mut message) = (size, Vec::with_capacity(ROOM));
         while left > 0 {
             if self.held.is_empty() {
                 self.fill().await?;
@@ -50,24 +89,19 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             left -= part.len();
             self.held.start += part.len();
         }
+        self.taking = false;
         Ok(message)
     }
 
-    async fn octet(&mut self) -> io::Result<u8> {
-        if self.held.is_empty() {
-            self.fill().await?;
-        }
-        let octet = self.room[self.held.start];
-        self.held.start += 1;
-        Ok(octet)
-    }
-
-    /// Reads on; the end of the stream is an error, wherever it is.
+    /// Reads on; the end of the stream is an error, wherever it is. There must be room behind what is held once that is moved
+    /// to the front.
     async fn fill(&mut self) -> io::Result<()> {
-        match self.reader.read(&mut self.room).await? {
+        self.room.copy_within(self.held.clone(), 0);
+        self.held = 0..self.held.len();
+        match self.reader.read(&mut self.room[self.held.end..]).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             size => {
-                self.held = 0..size;
+                self.held.end += size;
                 Ok(())
             }
         }
@@ -123,12 +157,19 @@ mod tests {
     }
 
     async fn all(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let mut frames = Frames::new(Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect()));
+        let mut frames = Frames::begun(Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect()), &[]);
         let mut messages = Vec::new();
-        while let Some(message) = frames.next(LONG, LONG).await {
+        while let Some(message) = next(&mut frames).await {
             messages.push(message);
+            // Whoever goes on with another reader misses nothing.
+            let unread = frames.unread().to_vec();
+            frames = Frames::begun(frames.reader, &unread);
         }
         messages
+    }
+
+    async fn next<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Option<Vec<u8>> {
+        if frames.begins(LONG).await { frames.message(LONG).await } else { None }
     }
 
     proptest! {
@@ -166,15 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_was_read_whole_is_known() {
+        let whole = |octets: &[u8]| Frames::begun(Pieces(Vec::new()), octets).has_whole();
+        assert!(whole(&[0, 0]) && whole(&[0, 1, 9]) && whole(&[0, 1, 9, 0]));
+        assert!(!whole(&[]) && !whole(&[0]) && !whole(&[0, 1]) && !whole(&[1, 0, 9]));
+    }
+
+    #[test]
     fn a_message_that_does_not_begin_or_does_not_end_in_time_is_none() {
         runtime().block_on(async {
             let (mut client, server) = tokio::io::duplex(64);
-            let mut frames = Frames::new(server);
-            assert_eq!(frames.next(LONG, LONG).await, None, "nothing came");
+            let mut frames = Frames::begun(server, &[]);
+            assert_eq!(next(&mut frames).await, None, "nothing came");
             for octet in [0, 3, 1, 2] {
                 tokio::io::AsyncWriteExt::write_all(&mut client, &[octet]).await.unwrap();
             }
-            assert_eq!(frames.next(LONG, LONG).await, None, "half a message came");
+            assert_eq!(next(&mut frames).await, None, "half a message came");
         });
     }
 }

@@ -12,9 +12,10 @@ mod frame;
 mod listen;
 mod places;
 
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub(super) use listen::listen;
+pub(super) use listen::{adopt, listen};
 pub(super) use places::Places;
 
 /// Limits of connections, over all stream transports together.
@@ -30,4 +31,15 @@ pub struct StreamConfig {
     pub idle: Duration,
     /// A message that has begun must be whole, and a response taken, within this.
     pub slow: Duration,
+}
+
+/// A TCP connection on its way from one server to the next, between two of its messages.
+#[derive(Debug)]
+pub struct Carried {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Who asks on it.
+    pub client: SocketAddr,
+    /// What was read of its next messages.
+    pub unread: Vec<u8>,
 }
