@@ -10,6 +10,7 @@ mod blocklists;
 mod cache;
 mod command_line;
 mod fair;
+mod faults;
 mod floods;
 mod forwarding;
 mod fuzz;
