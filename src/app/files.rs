@@ -1,7 +1,10 @@
 //! The limit of open files, shared out: TCP clients must not take the descriptors that asking upstreams needs.
 
+/// Files that the server has open when nobody asks: its own sockets, twice, the record, and what it waits by.
+const OWN: u64 = 48;
+
 /// Raises the limit as far as the system allows; returns how many of `configured` TCP connections are to be taken: no more
-/// than half of the limit, or none would be left for a question to an upstream.
+/// than half of what is free, or none would be left for a question to an upstream.
 pub(super) fn share_out(configured: usize) -> usize {
     let limit = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => limit,
@@ -22,9 +25,10 @@ pub(super) fn share_out(configured: usize) -> usize {
     share
 }
 
-/// Connections under a limit of open files.
+/// Connections under a limit of open files: half of what the server does not need for itself.
 fn connections(configured: usize, limit: u64) -> usize {
-    configured.min(usize::try_from(limit / 2).unwrap_or(usize::MAX)).max(1)
+    let free = limit.saturating_sub(OWN);
+    configured.min(usize::try_from(free / 2).unwrap_or(usize::MAX)).max(1)
 }
 
 #[cfg(test)]
@@ -32,9 +36,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_open_files_is_left_for_the_upstreams() {
+    fn half_of_the_open_files_that_are_free_is_left_for_the_upstreams() {
         assert_eq!(connections(1_024, 1_048_576), 1_024);
-        assert_eq!(connections(1_024, 64), 32);
+        assert_eq!(connections(1_024, 64), 8);
         assert_eq!(connections(1_024, 0), 1);
     }
 }

@@ -140,7 +140,8 @@ impl SocketUnit {
         let address = free_address();
         let directory = TempDir::new().unwrap();
         let config = format!(
-            "listen = [\"{address}\"]\nadmin = \"{}\"\nstate_dir = \"state\"\n[upstream]\nservers = [\"{upstream}\"]\n",
+            "listen = [\"{address}\"]\nadmin = \"{}\"\nstate_dir = \"state\"\n\
+             [local]\nspecial_use_off = [\"test\"]\n[upstream]\nservers = [\"{upstream}\"]\n",
             free_address()
         );
         fs::write(directory.path().join("embargo.toml"), config).unwrap();

@@ -14,6 +14,8 @@
 
 mod blocked;
 mod client;
+mod clients;
+mod dhcp;
 mod disk;
 mod dnsperf;
 mod failover;

@@ -47,6 +47,8 @@ impl Setup {
         let servers: Vec<String> = upstreams.iter().map(|server| format!("\"{server}\"")).collect();
         let mut sections = BTreeMap::new();
         sections.insert("upstream".to_owned(), format!("servers = [{}]\n", servers.join(", ")));
+        // The upstreams of these tests have it, so that nothing asked for here can be asked for anywhere else.
+        sections.insert("local".to_owned(), "special_use_off = [\"test\"]\n".to_owned());
         let state = directory.path().join("state");
         let (dns, admin) = (free_address(), free_address());
         Self { dns, admin, state, directory, sections, around: Vec::new() }
@@ -56,6 +58,11 @@ impl Setup {
     pub(crate) fn setting(mut self, section: &str, line: &str) -> Self {
         writeln!(self.sections.entry(section.to_owned()).or_default(), "{line}").unwrap();
         self
+    }
+
+    /// Serves DNS at this address.
+    pub(crate) fn at(self, dns: SocketAddr) -> Self {
+        Self { dns, ..self }
     }
 
     /// Runs the server by these words: `unshare -m sh -c … sh`.
@@ -179,8 +186,13 @@ impl Server {
 
     /// Starts it again with the same configuration and state.
     pub(crate) fn restart(&mut self) {
-        self.running = spawn(self.directory.path(), &self.around, &[]);
+        self.restart_unready();
         self.wait();
+    }
+
+    /// The same without waiting until it is ready.
+    pub(crate) fn restart_unready(&mut self) {
+        self.running = spawn(self.directory.path(), &self.around, &[]);
     }
 
     /// Starts another process in its place, and waits for the end of the one before.

@@ -70,6 +70,20 @@ impl Unbound {
         unbound
     }
 
+    /// The keys that vouch for the signed zones, as BIND's programs read them.
+    pub(crate) fn anchors_for_bind(&self) -> String {
+        let anchors = fs::read_to_string(self.directory.path().join("anchors")).unwrap();
+        let mut text = "trust-anchors {\n".to_owned();
+        for line in anchors.lines().filter(|line| line.contains(" DNSKEY ")) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let at = words.iter().position(|word| *word == "DNSKEY").unwrap();
+            let [flags, protocol, algorithm] = words[at + 1..at + 4] else { panic!("{line}") };
+            let key = words[at + 4..].concat();
+            writeln!(text, "  {} static-key {flags} {protocol} {algorithm} \"{key}\";", words[0]).unwrap();
+        }
+        text + "};\n"
+    }
+
     /// Stops it without a word.
     pub(crate) fn kill(&mut self) {
         self.running.kill();
