@@ -19,7 +19,8 @@
 //! # One door per foreign crate
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
 //! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
-//! [`priority`] and [`socket`], `rustls` only in [`tls`]. The same test holds this.
+//! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in
+//! [`socket`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,

@@ -22,5 +22,6 @@ pub(super) fn local(settings: &Settings, servers: &Servers) -> Local {
             server.address().is_some_and(|address| is_private(address.ip()))
         }),
         endpoints: Vec::new(),
+        rebinding: settings.local.rebind_protection.then(|| settings.local.rebind_allow.clone()),
     })
 }

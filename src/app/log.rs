@@ -54,7 +54,7 @@ fn under_journald() -> Option<tracing_journald::Layer> {
 }
 
 /// Logs and counts every panic, wherever it happens; the query or task that met it is lost, the server goes on.
-pub(super) fn count_panics(metrics: Arc<Metrics>) {
+pub fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics.process.panics.inc();
         let place = panic.location().map(ToString::to_string);

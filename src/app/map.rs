@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cache;
 use crate::config::{Loaded, Settings};
 use crate::journal;
-use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, StreamConfig};
+use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, RateConfig, StreamConfig};
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
@@ -71,6 +71,17 @@ pub(super) fn listen(settings: &Settings) -> ListenConfig {
             slow: SLOW,
         },
     }
+}
+
+pub(super) fn rates(settings: &Settings) -> Option<RateConfig> {
+    let limit = &settings.rate_limit;
+    Some(RateConfig {
+        per_second: limit.responses_per_second?,
+        v4_prefix: limit.ipv4_prefix,
+        v6_prefix: limit.ipv6_prefix,
+        exempt: limit.exempt.clone(),
+        shared: limit.shared.clone(),
+    })
 }
 
 pub(super) fn journal(loaded: &Loaded) -> journal::Config {

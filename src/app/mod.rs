@@ -21,6 +21,7 @@ mod pace;
 mod parts;
 mod policy;
 mod reload;
+mod served;
 mod server;
 mod state_dir;
 mod status;
@@ -39,6 +40,7 @@ use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
 use handover::Before;
 
+pub use log::count_panics;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
 
@@ -78,7 +80,7 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
     // First of all: the state directory, the record and the upstreams already have something to say.
     let metrics = Arc::new(Metrics::new());
     log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
-    log::count_panics(Arc::clone(&metrics));
+    count_panics(Arc::clone(&metrics));
     let before = Before::find(take_over, &loaded.state_dir);
     let server = Server::prepare_after(before, Clock::system(), args.clone(), loaded, metrics)?.start().await?;
     // A closed standard output is no reason not to serve.

@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use super::local::local;
 use super::map;
 use super::parts::Parts;
+use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::{certificate, policy};
 use crate::config::{self, Environment, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority;
-use crate::serve::{Admission, InForce};
+use crate::serve::InForce;
 use crate::time::rfc3339;
 
 /// A policy out of force is waited for this long at most: the longest query has ended.
@@ -55,7 +56,8 @@ impl Parts {
 
     fn reloaded(&self, why: &str, loaded: Loaded, wanted: &Wanted, ready: policy::Ready) {
         self.enforce(ready);
-        self.guard.admit(Admission::new(loaded.settings.allow.clone()));
+        self.guard.admit(admission(&loaded.settings, &self.listen));
+        self.guard.limit(map::rates(&loaded.settings));
         self.guard.show(map::hop(&loaded.settings));
         let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
         self.tree.store(tree);

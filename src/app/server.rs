@@ -18,6 +18,7 @@ use super::control::Asking;
 use super::handover::{self, Before, Heir};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
+use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
@@ -28,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::serve::{self, Admission, Embargo, Forwarder, Guard, Running, Sockets};
+use crate::serve::{self, Embargo, Forwarder, Guard, Running, Sockets};
 use crate::socket::{Held, reachable};
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
@@ -95,10 +96,11 @@ impl Server {
         let journal = Journal::start_after(ended, map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         let journal = Arc::new(journal);
-        let admission = Admission::new(loaded.settings.allow.clone());
+        let admission = admission(&loaded.settings, &loaded.settings.listen);
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
         guard.show(map::hop(&loaded.settings));
         guard.answer_locally(local);
+        guard.limit(map::rates(&loaded.settings));
         let parts = Parts {
             args,
             cache,
@@ -282,6 +284,7 @@ impl Prepared {
         if let Some(control) = control {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
         }
+        tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
         if let Some(late) = late {
             tokio::spawn(Arc::clone(&parts).enforce_late(late));
         }

@@ -17,9 +17,10 @@ use super::ban::{BanChange, Change, is_id};
 use super::file::{self, File, Text, Texts};
 use super::hop;
 use super::local;
+use super::rate_limit;
 use super::reader::Reader;
 use super::settings::{
-    Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
+    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
     TcpSettings, TlsSettings, UpstreamSettings,
 };
 use super::unreadable::Unreadable;
@@ -30,6 +31,8 @@ use crate::wire::Name;
 
 /// What `admin` is set to when nobody shall be served.
 const OFF: &str = "off";
+/// What `allow` calls the networks that the host is in.
+const ON_LINK: &str = "on-link";
 
 /// Reads a configuration; `base` is the directory that its relative paths start from.
 pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnostic>) {
@@ -40,7 +43,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
     let settings = Settings {
         listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
         admin: admin(&file.admin, default.admin, &mut reader),
-        allow: each(&file.allow, network, &mut reader).unwrap_or(default.allow),
+        allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         workers: workers(&file.workers, &mut reader),
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
@@ -48,6 +51,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         hop: hop::settings(&file, base, &mut reader),
         upstream: upstream(&file.upstream, default.upstream, &mut reader),
         forwards: forwards(&file.forward, &mut reader),
+        rate_limit: rate_limit::settings(&file.rate_limit, default.rate_limit, &mut reader),
         local: local::settings(&file.local, base, &default.local, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
@@ -124,7 +128,12 @@ fn admin(written: &Text, default: Option<SocketAddr>, reader: &mut Reader<'_>) -
     })
 }
 
-fn network(text: &str) -> Result<IpNet, Unreadable> {
+/// Who is served.
+fn allowed(text: &str) -> Result<Allowed, Unreadable> {
+    if text == ON_LINK { Ok(Allowed::OnLink) } else { network(text).map(Allowed::Network) }
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, Unreadable> {
     let network = IpNet::from_str(text).or_else(|_no_prefix| IpAddr::from_str(text).map(IpNet::from));
     let network = network.map_err(|_neither| Unreadable::NoNetwork)?;
     if network.addr() == network.network() { Ok(network) } else { Err(Unreadable::HostBits { meant: network.trunc() }) }

@@ -46,6 +46,7 @@ pub(super) struct File {
     pub(super) upstream: Upstream,
     pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) local: Local,
+    pub(super) rate_limit: RateLimit,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
     pub(super) tls: Option<Spanned<Tls>>,
@@ -101,6 +102,27 @@ pub(super) struct Local {
     pub(super) hosts: Text,
     pub(super) ttl: Measure,
     pub(super) special_use_off: Texts,
+    pub(super) rebind_protection: Option<bool>,
+    pub(super) rebind_allow: Texts,
+}
+
+/// `[rate_limit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RateLimit {
+    pub(super) responses_per_second: Count,
+    pub(super) ipv4_prefix: Count,
+    pub(super) ipv6_prefix: Count,
+    pub(super) exempt: Texts,
+    pub(super) shared: Vec<Spanned<SharedAddress>>,
+}
+
+/// One of `shared` in `[rate_limit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SharedAddress {
+    pub(super) network: Text,
+    pub(super) clients: Count,
 }
 
 /// `[cache]`.

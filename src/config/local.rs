@@ -47,6 +47,8 @@ pub(super) fn settings(
         hosts,
         ttl,
         special_use_off: each(&file.special_use_off, zone, reader).unwrap_or_default(),
+        rebind_protection: file.rebind_protection.unwrap_or(default.rebind_protection),
+        rebind_allow: each(&file.rebind_allow, name, reader).unwrap_or_default(),
     }
 }
 

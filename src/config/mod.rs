@@ -17,6 +17,7 @@ mod last_good;
 mod local;
 mod place;
 mod policy;
+mod rate_limit;
 mod reader;
 mod settings;
 mod suggest;
@@ -38,8 +39,8 @@ pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile, LocalSettings,
-    LogFormat, LogSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile,
+    LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 

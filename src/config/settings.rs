@@ -1,7 +1,7 @@
 //! What the settings mean: values that cannot be wrong, and the default of each. `config/embargo.toml` shows the same.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// Address of the admin HTTP server; `None`: off.
     pub admin: Option<SocketAddr>,
-    /// Networks whose clients are served; others are REFUSED.
-    pub allow: Vec<IpNet>,
+    /// Whose clients are served; others are REFUSED.
+    pub allow: Vec<Allowed>,
     /// Threads that read UDP; `None`: as many as there are processors.
     pub workers: Option<NonZeroUsize>,
     /// State directory as the file or flag says; see [`state_dir`](super::state_dir) for the rest of the order.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub forwards: Vec<ForwardSettings>,
     /// What is answered without asking anybody.
     pub local: LocalSettings,
+    /// Limits on responses.
+    pub rate_limit: RateLimitSettings,
     /// The cache.
     pub cache: CacheSettings,
     /// DNS over TCP.
@@ -126,6 +128,34 @@ pub struct LocalSettings {
     pub ttl: Duration,
     /// Special-use zones that are forwarded like any other name.
     pub special_use_off: Vec<Name>,
+    /// Whether no public name may have a private address.
+    pub rebind_protection: bool,
+    /// Names that may none the less, with all below them.
+    pub rebind_allow: Vec<Name>,
+}
+
+/// Who is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// A network.
+    Network(IpNet),
+    /// `on-link`: the networks that the host itself is in, on the interfaces that it listens on.
+    OnLink,
+}
+
+/// Limits on responses to clients that prove nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitSettings {
+    /// Responses a second to one client; `None`: no limit.
+    pub responses_per_second: Option<NonZeroU32>,
+    /// Bits of an IPv4 address that make a client.
+    pub ipv4_prefix: u8,
+    /// The same of IPv6.
+    pub ipv6_prefix: u8,
+    /// Networks without limit.
+    pub exempt: Vec<IpNet>,
+    /// Networks behind one address, and how many clients that stands for.
+    pub shared: Vec<(IpNet, NonZeroU32)>,
 }
 
 /// The cache's limits.
@@ -259,12 +289,18 @@ impl Settings {
     }
 }
 
+/// Those, and the networks that the host is in: the addresses of IPv6 in a private network are public ones.
+fn default_allow() -> Vec<Allowed> {
+    let private = DEFAULT_ALLOW.iter().map(|&(address, length)| IpNet::new_assert(address, length));
+    private.map(Allowed::Network).chain([Allowed::OnLink]).collect()
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: DEFAULT_LISTEN.to_vec(),
             admin: Some(DEFAULT_ADMIN),
-            allow: DEFAULT_ALLOW.iter().map(|&(address, length)| IpNet::new_assert(address, length)).collect(),
+            allow: default_allow(),
             workers: None,
             state_dir: None,
             time_zone: TimeZone::UTC,
@@ -274,6 +310,7 @@ impl Default for Settings {
             upstream: UpstreamSettings::default(),
             forwards: Vec::new(),
             local: LocalSettings::default(),
+            rate_limit: RateLimitSettings::default(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
             tls: None,
@@ -298,10 +335,24 @@ impl Default for UpstreamSettings {
     }
 }
 
+impl Default for RateLimitSettings {
+    fn default() -> Self {
+        let (exempt, shared) = (Vec::new(), Vec::new());
+        Self { responses_per_second: None, ipv4_prefix: 32, ipv6_prefix: 64, exempt, shared }
+    }
+}
+
 impl Default for LocalSettings {
     fn default() -> Self {
         let ttl = Duration::from_secs(u64::from(local::TTL));
-        Self { records: Vec::new(), hosts: None, ttl, special_use_off: Vec::new() }
+        Self {
+            records: Vec::new(),
+            hosts: None,
+            ttl,
+            special_use_off: Vec::new(),
+            rebind_protection: false,
+            rebind_allow: Vec::new(),
+        }
     }
 }
 

@@ -63,6 +63,7 @@ fn known_keys() -> Vec<String> {
         "[upstream]",
         "[[forward]]",
         "[local]",
+        "[rate_limit]",
         "[cache]",
         "[tcp]",
         "[journal]",

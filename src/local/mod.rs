@@ -54,6 +54,8 @@ pub struct Config {
     pub private_upstreams: bool,
     /// Our own encrypted endpoints that clients may be led to.
     pub endpoints: Vec<Endpoint>,
+    /// Whether no public name may have a private address, and the names that may none the less, with all below them.
+    pub rebinding: Option<Vec<Name>>,
 }
 
 impl Default for Config {
@@ -66,6 +68,7 @@ impl Default for Config {
             forwarded: Vec::new(),
             private_upstreams: false,
             endpoints: Vec::new(),
+            rebinding: None,
         }
     }
 }
@@ -85,6 +88,8 @@ pub struct Local {
     forwarded: HashSet<Box<[u8]>, RandomState>,
     endpoints: Vec<Endpoint>,
     ttl: u32,
+    /// Names that may have private addresses; `None`: all may.
+    rebinding: Option<HashSet<Box<[u8]>, RandomState>>,
 }
 
 /// The records of one name.
@@ -125,14 +130,28 @@ impl Local {
         ends.sort();
         ends.dedup();
         let forwarded = config.forwarded.iter().map(|zone| zone.wire().into()).collect();
-        let (endpoints, ttl) = (config.endpoints, config.ttl);
-        let (names, above) = (ByName::default(), HashSet::default());
-        let mut local = Self { names, above, zones, ends, forwarded, endpoints, ttl };
+        let excepted = |names: Vec<Name>| names.iter().map(|name| name.wire().into()).collect();
+        let mut local = Self {
+            names: ByName::default(),
+            above: HashSet::default(),
+            zones,
+            ends,
+            forwarded,
+            endpoints: config.endpoints,
+            ttl: config.ttl,
+            rebinding: config.rebinding.map(excepted),
+        };
         config.records.iter().for_each(|record| local.add(&record.owner, record.rtype, record.ttl, &record.rdata));
         local.add_hosts(&config.hosts);
         local.add_loopback();
         local.note_those_above();
         local
+    }
+
+    /// Only what no setting takes away.
+    pub fn least() -> Self {
+        let passed = special::zones().into_iter().map(|zone| zone.name).collect();
+        Self::new(Config { passed, ..Config::default() })
     }
 
     /// The answer to a query if it is given here.
@@ -147,9 +166,13 @@ impl Local {
         Answer::keep(&message, &layout).ok()
     }
 
-    /// Whether a name belongs to this network and not to the public: such a one may have private addresses.
-    pub fn is_of_this_network(&self, name: &LowerName) -> bool {
-        special::is_private(name) || self.is_forwarded(name)
+    /// Whether the answer to a query for `name` has a browser take somebody else's page for one of this network (DNS
+    /// rebinding): a public name with a private address. The name asked for decides, not the one that an alias leads to:
+    /// by that name the browser knows the page.
+    pub fn is_rebinding(&self, name: &LowerName, answer: &Answer) -> bool {
+        let Some(excepted) = self.rebinding.as_ref().filter(|_on| answer.holds_private_address()) else { return false };
+        let of_this_network = special::is_private(name) || self.is_forwarded(name);
+        !of_this_network && !is_in(excepted, name)
     }
 
     fn add(&mut self, owner: &Name, rtype: u16, ttl: Option<u32>, rdata: &[u8]) {
@@ -217,7 +240,7 @@ impl Local {
     }
 
     fn is_forwarded(&self, name: &LowerName) -> bool {
-        !self.forwarded.is_empty() && (1..=name.labels()).any(|labels| self.forwarded.contains(name.suffix(labels)))
+        is_in(&self.forwarded, name)
     }
 
     fn said(&self, query: &Query<'_>) -> Option<Said<'_>> {
@@ -334,6 +357,11 @@ impl Node {
     fn ttl(&self) -> u32 {
         self.records.iter().map(|(_rtype, ttl, _rdata)| *ttl).min().unwrap_or_default()
     }
+}
+
+/// Whether a name is one of these or below one.
+fn is_in(zones: &HashSet<Box<[u8]>, RandomState>, name: &LowerName) -> bool {
+    !zones.is_empty() && (1..=name.labels()).any(|labels| zones.contains(name.suffix(labels)))
 }
 
 /// Both families for ANY.

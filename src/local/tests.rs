@@ -157,6 +157,16 @@ fn forward_zones_and_settings_take_special_use_names_away_but_two() {
 }
 
 #[test]
+fn the_least_is_what_no_setting_takes_away() {
+    let local = Local::least();
+    check(&local, "x.onion", qtype::A, Some("3 onion SOA 10800"));
+    check(&local, "_dns.resolver.arpa", qtype::SVCB, Some("0 resolver.arpa SOA 300"));
+    for name in ["localhost", "x.test", "1.0.0.127.in-addr.arpa", "1.0.0.10.in-addr.arpa"] {
+        check(&local, name, qtype::A, None);
+    }
+}
+
+#[test]
 fn private_upstreams_are_asked_about_their_own_network() {
     let local = Local::new(Config { private_upstreams: true, ..Config::default() });
     for name in
@@ -190,6 +200,29 @@ fn resolver_arpa_leads_to_our_own_endpoints_and_nowhere_else() {
     let parameters = ddr::parameters_of(&endpoint(Encrypted::Doh("/q".into()), 443));
     assert_eq!(parameters.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [1, 4, 6, 7]);
     assert_eq!(parameters[3].1, b"/q{?dns}");
+}
+
+#[test]
+fn only_a_public_name_with_a_private_address_is_rebinding_and_only_if_that_is_looked_for() {
+    let address = |octets: [u8; 4]| {
+        let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let message = Response::to(&Query::read(question).unwrap()).answer(qtype::A, 60, &octets).finish(512);
+        Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap()
+    };
+    let (private, public) = (address([192, 168, 0, 1]), address([192, 0, 2, 1]));
+    let config = Config {
+        rebinding: Some(names(&["intranet.example"])),
+        forwarded: names(&["corp.example"]),
+        ..Config::default()
+    };
+    let local = Local::new(config);
+    let rebinds = |local: &Local, name: &str, answer| local.is_rebinding(&LowerName::parse(name).unwrap(), answer);
+    assert!(rebinds(&local, "a.example", &private) && !rebinds(&local, "a.example", &public));
+    for name in ["x.intranet.example", "intranet.example", "x.corp.example", "x.home.arpa", "x.local", "x.internal"] {
+        assert!(!rebinds(&local, name, &private), "{name}");
+    }
+    assert!(rebinds(&local, "xintranet.example", &private));
+    assert!(!rebinds(&Local::default(), "a.example", &private));
 }
 
 /// What a naive reader of the RFCs would say: whether a name is answered here and with which rcode.

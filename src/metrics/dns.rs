@@ -13,6 +13,8 @@ use crate::wire::Transport;
 pub struct Dns {
     /// Datagrams that the kernel threw away before Embargo could read them.
     pub receive_overflow: Cell, // embargo_dns_receive_overflow_total
+    /// Answers held back because they gave a public name a private address.
+    pub rebinding: Cell, // embargo_dns_rebinding_total
 }
 
 impl Dns {
@@ -37,7 +39,14 @@ impl Dns {
             "Time from reading a query to handing over its response.",
             "outcome",
         );
+        registry.total(
+            "dns_rate_limited_total", // embargo_dns_rate_limited_total
+            "Responses cut down to TC because their clients, which prove nothing, were sent many lately.",
+            Place::RATE_LIMITED,
+        );
         Self {
+            rebinding: registry
+                .counter("dns_rebinding_total", "Answers held back because they gave a public name a private address."),
             receive_overflow: registry
                 .counter("dns_receive_overflow_total", "Datagrams the kernel dropped because its buffer was full."),
         }

@@ -21,9 +21,11 @@ const END_SIZE: usize = END_BUCKET + BUCKET_COUNT;
 const DROPPED: usize = ENDS + Outcome::ALL.len() * END_SIZE;
 const SINGLE: usize = DROPPED + DropReason::ALL.len();
 /// Number of places that are known when Embargo is compiled; those of the policy's series follow.
-pub(super) const FIXED: usize = SINGLE + 4;
+pub(super) const FIXED: usize = SINGLE + 5;
 
 impl Place {
+    /// Responses cut down to TC.
+    pub(super) const RATE_LIMITED: Self = Self(SINGLE + 4);
     /// Queries for which the cache was asked.
     pub(super) const CACHE_REQUESTS: Self = Self(SINGLE);
     /// Queries answered from the cache.
@@ -67,8 +69,13 @@ mod tests {
 
     #[test]
     fn no_two_counts_share_a_place_and_none_is_unused() {
-        let mut places =
-            Vec::from([Place::CACHE_REQUESTS, Place::CACHE_HITS, Place::JOURNAL_EVENTS, Place::CACHE_FAILURE_HITS]);
+        let mut places = Vec::from([
+            Place::CACHE_REQUESTS,
+            Place::CACHE_HITS,
+            Place::JOURNAL_EVENTS,
+            Place::CACHE_FAILURE_HITS,
+            Place::RATE_LIMITED,
+        ]);
         for transport in Transport::ALL {
             for family in Family::ALL {
                 places.extend((0..QTYPE_COUNT).map(|qtype| Place::request(transport, family, qtype)));

@@ -29,6 +29,11 @@ pub trait Tally: Sized {
         self.add(Place::CACHE_HITS, 1);
     }
 
+    /// A response that is cut down because its client was sent much lately.
+    fn rate_limited(&self) {
+        self.add(Place::RATE_LIMITED, 1);
+    }
+
     /// An attempt that is given to the journal.
     fn journal_event(&self) {
         self.add(Place::JOURNAL_EVENTS, 1);

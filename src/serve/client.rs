@@ -1,5 +1,6 @@
 //! Who asks, and whether it may.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -66,6 +67,13 @@ impl Admission {
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl fmt::Display for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks: Vec<String> = self.networks.iter().map(ToString::to_string).collect();
+        f.write_str(&networks.join(" "))
     }
 }
 

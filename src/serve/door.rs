@@ -23,7 +23,7 @@ use super::forwarder::{Forwarder, Shared};
 use super::guard::{InForce, View};
 use super::handler::unfit_ending;
 use super::next::{Failure, Found, Next};
-use super::pipeline::{Embargo, Unanswered};
+use super::pipeline::{Embargo, Unanswered, paced};
 use super::room::{Permit, Room};
 use super::stream::Carried;
 use super::waiting::{Asked, Finish, Waiting};
@@ -189,7 +189,9 @@ impl<N: Next> Finish for Door<N> {
         let with = heard.as_ref().map(|heard| query.with(&heard.extras));
         let query = with.as_ref().unwrap_or(query);
         let verdict = if *unruled { Verdict::PASS } else { in_force.verdict(query, client, *now) };
-        self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room)
+        let ending = self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room);
+        let guard = &self.handler.guard;
+        paced(&**guard.metrics(), guard.rates().as_deref(), query, client, *now, ending)
     }
 
     fn now(&self) -> Now {

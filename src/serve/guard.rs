@@ -15,6 +15,7 @@ use crate::wire::{Query, Secret};
 
 use super::client::{Admission, Client};
 use super::hop::{Hop, HopConfig};
+use super::rates::{RateConfig, Rates};
 use super::screen;
 
 /// Policy, record, admission and local data; one for the whole process, swapped part by part while queries run.
@@ -25,6 +26,7 @@ pub struct Guard {
     /// What cookies are made with when no other secret is given.
     own: Secret,
     local: ArcSwap<Local>,
+    rates: ArcSwapOption<Rates>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -53,6 +55,7 @@ pub(super) struct View {
     pub(super) admission: arc_swap::Guard<Arc<Admission>>,
     pub(super) hop: arc_swap::Guard<Arc<Hop>>,
     pub(super) local: arc_swap::Guard<Arc<Local>>,
+    pub(super) rates: arc_swap::Guard<Option<Arc<Rates>>>,
 }
 
 /// One attempt as it is to be recorded.
@@ -64,8 +67,8 @@ pub(super) struct Deed<'a> {
 }
 
 impl Guard {
-    /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL. Of local data it has the
-    /// special-use names.
+    /// A guard without policy: until [`Guard::enforce`] is called, every query gets SERVFAIL. Of local data it has what no
+    /// setting takes away: nothing is handed on that is asked for below `onion` and `resolver.arpa`.
     pub fn new(admission: Admission, journal: Arc<Journal>, metrics: Arc<Metrics>, clock: Clock) -> Self {
         let own = Secret(rand::random());
         Self {
@@ -73,7 +76,8 @@ impl Guard {
             admission: ArcSwap::from_pointee(admission),
             hop: ArcSwap::from_pointee(Hop::new(HopConfig::default(), own)),
             own,
-            local: ArcSwap::from_pointee(Local::default()),
+            local: ArcSwap::from_pointee(Local::least()),
+            rates: ArcSwapOption::empty(),
             journal,
             metrics,
             clock,
@@ -116,6 +120,29 @@ impl Guard {
         query.edns?.options.map(|_asked| self.hop.load_full())
     }
 
+    /// The networks that are served.
+    pub fn admission(&self) -> Arc<Admission> {
+        self.admission.load_full()
+    }
+
+    /// Limits responses to clients that prove nothing from now on, or no longer. What they were sent stays known while the
+    /// limits stay the same.
+    pub fn limit(&self, config: Option<RateConfig>) {
+        if self.rates.load().as_ref().map(|rates| rates.config()) != config.as_ref() {
+            self.rates.store(config.map(|config| Arc::new(Rates::new(config))));
+        }
+    }
+
+    /// The limits in force.
+    pub(super) fn rates(&self) -> arc_swap::Guard<Option<Arc<Rates>>> {
+        self.rates.load()
+    }
+
+    /// Data of our own in force.
+    pub(super) fn local(&self) -> arc_swap::Guard<Arc<Local>> {
+        self.local.load()
+    }
+
     /// Answers this by itself from now on.
     pub fn answer_locally(&self, local: Local) {
         self.local.store(Arc::new(local));
@@ -143,6 +170,7 @@ impl Guard {
             admission: self.admission.load(),
             hop: self.hop.load(),
             local: self.local.load(),
+            rates: self.rates.load(),
         }
     }
 

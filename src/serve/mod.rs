@@ -54,6 +54,7 @@ mod hop;
 mod misses;
 mod next;
 mod pipeline;
+mod rates;
 mod ending;
 mod room;
 mod screen;
@@ -81,6 +82,7 @@ pub use guard::{Guard, InForce};
 pub use hop::{AnyAnswer, HopConfig};
 pub use next::{Failure, Found, Next};
 pub use pipeline::Embargo;
+pub use rates::RateConfig;
 pub use stream::{Carried, StreamConfig};
 pub use wrapped::Wrapped;
 

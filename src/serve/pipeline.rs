@@ -15,10 +15,13 @@ use super::ending::{self, Ending};
 use super::guard::{self, Deed, Guard, InForce, View};
 use super::hop::Hop;
 use super::next::{Failure, Found, Next};
+use super::rates::Rates;
 use super::screen;
 
 /// TTL of a stale answer, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
+/// TTL of the answer in place of one that was DNS rebinding, in seconds: an exception made for it is seen soon.
+const REBOUND_TTL: u32 = 60;
 
 /// A server behind a ban: policy and record in front, `next` behind.
 ///
@@ -60,10 +63,10 @@ impl<N: Next> Embargo<N> {
         };
         let hop = self.guard.hop_for(query);
         let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, &client, now));
-        match &heard {
-            Some(heard) => self.in_time(&query.with(&heard.extras), &client, now).await,
-            None => self.in_time(query, &client, now).await,
-        }
+        let with = heard.as_ref().map(|heard| query.with(&heard.extras));
+        let query = with.as_ref().unwrap_or(query);
+        let ending = self.in_time(query, &client, now).await;
+        paced(self.tally(), self.guard.rates().as_deref(), query, &client, now, ending)
     }
 
     /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
@@ -89,6 +92,20 @@ impl<N: Next> Embargo<N> {
                 (&with, &heard.client)
             }
         };
+        let ending = self.judged(tally, view, query, client, now, room)?;
+        Ok(paced(tally, view.rates.as_deref(), query, client, now, ending))
+    }
+
+    /// The same for a query whose options are known, without limits.
+    fn judged(
+        &self,
+        tally: &impl Tally,
+        view: &View,
+        query: &Query<'_>,
+        client: &Client,
+        now: Now,
+        room: &mut Vec<u8>,
+    ) -> Result<Ending, Unanswered> {
         // First: an address we do not serve learns nothing, not even what is banned.
         if !view.admission.allows(client.address()) {
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
@@ -144,10 +161,11 @@ impl<N: Next> Embargo<N> {
     /// lookup of a banned name is an attempt also when it is shed.
     pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
         let hop = self.guard.hop_for(query);
-        match hop.as_ref().and_then(|hop| hop.hear_all(query, client, now)) {
-            Some(heard) => self.without_asking(&query.with(&heard.extras), client, now, full),
-            None => self.without_asking(query, client, now, full),
-        }
+        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, now));
+        let with = heard.as_ref().map(|heard| query.with(&heard.extras));
+        let (query, client) = (with.as_ref().unwrap_or(query), heard.as_ref().map_or(client, |heard| &heard.client));
+        let ending = self.without_asking(query, client, now, full);
+        paced(self.tally(), self.guard.rates().as_deref(), query, client, now, ending)
     }
 
     fn without_asking(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
@@ -225,6 +243,15 @@ impl<N: Next> Embargo<N> {
         self.give(self.tally(), in_force, query, client, verdict, found, outcome, now, room)
     }
 
+    /// Whether an answer is not given for fear of DNS rebinding; if so, it is counted.
+    fn rebinds(&self, query: &Query<'_>, entry: &Entry) -> bool {
+        let rebinds = self.guard.local().is_rebinding(&query.name, &entry.answer);
+        if rebinds {
+            self.guard.metrics().dns.rebinding.inc();
+        }
+        rebinds
+    }
+
     /// The answer as this client gets it: last, it may lead to a banned name.
     #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
     fn give(
@@ -254,6 +281,11 @@ impl<N: Next> Embargo<N> {
             self.next.renew(query, now);
         }
         let rcode = found.entry.answer.rcode();
+        // Data of ours is meant as it stands.
+        if outcome != Outcome::Local && found.entry.answer.holds_private_address() && self.rebinds(query, &found.entry)
+        {
+            return rebound(query, client, outcome, room);
+        }
         let limit = ending::limit(query, client);
         let ttl_cap = [verdict.ttl_cap, led_cap].into_iter().flatten().min();
         if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), ttl_cap) {
@@ -276,6 +308,35 @@ impl<N: Next> Embargo<N> {
         message[2] |= if outcome == Outcome::Local { 0x04 } else { 0 };
         Ending::Response { message, outcome, rcode }
     }
+}
+
+/// Last of all, on the response, when all is recorded and counted: a client that proves nothing and was sent much lately is
+/// told to come over TCP.
+pub(super) fn paced(
+    tally: &impl Tally,
+    rates: Option<&Rates>,
+    query: &Query<'_>,
+    client: &Client,
+    now: Now,
+    ending: Ending,
+) -> Ending {
+    let Some(rates) = rates.filter(|_on| !client.verified()) else { return ending };
+    match ending {
+        Ending::Response { message, outcome, .. } if !rates.allows(client.address(), now.mono) => {
+            tally.rate_limited();
+            let short = Response::within(message, query).truncated();
+            Ending::response(query, client, short, outcome, rcode::NOERROR)
+        }
+        ending => ending,
+    }
+}
+
+/// No such record instead of a private address for a public name. All records of the type go: what is
+/// left of a signed set would be forged, and what is reached by the others is not for this server to say.
+fn rebound(query: &Query<'_>, client: &Client, outcome: Outcome, room: Vec<u8>) -> Ending {
+    let none = Response::within(room, query).soa(query.name.wire(), REBOUND_TTL);
+    let none = none.ede(ede::BLOCKED, "a public name with a private address: blocked against DNS rebinding");
+    Ending::response(query, client, none, outcome, rcode::NOERROR)
 }
 
 /// What can be given without asking anybody, and how it is counted: a fresh answer, or what was asked for in vain a short

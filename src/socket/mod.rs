@@ -10,6 +10,7 @@ mod control;
 mod fault;
 mod held;
 mod pass;
+mod interfaces;
 mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
@@ -17,5 +18,6 @@ pub use bind::{connected_udp, reachable, tcp, udp};
 pub use control::{Local, send_now, thrown_away};
 pub use fault::AcceptFault;
 pub use held::Held;
+pub use interfaces::on_link;
 pub use pass::{PASSED_AT_ONCE, Passing};
 pub use ready::Readiness;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::layout::{HEADER, Layout, Malformed, Section, be32, edns_options};
 use super::name::{LowerName, Name, NameError};
+use super::private::holds_private;
 use super::qtype;
 use super::query::Query;
 use super::relevant::{self, Path};
@@ -31,6 +32,7 @@ pub struct Answer {
     lifetime: Option<u32>,
     authentic_data: bool,
     negative: bool,
+    private: bool,
     /// Names that this answer leads to: CNAME, DNAME, SVCB and HTTPS targets, in order of appearance.
     targets: Box<[Target]>,
 }
@@ -95,6 +97,7 @@ impl Answer {
             lifetime: lifetime(message, layout, rcode, negative),
             authentic_data,
             negative,
+            private: holds_private(message, layout),
             targets: targets(message, layout, path)?,
         })
     }
@@ -134,6 +137,11 @@ impl Answer {
     /// Whether it says that the name or the type does not exist.
     pub fn is_negative(&self) -> bool {
         self.negative
+    }
+
+    /// Whether it sends a client to an address of a private network or of the client itself.
+    pub fn holds_private_address(&self) -> bool {
+        self.private
     }
 
     /// Seconds that this answer may be kept: the least TTL of the answer section, or for a negative answer what its SOA

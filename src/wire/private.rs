@@ -2,6 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::layout::{Layout, Section, be16};
+use super::name::LowerName;
+use super::qtype;
+
 /// Whether an address belongs to this host or to a private network: unspecified, loopback, link-local, private (RFC 1918,
 /// RFC 4193), shared (RFC 6598), and those within IPv6 that stand for one of IPv4.
 pub fn is_private(address: IpAddr) -> bool {
@@ -36,6 +40,45 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0xFFFF | 0, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => Some(embedded(high, low)),
         _ => None,
     }
+}
+
+/// Whether a response holds a private address where a client would find one to go to: in an address record, or as a hint of
+/// SVCB and HTTPS (RFC 9460 §7.3).
+pub(super) fn holds_private(message: &[u8], layout: &Layout) -> bool {
+    let beside_authority = layout.records.iter().filter(|record| record.section != Section::Authority);
+    beside_authority.filter_map(|record| Some((record.rtype, message.get(record.rdata.clone())?))).any(
+        |(rtype, rdata)| match rtype {
+            qtype::A | qtype::AAAA => addresses(rtype == qtype::A, rdata).any(is_private),
+            qtype::SVCB | qtype::HTTPS => hints(rdata).any(is_private),
+            _ => false,
+        },
+    )
+}
+
+/// Addresses in a row.
+fn addresses(v4: bool, octets: &[u8]) -> impl Iterator<Item = IpAddr> {
+    let v4s = if v4 { octets } else { &[] }.as_chunks::<4>().0;
+    let v6s = if v4 { &[] } else { octets }.as_chunks::<16>().0;
+    v4s.iter().copied().map(IpAddr::from).chain(v6s.iter().copied().map(IpAddr::from))
+}
+
+/// The addresses of `ipv4hint` and `ipv6hint`. The target is not compressed (RFC 9460 §2.2); where it is, nothing behind it can
+/// be read here, nor by a client.
+fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> {
+    const PRIORITY: usize = 2;
+    let mut at = LowerName::pass_compressed(rdata, PRIORITY).unwrap_or(rdata.len());
+    let parameters = std::iter::from_fn(move || {
+        let (key, size) = (be16(rdata, at).ok()?, usize::from(be16(rdata, at + 2).ok()?));
+        let value = rdata.get(at + 4..at + 4 + size)?;
+        at += 4 + size;
+        Some((key, value))
+    });
+    let of_key = |(key, value)| match key {
+        4 => Some(addresses(true, value)),
+        6 => Some(addresses(false, value)),
+        _ => None,
+    };
+    parameters.filter_map(of_key).flatten()
 }
 
 #[cfg(test)]
@@ -77,5 +120,33 @@ mod tests {
         for address in public {
             assert!(!is_private(address.parse().unwrap()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_private_address_is_found_wherever_a_client_would_look_for_one() {
+        use crate::wire::{Query, Response};
+        let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let query = Query::read(question).unwrap();
+        let holds = |response: Response<'_>| {
+            let message = response.finish(512);
+            holds_private(&message, &Layout::read(&message).unwrap())
+        };
+        let answer = |rtype, rdata: &[u8]| holds(Response::to(&query).answer(rtype, 60, rdata));
+        assert!(!holds(Response::to(&query).soa(b"\x07example\0", 5)));
+        assert!(answer(qtype::A, &[10, 0, 0, 1]) && !answer(qtype::A, &[192, 0, 2, 1]));
+        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 168, 0, 1];
+        assert!(answer(qtype::AAAA, &mapped));
+        let service =
+            |hint: [u8; 4]| [b"\0\x01\x01s\0\0\x01\0\x03\x02h2\0\x04\0\x08\xC0\0\x02\x01".as_slice(), &hint].concat();
+        assert!(answer(qtype::HTTPS, &service([127, 0, 0, 1])) && !answer(qtype::HTTPS, &service([192, 0, 2, 2])));
+        let v6 = [b"\0\x01\0\0\x06\0\x10\xFD".as_slice(), &[0; 15]].concat();
+        assert!(answer(qtype::SVCB, &v6));
+        let beside = Response::to(&query).answer(qtype::TXT, 60, b"\x01x").additional_at(
+            b"\x01s\0",
+            qtype::A,
+            60,
+            &[10, 0, 0, 1],
+        );
+        assert!(holds(beside));
     }
 }

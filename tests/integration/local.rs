@@ -3,7 +3,7 @@
 use embargo::wire::{qtype, rcode};
 
 use crate::harness::{Question, TestServer};
-use crate::upstream_fake::{FakeUpstream, wire};
+use crate::upstream_fake::{Act, FakeUpstream, reply, wire};
 
 /// The AA bit.
 const AA: u16 = 0x0400;
@@ -110,4 +110,36 @@ async fn an_answer_of_our_own_that_does_not_fit_is_told_to_be_asked_over_tcp() {
     let short = server.query("big.example", qtype::TXT).await;
     assert_eq!((short.flags() & 0x0200, short.answers().len()), (0x0200, 0));
     assert_eq!(server.ask(&Question::new("big.example", qtype::TXT).tcp()).await.answers().len(), 5);
+}
+
+#[tokio::test]
+async fn a_private_address_for_a_public_name_is_held_back_fresh_and_cached() {
+    let upstream = FakeUpstream::scripted(|seen| vec![Act::Send(reply(seen).a([192, 168, 0, 1]).octets())]).await;
+    let lines = "[local]\nrebind_protection = true\nrebind_allow = [\"good.example\"]";
+    let server = TestServer::new().upstream(&upstream).setting(lines).start().await;
+
+    for _fresh_then_cached in 0..2 {
+        let response = server.ask(&Question::new("evil.example", qtype::A).edns(1232)).await;
+        assert_eq!((response.rcode(), response.answers().len()), (rcode::NOERROR, 0));
+        assert_eq!((response.ede().unwrap().0, response.soa().unwrap().1), (15, 60));
+        assert_eq!(server.query("a.good.example", qtype::A).await.answers().len(), 1);
+        assert_eq!(server.query("nas.home.arpa", qtype::A).await.answers().len(), 1, "a private upstream knows it");
+    }
+
+    assert_eq!(server.metric("dns_rebinding_total", &[]).await, 2);
+    server.change_settings("").await;
+    assert_eq!(server.query("evil.example", qtype::A).await.answers().len(), 1, "the cache keeps what was said");
+}
+
+#[tokio::test]
+async fn a_zone_with_servers_of_its_own_is_asked_there_though_its_name_is_special() {
+    let upstream = FakeUpstream::start().await;
+    let forward =
+        format!("[[forward]]\nzones = [\"test\", \"2.0.192.in-addr.arpa\"]\nservers = [\"{}\"]", upstream.address());
+    let server = TestServer::new().setting(&forward).start().await;
+    for name in ["x.test", "1.2.0.192.in-addr.arpa"] {
+        assert_eq!(server.query(name, qtype::A).await.answers().len(), 1, "{name}");
+    }
+    assert_eq!(server.query("x.alt", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    assert_eq!(upstream.queries_seen(), 2);
 }

@@ -19,6 +19,7 @@ mod hop;
 mod listeners;
 mod local;
 mod plugin;
+mod protection;
 mod readme;
 mod regression;
 mod reload;

@@ -1,0 +1,48 @@
+//! `[rate_limit]` as written to what is meant.
+
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::convert::{each, network};
+use super::file;
+use super::reader::Reader;
+use super::settings::RateLimitSettings;
+
+/// Responses a second that can be set, and clients that one address can stand for.
+const NUMBER_MAX: i64 = 1_000_000;
+
+pub(super) fn settings(
+    file: &file::RateLimit,
+    default: RateLimitSettings,
+    reader: &mut Reader<'_>,
+) -> RateLimitSettings {
+    let shared = file.shared.iter().filter_map(|shared| address(shared, reader)).collect();
+    RateLimitSettings {
+        responses_per_second: NonZeroU32::new(reader.count(&file.responses_per_second, 0..=NUMBER_MAX, 0)),
+        ipv4_prefix: reader.count(&file.ipv4_prefix, 8..=32, default.ipv4_prefix),
+        ipv6_prefix: reader.count(&file.ipv6_prefix, 16..=128, default.ipv6_prefix),
+        exempt: each(&file.exempt, network, reader).unwrap_or(default.exempt),
+        shared,
+    }
+}
+
+fn address(written: &Spanned<file::SharedAddress>, reader: &mut Reader<'_>) -> Option<(IpNet, NonZeroU32)> {
+    let (table, shared) = (written.span(), written.get_ref());
+    if shared.clients.is_none() {
+        reader.missing("clients", Some(table.clone()));
+    }
+    let clients = NonZeroU32::new(reader.count(&shared.clients, 1..=NUMBER_MAX, 1));
+    let Some(text) = &shared.network else {
+        reader.missing("network", Some(table));
+        return None;
+    };
+    match network(text.get_ref()) {
+        Ok(network) => clients.map(|clients| (network, clients)),
+        Err(error) => {
+            reader.error(text.span(), error.to_string());
+            None
+        }
+    }
+}
