@@ -34,6 +34,11 @@ const VARIANTS: [&[&str]; 8] = [
     &["+adflag", "+dnssec", "+bufsize=4096"],
 ];
 
+/// Extended errors but that a failure is remembered for a while (RFC 9520), which is ours to say.
+fn passed_on(errors: Vec<&str>) -> Vec<&str> {
+    errors.into_iter().filter(|error| !error.starts_with("13 ")).collect()
+}
+
 #[test]
 fn an_unbanned_name_is_answered_as_unbound_answers_it() {
     let unbound = Unbound::start();
@@ -49,7 +54,7 @@ fn an_unbanned_name_is_answered_as_unbound_answers_it() {
                     && ours.flags() == theirs.flags()
                     && ours.edns_flags() == theirs.edns_flags()
                     && ours.question() == theirs.question()
-                    && ours.ede() == theirs.ede()
+                    && passed_on(ours.ede()) == theirs.ede()
                     && ["ANSWER", "AUTHORITY", "ADDITIONAL"]
                         .iter()
                         .all(|name| ours.section(name) == theirs.section(name));

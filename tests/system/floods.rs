@@ -157,7 +157,7 @@ fn a_connection_attempt_from_every_port_takes_nothing_from_those_who_ask() {
     assert!(descriptors() <= DESCRIPTORS_MAX, "{} descriptors", descriptors());
     let grown = server.running().resident_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "{grown} KiB more");
-    drop(held);
+    drop((held, lasting));
     until("their places are free", SOON, || (connections(&server.metrics()) == 0).then_some(()));
 }
 
