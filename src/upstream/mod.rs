@@ -17,6 +17,7 @@
 //! casing                  whether an upstream keeps the case of names (pure)
 //! probe                   asks those that are ill until they answer
 //! said                    what the log says of their health, and how often (pure)
+//! validate                whether an answer is what its zone has signed (DNSSEC)
 //! ```
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
 //! to [`serve`](crate::serve).
@@ -45,6 +46,7 @@ mod spec;
 mod stream;
 mod tree;
 mod trouble;
+mod validate;
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +67,7 @@ pub use server::Server;
 pub use servers::{Servers, ServersError};
 pub use spec::{Host, Protocol, SpecError, UpstreamSpec};
 pub use tree::{Branch, GROUPS_MAX, Group, Tree};
+pub use validate::{AnchorError, Anchors, Bogus, Exempt, Questions, Validated, Validation, ValidationError, Validator};
 
 use exchange::Exchange;
 use member::Member;

@@ -26,6 +26,7 @@ pub use present::Presented;
 pub use private::is_private;
 pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use relevant::aliases_circle;
+pub use relevant::without;
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
@@ -46,7 +47,9 @@ pub mod qtype {
     pub const OPT: u16 = 41;
     pub const DS: u16 = 43;
     pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
     pub const DNSKEY: u16 = 48;
+    pub const NSEC3: u16 = 50;
     pub const TLSA: u16 = 52;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;

@@ -132,11 +132,25 @@ pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Re
     if keeps.iter().all(|keeps| *keeps) && layout.opt.is_none_or(|index| index + 1 == layout.records.len()) {
         return Ok(None);
     }
+    let mut kept = keeps.iter();
+    without(message, layout, |_record| !kept.next().copied().unwrap_or_default()).map(Some)
+}
+
+/// The message without the records that `drops` names, the OPT record last.
+///
+/// # Errors
+/// [`Malformed`] when what is left can't be written anew: it holds names that nobody here can follow, or is too long without
+/// compression.
+pub fn without(
+    message: &[u8],
+    layout: &Layout,
+    mut drops: impl FnMut(&RecordAt) -> bool,
+) -> Result<Vec<u8>, Malformed> {
     // Names may point into what is left out or moved, so every one is written whole.
     let mut out = message[..layout.question_end].to_vec();
     out[6..HEADER].fill(0);
-    let kept = layout.records.iter().zip(&keeps).filter(|(_, kept)| **kept).map(|(record, _kept)| record);
-    for record in kept.filter(|record| record.rtype != qtype::OPT).chain(layout.opt()) {
+    let kept: Vec<&RecordAt> = layout.records.iter().filter(|record| !drops(record)).collect();
+    for record in kept.into_iter().filter(|record| record.rtype != qtype::OPT).chain(layout.opt()) {
         rewrite(&mut out, message, record)?;
         let count_at = match record.section {
             Section::Answer => 6,
@@ -145,7 +159,7 @@ pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Re
         };
         super::response::bump(&mut out, count_at);
     }
-    if out.len() > usize::from(u16::MAX) { Err(Malformed::Cut) } else { Ok(Some(out)) }
+    if out.len() > usize::from(u16::MAX) { Err(Malformed::Cut) } else { Ok(out) }
 }
 
 /// The octets in front of the names in the RDATA of a type whose names may be compressed, and how many there are.

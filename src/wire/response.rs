@@ -39,6 +39,11 @@ pub mod rcode {
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const FORGED_ANSWER: u16 = 4;
+    pub const DNSSEC_BOGUS: u16 = 6;
+    pub const SIGNATURE_EXPIRED: u16 = 7;
+    pub const SIGNATURE_NOT_YET_VALID: u16 = 8;
+    pub const RRSIGS_MISSING: u16 = 10;
+    pub const NSEC_MISSING: u16 = 12;
     pub const CACHED_ERROR: u16 = 13;
     pub const NOT_READY: u16 = 14;
     pub const BLOCKED: u16 = 15;

@@ -1,0 +1,156 @@
+//! What validation begins with, and where it is not done.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use hickory_resolver::proto::dnssec::TrustAnchors;
+
+use crate::time::Timestamp;
+use crate::wire::{LowerName, Name};
+
+/// Octets of a file of keys that are read at most.
+const FILE_MAX: usize = 64 * 1024;
+
+/// Keys that are trusted from the beginning.
+#[derive(Clone, Default)]
+pub struct Anchors(Arc<TrustAnchors>);
+
+/// Why a text gives no keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnchorError {
+    /// The file can't be read.
+    #[error("can't read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: String,
+    },
+    /// It is no file of some keys.
+    #[error("{} has more than {FILE_MAX} octets; a file of trust anchors has a few lines", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line is no DNSKEY record.
+    #[error("{}:{line}: no DNSKEY record: {reason}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no key in it.
+    #[error("{} has no DNSKEY record; write one a line, as `dig . DNSKEY +noall +answer` prints them", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Anchors {
+    /// Those of a file: one DNSKEY record a line, `;` begins a comment. They take the place of the root's own.
+    ///
+    /// # Errors
+    /// [`AnchorError`] naming the first line that is no key.
+    pub fn from_file(path: &Path) -> Result<Self, AnchorError> {
+        let owned = || path.to_owned();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| AnchorError::Unreadable { path: owned(), error: error.to_string() })?;
+        if text.len() > FILE_MAX {
+            return Err(AnchorError::TooLarge { path: owned() });
+        }
+        Self::from_text(&text, path)
+    }
+
+    pub(super) fn from_text(text: &str, path: &Path) -> Result<Self, AnchorError> {
+        let mut keys = 0;
+        for (number, line) in text.lines().enumerate() {
+            let record = line.split(';').next().unwrap_or_default();
+            if record.trim().is_empty() {
+                continue;
+            }
+            // Alone, so that a mistake has its line.
+            TrustAnchors::from_str(&format!("{record}\n")).map_err(|error| AnchorError::Line {
+                path: path.to_owned(),
+                line: number + 1,
+                reason: error.to_string(),
+            })?;
+            keys += 1;
+        }
+        let all = TrustAnchors::from_str(text).ok().filter(|_all| keys > 0);
+        all.map(|all| Self(Arc::new(all))).ok_or_else(|| AnchorError::Empty { path: path.to_owned() })
+    }
+
+    pub(super) fn keys(&self) -> Arc<TrustAnchors> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for Anchors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Anchors({} of the root)", self.0.len())
+    }
+}
+
+/// A name below which nothing is validated: a private zone that nobody signs, or one that is broken for now, a negative
+/// trust anchor (RFC 7646).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exempt {
+    /// The name; it and all below are meant.
+    pub name: Name,
+    /// Until when; `None`: for as long as it is configured.
+    pub until: Option<Timestamp>,
+}
+
+impl Exempt {
+    /// Whether `name` is meant at `now`.
+    pub(super) fn covers(&self, name: &LowerName, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until) && name.is_below(&LowerName::from(&self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of the root of 2024 (IANA, root-anchors.xml, id 38696), shortened: a key is not looked into here.
+    const KEY: &str = ". 172800 IN DNSKEY 257 3 8 AwEAAa96jeuknZlaeSrvyAJj6ZHv28hhOKkx3rLGXVaC6rXTsDc449/cidltpkyGwCJNnOAlFNKF2jBosZBU5eeHspaQWOmOElZsjICMQMC3aeHbGiShvZsx4wMYSjH8e7Vrhbu6irwCzVBApESjbUdpWWmEnhathWu1jo+siFUiRAAxm9qyJNg/wOZqqzL/dL/q8PkcRU5oUKEpUge71M3ej2/7CPqpdVwuMoTvoB+ZOT4YeGyxMvHmbrxlFzGOHOijtzN+u1TQNatX2XBuzZNQ1K+s2CXkPIZo7s6JgZyvaBevYtxPvYLw4z9mR7K2vaF18UYH9Z9GNUUeayffKC73PYc=";
+
+    fn check(text: &str, expected: Result<usize, &str>) {
+        let found = Anchors::from_text(text, Path::new("root.key"));
+        let found = found.map(|anchors| anchors.0.len()).map_err(|error| error.to_string());
+        match expected {
+            Ok(keys) => assert_eq!(found, Ok(keys), "{text}"),
+            Err(beginning) => assert!(found.as_ref().is_err_and(|error| error.starts_with(beginning)), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn keys_are_read_and_a_mistake_has_its_line() {
+        check(&format!("; the root\n{KEY} ;{{id = 38696}}\n\n"), Ok(1));
+        check("; nothing\n", Err("root.key has no DNSKEY record"));
+        check(&format!("{KEY}\n. IN DS 38696 8 2 00\n"), Err("root.key:2: no DNSKEY record"));
+        check(&format!("{KEY}\n. IN DNSKEY 257 3 8 ?\n"), Err("root.key:2: no DNSKEY record"));
+    }
+
+    #[test]
+    fn the_roots_own_keys_are_there_without_a_file() {
+        assert_eq!(Anchors::default().0.len(), 2);
+    }
+
+    #[test]
+    fn an_exempt_name_covers_what_is_below_it_until_its_time() {
+        let name = |text: &str| LowerName::from(&Name::parse(text).unwrap());
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let mut exempt = Exempt { name: Name::parse("corp.example").unwrap(), until: None };
+        assert!(exempt.covers(&name("a.corp.example"), second(0)) && exempt.covers(&name("corp.example"), second(0)));
+        assert!(!exempt.covers(&name("xcorp.example"), second(0)));
+        exempt.until = Some(second(100));
+        assert!(exempt.covers(&name("corp.example"), second(99)) && !exempt.covers(&name("corp.example"), second(100)));
+    }
+}

@@ -1,0 +1,117 @@
+//! The validator's own way to ask: it has none to the network, and so much for each answer.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{Stream, once};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::DnsHandle;
+use hickory_resolver::proto::op::{DnsRequest, DnsResponse};
+use hickory_resolver::proto::rr::Name as HickoryName;
+use hickory_resolver::proto::serialize::binary::{BinDecodable, BinEncodable};
+
+use super::Questions;
+use super::verdict::too_much_to_verify;
+use crate::upstream::UpstreamError;
+use crate::upstream::message::Ask;
+use crate::wire::{LowerName, Name};
+
+/// Questions that the validation of one answer may ask. A chain of ten zones needs some thirty; a chain of aliases has more
+/// than one of them. Without a bound, one small answer could have us ask hundreds (CVE-2023-50387 and its kin).
+const QUESTIONS_MAX: usize = 96;
+
+tokio::task_local! {
+    /// That of the answer which the current task validates.
+    pub(super) static WORK: Work;
+}
+
+/// What the validation of one answer has cost and may still cost.
+pub(super) struct Work {
+    /// The question whose answer is validated, with it: the validator begins by asking.
+    first: (Ask, Vec<u8>),
+    left: AtomicUsize,
+    failed: Mutex<Option<UpstreamError>>,
+}
+
+impl Work {
+    pub(super) fn new(ask: Ask, answer: Vec<u8>) -> Self {
+        Self { first: (ask, answer), left: AtomicUsize::new(QUESTIONS_MAX), failed: Mutex::default() }
+    }
+
+    /// Why the first question that had no answer had none.
+    pub(super) fn failed(&self) -> Option<UpstreamError> {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: UpstreamError) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// Whether one more question may be asked.
+    fn spend(&self) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// Asks for the validator.
+#[derive(Clone)]
+pub(super) struct Handle {
+    questions: Arc<dyn Questions>,
+}
+
+impl Handle {
+    pub(super) fn new(questions: Arc<dyn Questions>) -> Self {
+        Self { questions }
+    }
+
+    async fn answer(&self, ask: Ask) -> Result<DnsResponse, NetError> {
+        let first = WORK.with(|work| (work.first.0 == ask).then(|| work.first.1.clone()));
+        let message = match first {
+            Some(message) => message,
+            None if !WORK.with(Work::spend) => return Err(NetError::Message("too many questions for one answer")),
+            None => match self.questions.ask(ask).await {
+                Ok(message) => message,
+                Err(error) => {
+                    WORK.with(|work| work.fail(error));
+                    return Err(NetError::NoConnections);
+                }
+            },
+        };
+        let response = DnsResponse::from_buffer(message)?;
+        if too_much_to_verify(&response) {
+            return Err(NetError::Message("more keys or signatures than are looked at"));
+        }
+        Ok(response)
+    }
+}
+
+impl DnsHandle for Handle {
+    type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
+    type Runtime = TokioRuntimeProvider;
+
+    fn send(&self, request: DnsRequest) -> Self::Response {
+        let (handle, ask) = (self.clone(), ask_of(&request));
+        Box::pin(once(async move {
+            match ask {
+                Some(ask) => handle.answer(ask).await,
+                None => Err(NetError::Message("no question")),
+            }
+        }))
+    }
+}
+
+/// What a request of the validator asks, as all its questions are asked: with DO and CD.
+fn ask_of(request: &DnsRequest) -> Option<Ask> {
+    let query = request.queries.first()?;
+    let wire = query.name().to_lowercase().to_bytes().ok()?;
+    let (name, _end) = LowerName::read(&wire, 0).ok()?;
+    let (qtype, qclass) = (query.query_type().into(), query.query_class().into());
+    Some(Ask { name: Name::from(&name), qtype, qclass, dnssec_ok: true, checking_disabled: true })
+}
+
+/// One of our names as one of hickory's.
+pub(super) fn hickory_name(name: &Name) -> Option<HickoryName> {
+    HickoryName::from_bytes(name.wire()).ok()
+}

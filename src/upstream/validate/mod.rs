@@ -1,0 +1,143 @@
+//! DNSSEC validation (RFC 4033 to 4035) of what upstreams say, by hickory's validator.
+//!
+//! ```text
+//! anchors   keys that are trusted from the beginning, and names below which nothing is validated (RFC 7646)
+//! handle    the validator's own questions: through whoever asks for clients, and so many for one answer at most
+//! verdict   from the validator's proofs to what a client is told
+//! ```
+//! A question is asked with DO and CD, so that the upstream hands over what it would not believe itself, and the chain of
+//! keys from an anchor to the answer is asked for the same way. Keeping answers is left to the asker, or each answer would
+//! cost the whole chain.
+
+mod anchors;
+mod handle;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use hickory_resolver::net::dnssec::DnssecDnsHandle;
+use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Query};
+use hickory_resolver::proto::rr::{DNSClass, RecordType};
+use tokio::sync::Semaphore;
+
+use super::UpstreamError;
+use super::message::Ask;
+use crate::time::Timestamp;
+use crate::wire::{CLASS_IN, Layout, LowerName, Name};
+pub use anchors::{AnchorError, Anchors, Exempt};
+use handle::{Handle, WORK, Work, hickory_name};
+pub use verdict::{Bogus, Validated};
+use verdict::{Judge, Verdict};
+
+/// Answers validated at a time. Each may cost some milliseconds of a processor.
+const AT_ONCE_MAX: usize = 128;
+/// Iterations of NSEC3 beyond which a proof counts as none, and the zone as unsigned (RFC 9276 §3.2).
+const NSEC3_SOFT_MAX: u16 = 50;
+/// Iterations of NSEC3 beyond which an answer counts as bogus.
+const NSEC3_HARD_MAX: u16 = 150;
+
+/// Who asks the validator's questions: of upstreams, or of a cache of what they said.
+pub trait Questions: Send + Sync + 'static {
+    /// The response to a question, as [`Upstreams::ask`](super::Upstreams::ask) gives it: a whole message.
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Vec<u8>, UpstreamError>>;
+}
+
+/// What is validated, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Validation {
+    /// The keys that are trusted from the beginning.
+    pub anchors: Anchors,
+    /// Names below which nothing is validated.
+    pub exempt: Vec<Exempt>,
+}
+
+/// Why there is no validated answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValidationError {
+    /// The answer is not what its zone has signed.
+    #[error("{0}")]
+    Bogus(#[from] Bogus),
+    /// The question, or one for the keys of its zone, has no answer.
+    #[error("{0}")]
+    Unanswered(#[from] UpstreamError),
+}
+
+/// Validates answers.
+pub struct Validator {
+    exempt: Vec<Exempt>,
+    questions: Arc<dyn Questions>,
+    dnssec: DnssecDnsHandle<Handle>,
+    room: Semaphore,
+}
+
+impl Validator {
+    /// A validator that asks by `questions`.
+    pub fn new(config: Validation, questions: Arc<dyn Questions>) -> Self {
+        let handle = Handle::new(Arc::clone(&questions));
+        let dnssec = DnssecDnsHandle::with_trust_anchor(handle, config.anchors.keys())
+            .nsec3_iteration_limits(Some(NSEC3_SOFT_MAX), Some(NSEC3_HARD_MAX));
+        Self { exempt: config.exempt, questions, dnssec, room: Semaphore::new(AT_ONCE_MAX) }
+    }
+
+    /// Whether a question is one whose answer is validated: of class IN, without CD (RFC 4035 §3.2.2), and not below a name
+    /// that is exempt at `now`.
+    pub fn covers(&self, ask: &Ask, now: Timestamp) -> bool {
+        ask.qclass == CLASS_IN && !ask.checking_disabled && !self.is_exempt(&LowerName::from(&ask.name), now)
+    }
+
+    fn is_exempt(&self, name: &LowerName, now: Timestamp) -> bool {
+        self.exempt.iter().any(|exempt| exempt.covers(name, now))
+    }
+
+    /// The answer to a question as its client may have it: AD says whether it is proven, and without DO it has no DNSSEC
+    /// records that were not asked for. A response that is no answer (SERVFAIL, REFUSED) is returned as it is.
+    ///
+    /// # Errors
+    /// [`ValidationError`].
+    pub async fn answer(&self, ask: &Ask, now: Timestamp) -> Result<Validated, ValidationError> {
+        let bare = Ask { dnssec_ok: true, checking_disabled: true, ..ask.clone() };
+        let message = self.questions.ask(bare.clone()).await?;
+        let layout = Layout::read(&message).map_err(|_malformed| UpstreamError::Unusable)?;
+        let judge = Judge::new(ask, message, layout, now);
+        if !judge.is_answer() {
+            return Ok(judge.unjudged());
+        }
+        judge.bounded()?;
+        let _room = self.room.acquire().await.map_err(|_closed| UpstreamError::Busy)?;
+        let work = Work::new(bare, judge.message().to_vec());
+        let (proven, work) = WORK.scope(work, self.prove(ask)).await;
+        let exempt = |name: &Name| self.is_exempt(&LowerName::from(name), now);
+        match judge.verdict(&proven, exempt) {
+            Verdict::Secure => Ok(judge.secure()?),
+            Verdict::Insecure => Ok(judge.insecure()?),
+            // What could not be asked for may be there the next time: nothing is said against the zone.
+            Verdict::Bogus(_) if work.is_some() => Err(work.unwrap_or(UpstreamError::Unusable).into()),
+            Verdict::Bogus(bogus) => Err(bogus.into()),
+        }
+    }
+
+    /// Has hickory prove an answer; beside it, what the first of its own questions failed by.
+    async fn prove(&self, ask: &Ask) -> (verdict::Proven, Option<UpstreamError>) {
+        let Some(name) = hickory_name(&ask.name) else { return (verdict::Proven::unreadable(), None) };
+        let mut query = Query::query(name, RecordType::from(ask.qtype));
+        query.set_query_class(DNSClass::IN);
+        let mut options = DnsRequestOptions::default();
+        options.use_edns = true;
+        options.edns_set_dnssec_ok = true;
+        let sent = self.dnssec.send(DnsRequest::from_query(query, options));
+        let proven = verdict::Proven::from(sent.first_answer().await);
+        (proven, WORK.with(Work::failed))
+    }
+}
+
+impl fmt::Debug for Validator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Validator").field("exempt", &self.exempt).finish_non_exhaustive()
+    }
+}
