@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -18,10 +18,10 @@ use crate::config::{Args, Loaded};
 use crate::diag::Diagnostic;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::serve::Guard;
+use crate::serve::{Chain, Guard};
 use crate::time::Now;
 use crate::tls::ServerTls;
-use crate::upstream::Tree;
+use crate::upstream::{Questions, Tree, Validation, Validator};
 
 /// A policy not in force after this leaves clients with SERVFAIL until it is.
 const POLICY_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +46,10 @@ pub(super) struct Parts {
     pub(super) tree: Arc<ArcSwap<Tree>>,
     /// As whom clients are shown the server, if they are shown anybody.
     pub(super) tls: Option<ServerTls>,
+    /// Who validates answers, while that is wanted.
+    pub(super) validator: Arc<ArcSwapOption<Validator>>,
+    /// Who asks for it.
+    pub(super) chain: Arc<Chain>,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,
@@ -62,6 +66,12 @@ pub(super) struct Parts {
 pub(super) type Late = tokio::task::JoinHandle<Result<policy::Ready, Vec<Diagnostic>>>;
 
 impl Parts {
+    /// Validates answers by this from now on; `None`: not at all.
+    pub(super) fn validate(&self, by: Option<&Validation>) {
+        let questions = Arc::clone(&self.chain) as Arc<dyn Questions>;
+        self.validator.store(by.map(|by| Arc::new(Validator::new(by.clone(), questions))));
+    }
+
     /// Waits for the first policy, but not for ever, unless another server still serves.
     pub(super) async fn first_policy(&self, served: bool) -> Result<Option<Late>, Failure> {
         let patience = if served { SERVED_PATIENCE } else { POLICY_PATIENCE };

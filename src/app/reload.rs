@@ -62,6 +62,11 @@ impl Parts {
         let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
         self.tree.store(tree);
         self.guard.answer_locally(local(&loaded.settings, wanted.root()));
+        if self.loaded.load().validation != loaded.validation {
+            self.validate(loaded.validation.as_ref());
+            // What is kept was judged by the keys and exceptions before.
+            self.cache.clear();
+        }
         let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {
             tracing::warn!(settings = ?needs_restart, "These settings take effect after a restart.");

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::serve::{self, Embargo, Forwarder, Guard, Running, Sockets};
+use crate::serve::{self, Chain, Embargo, Forwarder, Guard, Running, Sockets};
 use crate::socket::{Held, reachable};
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
@@ -101,6 +101,8 @@ impl Server {
         guard.show(map::hop(&loaded.settings));
         guard.answer_locally(local);
         guard.limit(map::rates(&loaded.settings));
+        let (guard, tree) = (Arc::new(guard), Arc::new(ArcSwap::new(tree)));
+        let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
         let parts = Parts {
             args,
             cache,
@@ -110,9 +112,11 @@ impl Server {
             clock,
             metrics,
             journal,
-            guard: Arc::new(guard),
-            tree: Arc::new(ArcSwap::new(tree)),
             tls,
+            guard,
+            tree,
+            validator: Arc::default(),
+            chain: Arc::new(chain),
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -264,10 +268,12 @@ impl Prepared {
         parts.admin = admin.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let parts = Arc::new(parts);
+        parts.validate(loaded.validation.as_ref());
         let forwarder = Forwarder::new(
             map::forwarder(settings),
             Arc::clone(&parts.cache),
             Arc::clone(&parts.tree),
+            Arc::clone(&parts.validator),
             Arc::clone(&parts.metrics),
             parts.clock.clone(),
         );

@@ -22,10 +22,11 @@ impl Wanted {
     /// # Errors
     /// The first specification that gives no server.
     pub(super) fn read(first: &Settings, now: &Settings) -> Result<Self, Diagnostic> {
-        let config = |specs: &[UpstreamSpec], order: Order| -> Result<Config, ServersError> {
+        let config = |specs: &[UpstreamSpec], order: Order, trust_ad: bool| -> Result<Config, ServersError> {
             let servers = Servers::from_specs(specs, &now.listen)?;
             Ok(Config {
                 order,
+                trust_ad,
                 hedge: first.upstream.hedge_after,
                 deadline: first.upstream.deadline,
                 exchange_max: first.upstream.exchange_max,
@@ -33,10 +34,10 @@ impl Wanted {
                 ..Config::new(servers)
             })
         };
-        let root = config(&now.upstream.servers, now.upstream.order)
+        let root = config(&now.upstream.servers, now.upstream.order, now.upstream.trust_ad)
             .map_err(|error| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string()))?;
         let groups = now.forwards.iter().map(|forward| {
-            let config = config(&forward.servers.value, forward.order);
+            let config = config(&forward.servers.value, forward.order, forward.trust_ad);
             let config = config.map_err(|error| forward.servers.error(error.to_string()))?;
             Ok(Group { zones: forward.zones.clone(), config })
         });

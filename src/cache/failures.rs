@@ -99,6 +99,11 @@ impl Failures {
         self.store.remove(key);
     }
 
+    /// All questions are as if never asked.
+    pub(super) fn clear(&self) {
+        self.store.clear();
+    }
+
     /// How many are kept, those out of force included.
     pub(super) fn len(&self) -> usize {
         self.store.len()

@@ -202,6 +202,12 @@ impl Cache {
         Mono(self.recovered.load(Ordering::Relaxed))
     }
 
+    /// Forgets every answer and every failure.
+    pub fn clear(&self) {
+        self.answers.clear();
+        self.failures.clear();
+    }
+
     /// Number of answers kept.
     pub fn len(&self) -> usize {
         self.answers.len()

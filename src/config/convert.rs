@@ -14,6 +14,7 @@ use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
 use super::ban::{BanChange, Change, is_id};
+use super::dnssec;
 use super::file::{self, File, Text, Texts};
 use super::hop;
 use super::local;
@@ -53,6 +54,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         forwards: forwards(&file.forward, &mut reader),
         rate_limit: rate_limit::settings(&file.rate_limit, default.rate_limit, &mut reader),
         local: local::settings(&file.local, base, &default.local, &mut reader),
+        dnssec: dnssec::settings(&file.dnssec, base, &zone, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
         tls: file.tls.as_ref().map(|written| tls(written, base, &mut reader)),
@@ -166,6 +168,7 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
     let settings = UpstreamSettings {
         servers: at_least_one(&file.servers, upstream_spec, default.servers, reader),
         order: order(&file.order, reader),
+        trust_ad: flag(&file.trust_ad, default.trust_ad),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
@@ -181,6 +184,10 @@ fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reade
         reader.error(span, "`exchange_max` must not be less than `deadline`");
     }
     settings
+}
+
+pub(super) fn flag(written: &file::Flag, default: bool) -> bool {
+    written.as_ref().map_or(default, |flag| *flag.get_ref())
 }
 
 fn order(written: &Text, reader: &mut Reader<'_>) -> Order {
@@ -205,8 +212,8 @@ fn forwards(written: &[Spanned<file::Forward>], reader: &mut Reader<'_>) -> Vec<
         }
         let servers = given(&file.servers, "servers", &table, upstream_spec, reader);
         let span = file.servers.as_ref().map_or(table, Spanned::span);
-        let order = order(&file.order, reader);
-        forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order });
+        let (order, trust_ad) = (order(&file.order, reader), flag(&file.trust_ad, false));
+        forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order, trust_ad });
     }
     forwards
 }

@@ -22,6 +22,8 @@ pub(super) type Texts = Option<Spanned<Vec<Spanned<String>>>>;
 pub(super) type Count = Option<Spanned<i64>>;
 /// A duration or a size, with its place.
 pub(super) type Measure = Option<Spanned<Amount>>;
+/// Yes or no, with its place.
+pub(super) type Flag = Option<Spanned<bool>>;
 /// A date or time, with its place.
 pub(super) type Moment = Option<Spanned<Datetime>>;
 
@@ -47,6 +49,7 @@ pub(super) struct File {
     pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) local: Local,
     pub(super) rate_limit: RateLimit,
+    pub(super) dnssec: Dnssec,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
     pub(super) tls: Option<Spanned<Tls>>,
@@ -79,10 +82,29 @@ pub(super) struct Cookies {
 pub(super) struct Upstream {
     pub(super) servers: Texts,
     pub(super) order: Text,
+    pub(super) trust_ad: Flag,
     pub(super) hedge_after: Measure,
     pub(super) deadline: Measure,
     pub(super) exchange_max: Measure,
     pub(super) in_flight_max: Count,
+}
+
+/// `[dnssec]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dnssec {
+    pub(super) validate: Flag,
+    pub(super) trust_anchors: Text,
+    pub(super) insecure: Texts,
+    pub(super) negative_anchor: Vec<Spanned<NegativeAnchor>>,
+}
+
+/// `[[dnssec.negative_anchor]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NegativeAnchor {
+    pub(super) zone: Text,
+    pub(super) until: Moment,
 }
 
 /// `[[forward]]`.
@@ -92,6 +114,7 @@ pub(super) struct Forward {
     pub(super) zones: Texts,
     pub(super) servers: Texts,
     pub(super) order: Text,
+    pub(super) trust_ad: Flag,
 }
 
 /// `[local]`.

@@ -10,6 +10,7 @@ mod at;
 mod ban;
 mod convert;
 mod digest;
+mod dnssec;
 mod disk;
 mod file;
 mod hop;
@@ -39,14 +40,16 @@ pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, ForwardSettings, HopSettings, JournalSettings, ListFile,
-    LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings, TcpSettings, TlsSettings, UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, ForwardSettings, HopSettings, JournalSettings,
+    ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings, TcpSettings, TlsSettings,
+    UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::ListFormat;
 use crate::tls::Identity;
+use crate::upstream::Validation;
 
 /// Octets of a configuration at most.
 const CONFIG_MAX: u64 = 1 << 20;
@@ -83,6 +86,8 @@ pub struct Loaded {
     pub state_dir: PathBuf,
     /// As whom clients are shown this server.
     pub identity: Option<Identity>,
+    /// What answers are validated by, if they are.
+    pub validation: Option<Validation>,
 }
 
 impl Loaded {
@@ -97,7 +102,9 @@ impl Loaded {
         let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
-        self.file.iter().cloned().chain(blocklists).chain(secrets).chain(lists).chain(tls).chain(hosts).collect()
+        let anchors = self.settings.dnssec.trust_anchors.iter().map(|path| path.value.clone());
+        let beside = blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors);
+        self.file.iter().cloned().chain(beside).collect()
     }
 }
 
@@ -134,6 +141,7 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
     let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
     hop::read_secrets(&mut settings.hop, &mut mistakes);
+    let validation = dnssec::validation(&settings.dnssec, &mut mistakes);
     let state_dir = state_dir(args.state_dir.as_deref(), settings.state_dir.as_deref(), environment);
     if state_dir.is_none() {
         let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";
@@ -141,7 +149,8 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
     }
     let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
-    let loaded = state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity });
+    let loaded =
+        state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity, validation });
     (loaded, settings, mistakes)
 }
 

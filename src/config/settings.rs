@@ -13,7 +13,7 @@ use super::ban::BanChange;
 use crate::local::{self, Record};
 use crate::policy::ListFormat;
 use crate::serve::AnyAnswer;
-use crate::upstream::{Order, UpstreamSpec};
+use crate::upstream::{Exempt, Order, UpstreamSpec};
 use crate::wire::{Name, Secret};
 
 /// Every setting.
@@ -45,6 +45,8 @@ pub struct Settings {
     pub local: LocalSettings,
     /// Limits on responses.
     pub rate_limit: RateLimitSettings,
+    /// Validation of answers.
+    pub dnssec: DnssecSettings,
     /// The cache.
     pub cache: CacheSettings,
     /// DNS over TCP.
@@ -96,6 +98,8 @@ pub struct UpstreamSettings {
     pub servers: Vec<UpstreamSpec>,
     /// Who of them is asked first.
     pub order: Order,
+    /// Whether their word that an answer is authentic is believed, where nobody on the way can have changed it.
+    pub trust_ad: bool,
     /// The next server is asked when this one has not answered for so long.
     pub hedge_after: Duration,
     /// Every answer leaves within this time.
@@ -115,6 +119,19 @@ pub struct ForwardSettings {
     pub servers: At<Vec<UpstreamSpec>>,
     /// Who of them is asked first.
     pub order: Order,
+    /// As [`UpstreamSettings::trust_ad`].
+    pub trust_ad: bool,
+}
+
+/// Validation of answers (RFC 4035).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DnssecSettings {
+    /// Whether answers are validated here.
+    pub validate: bool,
+    /// The file of keys that are trusted from the beginning; `None`: those of the root.
+    pub trust_anchors: Option<At<PathBuf>>,
+    /// Names below which nothing is validated, and until when.
+    pub exempt: Vec<Exempt>,
 }
 
 /// What is answered without asking anybody.
@@ -311,6 +328,7 @@ impl Default for Settings {
             forwards: Vec::new(),
             local: LocalSettings::default(),
             rate_limit: RateLimitSettings::default(),
+            dnssec: DnssecSettings::default(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
             tls: None,
@@ -327,6 +345,7 @@ impl Default for UpstreamSettings {
         Self {
             servers: vec![UpstreamSpec::System],
             order: Order::Listed,
+            trust_ad: false,
             hedge_after: Duration::from_millis(300),
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),

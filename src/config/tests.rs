@@ -49,7 +49,11 @@ fn is_setting(line: &str) -> bool {
 }
 
 fn is_key_of(line: &str, key: &str) -> bool {
-    let trimmed = line.trim_start_matches('[');
+    // The key of a table below another one stands behind a dot.
+    let trimmed = line.strip_prefix('[').map_or(line, |table| {
+        let table = table.trim_start_matches('[');
+        if table.starts_with(key) { table } else { table.rsplit('.').next().unwrap_or(table) }
+    });
     trimmed.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ']', '.']))
 }
 
@@ -61,6 +65,8 @@ fn known_keys() -> Vec<String> {
         "[about]",
         "[cookies]",
         "[upstream]",
+        "[dnssec]",
+        "[[dnssec.negative_anchor]]",
         "[[forward]]",
         "[local]",
         "[rate_limit]",

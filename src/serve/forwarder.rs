@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -11,7 +11,7 @@ use crate::cache::{Cache, Cause, Key, KeyRef, KeyRest, Lookup};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
-use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams};
+use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams, ValidationError, Validator};
 use crate::wire::{self, Answer, Layout, PAYLOAD, Query, rcode};
 
 use super::client::Client;
@@ -49,6 +49,7 @@ pub(super) struct Shared {
     room: Arc<Room>,
     renewals: Arc<Room>,
     runtime: Handle,
+    validator: Arc<ArcSwapOption<Validator>>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -78,12 +79,14 @@ pub(super) struct Flight {
 }
 
 impl Forwarder {
-    /// Forwards to the upstreams of `tree`, whichever they are at the time, and keeps what they say in `cache`. To be called
-    /// within a tokio runtime, which popular answers are renewed in.
+    /// Forwards to the upstreams of `tree`, whichever they are at the time, and keeps what they say in `cache`, as far as
+    /// `validator` believes it, if there is one at the time. To be called within a tokio runtime, which popular answers are
+    /// renewed in.
     pub fn new(
         config: ForwarderConfig,
         cache: Arc<Cache>,
         tree: Arc<ArcSwap<Tree>>,
+        validator: Arc<ArcSwapOption<Validator>>,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
@@ -98,6 +101,7 @@ impl Forwarder {
                 room,
                 renewals,
                 runtime,
+                validator,
                 metrics,
                 clock,
             }),
@@ -180,6 +184,12 @@ impl Shared {
         if self.cache.is_stale(key, now) { deadline.min(stale_after) } else { deadline }
     }
 
+    /// Who validates the answer to a question, if anybody does.
+    fn validator(&self, ask: &Ask) -> Option<Arc<Validator>> {
+        let validator = self.validator.load();
+        validator.as_ref().filter(|_validator| Validator::covers(ask)).cloned()
+    }
+
     /// The upstreams to ask now about a name, in lower case on the wire.
     pub(super) fn upstreams(&self, name: &[u8], qtype: u16) -> Arc<Upstreams> {
         Arc::clone(&self.tree.load().branch(name, qtype).upstreams)
@@ -187,8 +197,13 @@ impl Shared {
 }
 
 impl Flight {
-    /// Keeps what an upstream said at `now`, if it speaks of the name.
-    pub(super) fn keep(&self, message: &[u8], layout: &Layout, now: Mono) -> Asked {
+    /// Whether the answer is to be validated, which takes further questions and so a task.
+    pub(super) fn is_validated(&self) -> bool {
+        self.shared.validator.load().is_some() && self.shared.validator(&question(&self.key)).is_some()
+    }
+
+    /// Keeps what an upstream said at `now`, if it speaks of the name; its AD bit is believed if `authentic`.
+    pub(super) fn keep(&self, message: &[u8], layout: &Layout, authentic: bool, now: Mono) -> Asked {
         let Ok(answer) = Answer::keep(message, layout) else { return Err(self.failed(Failure::Refused, now)) };
         let key = self.key.clone();
         match answer.rcode() {
@@ -197,14 +212,15 @@ impl Flight {
                 Err(self.failed(Failure::Refused, now))
             }
             rcode::SERVFAIL => Ok(self.shared.cache.fail(key, answer, Cause::Said, now)),
-            _ => Ok(self.shared.cache.insert(key, answer, true, now)),
+            _ => Ok(self.shared.cache.insert(key, answer, authentic, now)),
         }
     }
 
     /// Keeps a failure that asking has come to at `now`, so that whoever asks again a moment later makes no storm of it.
     fn failed(&self, failure: Failure, now: Mono) -> Failure {
         if let Some(servfail) = servfail(&self.key, failure).filter(|_servfail| failure.is_lasting()) {
-            self.shared.cache.fail(self.key.clone(), servfail, Cause::Silence, now);
+            let cause = if matches!(failure, Failure::Bogus(_)) { Cause::Said } else { Cause::Silence };
+            self.shared.cache.fail(self.key.clone(), servfail, cause, now);
         }
         failure
     }
@@ -244,10 +260,10 @@ impl Flight {
     }
 
     /// Takes in what upstreams came to.
-    fn hear(mut self, heard: Result<Response, Failure>) {
+    fn hear(mut self, heard: Result<Heard, Failure>) {
         let now = self.shared.clock.now().mono;
         let asked = match heard {
-            Ok(heard) => self.keep(&heard.message, &heard.layout, now),
+            Ok(Heard { response, authentic }) => self.keep(&response.message, &response.layout, authentic, now),
             Err(failure) => Err(self.failed(failure, now)),
         };
         self.settle(&asked);
@@ -262,19 +278,40 @@ impl Drop for Flight {
     }
 }
 
-async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<Response, Failure> {
+/// What an upstream said.
+struct Heard {
+    response: Response,
+    /// Whether its AD bit is believed.
+    authentic: bool,
+}
+
+async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<Heard, Failure> {
     let upstreams = shared.upstreams(ask.name.wire(), ask.qtype);
-    let response = match tried {
-        None => upstreams.ask(&ask).await,
-        Some(tried) => upstreams.ask_after(&ask, tried).await,
+    let Some(validator) = shared.validator(&ask) else {
+        let response = match tried {
+            None => upstreams.ask(&ask).await,
+            Some(tried) => upstreams.ask_after(&ask, tried).await,
+        };
+        let response = response.map_err(failure)?;
+        let authentic = upstreams.vouches(response.upstream);
+        return Ok(Heard { response, authentic });
     };
-    response.map_err(|error| match error {
+    let response = upstreams.ask(&Validator::question(&ask)).await.map_err(failure)?;
+    match validator.validate(&ask, response, shared.clock.now().wall).await {
+        Ok(response) => Ok(Heard { response, authentic: true }),
+        Err(ValidationError::Bogus(bogus)) => Err(Failure::Bogus(bogus)),
+        Err(ValidationError::Unanswered(error)) => Err(failure(error)),
+    }
+}
+
+fn failure(error: UpstreamError) -> Failure {
+    match error {
         UpstreamError::Timeout { .. } => Failure::Deadline,
         UpstreamError::Busy => Failure::Busy,
         UpstreamError::Unusable => Failure::Refused,
         UpstreamError::Unreachable { .. } => Failure::Unreachable,
         UpstreamError::Local => Failure::Local,
-    })
+    }
 }
 
 impl Waiter {
@@ -342,7 +379,7 @@ mod tests {
         let (cache, clock) = (Arc::new(Cache::new(cache::Config::new(1 << 20))), Clock::system());
         let millisecond = Duration::from_millis(1);
         let config = ForwarderConfig { deadline: millisecond, stale_after: millisecond, open_max: 1, renewals_max: 1 };
-        let forwarder = Forwarder::new(config, cache, tree, Arc::new(Metrics::new()), clock.clone());
+        let forwarder = Forwarder::new(config, cache, tree, Arc::default(), Arc::new(Metrics::new()), clock.clone());
         let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
         let query = Query::read(message).unwrap();
 

@@ -58,11 +58,11 @@ impl Misses {
     pub(super) fn ask(&mut self, forwarder: &Shared, query: &Query<'_>, flight: Flight, now: Mono) {
         let upstreams = forwarder.upstreams(query.name.wire(), query.qtype);
         let flight = match &mut self.outside {
-            Some(outside) => match outside.ask(&upstreams, question_of(query), flight, now) {
+            Some(outside) if !flight.is_validated() => match outside.ask(&upstreams, question_of(query), flight, now) {
                 Ok(()) => return,
                 Err(flight) => flight,
             },
-            None => flight,
+            Some(_) | None => flight,
         };
         self.crew.exchange(flight, None);
     }
@@ -96,7 +96,7 @@ impl Crew {
             Ok(response) => response,
             Err(unsettled) => return self.exchange(flight, Some(unsettled)),
         };
-        let keep = || flight.keep(response.message, response.layout, now);
+        let keep = || flight.keep(response.message, response.layout, response.authentic, now);
         // A response that makes the server panic costs its question and not the thread.
         let asked = catch_unwind(AssertUnwindSafe(keep)).unwrap_or(Err(Failure::Refused));
         for waiter in flight.land(&asked) {

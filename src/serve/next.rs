@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::{Entry, Lookup};
 use crate::time::Now;
+use crate::upstream::Bogus;
 use crate::wire::{Query, ede};
 
 use super::client::Client;
@@ -68,6 +69,9 @@ pub enum Failure {
     /// More questions of this client are open than is its share.
     #[error("too many questions of this client are open")]
     Share,
+    /// The answer is not what its zone has signed.
+    #[error("{0}")]
+    Bogus(Bogus),
     /// The handler behind the ban sent no response at all.
     #[error("nothing answered")]
     Silent,
@@ -91,12 +95,14 @@ impl Failure {
             Self::Refused => Some((ede::NETWORK_ERROR, "every upstream refused or failed")),
             Self::Local => Some((ede::NETWORK_ERROR, "no upstream could be asked")),
             Self::Busy => Some((ede::NO_REACHABLE_AUTHORITY, "too many questions are open at every upstream")),
+            // RFC 4035 §5.5: SERVFAIL, with the reason as far as it is known (RFC 8914 §4.7 to 4.13).
+            Self::Bogus(bogus) => Some((bogus.code, bogus.text)),
             Self::Overload | Self::Share | Self::Silent => None,
         }
     }
 
     /// Whether it says something of the question or its upstreams, so that asking again at once is in vain (RFC 9520 §2).
     pub(super) fn is_lasting(self) -> bool {
-        matches!(self, Self::Deadline | Self::Unreachable | Self::Refused)
+        matches!(self, Self::Deadline | Self::Unreachable | Self::Refused | Self::Bogus(_))
     }
 }

@@ -14,6 +14,9 @@ pub struct Config {
     pub servers: Servers,
     /// Who of them is asked first.
     pub order: Order,
+    /// Whether the AD bit of upstreams on this host, or behind an encrypted transport, is believed (RFC 4035 §4.9.3). From
+    /// others it never is: anybody on the way could set it.
+    pub trust_ad: bool,
     /// The next upstream is asked after this much silence; earlier attempts stay open.
     pub hedge: Duration,
     /// A silent upstream is asked again this long after the last attempt there, three times at most.
@@ -53,6 +56,7 @@ impl Config {
         Self {
             servers,
             order: Order::Listed,
+            trust_ad: false,
             hedge: Duration::from_millis(300),
             retry: Duration::from_millis(800),
             patience: Duration::from_millis(1500),

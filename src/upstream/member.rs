@@ -47,6 +47,8 @@ pub struct UpstreamStatus {
 pub(super) struct Member {
     pub(super) index: usize,
     pub(super) server: Server,
+    /// Whether its AD bit is believed.
+    pub(super) vouches: bool,
     pub(super) stream: Stream,
     pub(super) patience: Duration,
     hedge: Duration,
@@ -103,6 +105,7 @@ impl Member {
         Self {
             index,
             stream: Stream::new(&server, config),
+            vouches: config.trust_ad && server.is_out_of_reach(),
             server,
             patience: config.patience,
             hedge: config.hedge,

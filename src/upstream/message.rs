@@ -65,6 +65,8 @@ pub struct ResponseRef<'r> {
     pub rcode: u16,
     /// As [`Response::upstream`].
     pub upstream: usize,
+    /// Whether its AD bit is believed.
+    pub authentic: bool,
 }
 
 /// Why a datagram was no response to our query and was ignored.
@@ -317,7 +319,13 @@ impl Response {
     }
 
     fn borrow(&self) -> ResponseRef<'_> {
-        ResponseRef { message: &self.message, layout: &self.layout, rcode: self.rcode, upstream: self.upstream }
+        ResponseRef {
+            message: &self.message,
+            layout: &self.layout,
+            rcode: self.rcode,
+            upstream: self.upstream,
+            authentic: false,
+        }
     }
 }
 
@@ -337,7 +345,7 @@ impl<'r> ResponseRef<'r> {
 
     /// The same with octets of its own.
     pub(super) fn to_response(self) -> Response {
-        let Self { message, layout, rcode, upstream } = self;
+        let Self { message, layout, rcode, upstream, authentic: _ } = self;
         Response { message: message.to_vec(), layout: layout.clone(), rcode, upstream }
     }
 }

@@ -67,7 +67,7 @@ pub use server::Server;
 pub use servers::{Servers, ServersError};
 pub use spec::{Host, Protocol, SpecError, UpstreamSpec};
 pub use tree::{Branch, GROUPS_MAX, Group, Tree};
-pub use validate::{AnchorError, Anchors, Bogus, Exempt, Questions, Validated, Validation, ValidationError, Validator};
+pub use validate::{AnchorError, Anchors, Bogus, Exempt, Questions, Validation, ValidationError, Validator};
 
 use exchange::Exchange;
 use member::Member;
@@ -135,6 +135,11 @@ impl Upstreams {
     /// As [`Upstreams::ask`].
     pub async fn ask_after(&self, ask: &Ask, tried: Unsettled) -> Result<Response, UpstreamError> {
         self.exchange(ask).go_on(tried).run().await
+    }
+
+    /// Whether the AD bit of this upstream, by its index in the configuration, is believed.
+    pub fn vouches(&self, upstream: usize) -> bool {
+        self.members.get(upstream).is_some_and(|member| member.vouches)
     }
 
     /// How each upstream is doing, in the order of the configuration.

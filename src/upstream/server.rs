@@ -49,6 +49,11 @@ impl Server {
         Some(address)
     }
 
+    /// Whether nobody between it and us can change what it says: it is on this host, or its transport is encrypted.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.peer.is_some() || self.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// What it is known by, if it is encrypted.
     pub(super) fn peer(&self) -> Option<&Arc<Peer>> {
         self.peer.as_ref()

@@ -16,7 +16,7 @@ async fn flags_and_extended_errors_pass_as_they_should() {
         vec![Act::Send(reply(seen).a([192, 0, 2, 1]).with(AD).ede(22, "upstream says").octets())]
     })
     .await;
-    let server = TestServer::new().upstream(&upstream).start().await;
+    let server = TestServer::new().upstream(&upstream).setting("[upstream]\ntrust_ad = true\n").start().await;
 
     let response = server.ask(&Question::new("OK.example", qtype::A).dnssec_ok().checking_disabled()).await;
 
@@ -27,6 +27,17 @@ async fn flags_and_extended_errors_pass_as_they_should() {
     assert!(seen.dnssec_ok() && seen.flags() & CD != 0, "DO and CD reach the upstream");
     let plain = server.query("ok.example", qtype::A).await;
     assert_eq!((plain.flags() & AD, plain.edns_payload(), plain.ede()), (0, None, None));
+}
+
+#[tokio::test]
+async fn nobody_is_believed_to_have_validated_unless_the_operator_says_so() {
+    let upstream =
+        FakeUpstream::scripted(|seen| vec![Act::Send(reply(seen).a([192, 0, 2, 1]).with(AD).octets())]).await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+    for _fresh_then_cached in 0..2 {
+        let response = server.ask(&Question::new("ok.example", qtype::A).dnssec_ok()).await;
+        assert_eq!((response.rcode(), response.flags() & AD), (rcode::NOERROR, 0));
+    }
 }
 
 #[tokio::test]

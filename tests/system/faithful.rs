@@ -42,7 +42,7 @@ fn passed_on(errors: Vec<&str>) -> Vec<&str> {
 #[test]
 fn an_unbanned_name_is_answered_as_unbound_answers_it() {
     let unbound = Unbound::start();
-    let server = Setup::new(&[unbound.address]).start();
+    let server = Setup::new(&[unbound.address]).setting("upstream", "trust_ad = true").start();
     let mut differences = Vec::new();
 
     for question in QUESTIONS {
@@ -87,7 +87,7 @@ fn the_peer_shows_what_is_to_be_preserved() {
 #[test]
 fn a_cached_answer_ages_and_keeps_its_flags() {
     let unbound = Unbound::start();
-    let server = Setup::new(&[unbound.address]).start();
+    let server = Setup::new(&[unbound.address]).setting("upstream", "trust_ad = true").start();
     let ask = || dig(server.dns, &["www.signed.test", "A", "+dnssec"]);
     let fresh = ask();
     let cached = ask();

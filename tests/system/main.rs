@@ -34,3 +34,4 @@ mod server;
 mod start;
 mod stop;
 mod unbound;
+mod validation;

@@ -133,6 +133,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.directory.path().join("embargo.toml")
+    }
+
     /// A file of its blocklists.
     pub(crate) fn list(&self, path: &str) -> PathBuf {
         self.directory.path().join("blocklists").join(path)

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -60,10 +60,16 @@ pub(crate) struct Unbound {
 impl Unbound {
     /// Starts it and waits for its first answer.
     pub(crate) fn start() -> Self {
+        Self::with(&[(".", "root.zone"), ("signed.test.", "signed.zone"), ("bogus.test.", "bogus.zone")], write_zones)
+    }
+
+    /// Starts it with these zones, each a name and a file, which `write` makes in the directory it is given; the file `anchors`
+    /// has the keys that it trusts.
+    pub(crate) fn with(zones: &[(&str, &str)], write: impl Fn(&Path)) -> Self {
         let directory = TempDir::new().unwrap();
         let address = free_address();
-        write_zones(directory.path());
-        fs::write(directory.path().join("unbound.conf"), configuration(address, directory.path())).unwrap();
+        write(directory.path());
+        fs::write(directory.path().join("unbound.conf"), configuration(address, directory.path(), zones)).unwrap();
         let running = spawn(directory.path());
         let unbound = Self { address, running, directory };
         unbound.wait();
@@ -82,6 +88,11 @@ impl Unbound {
             writeln!(text, "  {} static-key {flags} {protocol} {algorithm} \"{key}\";", words[0]).unwrap();
         }
         text + "};\n"
+    }
+
+    /// A file with the keys that it trusts.
+    pub(crate) fn anchors(&self) -> PathBuf {
+        self.directory.path().join("anchors")
     }
 
     /// Stops it without a word.
@@ -106,7 +117,7 @@ fn spawn(directory: &Path) -> Running {
     Running::start(&command, &directory.join("unbound.log"))
 }
 
-fn configuration(address: SocketAddr, directory: &Path) -> String {
+fn configuration(address: SocketAddr, directory: &Path, zones: &[(&str, &str)]) -> String {
     let port = address.port();
     let directory = directory.display();
     let mut text = format!(
@@ -130,7 +141,7 @@ remote-control:
     control-enable: no
 "#
     );
-    for (zone, file) in [(".", "root.zone"), ("signed.test.", "signed.zone"), ("bogus.test.", "bogus.zone")] {
+    for (zone, file) in zones {
         write!(
             text,
             "auth-zone:\n    name: \"{zone}\"\n    zonefile: \"{file}\"\n    for-downstream: no\n    for-upstream: yes\n    \
@@ -151,6 +162,14 @@ fn write_zones(directory: &Path) {
 
 /// Signs a zone with keys made for it; returns the key that vouches for it.
 fn sign(zone: &str, directory: &Path) -> String {
+    // Too long for a datagram of the usual size.
+    let body = SIGNED_ZONE.replace("%LONG%", &["x".repeat(250).as_str(); 8].join("\" \""));
+    let (name, _) = zone.split_once('.').unwrap();
+    sign_as(zone, name, &body, directory)
+}
+
+/// Signs a zone with this body into `<name>.zone`, beside it `dsset-<zone>.`; returns the key that vouches for it.
+pub(crate) fn sign_as(zone: &str, name: &str, body: &str, directory: &Path) -> String {
     let directory_name = directory.to_str().unwrap();
     let key = |flags: &[&str]| {
         let common = ["-q", "-a", "ECDSAP256SHA256", "-K", directory_name];
@@ -158,13 +177,11 @@ fn sign(zone: &str, directory: &Path) -> String {
         fs::read_to_string(directory.join(format!("{}.key", made.trim()))).unwrap()
     };
     let (signing, vouching) = (key(&[]), key(&["-f", "KSK"]));
-    // Too long for a datagram of the usual size.
-    let body = SIGNED_ZONE.replace("%LONG%", &["x".repeat(250).as_str(); 8].join("\" \""));
-    let (name, _) = zone.split_once('.').unwrap();
     let unsigned = directory.join(format!("{name}.unsigned"));
-    fs::write(&unsigned, format!("$ORIGIN {zone}.\n{body}\n{signing}{vouching}")).unwrap();
+    let origin = format!("{}.", zone.trim_end_matches('.'));
+    fs::write(&unsigned, format!("$ORIGIN {origin}\n{body}\n{signing}{vouching}")).unwrap();
     let signed = directory.join(format!("{name}.zone"));
-    // `-d`: the set of DS records, which nobody here needs, is not left in the working directory.
+    // `-d`: the set of DS records is not left in the working directory.
     let arguments =
         ["-K", directory_name, "-d", directory_name, "-O", "full", "-o", zone, "-f", signed.to_str().unwrap()];
     printed("dnssec-signzone", arguments.iter().chain(&[unsigned.to_str().unwrap()]));

@@ -386,7 +386,8 @@ impl<T> Outside<T> {
                 }
                 letters::gather(octets, &self.layout, question.sent());
                 member.answered(rcode, after);
-                let response = ResponseRef { message: octets, layout: &self.layout, rcode, upstream: member.index };
+                let (upstream, authentic) = (member.index, member.vouches);
+                let response = ResponseRef { message: octets, layout: &self.layout, rcode, upstream, authentic };
                 self.open.whole(slot, response, now, report);
             }
             Ok(Found::Bare(rcode)) => {

@@ -15,7 +15,11 @@ const FILE_MAX: usize = 64 * 1024;
 
 /// Keys that are trusted from the beginning.
 #[derive(Clone, Default)]
-pub struct Anchors(Arc<TrustAnchors>);
+pub struct Anchors {
+    keys: Arc<TrustAnchors>,
+    /// What they were read from; empty for those of the root.
+    text: Arc<str>,
+}
 
 /// Why a text gives no keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +47,16 @@ pub enum AnchorError {
         line: usize,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A line is a key of another zone than the root.
+    #[error("{}:{line}: the key of `{zone}`; only keys of the root can be anchors, everything else follows from them", path.display())]
+    NotRoot {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// The zone.
+        zone: String,
     },
     /// There is no key in it.
     #[error("{} has no DNSKEY record; write one a line, as `dig . DNSKEY +noall +answer` prints them", path.display())]
@@ -74,26 +88,38 @@ impl Anchors {
             if record.trim().is_empty() {
                 continue;
             }
+            let (path, line) = (path.to_owned(), number + 1);
             // Alone, so that a mistake has its line.
-            TrustAnchors::from_str(&format!("{record}\n")).map_err(|error| AnchorError::Line {
-                path: path.to_owned(),
-                line: number + 1,
-                reason: error.to_string(),
-            })?;
+            let key = match TrustAnchors::from_str(&format!("{record}\n")) {
+                Ok(key) => key,
+                Err(error) => return Err(AnchorError::Line { path, line, reason: error.to_string() }),
+            };
+            // hickory would look for a key of another zone in its parent all the same, and find the chain broken.
+            if key.is_empty() {
+                let zone = record.split_whitespace().next().unwrap_or_default().to_owned();
+                return Err(AnchorError::NotRoot { path, line, zone });
+            }
             keys += 1;
         }
         let all = TrustAnchors::from_str(text).ok().filter(|_all| keys > 0);
-        all.map(|all| Self(Arc::new(all))).ok_or_else(|| AnchorError::Empty { path: path.to_owned() })
+        all.map(|all| Self { keys: Arc::new(all), text: text.into() })
+            .ok_or_else(|| AnchorError::Empty { path: path.to_owned() })
     }
 
     pub(super) fn keys(&self) -> Arc<TrustAnchors> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.keys)
     }
 }
 
 impl fmt::Debug for Anchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Anchors({} of the root)", self.0.len())
+        write!(f, "Anchors({} of the root)", self.keys.len())
+    }
+}
+
+impl PartialEq for Anchors {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
     }
 }
 
@@ -123,7 +149,7 @@ mod tests {
 
     fn check(text: &str, expected: Result<usize, &str>) {
         let found = Anchors::from_text(text, Path::new("root.key"));
-        let found = found.map(|anchors| anchors.0.len()).map_err(|error| error.to_string());
+        let found = found.map(|anchors| anchors.keys.len()).map_err(|error| error.to_string());
         match expected {
             Ok(keys) => assert_eq!(found, Ok(keys), "{text}"),
             Err(beginning) => assert!(found.as_ref().is_err_and(|error| error.starts_with(beginning)), "{found:?}"),
@@ -136,11 +162,12 @@ mod tests {
         check("; nothing\n", Err("root.key has no DNSKEY record"));
         check(&format!("{KEY}\n. IN DS 38696 8 2 00\n"), Err("root.key:2: no DNSKEY record"));
         check(&format!("{KEY}\n. IN DNSKEY 257 3 8 ?\n"), Err("root.key:2: no DNSKEY record"));
+        check(&KEY.replace(". 172800", "test. 172800"), Err("root.key:1: the key of `test.`"));
     }
 
     #[test]
     fn the_roots_own_keys_are_there_without_a_file() {
-        assert_eq!(Anchors::default().0.len(), 2);
+        assert_eq!(Anchors::default().keys.len(), 2);
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Handle {
         let first = WORK.with(|work| (work.first.0 == ask).then(|| work.first.1.clone()));
         let message = match first {
             Some(message) => message,
+            None if self.questions.bars(&ask.name, ask.qtype) => return Err(NetError::Message("barred by policy")),
             None if !WORK.with(Work::spend) => return Err(NetError::Message("too many questions for one answer")),
             None => match self.questions.ask(ask).await {
                 Ok(message) => message,

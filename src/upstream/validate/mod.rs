@@ -5,9 +5,9 @@
 //! handle    the validator's own questions: through whoever asks for clients, and so many for one answer at most
 //! verdict   from the validator's proofs to what a client is told
 //! ```
-//! A question is asked with DO and CD, so that the upstream hands over what it would not believe itself, and the chain of
-//! keys from an anchor to the answer is asked for the same way. Keeping answers is left to the asker, or each answer would
-//! cost the whole chain.
+//! A question is asked with DO and CD ([`Validator::question`]), so that the upstream hands over what it would not believe
+//! itself, and the chain of keys from an anchor to the answer is asked for the same way. Keeping answers is left to the asker,
+//! or each answer would cost the whole chain.
 
 mod anchors;
 mod handle;
@@ -27,12 +27,12 @@ use hickory_resolver::proto::rr::{DNSClass, RecordType};
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
-use super::message::Ask;
+use super::message::{Ask, Response};
 use crate::time::Timestamp;
-use crate::wire::{CLASS_IN, Layout, LowerName, Name};
+use crate::wire::{CLASS_IN, LowerName, Name, qtype};
 pub use anchors::{AnchorError, Anchors, Exempt};
 use handle::{Handle, WORK, Work, hickory_name};
-pub use verdict::{Bogus, Validated};
+pub use verdict::Bogus;
 use verdict::{Judge, Verdict};
 
 /// Answers validated at a time. Each may cost some milliseconds of a processor.
@@ -46,10 +46,13 @@ const NSEC3_HARD_MAX: u16 = 150;
 pub trait Questions: Send + Sync + 'static {
     /// The response to a question, as [`Upstreams::ask`](super::Upstreams::ask) gives it: a whole message.
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Vec<u8>, UpstreamError>>;
+
+    /// Whether a question may not leave this server: it is not asked, and what stands at its name counts as unsigned.
+    fn bars(&self, name: &Name, qtype: u16) -> bool;
 }
 
 /// What is validated, and how.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Validation {
     /// The keys that are trusted from the beginning.
     pub anchors: Anchors,
@@ -85,40 +88,45 @@ impl Validator {
         Self { exempt: config.exempt, questions, dnssec, room: Semaphore::new(AT_ONCE_MAX) }
     }
 
-    /// Whether a question is one whose answer is validated: of class IN, without CD (RFC 4035 §3.2.2), and not below a name
-    /// that is exempt at `now`.
-    pub fn covers(&self, ask: &Ask, now: Timestamp) -> bool {
-        ask.qclass == CLASS_IN && !ask.checking_disabled && !self.is_exempt(&LowerName::from(&ask.name), now)
+    /// Whether a question is one whose answer is validated: of class IN, and without CD (RFC 4035 §3.2.2).
+    pub fn covers(ask: &Ask) -> bool {
+        ask.qclass == CLASS_IN && !ask.checking_disabled
     }
 
     fn is_exempt(&self, name: &LowerName, now: Timestamp) -> bool {
         self.exempt.iter().any(|exempt| exempt.covers(name, now))
     }
 
-    /// The answer to a question as its client may have it: AD says whether it is proven, and without DO it has no DNSSEC
-    /// records that were not asked for. A response that is no answer (SERVFAIL, REFUSED) is returned as it is.
+    /// What is to be asked in place of a question, so that its answer can be validated.
+    pub fn question(ask: &Ask) -> Ask {
+        Ask { dnssec_ok: true, checking_disabled: true, ..ask.clone() }
+    }
+
+    /// The response to [`Validator::question`] as the client of `ask` may have it: AD says whether it is proven, and without
+    /// DO it has no DNSSEC records that were not asked for. A response that is no answer (SERVFAIL, REFUSED) stays as it is.
     ///
     /// # Errors
     /// [`ValidationError`].
-    pub async fn answer(&self, ask: &Ask, now: Timestamp) -> Result<Validated, ValidationError> {
-        let bare = Ask { dnssec_ok: true, checking_disabled: true, ..ask.clone() };
-        let message = self.questions.ask(bare.clone()).await?;
-        let layout = Layout::read(&message).map_err(|_malformed| UpstreamError::Unusable)?;
-        let judge = Judge::new(ask, message, layout, now);
+    pub async fn validate(&self, ask: &Ask, response: Response, now: Timestamp) -> Result<Response, ValidationError> {
+        let judge = Judge::new(ask, response, now);
         if !judge.is_answer() {
             return Ok(judge.unjudged());
         }
+        if self.is_exempt(&LowerName::from(&ask.name), now) {
+            return Ok(judge.insecure()?);
+        }
         judge.bounded()?;
         let _room = self.room.acquire().await.map_err(|_closed| UpstreamError::Busy)?;
-        let work = Work::new(bare, judge.message().to_vec());
-        let (proven, work) = WORK.scope(work, self.prove(ask)).await;
-        let exempt = |name: &Name| self.is_exempt(&LowerName::from(name), now);
-        match judge.verdict(&proven, exempt) {
-            Verdict::Secure => Ok(judge.secure()?),
-            Verdict::Insecure => Ok(judge.insecure()?),
+        let work = Work::new(Self::question(ask), judge.message().to_vec());
+        let (proven, failed) = WORK.scope(work, self.prove(ask)).await;
+        let exempt =
+            |name: &Name| self.is_exempt(&LowerName::from(name), now) || self.questions.bars(name, qtype::DNSKEY);
+        match (judge.verdict(&proven, exempt), failed) {
+            (Verdict::Secure, _) => Ok(judge.secure()?),
+            (Verdict::Insecure, _) => Ok(judge.insecure()?),
             // What could not be asked for may be there the next time: nothing is said against the zone.
-            Verdict::Bogus(_) if work.is_some() => Err(work.unwrap_or(UpstreamError::Unusable).into()),
-            Verdict::Bogus(bogus) => Err(bogus.into()),
+            (Verdict::Bogus(_), Some(failed)) => Err(failed.into()),
+            (Verdict::Bogus(bogus), None) => Err(bogus.into()),
         }
     }
 

@@ -7,7 +7,7 @@ use hickory_resolver::proto::rr::{Record, RecordType};
 use hickory_resolver::proto::serialize::binary::BinEncodable;
 
 use super::super::UpstreamError;
-use super::super::message::Ask;
+use super::super::message::{Ask, Response};
 use crate::time::Timestamp;
 use crate::wire::{Layout, LowerName, Malformed, Name, RecordAt, Section, be32, ede, qtype, rcode, without};
 
@@ -17,15 +17,6 @@ const SIGNATURES_MAX: usize = 64;
 const KEYS_MAX: usize = 32;
 /// The AD bit, in the fourth octet of a header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
-
-/// A response that has been validated as far as it can be.
-#[derive(Clone, Debug)]
-pub struct Validated {
-    /// The whole message, ready to be kept for the question that was asked.
-    pub message: Vec<u8>,
-    /// Where everything stands in it.
-    pub layout: Layout,
-}
 
 /// An answer that is not what its zone has signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,28 +80,27 @@ pub(super) fn too_much_to_verify(message: &Message) -> bool {
 /// One answer before its judgement.
 pub(super) struct Judge<'a> {
     ask: &'a Ask,
-    message: Vec<u8>,
-    layout: Layout,
+    response: Response,
     now: Timestamp,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(ask: &'a Ask, message: Vec<u8>, layout: Layout, now: Timestamp) -> Self {
-        Self { ask, message, layout, now }
+    pub(super) fn new(ask: &'a Ask, response: Response, now: Timestamp) -> Self {
+        Self { ask, response, now }
     }
 
     pub(super) fn message(&self) -> &[u8] {
-        &self.message
+        &self.response.message
     }
 
     /// Whether it says that something is there or is not there.
     pub(super) fn is_answer(&self) -> bool {
-        matches!(u16::from(self.message[3] & 0x0F), rcode::NOERROR | rcode::NXDOMAIN)
+        matches!(self.response.rcode, rcode::NOERROR | rcode::NXDOMAIN)
     }
 
     /// Looks at how much there is to verify, before anything is.
     pub(super) fn bounded(&self) -> Result<(), Bogus> {
-        let signatures = self.layout.records.iter().filter(|record| record.rtype == qtype::RRSIG).count();
+        let signatures = self.response.layout.records.iter().filter(|record| record.rtype == qtype::RRSIG).count();
         if signatures > SIGNATURES_MAX { Err(Bogus::EXCESS) } else { Ok(()) }
     }
 
@@ -155,8 +145,9 @@ impl<'a> Judge<'a> {
 
     /// Whether the chain of the answer ends at a name that is exempt.
     fn ends_exempt(&self, exempt: &impl Fn(&Name) -> bool) -> bool {
-        let cnames = self.layout.section(Section::Answer).filter(|record| record.rtype == qtype::CNAME);
-        let targets = cnames.filter_map(|record| LowerName::read_compressed(&self.message, record.rdata.start).ok());
+        let cnames = self.response.layout.section(Section::Answer).filter(|record| record.rtype == qtype::CNAME);
+        let targets =
+            cnames.filter_map(|record| LowerName::read_compressed(&self.response.message, record.rdata.start).ok());
         targets.into_iter().any(|(target, _end)| exempt(&Name::from(&target)))
     }
 
@@ -173,7 +164,7 @@ impl<'a> Judge<'a> {
     }
 
     fn signatures(&self) -> impl Iterator<Item = &RecordAt> {
-        self.layout.records.iter().filter(|record| record.rtype == qtype::RRSIG)
+        self.response.layout.records.iter().filter(|record| record.rtype == qtype::RRSIG)
     }
 
     /// From when until when a signature is valid, in seconds since 1970. The field has 32 bits and goes round
@@ -181,7 +172,7 @@ impl<'a> Judge<'a> {
     fn validity(&self, record: &RecordAt) -> Option<(i64, i64)> {
         let now = self.now.as_second();
         let moment = |at: usize| {
-            let seconds = i64::from(be32(&self.message, record.rdata.start + at).ok()?);
+            let seconds = i64::from(be32(&self.response.message, record.rdata.start + at).ok()?);
             let turn = 1_i64 << 32;
             Some(now + (seconds - now + turn / 2).rem_euclid(turn) - turn / 2)
         };
@@ -189,42 +180,44 @@ impl<'a> Judge<'a> {
     }
 
     /// The response as the upstream gave it.
-    pub(super) fn unjudged(self) -> Validated {
-        Validated { message: self.message, layout: self.layout }
+    pub(super) fn unjudged(self) -> Response {
+        self.response
     }
 
-    /// The answer, proven. No TTL outlasts a signature (RFC 4035 §5.3.3), and what nobody vouches for is left out.
-    pub(super) fn secure(mut self) -> Result<Validated, UpstreamError> {
+    /// The answer, proven. No TTL outlasts a signature (RFC 4035 §5.3.3).
+    pub(super) fn secure(mut self) -> Result<Response, UpstreamError> {
         let now = self.now.as_second();
         let left = self.signatures().filter_map(|record| self.validity(record)).map(|(_from, until)| until - now).min();
         let ttl_max = u32::try_from(left.unwrap_or(i64::from(u32::MAX)).max(0)).unwrap_or(u32::MAX);
-        for record in self.layout.records.iter().filter(|record| record.rtype != qtype::OPT) {
+        let Response { message, layout, .. } = &mut self.response;
+        for record in layout.records.iter_mut().filter(|record| record.rtype != qtype::OPT) {
+            record.ttl = record.ttl.min(ttl_max);
             let at = record.ttl_offset();
-            self.message[at..at + 4].copy_from_slice(&record.ttl.min(ttl_max).to_be_bytes());
+            message[at..at + 4].copy_from_slice(&record.ttl.to_be_bytes());
         }
-        self.message[3] |= AD;
+        message[3] |= AD;
         self.for_client()
     }
 
     /// The answer of a zone that is not signed.
-    pub(super) fn insecure(mut self) -> Result<Validated, UpstreamError> {
-        self.message[3] &= !AD;
+    pub(super) fn insecure(mut self) -> Result<Response, UpstreamError> {
+        self.response.message[3] &= !AD;
         self.for_client()
     }
 
     /// Without the DNSSEC records that a client without DO has not asked for (RFC 4035 §3.2.1).
-    fn for_client(self) -> Result<Validated, UpstreamError> {
-        let Self { ask, message, layout, .. } = self;
+    fn for_client(self) -> Result<Response, UpstreamError> {
+        let Self { ask, mut response, .. } = self;
         let unasked = |record: &RecordAt| {
             matches!(record.rtype, qtype::RRSIG | qtype::NSEC | qtype::NSEC3) && record.rtype != ask.qtype
         };
-        if ask.dnssec_ok || ask.qtype == qtype::ANY || !layout.records.iter().any(unasked) {
-            return Ok(Validated { message, layout });
+        if ask.dnssec_ok || ask.qtype == qtype::ANY || !response.layout.records.iter().any(unasked) {
+            return Ok(response);
         }
         let unusable = |_malformed: Malformed| UpstreamError::Unusable;
-        let message = without(&message, &layout, |record| unasked(record)).map_err(unusable)?;
-        let layout = Layout::read(&message).map_err(unusable)?;
-        Ok(Validated { message, layout })
+        response.message = without(&response.message, &response.layout, unasked).map_err(unusable)?;
+        response.layout = Layout::read(&response.message).map_err(unusable)?;
+        Ok(response)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) const TTL: u32 = 3600;
 const DAY: i64 = 86_400;
 
 pub(super) fn name(text: &str) -> HickoryName {
-    HickoryName::from_str(&format!("{text}.")).unwrap()
+    HickoryName::from_str(&format!("{}.", text.trim_end_matches('.'))).unwrap()
 }
 
 /// When a signature is valid.
@@ -143,6 +143,8 @@ pub(super) fn server(target: &str) -> RData {
 #[derive(Default)]
 pub(super) struct World {
     answers: HashMap<(String, u16), Vec<u8>>,
+    /// Names that nothing is asked about, their DS left out.
+    pub(super) barred: Vec<&'static str>,
     /// What was asked, in order.
     pub(super) asked: Mutex<Vec<String>>,
 }
@@ -180,5 +182,10 @@ impl Questions for World {
         self.asked.lock().unwrap().push(format!("{text} {}", ask.qtype));
         let answer = self.answers.get(&(text, ask.qtype)).cloned();
         async move { answer.ok_or(UpstreamError::Timeout { asked: 1 }) }.boxed()
+    }
+
+    fn bars(&self, name: &Name, qtype: u16) -> bool {
+        let barred = self.barred.iter().any(|barred| barred == &name.to_string());
+        barred && qtype != crate::wire::qtype::DS
     }
 }
