@@ -319,13 +319,8 @@ impl Response {
     }
 
     fn borrow(&self) -> ResponseRef<'_> {
-        ResponseRef {
-            message: &self.message,
-            layout: &self.layout,
-            rcode: self.rcode,
-            upstream: self.upstream,
-            authentic: false,
-        }
+        let Self { message, layout, rcode, upstream } = self;
+        ResponseRef { message, layout, rcode: *rcode, upstream: *upstream, authentic: false }
     }
 }
 
