@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OPEN_MAX: usize = 16;
 
 /// What can be asked of a running server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// How it is.
@@ -39,6 +39,28 @@ pub enum Request {
     Reload,
     /// Give the sockets to whoever asks, who is to serve in this server's place.
     HandOver,
+    /// Tell what the cache keeps of some questions.
+    CacheShow(Questions),
+    /// Throw it away.
+    CacheFlush(Questions),
+}
+
+/// Questions whose answers somebody means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Questions {
+    /// Their name, octets other than ASCII as `\DDD`; none: all questions.
+    pub name: Option<String>,
+    /// Whether names below it are meant too.
+    pub below: bool,
+    /// The one type that is meant; none: every one.
+    pub qtype: Option<u16>,
+}
+
+impl Request {
+    /// Whether it changes nothing, so that the log need not tell of it.
+    fn is_question(&self) -> bool {
+        matches!(self, Self::Status | Self::CacheShow(_))
+    }
 }
 
 /// Why a running server could not be asked.
@@ -75,7 +97,7 @@ pub fn path(state_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`ControlError`] when no server runs, it does not answer in time, or it says that it could not.
-pub fn ask(state_dir: &Path, request: Request, timeout: Duration) -> Result<Value, ControlError> {
+pub fn ask(state_dir: &Path, request: &Request, timeout: Duration) -> Result<Value, ControlError> {
     let path = path(state_dir);
     let no_answer = |why: String| ControlError::NoAnswer { path: path.clone(), why };
     let stream =
@@ -87,10 +109,10 @@ pub fn ask(state_dir: &Path, request: Request, timeout: Duration) -> Result<Valu
     }
 }
 
-fn exchange(mut stream: BlockingStream, request: Request, timeout: Duration) -> io::Result<String> {
+fn exchange(mut stream: BlockingStream, request: &Request, timeout: Duration) -> io::Result<String> {
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    writeln!(stream, "{}", serde_json::to_string(&request)?)?;
+    writeln!(stream, "{}", serde_json::to_string(request)?)?;
     let mut line = String::new();
     BufReader::new(io::Read::take(stream, ANSWER_MAX)).read_line(&mut line)?;
     Ok(line)
@@ -180,8 +202,8 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(request) => {
-            if request != Request::Status {
+        Ok::<Request, _>(request) => {
+            if !request.is_question() {
                 tracing::info!(?request, uid, "The control socket was asked.");
             }
             if request == Request::HandOver {
@@ -217,7 +239,7 @@ mod tests {
         async fn carry(&self, request: Request) -> Answer {
             match request {
                 Request::Status => Answer::Done(serde_json::json!({"asked": request})),
-                Request::Flush | Request::Reload | Request::HandOver => Answer::Failed("no".to_owned()),
+                _ => Answer::Failed("no".to_owned()),
             }
         }
 
@@ -235,7 +257,7 @@ mod tests {
 
     async fn asked(dir: &Path, request: Request) -> Result<Value, ControlError> {
         let dir = dir.to_owned();
-        tokio::task::spawn_blocking(move || ask(&dir, request, Duration::from_secs(5))).await.unwrap()
+        tokio::task::spawn_blocking(move || ask(&dir, &request, Duration::from_secs(5))).await.unwrap()
     }
 
     #[tokio::test]
@@ -281,7 +303,7 @@ mod tests {
     #[test]
     fn no_server_is_an_error_that_names_the_socket() {
         let dir = tempfile::tempdir().unwrap();
-        let error = ask(dir.path(), Request::Status, Duration::from_secs(1)).unwrap_err().to_string();
+        let error = ask(dir.path(), &Request::Status, Duration::from_secs(1)).unwrap_err().to_string();
         assert!(error.contains("control"), "{error}");
     }
 }

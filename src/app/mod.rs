@@ -8,6 +8,7 @@
 //! ```
 
 mod bind;
+mod cache;
 mod certificate;
 pub mod control;
 mod files;

@@ -130,6 +130,8 @@ impl Carry for Parts {
                 Ok(status) => Answer::Done(status),
                 Err(error) => Answer::Failed(error.to_string()),
             },
+            Request::CacheShow(questions) => self.cache_rows(&questions).await,
+            Request::CacheFlush(questions) => self.flush_cache(&questions).await,
             Request::Flush => {
                 let journal = Arc::clone(&self.journal);
                 match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {

@@ -38,11 +38,11 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An answer that is given to its client and not kept.
-    pub fn unkept(answer: Answer, now: Mono) -> Self {
+    /// An answer that is given to its client and not kept; the upstream's AD bit is believed if `authentic`.
+    pub fn unkept(answer: Answer, authentic: bool, now: Mono) -> Self {
         Self {
             answer,
-            authentic: true,
+            authentic,
             raised: false,
             longest: Duration::MAX,
             aged: Duration::ZERO,
@@ -106,6 +106,11 @@ impl Entry {
     /// Seconds for which it is still fresh.
     pub fn ttl_left(&self, now: Mono) -> u32 {
         whole_seconds(self.fresh_until.since(now))
+    }
+
+    /// Seconds for which it may still be given at all.
+    pub fn usable_left(&self, now: Mono) -> u32 {
+        whole_seconds(self.stale_until.since(now))
     }
 
     /// Whether it is within its TTL.

@@ -104,6 +104,24 @@ impl Failures {
         self.store.clear();
     }
 
+    /// Throws away those of the questions that are meant; says how many.
+    pub(super) fn remove(&self, meant: impl Fn(&Key) -> bool) -> u64 {
+        let found = self.store.iter().filter(|(key, _failed)| meant(key));
+        found.map(|(key, _failed)| u64::from(self.store.remove(&key).is_some())).sum()
+    }
+
+    /// Those that are meant and still in force, each with its end.
+    pub(super) fn in_force(
+        &self,
+        meant: impl Fn(&Key) -> bool,
+        recovered: Mono,
+        now: Mono,
+    ) -> impl Iterator<Item = (Key, Arc<Entry>, Mono)> {
+        let found =
+            self.store.iter().filter(move |(key, failed)| meant(key) && failed.at >= recovered && now < failed.until);
+        found.map(|(key, failed)| (key, failed.entry, failed.until))
+    }
+
     /// How many are kept, those out of force included.
     pub(super) fn len(&self) -> usize {
         self.store.len()

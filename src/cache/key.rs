@@ -72,8 +72,13 @@ impl Key {
 
     /// QNAME.
     pub fn name(&self) -> Name {
+        Name::from(&self.lower())
+    }
+
+    /// The same, to look at its labels.
+    pub fn lower(&self) -> LowerName {
         // It was read as a name once; the root is the safe other end.
-        Name::from(&LowerName::read(&self.name, 0).map_or(LowerName::ROOT, |(name, _end)| name))
+        LowerName::read(&self.name, 0).map_or(LowerName::ROOT, |(name, _end)| name)
     }
 }
 

@@ -6,6 +6,7 @@
 //! entry     one kept answer: its age, and whether it is to be asked for again
 //! failures  questions that failed (RFC 9520)
 //! zones     whose answers are not kept
+//! selection what an operator means: to look at, to throw away
 //! ```
 //! It holds what upstream said, unfiltered: policy stands before it and screens what comes out, so a new ban needs no
 //! flush. A function of the moment it is given; it reads no clock.
@@ -22,6 +23,7 @@
 mod entry;
 mod failures;
 mod key;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -36,6 +38,7 @@ use quick_cache::sync::Cache as Store;
 pub use entry::Entry;
 pub use failures::Cause;
 pub use key::{Key, KeyRef, KeyRest};
+pub use selection::{Removed, Row, Selection, State};
 pub use zones::Zones;
 
 use failures::Failures;
@@ -117,6 +120,8 @@ pub struct Cache {
     failures: Failures,
     /// When an upstream last recovered: what failed before may succeed now.
     recovered: AtomicU64,
+    /// When something was last thrown away; 0: never.
+    flushed: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -139,6 +144,7 @@ impl Cache {
             answers: Store::with_weighter(expected.min(1 << 16), for_answers, Octets),
             failures: Failures::new(&config, for_failures),
             recovered: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
             config,
         }
     }
@@ -166,7 +172,7 @@ impl Cache {
     /// Wraps an upstream's answer received at `now`, and keeps it if it may be kept.
     pub fn insert(&self, key: Key, answer: Answer, authentic: bool, now: Mono) -> Arc<Entry> {
         if self.config.bypass.hold(&key) {
-            return Arc::new(Entry::unkept(answer, now));
+            return Arc::new(Entry::unkept(answer, authentic, now));
         }
         let entry = Arc::new(Entry::kept(&self.config, answer, authentic, Duration::ZERO, now));
         self.failures.forget(&key);
@@ -180,7 +186,7 @@ impl Cache {
     /// Wraps a SERVFAIL received or made at `now`. An answer that may still serve is not asked for again for some time; where
     /// there is none, the failure is kept in its place.
     pub fn fail(&self, key: Key, servfail: Answer, cause: Cause, now: Mono) -> Arc<Entry> {
-        let entry = Arc::new(Entry::unkept(servfail, now));
+        let entry = Arc::new(Entry::unkept(servfail, false, now));
         if !self.rest(&key, now) && !self.config.bypass.hold(&key) {
             self.failures.note(key, Arc::clone(&entry), cause, self.recovered(), now);
         }
@@ -202,8 +208,9 @@ impl Cache {
         Mono(self.recovered.load(Ordering::Relaxed))
     }
 
-    /// Forgets every answer and every failure.
-    pub fn clear(&self) {
+    /// Forgets every answer and every failure. What was asked for before `now` and comes later is not kept.
+    pub fn clear(&self, now: Mono) {
+        self.flushed.fetch_max(now.0.max(1), Ordering::Relaxed);
         self.answers.clear();
         self.failures.clear();
     }

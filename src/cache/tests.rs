@@ -45,14 +45,20 @@ fn refusal(name: &str) -> Answer {
 }
 
 pub(super) fn servfail(name: &str, now: Mono) -> Arc<Entry> {
-    Arc::new(Entry::unkept(refusal(name), now))
+    Arc::new(Entry::unkept(refusal(name), false, now))
 }
 
-fn put(cache: &Cache, name: &str, ttl: u32, now: u64) -> Arc<Entry> {
+pub(super) fn put(cache: &Cache, name: &str, ttl: u32, now: u64) -> Arc<Entry> {
     cache.insert(key(name), address(name, ttl), true, millis(now))
 }
 
-fn fail(cache: &Cache, name: &str, now: u64) {
+pub(super) fn put_as(cache: &Cache, name: &str, qtype: u16, ttl: u32, now: u64) -> Arc<Entry> {
+    let mut key = key(name);
+    key.rest.qtype = qtype;
+    cache.insert(key, address(name, ttl), true, millis(now))
+}
+
+pub(super) fn fail(cache: &Cache, name: &str, now: u64) {
     cache.fail(key(name), refusal(name), Cause::Said, millis(now));
 }
 

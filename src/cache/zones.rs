@@ -15,7 +15,7 @@ impl Zones {
         if self.0.is_empty() {
             return false;
         }
-        let Ok((name, _end)) = LowerName::read(key.wire(), 0) else { return false };
+        let name = key.lower();
         (0..=name.labels()).any(|labels| self.0.contains(name.suffix(labels)))
     }
 }

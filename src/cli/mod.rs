@@ -4,6 +4,7 @@
 //! to the modules below: nothing is decided here that `run` would decide otherwise.
 
 mod attempts;
+mod cache;
 mod check;
 mod clients;
 mod console;
@@ -79,6 +80,7 @@ enum Command {
     Status(status::Status),
     Healthcheck(healthcheck::Healthcheck),
     Reload(reload::Reload),
+    Cache(Box<cache::Cache>),
 }
 
 impl Command {
@@ -92,6 +94,7 @@ impl Command {
             Self::Status(status) => status.execute(console),
             Self::Healthcheck(healthcheck) => healthcheck.execute(console),
             Self::Reload(reload) => reload.execute(console),
+            Self::Cache(cache) => cache.execute(console),
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn show<R: Serialize>(
 ) -> Result<(), Failure> {
     let directory = state.directory(console)?;
     let wanted = rows.wanted(console.now, json);
-    match control::ask(&directory, Request::Flush, FLUSH) {
+    match control::ask(&directory, &Request::Flush, FLUSH) {
         // Without a running server there is nothing to wait for.
         Ok(_) | Err(ControlError::Unreachable { .. }) => (),
         // One that is stuck must not hide the record, but whoever reads it must know.

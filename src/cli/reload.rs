@@ -31,7 +31,7 @@ impl Reload {
     /// Asks for it and tells how it went.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
-        let answer = reached(control::ask(&directory, Request::Reload, PATIENCE))?;
+        let answer = reached(control::ask(&directory, &Request::Reload, PATIENCE))?;
         let taken = answer.get("ok").and_then(Value::as_bool) == Some(true);
         if self.json {
             console.json(&answer)?;

@@ -33,7 +33,7 @@ impl Status {
     /// Asks and shows.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
-        let status = reached(control::ask(&directory, Request::Status, PATIENCE))?;
+        let status = reached(control::ask(&directory, &Request::Status, PATIENCE))?;
         if self.json {
             return Ok(console.json(&status)?);
         }

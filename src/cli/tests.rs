@@ -268,12 +268,18 @@ fn server(dir: &Path, answer: Value) -> std::thread::JoinHandle<String> {
 }
 
 fn answered(verb: &[&str], answer: Value) -> Ran {
+    let (ran, request) = conversed(verb, answer);
+    assert_eq!(request, json!(verb[0]));
+    ran
+}
+
+/// What came of a verb that asks a server that answers so, and what it asked.
+fn conversed(verb: &[&str], answer: Value) -> (Ran, Value) {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path(), answer);
     let state = dir.path().display().to_string();
     let ran = run(&[verb, &["--state-dir", &state]].concat());
-    assert_eq!(server.join().unwrap(), format!("\"{}\"\n", verb[0]));
-    ran
+    (ran, serde_json::from_str(&server.join().unwrap()).unwrap())
 }
 
 fn status() -> Value {
@@ -345,4 +351,31 @@ fn a_healthy_server_answers_dns_and_is_ready() {
     servers.join().unwrap();
     // Nobody listens any more.
     assert_eq!(run(&["healthcheck", "--listen", &listen, "--admin", "off"]).code, 3);
+}
+
+#[test]
+fn the_cache_is_shown_as_a_table_and_what_is_thrown_away_is_told() {
+    let row = json!({
+        "name": "a.example", "type": "AAAA", "class": 1, "dnssec_ok": true, "checking_disabled": false, "state": "stale",
+        "rcode": "NXDOMAIN", "left_seconds": 90, "age_seconds": 70, "bytes": 300,
+    });
+    let asked = |name: Option<&str>, below, qtype: Option<u16>| json!({"name": name, "below": below, "qtype": qtype});
+    let (ran, request) = conversed(&["cache", "show", "a.example"], json!({"done": {"rows": [row], "more": true}}));
+    assert_eq!(request, json!({"cache_show": asked(Some("a.example"), false, None)}));
+    let words: Vec<&str> = ran.out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(words, ["a.example", "AAAA", "do", "stale", "90s", "70s", "NXDOMAIN", "300"]);
+    assert!(ran.code == 0 && ran.out.ends_with("There is more than is shown.\n"), "{}", ran.out);
+    let (ran, _request) = conversed(&["cache", "show", "a.example", "--below"], json!({"done": {"rows": []}}));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "Nothing is kept of a.example or below it.\n"));
+    let removed = json!({"done": {"answers": 2, "failures": 1}});
+    let (ran, request) = conversed(&["cache", "flush", "--all"], removed.clone());
+    assert_eq!(request, json!({"cache_flush": asked(None, false, None)}));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "Thrown away: 2 answers, 1 failures.\n"));
+    let verb = ["cache", "flush", "a.example", "--below", "--type", "AAAA", "--json"];
+    let (ran, request) = conversed(&verb, removed);
+    assert_eq!(request, json!({"cache_flush": asked(Some("a.example"), true, Some(28))}));
+    assert_eq!(ran.out, "{\"answers\":2,\"failures\":1}\n");
+    for wrong in [&["cache"][..], &["cache", "flush"], &["cache", "flush", "a.example", "--all"], &["cache", "show"]] {
+        assert_eq!(run(wrong).code, 2, "{wrong:?}");
+    }
 }

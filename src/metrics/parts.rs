@@ -98,6 +98,8 @@ pub struct Cache {
     pub failures: Cell, // embargo_cache_failures
     /// Popular answers asked for again before they ran out.
     pub prefetches: Cell, // embargo_cache_prefetches_total
+    /// Answers and failures that an operator has thrown away.
+    pub flushed: Cell, // embargo_cache_flushed_total
 }
 
 impl Cache {
@@ -121,6 +123,7 @@ impl Cache {
             entries: registry.gauge("cache_entries", "Answers in the cache."),
             bytes: registry.gauge("cache_bytes", "Memory that the answers in the cache take."),
             failures: registry.gauge("cache_failures", "Questions in the cache that failed."),
+            flushed: registry.counter("cache_flushed_total", "Answers and failures that an operator has thrown away."),
             prefetches: registry
                 .counter("cache_prefetches_total", "Popular answers that were asked for again before they ran out."),
         }

@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::cache::{Cache, Cause, Key, KeyRef, KeyRest, Lookup};
+use crate::cache::{Cache, Cause, Entry, Key, KeyRef, KeyRest, Lookup};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
@@ -212,6 +212,10 @@ impl Flight {
                 Err(self.failed(Failure::Refused, now))
             }
             rcode::SERVFAIL => Ok(self.shared.cache.fail(key, answer, Cause::Said, now)),
+            // Somebody wants to be rid of what was known until then, and of what is under way.
+            _ if self.shared.cache.was_flushed_since(self.opened) => {
+                Ok(Arc::new(Entry::unkept(answer, authentic, now)))
+            }
             _ => Ok(self.shared.cache.insert(key, answer, authentic, now)),
         }
     }

@@ -134,7 +134,7 @@ impl<N: Next> Embargo<N> {
         // Behind policy: no data of ours lifts a ban. Before the cache: it is ours to say, and a reload changes it at once.
         if let Some(answer) = view.local.answer(query) {
             self.guard.record(tally, in_force, query, client, &verdict, now);
-            let found = Found { entry: Arc::new(Entry::unkept(answer, now.mono)), verbatim: None };
+            let found = Found { entry: Arc::new(Entry::unkept(answer, true, now.mono)), verbatim: None };
             return Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Local, now, take(room)));
         }
 

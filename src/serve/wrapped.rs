@@ -48,7 +48,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
             return Err(Failure::Refused);
         }
         let answer = Answer::keep(&message, &layout).map_err(|_malformed| Failure::Refused)?;
-        let entry = Arc::new(Entry::unkept(answer, now.mono));
+        let entry = Arc::new(Entry::unkept(answer, true, now.mono));
         Ok(Found { entry, verbatim: Some(message) })
     }
 }

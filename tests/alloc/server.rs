@@ -108,7 +108,7 @@ impl Server {
 
     /// Returns when everything recorded is in the store.
     pub(crate) fn flush(&self) {
-        control::ask(&self.directory.path().join("state"), control::Request::Flush, PATIENCE).unwrap();
+        control::ask(&self.directory.path().join("state"), &control::Request::Flush, PATIENCE).unwrap();
     }
 }
 

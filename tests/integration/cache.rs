@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use embargo::app::control::{Questions, Request};
 use embargo::clock::{Clock, Hands};
 use embargo::time::{Mono, Now};
 use embargo::wire::{qtype, rcode};
@@ -263,4 +264,47 @@ async fn a_least_ttl_holds_and_nothing_is_kept_of_a_bypassed_zone() {
     hands.advance(Duration::from_secs(80_000));
     assert_eq!(ttls().await, [6_400, 300]);
     assert_eq!(["a.example", "a.corp.example"].map(|name| asked_for(&upstream, name)), [1, 2]);
+}
+
+#[tokio::test]
+async fn what_is_flushed_is_asked_for_anew_and_the_rest_is_kept() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+    let names = ["example", "a.example", "b.a.example", "other.test"];
+    let asked = async || {
+        for name in names {
+            server.query(name, qtype::A).await;
+        }
+        names.map(|name| asked_for(&upstream, name))
+    };
+    assert_eq!(asked().await, [1, 1, 1, 1]);
+    let meant = Questions { name: Some("A.example".to_owned()), below: true, qtype: None };
+
+    let kept = server.control(Request::CacheShow(meant.clone())).await;
+    let rows: Vec<_> = kept["rows"].as_array().unwrap().iter().map(|row| (&row["name"], &row["state"])).collect();
+    assert_eq!(rows, [(&"a.example".into(), &"fresh".into()), (&"b.a.example".into(), &"fresh".into())]);
+
+    let flushed = server.control(Request::CacheFlush(meant.clone())).await;
+    assert_eq!(flushed, serde_json::json!({"answers": 2, "failures": 0}));
+    assert_eq!(asked().await, [1, 2, 2, 1]);
+    let all = Questions { name: None, below: false, qtype: None };
+    assert_eq!(server.control(Request::CacheFlush(all)).await["answers"], 4);
+    assert_eq!(asked().await, [2, 3, 3, 2]);
+    assert_eq!(server.metric("cache_flushed_total", &[]).await, 6);
+}
+
+#[tokio::test]
+async fn an_answer_under_way_when_its_name_is_flushed_is_given_and_not_kept() {
+    let upstream = FakeUpstream::silent().await;
+    let server = Arc::new(TestServer::new().upstream(&upstream).start().await);
+    let asking = Arc::clone(&server);
+    let answer = tokio::spawn(async move { asking.query("a.example", qtype::A).await });
+    upstream.has_seen(1).await;
+    let meant = Questions { name: Some("a.example".to_owned()), below: false, qtype: Some(qtype::A) };
+    server.control(Request::CacheFlush(meant.clone())).await;
+    upstream.now_does(address);
+    // The silent upstream is asked again in its time.
+    assert_eq!(answer.await.unwrap().rcode(), rcode::NOERROR);
+    let kept = server.control(Request::CacheShow(meant)).await;
+    assert_eq!(kept["rows"].as_array().unwrap().len(), 0);
 }

@@ -222,7 +222,7 @@ impl RunningServer {
     /// Asks over the control socket.
     pub(crate) async fn control(&self, request: control::Request) -> serde_json::Value {
         let state_dir = self.state_dir();
-        tokio::task::spawn_blocking(move || control::ask(&state_dir, request, PATIENCE).unwrap()).await.unwrap()
+        tokio::task::spawn_blocking(move || control::ask(&state_dir, &request, PATIENCE).unwrap()).await.unwrap()
     }
 
     /// Writes a ban's files anew and reloads.
