@@ -22,6 +22,7 @@ mod pace;
 mod parts;
 mod policy;
 mod reload;
+mod saved;
 mod served;
 mod server;
 mod state_dir;

@@ -53,6 +53,10 @@ pub(super) struct Parts {
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,
+    /// Whether the saved cache has been read, if there is one.
+    pub(super) restored: AtomicBool,
+    /// One writer of the saved cache at a time.
+    pub(super) saving: Mutex<()>,
     pub(super) last_reload: Mutex<Reload>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,

@@ -97,7 +97,7 @@ impl Parts {
 ///
 /// # Errors
 /// There is no thread, or it ended without a result.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(super) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (done, result) = oneshot::channel();
     std::thread::Builder::new().name("lists".to_owned()).spawn(move || {
         priority::yield_to_serving();

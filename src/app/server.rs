@@ -22,7 +22,7 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, files, map, state_dir};
+use super::{Failure, bind, certificate, control, files, map, saved, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -120,6 +120,8 @@ impl Server {
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            restored: AtomicBool::new(false),
+            saving: Mutex::new(()),
             last_reload: Mutex::new(Reload { ok: true, ..Reload::default() }),
             reloading: tokio::sync::Mutex::new(()),
             listen: Vec::new(),
@@ -166,6 +168,7 @@ impl Server {
         told_of(self.running.drain(DRAIN).await);
         write_to_the_end(&self.parts).await;
         self.stop.cancel();
+        self.parts.save_cache_at_end().await;
         drop(std::fs::remove_file(control::path(&self.parts.first.state_dir)));
     }
 
@@ -286,6 +289,9 @@ impl Prepared {
         let stop = CancellationToken::new();
         if let Some(listener) = admin {
             tokio::spawn(admin::serve(listener, desk(&parts), stop.clone()));
+        }
+        if settings.cache.save {
+            tokio::spawn(saved::keep(Arc::clone(&parts), stop.clone()));
         }
         if let Some(control) = control {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));

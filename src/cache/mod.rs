@@ -7,6 +7,7 @@
 //! failures  questions that failed (RFC 9520)
 //! zones     whose answers are not kept
 //! selection what an operator means: to look at, to throw away
+//! saved     answers as octets, to outlive the process
 //! ```
 //! It holds what upstream said, unfiltered: policy stands before it and screens what comes out, so a new ban needs no
 //! flush. A function of the moment it is given; it reads no clock.
@@ -23,6 +24,7 @@
 mod entry;
 mod failures;
 mod key;
+mod saved;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use quick_cache::sync::Cache as Store;
 pub use entry::Entry;
 pub use failures::Cause;
 pub use key::{Key, KeyRef, KeyRest};
+pub use saved::SAVED_MAX;
 pub use selection::{Removed, Row, Selection, State};
 pub use zones::Zones;
 

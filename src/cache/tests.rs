@@ -62,7 +62,7 @@ pub(super) fn fail(cache: &Cache, name: &str, now: u64) {
     cache.fail(key(name), refusal(name), Cause::Said, millis(now));
 }
 
-fn look(cache: &Cache, name: &str, now: u64) -> &'static str {
+pub(super) fn look(cache: &Cache, name: &str, now: u64) -> &'static str {
     let message = question(name);
     match cache.get(&KeyRef::of(&Query::read(&message).unwrap()), millis(now)) {
         Lookup::Fresh(_) => "fresh",

@@ -256,6 +256,7 @@ fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) ->
         failure_ttl_max: reader.duration(&file.failure_ttl_max, failure_limits(), default.failure_ttl_max),
         prefetch_hits: reader.count(&file.prefetch_hits, 0..=1_000_000, default.prefetch_hits),
         bypass: each(&file.bypass, name, reader).unwrap_or(default.bypass),
+        save: file.save.as_ref().map_or(default.save, |save| *save.get_ref()),
     };
     let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
     if settings.ttl_min > settings.ttl_max {

@@ -163,6 +163,7 @@ pub(super) struct Cache {
     pub(super) failure_ttl_max: Measure,
     pub(super) prefetch_hits: Count,
     pub(super) bypass: Texts,
+    pub(super) save: Flag,
 }
 
 /// `[tcp]`.

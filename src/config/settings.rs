@@ -200,6 +200,8 @@ pub struct CacheSettings {
     pub prefetch_hits: u32,
     /// Zones of which nothing is kept.
     pub bypass: Vec<Name>,
+    /// Whether answers outlive the process, in a file of the state directory.
+    pub save: bool,
 }
 
 /// Limits of DNS over TCP (RFC 7766).
@@ -390,6 +392,7 @@ impl Default for CacheSettings {
             failure_ttl_max: Duration::from_secs(5 * 60),
             prefetch_hits: 3,
             bypass: Vec::new(),
+            save: true,
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct Cache {
     pub prefetches: Cell, // embargo_cache_prefetches_total
     /// Answers and failures that an operator has thrown away.
     pub flushed: Cell, // embargo_cache_flushed_total
+    /// Answers of the run before that are in the cache again.
+    pub restored: Cell, // embargo_cache_restored_total
 }
 
 impl Cache {
@@ -123,6 +125,8 @@ impl Cache {
             entries: registry.gauge("cache_entries", "Answers in the cache."),
             bytes: registry.gauge("cache_bytes", "Memory that the answers in the cache take."),
             failures: registry.gauge("cache_failures", "Questions in the cache that failed."),
+            restored: registry
+                .counter("cache_restored_total", "Answers of the run before that were put into the cache again."),
             flushed: registry.counter("cache_flushed_total", "Answers and failures that an operator has thrown away."),
             prefetches: registry
                 .counter("cache_prefetches_total", "Popular answers that were asked for again before they ran out."),

@@ -128,6 +128,18 @@ impl Answer {
         &self.octets[self.ttls_end as usize..]
     }
 
+    /// The message as the upstream sent it, as far as it is kept: [`Answer::keep`] makes the same answer of it again.
+    pub fn to_message(&self) -> Vec<u8> {
+        let ([extended, _low], options) = ((self.rcode << 4).to_be_bytes(), self.options());
+        let mut message = self.body().to_vec();
+        if extended > 0 || !options.is_empty() {
+            bump(&mut message, 10);
+            let limit = usize::from(u16::MAX);
+            write_opt(&mut message, (extended, false), None, limit, |octets| octets.extend_from_slice(options));
+        }
+        message
+    }
+
     /// Octets that this answer holds in memory, itself included.
     pub fn memory_bytes(&self) -> usize {
         let targets = self.targets.iter().map(|target| size_of::<Target>() + target.name.wire().len()).sum::<usize>();
@@ -349,6 +361,21 @@ mod tests {
         let layout = Layout::read(&message).unwrap();
         let options: Vec<_> = edns_options(&message[layout.opt().unwrap().rdata.clone()]).collect();
         assert_eq!(options, [(OPTION_EDE, b"\0\x16hello".as_slice())]);
+    }
+
+    #[test]
+    fn an_answer_made_a_message_is_the_same_answer_again() {
+        let question = with_opt(QUESTION, false);
+        let query = Query::read(&question).unwrap();
+        let answers = [
+            Response::to(&query).rcode(23).finish(1232),
+            Response::to(&query).answer(qtype::A, 60, &[192, 0, 2, 1]).finish(1232),
+            Response::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).ede(22, "hello").finish(1232),
+        ];
+        let keep = |message: &[u8]| Answer::keep(message, &Layout::read(message).unwrap()).unwrap();
+        for answer in answers.iter().map(|message| keep(message)).chain([kept()]) {
+            assert_eq!(keep(&answer.to_message()), answer);
+        }
     }
 
     #[test]

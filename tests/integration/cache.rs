@@ -270,7 +270,7 @@ async fn a_least_ttl_holds_and_nothing_is_kept_of_a_bypassed_zone() {
 async fn what_is_flushed_is_asked_for_anew_and_the_rest_is_kept() {
     let upstream = FakeUpstream::start().await;
     let server = TestServer::new().upstream(&upstream).start().await;
-    let names = ["example", "a.example", "b.a.example", "other.test"];
+    let names = ["example", "a.example", "b.a.example", "other.org"];
     let asked = async || {
         for name in names {
             server.query(name, qtype::A).await;
@@ -307,4 +307,46 @@ async fn an_answer_under_way_when_its_name_is_flushed_is_given_and_not_kept() {
     assert_eq!(answer.await.unwrap().rcode(), rcode::NOERROR);
     let kept = server.control(Request::CacheShow(meant)).await;
     assert_eq!(kept["rows"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn answers_outlive_the_process_and_age_while_none_runs_and_policy_still_stands_before_them() {
+    let (clock, hands) = clock();
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().clock(&clock).setting(SHORT).upstream(&upstream).start().await;
+    for name in ["a.example", "new.example"] {
+        ask(&server, name).await;
+    }
+    let files = server.stop().await;
+    hands.advance(Duration::from_secs(20));
+    let dead = FakeUpstream::silent().await;
+    let rules = "new.example\n";
+    let server = TestServer::after(files).ban("v", rules).clock(&clock).setting(SHORT).upstream(&dead).start().await;
+    while server.metric("cache_restored_total", &[]).await < 2 {
+        tokio::task::yield_now().await;
+    }
+
+    let response = ask(&server, "a.example").await;
+    assert_eq!((response.answers()[0].2, response.ede_codes()), (40, vec![]));
+    let response = ask(&server, "new.example").await;
+    assert_eq!((response.rcode(), response.ede_codes()), (rcode::NXDOMAIN, vec![15]));
+    hands.advance(LATER);
+    let response = ask(&server, "a.example").await;
+    assert_eq!((response.answers()[0].2, response.ede_codes()), (30, vec![3]));
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_the_cache_is_left_out_and_nothing_is_saved_that_shall_not_be() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+    server.query("a.example", qtype::A).await;
+    let saved = server.state_dir().join("cache.saved");
+    let files = server.stop().await;
+    assert!(std::fs::metadata(&saved).unwrap().len() > 64);
+    std::fs::write(&saved, "rubbish").unwrap();
+    let setting = "[cache]\nsave = false\n";
+    let server = TestServer::after(files).setting(setting).upstream(&upstream).start().await;
+    server.query("a.example", qtype::A).await;
+    let _files = server.stop().await;
+    assert_eq!((upstream.queries_seen(), std::fs::read_to_string(&saved).unwrap().as_str()), (2, "rubbish"));
 }
