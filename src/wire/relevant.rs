@@ -67,10 +67,11 @@ impl Path {
         let leads =
             || !self.led_to().is_empty() && self.names.iter().any(|name| name != &owner && name.is_below(&owner));
         let rtype = match record.rtype {
-            qtype::RRSIG if layout.qtype != qtype::RRSIG => be16(message, record.rdata.start)?,
+            // A signature belongs to what it covers, whether that or signatures were asked for.
+            qtype::RRSIG => be16(message, record.rdata.start)?,
             other => other,
         };
-        let asked = rtype == layout.qtype || (QTYPE_MANY..=qtype::ANY).contains(&layout.qtype);
+        let asked = [rtype, record.rtype].contains(&layout.qtype) || (QTYPE_MANY..=qtype::ANY).contains(&layout.qtype);
         Ok(match (rtype, at) {
             (qtype::CNAME, Some(at)) if record.rtype == qtype::CNAME => {
                 let (target, _end) = LowerName::read_compressed(message, record.rdata.start)?;
@@ -208,13 +209,20 @@ mod tests {
     /// The answer section left of these records, asked for `a.example` A, as `owner type`.
     #[track_caller]
     fn check(records: &[(&str, u16, &str)], expected: Result<&[&str], Malformed>) {
-        let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01";
-        let mut response = Response::to(&Query::read(question).unwrap());
+        check_for(A, records, expected);
+    }
+
+    /// The same for another type. The target of a signature is the type that it covers, A if none is given.
+    #[track_caller]
+    fn check_for(asked: u16, records: &[(&str, u16, &str)], expected: Result<&[&str], Malformed>) {
+        let mut question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01".to_vec();
+        question[23..25].copy_from_slice(&asked.to_be_bytes());
+        let mut response = Response::to(&Query::read(&question).unwrap());
         for (owner, rtype, target) in records {
             let rdata = match *rtype {
                 qtype::A => vec![192, 0, 2, 1],
                 qtype::AAAA => vec![0; 16],
-                qtype::RRSIG => vec![0, 1, 0],
+                qtype::RRSIG => vec![0, target.parse().unwrap_or(1), 0],
                 _ => wire(target),
             };
             response = response.answer_at(&wire(owner), *rtype, 60, &rdata);
@@ -255,6 +263,19 @@ mod tests {
             Ok(&["example 39", "a.example 5", "a.other.test 1"]),
         );
         check(&[("b.test", qtype::DNAME, "c.test")], Ok(&[]));
+    }
+
+    #[test]
+    fn signatures_that_were_asked_for_come_with_those_of_the_chain_to_them() {
+        let chain = [
+            ("example", qtype::DNAME, "other.test"),
+            ("example", qtype::RRSIG, "39"),
+            ("a.example", 5, "a.other.test"),
+            ("a.other.test", qtype::RRSIG, ""),
+            ("bank.test", qtype::RRSIG, "39"),
+        ];
+        check_for(qtype::RRSIG, &chain, Ok(&["example 39", "example 46", "a.example 5", "a.other.test 46"]));
+        check(&chain[..3], Ok(&["example 39", "example 46", "a.example 5"]));
     }
 
     #[test]

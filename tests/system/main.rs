@@ -33,5 +33,6 @@ mod scrape;
 mod server;
 mod start;
 mod stop;
+mod transparency;
 mod unbound;
 mod validation;

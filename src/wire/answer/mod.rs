@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::layout::{HEADER, Layout, Malformed, Section, be32, edns_options};
+use super::layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
 use super::name::{LowerName, Name, NameError};
 use super::private::holds_private;
 use super::qtype;
@@ -11,6 +11,11 @@ use super::relevant::{self, Path};
 use super::response::{OPTION_EDE, bump, opt_size, push_ede, rcode, without_texts, write_opt};
 use super::steady;
 
+/// Where the counts of records stand in the header, and where they end.
+const ANCOUNT: u8 = 6;
+const NSCOUNT: u8 = 8;
+const ARCOUNT: u8 = 10;
+const COUNTS_END: u8 = 12;
 /// Names that an answer may lead to at most: each is screened again for every client.
 const TARGETS_MAX: usize = 128;
 
@@ -24,6 +29,11 @@ pub struct Answer {
     octets: Box<[u8]>,
     /// Where the first part ends.
     body_end: u32,
+    /// Where the records of the first part end without which it is no answer. Those behind only save further questions, and
+    /// may be left out of a datagram that is too small (RFC 2181 §9).
+    needed_end: u32,
+    /// The section count at which those behind begin: NSCOUNT or ARCOUNT.
+    further_at: u8,
     /// Where the second part ends.
     ttls_end: u32,
     question_end: u16,
@@ -87,10 +97,13 @@ impl Answer {
         }
         let ttls_end = octets.len();
         octets.extend_from_slice(&options);
+        let further = further(message, layout, rcode);
         let (negative, end) = (is_negative(layout, rcode), |at| u32::try_from(at).map_err(|_beyond| Malformed::Cut));
         Ok(Self {
             octets: octets.into(),
             body_end: end(body_end)?,
+            needed_end: end(further.map_or(body_end, |(start, _count)| start))?,
+            further_at: further.map_or(COUNTS_END, |(_start, count)| count),
             ttls_end: end(ttls_end)?,
             question_end: offset(layout.question_end)?,
             rcode,
@@ -166,22 +179,23 @@ impl Answer {
     /// as `ttl` makes them of the upstream's, our own OPT if it sent one, TC if it is larger than `limit`.
     /// Written into `out`, a buffer that may have been used before.
     pub fn render(&self, query: &Query<'_>, fit: &Fit<'_>, mut out: Vec<u8>) -> Vec<u8> {
-        let (whole, options) = self.what_fits(query, fit);
+        let (end, options) = self.what_fits(query, fit);
+        let truncated = end == usize::from(self.question_end) && end < self.body().len();
         out.clear();
-        out.extend_from_slice(if whole { self.body() } else { &self.body()[..usize::from(self.question_end)] });
+        out.extend_from_slice(&self.body()[..end]);
         let authentic = self.authentic_data && query.wants_authentic_data() && fit.authentic;
         out[..2].copy_from_slice(&query.message[..2]);
-        out[2] = 0x80 | (query.message[2] & 0x01) | if whole { 0 } else { 0x02 };
+        out[2] = 0x80 | (query.message[2] & 0x01) | if truncated { 0x02 } else { 0 };
         let [extended, low] = (self.rcode << 4).to_be_bytes();
         out[3] = 0x80 | (query.message[3] & 0x10) | (u8::from(authentic) << 5) | (low >> 4);
         out[HEADER..query.question_end].copy_from_slice(&query.message[HEADER..query.question_end]);
-        if whole {
-            for at in self.ttl_offsets() {
-                let ttl = fit.ttl(u32::from_be_bytes([out[at], out[at + 1], out[at + 2], out[at + 3]]));
-                out[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
-            }
-        } else {
-            out[6..HEADER].fill(0);
+        if end < self.body().len() {
+            let gone = if truncated { ANCOUNT } else { self.further_at };
+            out[usize::from(gone)..HEADER].fill(0);
+        }
+        for at in self.ttl_offsets().take_while(|at| *at < end) {
+            let ttl = fit.ttl(u32::from_be_bytes([out[at], out[at + 1], out[at + 2], out[at + 3]]));
+            out[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
         }
         if let Some(edns) = query.edns {
             bump(&mut out, 10);
@@ -191,8 +205,9 @@ impl Answer {
         out
     }
 
-    /// Whether the records fit, and the extended errors that do: with their texts, or at least their codes, or none.
-    fn what_fits(&self, query: &Query<'_>, fit: &Fit<'_>) -> (bool, Cow<'_, [u8]>) {
+    /// Where the records end that fit: all, those without which it is no answer, or none; and the extended errors that do: with
+    /// their texts, or at least their codes, or none.
+    fn what_fits(&self, query: &Query<'_>, fit: &Fit<'_>) -> (usize, Cow<'_, [u8]>) {
         let mut options = Cow::Borrowed(self.options());
         if let Some((code, text)) = fit.ede {
             push_ede(options.to_mut(), code, text.as_bytes());
@@ -200,13 +215,16 @@ impl Answer {
         let opt = query.edns.map(|_edns| opt_size(query.extras));
         let fits = |body: usize, options: &[u8]| body + opt.map_or(0, |opt| opt + options.len()) <= fit.limit;
         if fits(self.body().len(), &options) {
-            return (true, options);
+            return (self.body().len(), options);
         }
-        let codes = without_texts(&options);
-        let whole = fits(self.body().len(), &codes);
+        let (codes, question) = (without_texts(&options), usize::from(self.question_end));
+        for end in [self.body().len(), self.needed_end as usize, question] {
+            if fits(end, &codes) {
+                return (end, Cow::Owned(codes));
+            }
+        }
         // An upstream may have sent more errors than a datagram holds beside the question.
-        let codes = if whole || fits(usize::from(self.question_end), &codes) { codes } else { Vec::new() };
-        (whole, Cow::Owned(codes))
+        (question, Cow::Owned(Vec::new()))
     }
 }
 
@@ -231,6 +249,25 @@ impl Fit<'_> {
     /// The TTL to send.
     fn ttl(&self, ttl: u32) -> u32 {
         sane_ttl(ttl).saturating_sub(self.age).max(self.ttl_min).min(self.ttl_max)
+    }
+}
+
+/// Where the records begin that a positive answer is one without, and the count in the header that begins with them: addresses
+/// and the like, and the name servers of its zone (RFC 2181 §9). What proves an answer is none of them (RFC 4035 §3.1.3), and in
+/// a referral the addresses are what it is about (RFC 9471).
+fn further(message: &[u8], layout: &Layout, rcode: u16) -> Option<(usize, u8)> {
+    if is_negative(layout, rcode) {
+        return None;
+    }
+    let is_server = |record: &RecordAt| match record.rtype {
+        qtype::RRSIG => be16(message, record.rdata.start) == Ok(qtype::NS),
+        other => other == qtype::NS,
+    };
+    let first = |section| layout.section(section).next().map(|record| record.start);
+    let additional = first(Section::Additional).map(|start| (start, ARCOUNT));
+    match first(Section::Authority) {
+        Some(start) if layout.section(Section::Authority).all(is_server) => Some((start, NSCOUNT)),
+        _ => additional,
     }
 }
 
@@ -296,167 +333,4 @@ fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{Response, chain};
-
-    const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\x07eXample\0\0\x01\0\x01";
-
-    fn wire(text: &str) -> Vec<u8> {
-        Name::parse(text).unwrap().wire().to_vec()
-    }
-
-    fn with_opt(question: &[u8], dnssec_ok: bool) -> Vec<u8> {
-        let mut message = question.to_vec();
-        message[11] = 1;
-        message.extend_from_slice(&[0, 0, 41, 4, 0xD0, 0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
-        message
-    }
-
-    /// a.example CNAME b.example, b.example CNAME c.test, c.test A.
-    fn kept() -> Answer {
-        let question = with_opt(QUESTION, false);
-        let mut message = Response::to(&Query::read(&question).unwrap())
-            .answer_at(&wire("a.example"), qtype::CNAME, 300, &wire("b.example"))
-            .answer_at(&wire("b.example"), qtype::CNAME, 200, &wire("c.test"))
-            .answer_at(&wire("c.test"), qtype::A, 100, &[192, 0, 2, 1])
-            .ede(22, "hello")
-            .finish(1232);
-        message[3] |= 0x20;
-        Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap()
-    }
-
-    const FIT: Fit<'static> = Fit { limit: 1232, age: 0, ttl_min: 0, ttl_max: u32::MAX, authentic: true, ede: None };
-
-    fn ttls(message: &[u8]) -> Vec<u32> {
-        let layout = Layout::read(message).unwrap();
-        layout.section(Section::Answer).map(|record| record.ttl).collect()
-    }
-
-    #[test]
-    fn each_client_gets_its_own_id_case_flags_and_ttls() {
-        let answer = kept();
-        let query = b"\xAB\xCD\x01\x10\0\x01\0\0\0\0\0\0\x01a\x07EXAMPLE\0\0\x01\0\x01";
-        let message = answer.render(&Query::read(query).unwrap(), &Fit { age: 150, ..FIT }, Vec::new());
-        assert_eq!(message[..4], [0xAB, 0xCD, 0x81, 0x90]);
-        assert_eq!(message[12..27], query[12..27]);
-        assert_eq!(ttls(&message), [150, 50, 0]);
-        assert!(Layout::read(&message).unwrap().opt().is_none(), "a client without EDNS gets no OPT");
-    }
-
-    #[test]
-    fn ad_passes_only_to_clients_that_asked_and_from_upstreams_that_are_believed() {
-        let answer = kept();
-        let asks = with_opt(QUESTION, true);
-        let ad = |query: &[u8], fit| answer.render(&Query::read(query).unwrap(), &fit, Vec::new())[3] & 0x20;
-        assert_eq!(ad(&asks, FIT), 0x20);
-        assert_eq!(ad(QUESTION, FIT), 0);
-        assert_eq!(ad(&asks, Fit { authentic: false, ..FIT }), 0);
-    }
-
-    #[test]
-    fn the_upstreams_extended_error_is_passed_on() {
-        let query = with_opt(QUESTION, false);
-        let message = kept().render(&Query::read(&query).unwrap(), &FIT, Vec::new());
-        let layout = Layout::read(&message).unwrap();
-        let options: Vec<_> = edns_options(&message[layout.opt().unwrap().rdata.clone()]).collect();
-        assert_eq!(options, [(OPTION_EDE, b"\0\x16hello".as_slice())]);
-    }
-
-    #[test]
-    fn an_answer_made_a_message_is_the_same_answer_again() {
-        let question = with_opt(QUESTION, false);
-        let query = Query::read(&question).unwrap();
-        let answers = [
-            Response::to(&query).rcode(23).finish(1232),
-            Response::to(&query).answer(qtype::A, 60, &[192, 0, 2, 1]).finish(1232),
-            Response::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).ede(22, "hello").finish(1232),
-        ];
-        let keep = |message: &[u8]| Answer::keep(message, &Layout::read(message).unwrap()).unwrap();
-        for answer in answers.iter().map(|message| keep(message)).chain([kept()]) {
-            assert_eq!(keep(&answer.to_message()), answer);
-        }
-    }
-
-    #[test]
-    fn an_answer_too_large_is_cut_to_its_question_with_tc() {
-        let answer = kept();
-        let fit = Fit { limit: answer.body().len() - 1, ..FIT };
-        let message = answer.render(&Query::read(QUESTION).unwrap(), &fit, Vec::new());
-        assert_eq!(message.len(), QUESTION.len());
-        assert_eq!(message[2] & 0x02, 0x02);
-    }
-
-    #[test]
-    fn no_number_of_extended_errors_makes_a_response_larger_than_its_client_takes() {
-        let question = with_opt(QUESTION, false);
-        let query = Query::read(&question).unwrap();
-        let response = (0..400).fold(Response::to(&query), |response, _number| response.ede(22, "hello"));
-        let message = response.answer(qtype::A, 60, &[192, 0, 2, 1]).finish(65_535);
-        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
-        assert!(answer.render(&query, &FIT, Vec::new()).len() <= FIT.limit);
-    }
-
-    #[test]
-    fn an_rcode_of_more_than_four_bits_is_whole() {
-        let question = with_opt(QUESTION, false);
-        let query = Query::read(&question).unwrap();
-        let message = Response::to(&query).rcode(23).finish(1232);
-        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
-        let again = answer.render(&query, &FIT, Vec::new());
-        assert_eq!(Answer::keep(&again, &Layout::read(&again).unwrap()).unwrap().rcode(), 23);
-    }
-
-    #[test]
-    fn it_lives_as_long_as_its_least_ttl_and_a_negative_one_as_its_soa_says() {
-        assert_eq!(kept().lifetime(), Some(100));
-        let query = Query::read(QUESTION).unwrap();
-        let keep = |message: Vec<u8>| Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap().lifetime();
-        assert_eq!(keep(Response::to(&query).rcode(rcode::NXDOMAIN).soa(&wire("example"), 60).finish(512)), Some(60));
-        assert_eq!(keep(Response::to(&query).rcode(rcode::NXDOMAIN).finish(512)), None);
-        assert_eq!(keep(Response::to(&query).finish(512)), None);
-        assert_eq!(keep(Response::to(&query).rcode(rcode::SERVFAIL).finish(512)), None);
-        let huge = Response::to(&query).answer(qtype::A, u32::MAX, &[192, 0, 2, 1]).finish(512);
-        assert_eq!(keep(huge), Some(0), "a TTL with the top bit set is 0 (RFC 2181 §8)");
-    }
-
-    #[test]
-    fn the_chain_ends_at_the_name_asked_for() {
-        let answer = kept();
-        let names: Vec<_> = answer.targets().iter().map(|target| target.name.to_string()).collect();
-        assert_eq!(names, ["b.example", "c.test"]);
-        let links = chain(&answer, &Name::parse("c.test").unwrap());
-        assert_eq!(
-            links.iter().map(|link| (link.owner.to_string(), link.ttl)).collect::<Vec<_>>(),
-            [("a.example".to_owned(), 300), ("b.example".to_owned(), 200)]
-        );
-        assert_eq!(chain(&answer, &Name::parse("b.example").unwrap()).len(), 1);
-        assert!(chain(&answer, &Name::parse("d.test").unwrap()).is_empty());
-    }
-
-    #[test]
-    fn records_behind_the_opt_are_kept_and_point_where_they_did() {
-        let mut message = QUESTION.to_vec();
-        message[2] |= 0x80;
-        message[7] = 1;
-        message[11] = 3;
-        // A name server in the answer, the OPT between its two addresses; the second owner points at the first.
-        message[23..25].copy_from_slice(&qtype::NS.to_be_bytes());
-        message.extend_from_slice(b"\xC0\x0C\0\x02\0\x01\0\0\0\x3C\0\x05\x02ns\xC0\x0E");
-        message.extend_from_slice(b"\x03ns2\xC0\x0E\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x01");
-        message.extend_from_slice(b"\0\0\x29\x04\xD0\x01\0\0\0\0\0");
-        message.extend_from_slice(b"\xC0\x2C\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x02");
-        let answer = Answer::keep(&message, &Layout::read(&message).unwrap()).unwrap();
-        assert_eq!(answer.rcode(), 16, "the upper bits of the OPT record");
-
-        let mut query = QUESTION.to_vec();
-        query[23..25].copy_from_slice(&qtype::NS.to_be_bytes());
-        let given = answer.render(&Query::read(&query).unwrap(), &FIT, Vec::new());
-        let layout = Layout::read(&given).unwrap();
-        let owner = |at| LowerName::read_compressed(&given, at).unwrap().0.to_string();
-        let rows: Vec<_> = layout.records.iter().map(|record| (owner(record.start), record.rtype)).collect();
-        let expected = [("a.example", qtype::NS), ("ns2.example", qtype::A), ("ns2.example", qtype::A)];
-        assert_eq!(rows, expected.map(|(owner, rtype)| (owner.to_owned(), rtype)));
-        assert_eq!((owner(layout.records[0].rdata.start), layout.end), ("ns.example".to_owned(), given.len()));
-    }
-}
+mod tests;
