@@ -32,7 +32,7 @@ impl Parts {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
-        let wanted = match Wanted::read(&self.first.settings, &loaded.settings) {
+        let wanted = match Wanted::read(&self.first.settings, &loaded) {
             Ok(wanted) => wanted,
             Err(mistake) => return self.not_reloaded(why, &[mistake]),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::observer::{Observed, name};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Loaded, Settings};
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
 use crate::upstream::{Branch, Config, Group, Observer, Order, Servers, ServersError, Tree, UpstreamSpec};
@@ -21,7 +21,13 @@ impl Wanted {
     ///
     /// # Errors
     /// The first specification that gives no server.
-    pub(super) fn read(first: &Settings, now: &Settings) -> Result<Self, Diagnostic> {
+    pub(super) fn read(first: &Settings, now: &Loaded) -> Result<Self, Diagnostic> {
+        let (trust, now) = (&now.trust, &now.settings);
+        let whole = |error: ServersError| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string());
+        let bootstrap = match now.upstream.bootstrap.as_slice() {
+            [] => None,
+            specs => Some(Servers::from_specs(specs, &now.listen).map_err(whole)?),
+        };
         let config = |specs: &[UpstreamSpec], order: Order, trust_ad: bool| -> Result<Config, ServersError> {
             let servers = Servers::from_specs(specs, &now.listen)?;
             Ok(Config {
@@ -31,11 +37,12 @@ impl Wanted {
                 deadline: first.upstream.deadline,
                 exchange_max: first.upstream.exchange_max,
                 open_max: now.upstream.in_flight_max,
+                bootstrap: bootstrap.clone(),
+                trust: trust.clone(),
                 ..Config::new(servers)
             })
         };
-        let root = config(&now.upstream.servers, now.upstream.order, now.upstream.trust_ad)
-            .map_err(|error| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string()))?;
+        let root = config(&now.upstream.servers, now.upstream.order, now.upstream.trust_ad).map_err(whole)?;
         let groups = now.forwards.iter().map(|forward| {
             let config = config(&forward.servers.value, forward.order, forward.trust_ad);
             let config = config.map_err(|error| forward.servers.error(error.to_string()))?;

@@ -24,6 +24,7 @@ use super::settings::{
     Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
     TcpSettings, TlsSettings, UpstreamSettings,
 };
+use super::trust;
 use super::unreadable::Unreadable;
 use crate::diag::{Diagnostic, Source};
 use crate::policy::ListFormat;
@@ -50,8 +51,8 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
         protected: each(&file.protected, name, &mut reader).unwrap_or_default(),
         hop: hop::settings(&file, base, &mut reader),
-        upstream: upstream(&file.upstream, default.upstream, &mut reader),
-        forwards: forwards(&file.forward, &mut reader),
+        upstream: upstream(&file.upstream, base, default.upstream, &mut reader),
+        forwards: forwards(&file.forward, has_some(&file.upstream.bootstrap), &mut reader),
         rate_limit: rate_limit::settings(&file.rate_limit, default.rate_limit, &mut reader),
         local: local::settings(&file.local, base, &default.local, &mut reader),
         dnssec: dnssec::settings(&file.dnssec, base, &zone, &mut reader),
@@ -117,9 +118,25 @@ pub(super) fn admin_address(text: &str) -> Result<Option<SocketAddr>, Unreadable
     if text == OFF { Ok(None) } else { listen(text).map(Some) }
 }
 
-/// An upstream, for the file and for flags.
-pub(super) fn upstream_spec(text: &str) -> Result<UpstreamSpec, Unreadable> {
-    Ok(text.parse::<UpstreamSpec>()?)
+/// An upstream, for the file and for flags. Only where there is a `bootstrap` it may be written by host name.
+pub(super) fn upstream_spec(bootstrap: bool) -> impl Fn(&str) -> Result<UpstreamSpec, Unreadable> {
+    move |text| match text.parse::<UpstreamSpec>()? {
+        spec if spec.is_by_name() && !bootstrap => Err(Unreadable::Unresolved),
+        spec => Ok(spec),
+    }
+}
+
+/// A server that resolves the names of others.
+fn bootstrap_spec(text: &str) -> Result<UpstreamSpec, Unreadable> {
+    match text.parse::<UpstreamSpec>()? {
+        spec if spec.is_by_name() || spec == UpstreamSpec::System => Err(Unreadable::Bootstrap),
+        spec => Ok(spec),
+    }
+}
+
+/// Whether anything is written.
+fn has_some(texts: &Texts) -> bool {
+    texts.as_ref().is_some_and(|texts| !texts.get_ref().is_empty())
 }
 
 fn admin(written: &Text, default: Option<SocketAddr>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
@@ -162,13 +179,20 @@ pub(super) fn seconds(limits: RangeInclusive<u64>) -> RangeInclusive<Duration> {
     Duration::from_secs(*limits.start())..=Duration::from_secs(*limits.end())
 }
 
-fn upstream(file: &file::Upstream, default: UpstreamSettings, reader: &mut Reader<'_>) -> UpstreamSettings {
+fn upstream(
+    file: &file::Upstream,
+    base: &Path,
+    default: UpstreamSettings,
+    reader: &mut Reader<'_>,
+) -> UpstreamSettings {
     const HEDGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(8);
     const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(8);
     let settings = UpstreamSettings {
-        servers: at_least_one(&file.servers, upstream_spec, default.servers, reader),
+        servers: at_least_one(&file.servers, upstream_spec(has_some(&file.bootstrap)), default.servers, reader),
         order: order(&file.order, reader),
         trust_ad: flag(&file.trust_ad, default.trust_ad),
+        bootstrap: each(&file.bootstrap, bootstrap_spec, reader).unwrap_or(default.bootstrap),
+        trust: trust::files(file, base, reader),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
@@ -195,7 +219,7 @@ fn order(written: &Text, reader: &mut Reader<'_>) -> Order {
 }
 
 /// The zones that are sent elsewhere; each to one place.
-fn forwards(written: &[Spanned<file::Forward>], reader: &mut Reader<'_>) -> Vec<ForwardSettings> {
+fn forwards(written: &[Spanned<file::Forward>], bootstrap: bool, reader: &mut Reader<'_>) -> Vec<ForwardSettings> {
     let mut met = HashSet::new();
     let mut forwards = Vec::new();
     for (index, written) in written.iter().enumerate() {
@@ -210,7 +234,7 @@ fn forwards(written: &[Spanned<file::Forward>], reader: &mut Reader<'_>) -> Vec<
                 reader.error(text.span(), "this zone is sent elsewhere already");
             }
         }
-        let servers = given(&file.servers, "servers", &table, upstream_spec, reader);
+        let servers = given(&file.servers, "servers", &table, upstream_spec(bootstrap), reader);
         let span = file.servers.as_ref().map_or(table, Spanned::span);
         let (order, trust_ad) = (order(&file.order, reader), flag(&file.trust_ad, false));
         forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order, trust_ad });

@@ -23,6 +23,7 @@ mod reader;
 mod settings;
 mod suggest;
 mod tls;
+mod trust;
 mod units;
 mod unreadable;
 mod written;
@@ -48,7 +49,7 @@ pub use unreadable::Unreadable;
 
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::ListFormat;
-use crate::tls::Identity;
+use crate::tls::{Identity, Trust};
 use crate::upstream::Validation;
 
 /// Octets of a configuration at most.
@@ -88,6 +89,8 @@ pub struct Loaded {
     pub identity: Option<Identity>,
     /// What answers are validated by, if they are.
     pub validation: Option<Validation>,
+    /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
+    pub trust: Trust,
 }
 
 impl Loaded {
@@ -103,7 +106,9 @@ impl Loaded {
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
         let anchors = self.settings.dnssec.trust_anchors.iter().map(|path| path.value.clone());
-        let beside = blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors);
+        let trust = self.settings.upstream.trust.paths().cloned();
+        let beside =
+            blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors).chain(trust);
         self.file.iter().cloned().chain(beside).collect()
     }
 }
@@ -148,9 +153,10 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
         mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
     }
     let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
+    let trust = settings.upstream.trust.read(&mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
     let loaded =
-        state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity, validation });
+        state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity, validation, trust });
     (loaded, settings, mistakes)
 }
 
@@ -185,8 +191,8 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
         settings.admin = read.first().copied().flatten();
     }
     if !args.upstream.is_empty() {
-        let servers = flags("--upstream", &args.upstream, convert::upstream_spec, mistakes);
-        settings.upstream.servers = servers;
+        let read = convert::upstream_spec(!settings.upstream.bootstrap.is_empty());
+        settings.upstream.servers = flags("--upstream", &args.upstream, read, mistakes);
     }
     if let Some(directory) = &args.blocklists {
         settings.blocklists = Blocklists::Directory(typed("--blocklists", directory));

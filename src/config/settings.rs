@@ -92,7 +92,7 @@ pub enum Blocklists {
 }
 
 /// Whom to ask, and how patiently.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
     /// Whom to ask.
     pub servers: Vec<UpstreamSpec>,
@@ -100,6 +100,10 @@ pub struct UpstreamSettings {
     pub order: Order,
     /// Whether their word that an answer is authentic is believed, where nobody on the way can have changed it.
     pub trust_ad: bool,
+    /// Who resolves the host names of servers; all of them by address.
+    pub bootstrap: Vec<UpstreamSpec>,
+    /// For encrypted servers.
+    pub trust: TrustFiles,
     /// The next server is asked when this one has not answered for so long.
     pub hedge_after: Duration,
     /// Every answer leaves within this time.
@@ -108,6 +112,15 @@ pub struct UpstreamSettings {
     pub exchange_max: Duration,
     /// Questions open at one server at a time.
     pub in_flight_max: usize,
+}
+
+/// The files of encrypted upstreams.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrustFiles {
+    /// Certificate authorities, in place of those that are compiled in.
+    pub authorities: Option<At<PathBuf>>,
+    /// Our certificate and its key.
+    pub client: Option<(At<PathBuf>, At<PathBuf>)>,
 }
 
 /// Zones that are sent elsewhere.
@@ -348,6 +361,8 @@ impl Default for UpstreamSettings {
             servers: vec![UpstreamSpec::System],
             order: Order::Listed,
             trust_ad: false,
+            bootstrap: Vec::new(),
+            trust: TrustFiles::default(),
             hedge_after: Duration::from_millis(300),
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! The certificate that clients are shown: its files, read and checked with everything else.
+//! Certificates and keys in files, read and checked with everything else; first of all the one that clients are shown.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::time::Timestamp;
 use crate::tls::{Identity, Paper, PemError};
 
-/// Octets of a file with certificates, or a key, at most.
+/// Octets of a file with certificates, or a key, at most; all authorities of a system take a quarter of it.
 const PEM_MAX: u64 = 1 << 20;
 /// A certificate in the last of so many parts of its life should have been renewed.
 const LAST_OF: i64 = 10;
@@ -18,21 +18,25 @@ const LAST_OF: i64 = 10;
 /// The identity that the settings name, if they name one and it can be used.
 pub(super) fn identity(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
     let TlsSettings { certificate, key } = settings.tls.as_ref()?;
-    let (chain, secret) = (read(certificate, mistakes), read(key, mistakes));
-    Identity::from_pem(&chain?, &secret?).map_err(|error| mistakes.push(at_fault(&error, certificate, key))).ok()
+    pair(certificate, key, mistakes)
 }
 
-fn read(path: &At<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
+/// Who we are by a certificate and its key.
+pub(super) fn pair(certificate: &At<PathBuf>, key: &At<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
+    let (chain, secret) = (read(certificate, mistakes), read(key, mistakes));
+    // Points at the file that has to be changed.
+    let at_fault = |error: PemError| wrong(if error.is_about_key() { key } else { certificate }, &error);
+    Identity::from_pem(&chain?, &secret?).map_err(|error| mistakes.push(at_fault(error))).ok()
+}
+
+/// What a file of PEM holds.
+pub(super) fn read(path: &At<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
     let read = Origin::File(path.value.clone()).read(PEM_MAX);
     read.map_err(|error| mistakes.push(path.error(format!("{}: {error}", path.value.display())))).ok()
 }
 
-/// Points at the file that has to be changed.
-fn at_fault(error: &PemError, certificate: &At<PathBuf>, key: &At<PathBuf>) -> Diagnostic {
-    let path = match error {
-        PemError::NoKey | PemError::BrokenKey(_) | PemError::Mismatch => key,
-        PemError::Broken(_) | PemError::NoCertificate | PemError::Unusable(_) => certificate,
-    };
+/// A mistake of the file, where it is named.
+pub(super) fn wrong(path: &At<PathBuf>, error: &PemError) -> Diagnostic {
     path.error(format!("{}: {error}", path.value.display()))
 }
 

@@ -48,6 +48,12 @@ pub enum Unreadable {
         /// What may have been meant.
         known: String,
     },
+    /// A server by host name, and nobody to ask for it.
+    #[error("a host name is resolved by the servers of `bootstrap` in `[upstream]`, and none are named there")]
+    Unresolved,
+    /// A server that must be known before any name is resolved.
+    #[error("write the address of a server: a name, or `system`, would have to be resolved first")]
+    Bootstrap,
     /// No upstream.
     #[error("{0}")]
     Upstream(#[from] SpecError),

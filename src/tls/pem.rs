@@ -15,21 +15,28 @@ pub enum PemError {
     /// No PEM, or broken.
     #[error("is no PEM: {0}")]
     Broken(pem::Error),
+    /// The same of the text that should hold the key.
+    #[error("is no PEM: {0}")]
+    BrokenKey(pem::Error),
     /// No certificate stands in it.
     #[error("holds no certificate (`-----BEGIN CERTIFICATE-----`)")]
     NoCertificate,
     /// No private key stands in it.
     #[error("holds no private key (`-----BEGIN PRIVATE KEY-----`); one with a passphrase can't be used")]
     NoKey,
-    /// The text with the key is no PEM, or broken.
-    #[error("is no PEM: {0}")]
-    BrokenKey(pem::Error),
     /// The octets between the lines are no certificate that can be used, or no key.
     #[error("can't be used: {0}")]
     Unusable(rustls::Error),
     /// The key does not belong to the certificate.
-    #[error("the private key is not that of the first certificate")]
+    #[error("holds another private key than that of the first certificate")]
     Mismatch,
+}
+
+impl PemError {
+    /// Whether it speaks of the private key rather than of the certificates.
+    pub fn is_about_key(&self) -> bool {
+        matches!(self, Self::NoKey | Self::BrokenKey(_) | Self::Mismatch)
+    }
 }
 
 /// Who we are: a certificate with those that vouch for it, and its private key. Equal if both are.
@@ -118,7 +125,7 @@ mod tests {
         check("", &key, "holds no certificate");
         check(&key, &key, "holds no certificate");
         check(&chain, &chain, "holds no private key");
-        check(&chain, &other, "the private key is not that of");
+        check(&chain, &other, "holds another private key than that");
         check(&chain.replacen("MII", "!!!", 1), &key, "is no PEM");
         check("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key, "can't be used");
     }

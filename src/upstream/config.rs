@@ -46,6 +46,10 @@ pub struct Config {
     pub connect_pause: Duration,
     /// A connection that has been unused for so long is not trusted to be alive (RFC 7766 §6.2.3).
     pub idle_max: Duration,
+    /// Who resolves the host names of upstreams that are written by name; these are written by address.
+    pub bootstrap: Option<Servers>,
+    /// A host name is resolved again no sooner than this, however short the time of the last answer.
+    pub names_apart: Duration,
     /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
     pub trust: Trust,
 }
@@ -70,6 +74,8 @@ impl Config {
             connect_timeout: Duration::from_millis(1200),
             connect_pause: Duration::from_millis(500),
             idle_max: Duration::from_secs(10),
+            bootstrap: None,
+            names_apart: Duration::from_secs(5),
             trust: Trust::default(),
         }
     }

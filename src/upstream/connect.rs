@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hickory_resolver::config::{ConnectionConfig, ProtocolConfig, ResolverOpts};
 use hickory_resolver::net::runtime::{QuicSocketBinder, RuntimeProvider, TokioRuntimeProvider};
 use hickory_resolver::net::xfer::DnsExchange;
@@ -15,6 +16,9 @@ use tokio::time::timeout;
 use super::blame::{Failure, blame_connecting};
 use super::config::Config;
 use super::{FailReason, Protocol, Server};
+
+/// One address is tried for so long before the next one is too (RFC 8305 §8).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A connection that questions are sent over.
 pub(super) type Exchange = DnsExchange<Provider>;
@@ -44,8 +48,34 @@ impl Connector {
         }
     }
 
+    /// Connects to one of these addresses: each is tried after a head start for the one before, or when that has failed, and
+    /// the first connection counts (RFC 8305 §5). Returns where it leads, or the first failure.
+    pub(super) async fn connect_to_any(&self, addresses: &[SocketAddr]) -> Result<(SocketAddr, Exchange), Failure> {
+        let mut open = FuturesUnordered::new();
+        let (mut untried, mut failure) = (addresses.iter().copied(), None);
+        loop {
+            let next = untried.next();
+            if let Some(address) = next {
+                let connecting = self.connect(address);
+                open.push(async move { (address, connecting.await) });
+            }
+            let head_start = next.map_or(self.timeout, |_address| HEAD_START);
+            match timeout(head_start, open.next()).await {
+                Ok(Some((address, Ok(exchange)))) => return Ok((address, exchange)),
+                Ok(Some((_address, Err(failed)))) => _ = failure.get_or_insert(failed),
+                Ok(None) => return Err(failure.unwrap_or(Failure::silent(FailReason::Unreachable))),
+                Err(_head_start_is_over) => (),
+            }
+        }
+    }
+
+    /// How long is waited for one connection.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Begins to connect to this address.
-    pub(super) fn connect(&self, address: SocketAddr) -> impl Future<Output = Result<Exchange, Failure>> + use<> {
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = Result<Exchange, Failure>> + use<> {
         let mut connection = ConnectionConfig::new(self.settings.clone());
         connection.port = address.port();
         let provider = Provider { tokio: self.tokio.clone(), address };

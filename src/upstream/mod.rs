@@ -10,6 +10,7 @@
 //! health                  whether an upstream is worth asking in its turn (pure)
 //! datagram, stream        one exchange over UDP (ours) and over connections (hickory-resolver's)
 //! pool                    which connection a question takes (pure)
+//! whereabouts             where an upstream is that is written by host name
 //! connect, blame, trouble how one is made over TCP, TLS, HTTP/2 or QUIC; who is to blame if not, and who is told
 //! member                  one upstream: server, health, limits, connections
 //! exchange                one question on its way through all of them
@@ -47,6 +48,7 @@ mod stream;
 mod tree;
 mod trouble;
 mod validate;
+mod whereabouts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -104,6 +106,7 @@ impl Upstreams {
         let closing = CancellationToken::new();
         let probing = probe::run(members.clone(), config.probe_interval, fell_ill);
         tokio::spawn(closing.clone().run_until_cancelled_owned(probing));
+        follow_names(&members, config, &closing);
         let times = Pace {
             hedge: config.hedge,
             retry: config.retry,
@@ -167,6 +170,20 @@ impl Upstreams {
     fn candidates(&self, left_out: u32) -> impl Iterator<Item = Candidate> + Clone {
         let members = self.members.iter().filter(move |member| left_out & (1 << member.index) == 0);
         members.map(|member| member.candidate())
+    }
+}
+
+/// Follows the names of upstreams that are written by name, until `closing`.
+fn follow_names(members: &[Arc<Member>], config: &Config, closing: &CancellationToken) {
+    let mut named = members.iter().filter(|member| member.server.address().is_none()).peekable();
+    let (Some(servers), Some(_any)) = (&config.bootstrap, named.peek()) else { return };
+    let config = Config { servers: servers.clone(), order: Order::Listed, bootstrap: None, ..config.clone() };
+    let observer: Arc<dyn Observer> = Arc::new(Unobserved);
+    let bootstrap = Arc::new(Upstreams::new(&config, &observer));
+    for member in named {
+        let (member, bootstrap) = (Arc::clone(member), Arc::clone(&bootstrap));
+        let following = async move { member.stream.follow(&member.server, &bootstrap).await };
+        tokio::spawn(closing.clone().run_until_cancelled_owned(following));
     }
 }
 

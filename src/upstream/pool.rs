@@ -90,6 +90,11 @@ impl<C: Clone> Pool<C> {
     fn held(&self) -> MutexGuard<'_, Held<C>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Leaves every connection to those who have a share in it; the next question makes a new one.
+    pub(super) fn forget_all(&self) {
+        self.held().connections.clear();
+    }
 }
 
 impl<C: Clone> Taken<'_, C> {
@@ -194,5 +199,7 @@ mod tests {
         for number in 3..6 {
             assert_eq!(take(&pool, number).shared, 2);
         }
+        pool.forget_all();
+        assert_eq!(take(&pool, 6).shared, 6);
     }
 }

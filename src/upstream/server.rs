@@ -21,6 +21,13 @@ pub struct Server {
 pub(super) enum Place {
     /// At an address.
     Address(SocketAddr),
+    /// Wherever its name leads.
+    Host {
+        /// In lower case, without the last dot.
+        name: Arc<str>,
+        /// Its port.
+        port: u16,
+    },
 }
 
 impl Server {
@@ -45,8 +52,15 @@ impl Server {
 
     /// Where it listens, if it is written by address.
     pub fn address(&self) -> Option<SocketAddr> {
-        let Place::Address(address) = self.place;
-        Some(address)
+        match self.place {
+            Place::Address(address) => Some(address),
+            Place::Host { .. } => None,
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Whether nobody between it and us can change what it says: it is on this host, or its transport is encrypted.
@@ -72,6 +86,7 @@ impl fmt::Display for Server {
             Place::Address(SocketAddr::V6(address)) => {
                 (format!("[{}%{}]", address.ip(), address.scope_id()), address.port())
             }
+            Place::Host { name, port } => (name.to_string(), *port),
         };
         write_server(f, self.protocol, &place, port, self.peer.as_deref())
     }

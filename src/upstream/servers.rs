@@ -47,14 +47,6 @@ pub enum ServersError {
         /// The address.
         address: SocketAddr,
     },
-    /// A server by host name.
-    #[error(
-        "the name {name} can't be resolved before there is an upstream; write the address, and the name behind `#`"
-    )]
-    Named {
-        /// The name.
-        name: Arc<str>,
-    },
     /// The host's own servers are not known.
     #[error("`system`: can't read {}: {error}; name the upstreams instead", path.display())]
     Unreadable {
@@ -99,7 +91,7 @@ impl Servers {
                 UpstreamSpec::Server { host, port, protocol, peer } => {
                     let place = match host {
                         Host::Address { ip, zone } => Place::Address(scoped(*ip, zone.as_deref(), *port)?),
-                        Host::Name(name) => return Err(ServersError::Named { name: Arc::clone(name) }),
+                        Host::Name(name) => Place::Host { name: Arc::clone(name), port: *port },
                     };
                     if let Place::Address(address) = place
                         && is_own(address, listening, &is_local)

@@ -112,7 +112,7 @@ pub enum SpecError {
     NotEncrypted,
     /// Encrypted for whom? Anybody could answer (RFC 8310 §5).
     #[error(
-        "does not say what the server is known by: write the name in its certificate, \
+        "it is not said what this server is known by: write the name in its certificate, \
          `{server}#dns.example`, or the pin of its key, `{server}#sha256/…`"
     )]
     Unauthenticated {
@@ -169,6 +169,13 @@ impl Protocol {
             Self::Tls | Self::Quic => 853,
             Self::Https => 443,
         }
+    }
+}
+
+impl UpstreamSpec {
+    /// Whether it is written by a host name, which must be resolved.
+    pub fn is_by_name(&self) -> bool {
+        matches!(self, Self::Server { host: Host::Name(_), .. })
     }
 }
 
@@ -400,11 +407,11 @@ mod tests {
     fn every_mistake_about_encrypted_servers_is_named() {
         check_error(
             "tls://192.0.2.53",
-            "does not say what the server is known by: write the name in its certificate, `tls://192.0.2.53#dns.example`",
+            "it is not said what this server is known by: write the name in its certificate, `tls://192.0.2.53#dns.example`",
         );
-        check_error("quic://[2001:db8::53]:853", "does not say what the server is known by");
-        check_error("https://[2001:db8::53]/q", "does not say what the server is known by");
-        check_error("tls://192.0.2.53#", "does not say what the server is known by");
+        check_error("quic://[2001:db8::53]:853", "it is not said what this server is known by");
+        check_error("https://[2001:db8::53]/q", "it is not said what this server is known by");
+        check_error("tls://192.0.2.53#", "it is not said what this server is known by");
         check_error("tls://192.0.2.53#dns..example", "`dns..example` is no name that a certificate can bear");
         check_error("tls://192.0.2.53#a.example,b.example", "only one name");
         check_error("tls://192.0.2.53#sha256/AAAA", "`sha256/AAAA` is no pin");

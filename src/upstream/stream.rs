@@ -3,7 +3,6 @@
 //! hickory frames, multiplexes by id or stream and reads; whether the response is ours to use is judged by [`Ask::judge`], as
 //! over UDP, because hickory matches the id at most.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,8 @@ use super::connect::{Connector, Exchange};
 use super::message::{Ask, Judged};
 use super::pool::{Limits, Pool, Taken};
 use super::trouble::Trouble;
-use super::{FailReason, Protocol, Server};
+use super::whereabouts::Whereabouts;
+use super::{FailReason, Protocol, Server, Upstreams};
 
 /// Questions open on one connection before another one is made: hickory looks at all of them whenever anything happens.
 const QUESTIONS_MAX: usize = 128;
@@ -30,8 +30,8 @@ type Connecting = Shared<BoxFuture<'static, Result<Exchange, Failure>>>;
 
 /// The connections of one upstream.
 pub(super) struct Stream {
-    connector: Connector,
-    address: Option<SocketAddr>,
+    connector: Arc<Connector>,
+    whereabouts: Arc<Whereabouts>,
     protocol: Protocol,
     pool: Pool<Connecting>,
     patience: Duration,
@@ -48,13 +48,19 @@ impl Stream {
         };
         Self {
             // All may come to be on one connection if no other can be made; ours are the limits that count.
-            connector: Connector::new(server, config, config.streams_max.get().saturating_mul(2)),
-            address: server.address(),
+            connector: Arc::new(Connector::new(server, config, config.streams_max.get().saturating_mul(2))),
+            whereabouts: Arc::new(Whereabouts::new(server, config.names_apart)),
             protocol: server.protocol(),
             pool: Pool::new(limits),
             patience: config.patience,
             trouble: Arc::new(Trouble::new(server.clone())),
         }
+    }
+
+    /// Follows where the name of `server` leads, for ever, if it has one. Connections to an address that is one no more are
+    /// left to those who use them.
+    pub(super) async fn follow(&self, server: &Server, bootstrap: &Upstreams) {
+        self.whereabouts.follow(server, bootstrap, &self.trouble, || self.pool.forget_all()).await;
     }
 
     /// Why the upstream can't be asked at present.
@@ -111,19 +117,27 @@ impl Stream {
 
     /// A connection that all who ask now share. Whoever of them is polled makes it.
     fn connect(&self) -> Connecting {
-        let Some(address) = self.address else {
-            let failure = Failure::said(FailReason::Unreachable, &"its name has no address yet");
-            return std::future::ready(Err(failure)).boxed().shared();
-        };
-        let (connecting, trouble) = (self.connector.connect(address), Arc::clone(&self.trouble));
+        let (connector, whereabouts, trouble) =
+            (Arc::clone(&self.connector), Arc::clone(&self.whereabouts), Arc::clone(&self.trouble));
         async move {
-            let made = connecting.await;
-            match &made {
-                Ok(_connection) => trouble.is_over(),
-                Err(Failure { words: Some(words), .. }) => trouble.is(Arc::clone(words)),
-                Err(_nobody_there) => (),
+            let Ok(addresses) = timeout(connector.timeout(), whereabouts.known()).await else {
+                // Whoever resolves it says why.
+                return Err(Failure::silent(FailReason::Unreachable));
+            };
+            match connector.connect_to_any(&addresses).await {
+                Ok((address, exchange)) => {
+                    whereabouts.reached(address);
+                    trouble.is_over();
+                    Ok(exchange)
+                }
+                Err(failure) => {
+                    whereabouts.lost();
+                    if let Some(words) = &failure.words {
+                        trouble.is(Arc::clone(words));
+                    }
+                    Err(failure)
+                }
             }
-            made
         }
         .boxed()
         .shared()

@@ -3,6 +3,7 @@
 mod encrypted;
 mod failover;
 mod lies;
+mod names;
 mod order;
 mod outside;
 mod query;

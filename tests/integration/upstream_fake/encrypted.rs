@@ -85,7 +85,12 @@ impl FakeUpstream {
 
     /// Takes connections and never says a word in them.
     pub(crate) async fn stalled() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::stalled_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn stalled_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Shared::new(|_seen| Vec::new());
         let mut tasks = JoinSet::new();

@@ -319,6 +319,7 @@ pub(crate) struct Reply {
     sections: [(u16, Vec<u8>); 3],
     options: Option<Vec<u8>>,
     owner: Vec<u8>,
+    ttl: u32,
 }
 
 /// Begins a response to this query.
@@ -330,6 +331,7 @@ pub(crate) fn reply(seen: &Seen) -> Reply {
         sections: Default::default(),
         options: seen.has_edns().then(Vec::new),
         owner: seen.qname_wire().to_vec(),
+        ttl: 300,
     }
 }
 
@@ -346,10 +348,16 @@ impl Reply {
         self
     }
 
-    /// Adds a record of any type to the answer section, at the end of the chain so far, TTL 300.
+    /// Adds a record of any type to the answer section, at the end of the chain so far.
     pub(crate) fn answer(self, rtype: u16, rdata: &[u8]) -> Self {
-        let owner = self.owner.clone();
-        self.record(0, &owner, rtype, 300, rdata)
+        let (owner, ttl) = (self.owner.clone(), self.ttl);
+        self.record(0, &owner, rtype, ttl, rdata)
+    }
+
+    /// The records that are added from here on have this TTL.
+    pub(crate) fn ttl(mut self, ttl: u32) -> Self {
+        self.ttl = ttl;
+        self
     }
 
     /// Adds an address at the end of the chain so far.
