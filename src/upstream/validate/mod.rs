@@ -4,6 +4,7 @@
 //! anchors   keys that are trusted from the beginning, and names below which nothing is validated (RFC 7646)
 //! handle    the validator's own questions: through whoever asks for clients, and so many for one answer at most
 //! verdict   from the validator's proofs to what a client is told
+//! wildcard  answers made from a wildcard
 //! ```
 //! A question is asked with DO and CD ([`Validator::question`]), so that the upstream hands over what it would not believe
 //! itself, and the chain of keys from an anchor to the answer is asked for the same way. Keeping answers is left to the asker,
@@ -12,6 +13,7 @@
 mod anchors;
 mod handle;
 mod verdict;
+mod wildcard;
 
 #[cfg(test)]
 mod tests;

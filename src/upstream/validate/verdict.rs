@@ -8,6 +8,7 @@ use hickory_resolver::proto::serialize::binary::BinEncodable;
 
 use super::super::UpstreamError;
 use super::super::message::{Ask, Response};
+use super::wildcard;
 use crate::time::Timestamp;
 use crate::wire::{Layout, LowerName, Malformed, Name, RecordAt, Section, be32, ede, qtype, rcode, without};
 
@@ -49,8 +50,8 @@ pub(super) enum Verdict {
 pub(super) enum Proven {
     /// Each record with its proof.
     Records(Box<Message>),
-    /// What it says of records that are not there has this proof.
-    Absence(Proof),
+    /// What it says of names or records that are not there has this proof; beside it, each record with its own.
+    Absence(Proof, Box<Message>),
     /// It could not be read or followed.
     Not,
 }
@@ -65,7 +66,9 @@ impl From<Result<DnsResponse, NetError>> for Proven {
     fn from(proven: Result<DnsResponse, NetError>) -> Self {
         match proven {
             Ok(response) => Self::Records(Box::new(response.into_parts().0)),
-            Err(NetError::Dns(DnsError::Nsec { proof, .. })) => Self::Absence(proof),
+            Err(NetError::Dns(DnsError::Nsec { proof, response, .. })) => {
+                Self::Absence(proof, Box::new(response.into_parts().0))
+            }
             Err(_error) => Self::Not,
         }
     }
@@ -108,9 +111,10 @@ impl<'a> Judge<'a> {
     pub(super) fn verdict(&self, proven: &Proven, exempt: impl Fn(&Name) -> bool) -> Verdict {
         match proven {
             Proven::Records(message) => self.of_records(message, exempt),
-            Proven::Absence(Proof::Insecure) => Verdict::Insecure,
-            Proven::Absence(_) | Proven::Not if self.ends_exempt(&exempt) => Verdict::Insecure,
-            Proven::Absence(_) => Verdict::Bogus(self.why(Bogus::UNPROVEN)),
+            Proven::Absence(Proof::Insecure, _) => Verdict::Insecure,
+            Proven::Absence(_, message) if wildcard::are_closest(message) => self.of_records(message, exempt),
+            Proven::Absence(..) | Proven::Not if self.ends_exempt(&exempt) => Verdict::Insecure,
+            Proven::Absence(..) => Verdict::Bogus(self.why(Bogus::UNPROVEN)),
             Proven::Not => Verdict::Bogus(self.why(Bogus::FALSE)),
         }
     }

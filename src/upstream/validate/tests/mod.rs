@@ -181,15 +181,18 @@ async fn a_wildcards_answer_needs_the_proof_that_nothing_closer_is_there() {
         }
         records
     };
-    let found = |proven: bool| async move {
+    let found = |between: Option<(&'static str, &'static str)>| async move {
         let (mut world, zone, anchors) = world();
-        let proof = zone.signed(vec![zone.nsec("a", "x", &[RecordType::A])], When::Now);
-        let authorities = if proven { proof } else { Vec::new() };
+        let proof = |(from, to)| zone.signed(vec![zone.nsec(from, to, &[RecordType::A])], When::Now);
+        let authorities = between.map(proof).unwrap_or_default();
         world.says(("b.w.signed.test", RecordType::A), ResponseCode::NoError, star(&zone), authorities);
         shown(answer(world, anchors, &[], &ask("b.w.signed.test", RecordType::A, true)).await)
     };
-    assert_eq!(found(true).await, "AD 0 [1 46 47 46]");
-    assert_eq!(found(false).await, "EDE 12");
+    assert_eq!(found(Some(("a", "x"))).await, "AD 0 [1 46 47 46]");
+    assert_eq!(found(Some(("*.w", "x"))).await, "AD 0 [1 46 47 46]", "by the wildcard's own record");
+    assert_eq!(found(None).await, "EDE 12");
+    assert_eq!(found(Some(("*.w", "a.w"))).await, "EDE 12", "nothing is said of the name");
+    assert_eq!(found(Some(("a.b.w", "x"))).await, "EDE 12", "there is something closer than the wildcard");
 }
 
 #[tokio::test]
