@@ -99,6 +99,11 @@ impl Places {
         Some(Place { places: Arc::clone(self), held: new, transport })
     }
 
+    /// Whether every place is taken.
+    pub(super) fn are_taken(&self) -> bool {
+        self.held().all.len() >= self.config.connections_max
+    }
+
     /// Has the connection that is idle for longest make way although no limit is reached: the system has no more to give.
     pub(in crate::serve) fn make_way(&self) {
         self.evict_any(&mut self.held(), self.clock.now().mono);
