@@ -103,6 +103,7 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
                 server.leave_to(heir).await;
                 return Ok(());
             }
+            () = server.network_changed() => server.follow_network().await,
         }
     }
     notify(&[sd_notify::NotifyState::Stopping]);

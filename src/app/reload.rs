@@ -14,11 +14,12 @@ use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::{certificate, policy};
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority;
 use crate::serve::InForce;
 use crate::time::rfc3339;
+use crate::upstream::Tree;
 
 /// A policy out of force is waited for this long at most: the longest query has ended.
 const LETTING_GO: Duration = Duration::from_secs(60);
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 impl Parts {
     pub(super) async fn reload(&self, why: &str) {
         let _one_at_a_time = self.reloading.lock().await;
-        let loaded = match config::load(&self.args, &Environment::of_process()) {
+        let loaded = match config::load(&self.args, &self.first.environment) {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
@@ -50,6 +51,30 @@ impl Parts {
             Err(error) => {
                 let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
                 self.not_reloaded(why, &[mistake]);
+            }
+        }
+    }
+
+    /// Asks the servers that the system has now; those before are asked on as long as it has none.
+    pub(super) async fn follow_network(&self) {
+        let _one_at_a_time = self.reloading.lock().await;
+        match Wanted::read(&self.first.settings, &self.loaded.load()) {
+            Ok(wanted) => {
+                let before = self.tree.load_full();
+                let tree = wanted.grow(Some(&before), &self.metrics, &self.cache, &self.clock);
+                let asked = |tree: &Tree| tree.branches().map(|branch| Arc::clone(&branch.config)).collect::<Vec<_>>();
+                if asked(&before) != asked(&tree) {
+                    let servers: Vec<_> =
+                        tree.status().iter().map(|(_zone, status)| status.server.to_string()).collect();
+                    tracing::info!(?servers, "The servers of the system have changed; these are asked now.");
+                    self.tree.store(tree);
+                }
+            }
+            Err(mistake) => {
+                tracing::warn!(
+                    error = mistake.message,
+                    "The servers of the system are not known; those before are asked on."
+                );
             }
         }
     }

@@ -54,6 +54,7 @@ pub struct Server {
     watch: tokio::sync::Mutex<Watch>,
     heirs: tokio::sync::Mutex<mpsc::Receiver<Heir>>,
     succession: AbortOnDropHandle<()>,
+    network: tokio::sync::Mutex<Watch>,
 }
 
 impl Server {
@@ -148,7 +149,21 @@ impl Server {
     /// Reads configuration and lists again and swaps them in, or keeps what is and says why.
     pub async fn reload(&self, why: &str) {
         self.parts.reload(why).await;
-        self.watch.lock().await.retarget(self.parts.loaded.load().watched());
+        let loaded = self.parts.loaded.load_full();
+        self.watch.lock().await.retarget(loaded.watched());
+        self.network.lock().await.retarget(loaded.network_files());
+    }
+
+    /// Returns when the system's list of its name servers has changed, if these are asked.
+    pub async fn network_changed(&self) {
+        self.network.lock().await.changed().await;
+    }
+
+    /// Asks the servers that the system has now.
+    pub async fn follow_network(&self) {
+        self.parts.follow_network().await;
+        // What a link leads to may be another file by now.
+        self.network.lock().await.retarget(self.parts.loaded.load().network_files());
     }
 
     /// Returns when another process reads the sockets of this one.
@@ -258,6 +273,7 @@ impl Prepared {
         let loaded = parts.loaded.load_full();
         // Before the files are read: what changes while they are is then seen as a change.
         let watch = tokio::sync::Mutex::new(Watch::new(loaded.watched()));
+        let network = tokio::sync::Mutex::new(Watch::new(loaded.network_files()));
         let late = parts.first_policy(predecessor.is_some()).await?;
         let settings = &loaded.settings;
         let optional = |address| settings.listen_is_optional(address);
@@ -304,7 +320,7 @@ impl Prepared {
         }
         let (heir, heirs) = mpsc::channel(1);
         let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
-        Ok(Server { parts, running, stop, watch, heirs: tokio::sync::Mutex::new(heirs), succession })
+        Ok(Server { parts, running, stop, watch, network, heirs: tokio::sync::Mutex::new(heirs), succession })
     }
 }
 

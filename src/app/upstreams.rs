@@ -1,5 +1,6 @@
 //! From settings to the tree of upstreams: whom to ask for which names, at the start and at each reload.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::observer::{Observed, name};
@@ -8,7 +9,9 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Settings};
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
-use crate::upstream::{Branch, Config, Group, Observer, Order, Servers, ServersError, Tree, UpstreamSpec};
+use crate::upstream::{
+    Branch, Config, Group, Observer, Order, Servers, ServersError, Source, Tree, UpstreamSpec, is_local,
+};
 
 /// Whom the settings name, with the servers of the system looked up: these change with the network and not with our files.
 pub(super) struct Wanted {
@@ -17,19 +20,21 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whom `now` names, asked as patiently as `first` says: times take effect at a start only.
+    /// Whom `loaded` names, asked as patiently as `first` says: times take effect at a start only.
     ///
     /// # Errors
     /// The first specification that gives no server.
-    pub(super) fn read(first: &Settings, now: &Loaded) -> Result<Self, Diagnostic> {
-        let (trust, now) = (&now.trust, &now.settings);
+    pub(super) fn read(first: &Settings, loaded: &Loaded) -> Result<Self, Diagnostic> {
+        let (trust, now) = (&loaded.trust, &loaded.settings);
+        let resolv_conf = &loaded.environment.resolv_conf;
+        let source = source(now)?;
         let whole = |error: ServersError| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string());
         let bootstrap = match now.upstream.bootstrap.as_slice() {
             [] => None,
-            specs => Some(Servers::from_specs(specs, &now.listen).map_err(whole)?),
+            specs => Some(Servers::from_specs(specs, &now.listen, resolv_conf).map_err(whole)?),
         };
         let config = |specs: &[UpstreamSpec], order: Order, trust_ad: bool| -> Result<Config, ServersError> {
-            let servers = Servers::from_specs(specs, &now.listen)?;
+            let servers = Servers::from_specs(specs, &now.listen, resolv_conf)?;
             Ok(Config {
                 order,
                 trust_ad,
@@ -39,6 +44,7 @@ impl Wanted {
                 open_max: now.upstream.in_flight_max,
                 bootstrap: bootstrap.clone(),
                 trust: trust.clone(),
+                source: source.clone(),
                 ..Config::new(servers)
             })
         };
@@ -73,6 +79,28 @@ impl Wanted {
         metrics.upstreams.retain(&names.iter().map(String::as_str).collect::<Vec<_>>());
         Arc::new(tree)
     }
+}
+
+/// Where questions come from.
+fn source(settings: &Settings) -> Result<Source, Diagnostic> {
+    let mut source = Source::default();
+    for address in &settings.upstream.source {
+        if !is_local(address.value) {
+            return Err(
+                address.error(format!("{} is no address of this machine; `ip address` shows them", address.value))
+            );
+        }
+        match address.value {
+            IpAddr::V4(ip) => source.v4 = ip,
+            IpAddr::V6(ip) => source.v6 = ip,
+        }
+    }
+    source.ports = settings.upstream.source_ports.clone().unwrap_or(source.ports);
+    if let Some(bits) = source.narrowed_bits() {
+        let bits = format!("{:.1} of 32", bits + 16.0);
+        tracing::warn!(ports = ?source.ports, bits, "Fewer ports to ask from leave less for a forger of answers to guess.");
+    }
+    Ok(source)
 }
 
 /// What metrics call the upstreams of a group.

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
+use super::at::At;
 use super::ban::{BanChange, Change, is_id};
 use super::dnssec;
 use super::file::{self, File, Text, Texts};
@@ -197,6 +198,8 @@ fn upstream(
         deadline: reader.duration(&file.deadline, DEADLINE, default.deadline),
         exchange_max: reader.duration(&file.exchange_max, seconds(1..=30), default.exchange_max),
         in_flight_max: reader.count(&file.in_flight_max, 1..=65_535, default.in_flight_max),
+        source: source(&file.source, reader),
+        source_ports: source_ports(&file.source_ports, reader),
     };
     let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
     if settings.hedge_after >= settings.deadline {
@@ -212,6 +215,42 @@ fn upstream(
 
 pub(super) fn flag(written: &file::Flag, default: bool) -> bool {
     written.as_ref().map_or(default, |flag| *flag.get_ref())
+}
+
+/// The addresses to ask from: one of each family.
+fn source(written: &Texts, reader: &mut Reader<'_>) -> Vec<At<IpAddr>> {
+    let mut addresses: Vec<At<IpAddr>> = Vec::new();
+    for text in written.iter().flat_map(Spanned::get_ref) {
+        let address = text.get_ref().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        let Some(address) = address.filter(|address| !address.is_unspecified() && !address.is_multicast()) else {
+            reader.error(text.span(), "no address of a host; write for example \"192.0.2.1\" or \"2001:db8::1\"");
+            continue;
+        };
+        if addresses.iter().any(|other| other.value.is_ipv4() == address.is_ipv4()) {
+            reader.error(text.span(), "one address of each family is asked from");
+        }
+        addresses.push(reader.at(address, text.span()));
+    }
+    addresses
+}
+
+/// The ports to ask from: enough of them, since they are what a forger has to guess.
+fn source_ports(written: &Text, reader: &mut Reader<'_>) -> Option<RangeInclusive<u16>> {
+    const PORTS_MIN: usize = 1024;
+    let text = written.as_ref()?;
+    let range = text.get_ref().split_once('-').and_then(|(low, high)| {
+        let (low, high): (u16, u16) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+        (low >= 1024 && low <= high).then_some(low..=high)
+    });
+    match range {
+        None => reader.error(text.span(), "no range of ports from 1024 up; write for example \"1024-65535\""),
+        Some(range) if range.len() < PORTS_MIN => {
+            let least = format!("must be {PORTS_MIN} ports at least: they are what a forger of answers has to guess");
+            reader.error(text.span(), least);
+        }
+        Some(range) => return Some(range),
+    }
+    None
 }
 
 fn order(written: &Text, reader: &mut Reader<'_>) -> Order {

@@ -91,6 +91,8 @@ pub(super) struct Upstream {
     pub(super) deadline: Measure,
     pub(super) exchange_max: Measure,
     pub(super) in_flight_max: Count,
+    pub(super) source: Texts,
+    pub(super) source_ports: Text,
 }
 
 /// `[dnssec]`.

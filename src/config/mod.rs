@@ -50,7 +50,7 @@ pub use unreadable::Unreadable;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::ListFormat;
 use crate::tls::{Identity, Trust};
-use crate::upstream::Validation;
+use crate::upstream::{UpstreamSpec, Validation};
 
 /// Octets of a configuration at most.
 const CONFIG_MAX: u64 = 1 << 20;
@@ -91,6 +91,8 @@ pub struct Loaded {
     pub validation: Option<Validation>,
     /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
     pub trust: Trust,
+    /// The surroundings that it was read in.
+    pub environment: Environment,
 }
 
 impl Loaded {
@@ -110,6 +112,25 @@ impl Loaded {
         let beside =
             blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors).chain(trust);
         self.file.iter().cloned().chain(beside).collect()
+    }
+}
+
+impl Loaded {
+    /// Files whose change may mean other servers of the system; none where these are not asked.
+    pub fn network_files(&self) -> Vec<PathBuf> {
+        let forwards = self.settings.forwards.iter().flat_map(|forward| &forward.servers.value);
+        let upstream = &self.settings.upstream;
+        let mut specs = upstream.servers.iter().chain(&upstream.bootstrap).chain(forwards);
+        if !specs.any(|spec| *spec == UpstreamSpec::System) {
+            return Vec::new();
+        }
+        // What is written anew is often what a link leads to, in another directory.
+        let files = self.environment.resolv_conf.iter();
+        let both = |path: &PathBuf| std::iter::once(path.clone()).chain(path.canonicalize().ok());
+        let mut files: Vec<PathBuf> = files.filter(|path| path.exists()).flat_map(both).collect();
+        files.sort();
+        files.dedup();
+        files
     }
 }
 
@@ -155,8 +176,15 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
     let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
     let trust = settings.upstream.trust.read(&mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
-    let loaded =
-        state_dir.map(|state_dir| Loaded { settings: settings.clone(), file, state_dir, identity, validation, trust });
+    let loaded = state_dir.map(|state_dir| Loaded {
+        settings: settings.clone(),
+        file,
+        state_dir,
+        identity,
+        validation,
+        trust,
+        environment: environment.clone(),
+    });
     (loaded, settings, mistakes)
 }
 

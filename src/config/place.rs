@@ -8,6 +8,9 @@ use super::Args;
 /// Where a configuration is looked for without `--config`, first to last.
 pub const CONFIG_FILES: [&str; 2] = ["config/embargo.toml", "/etc/embargo/embargo.toml"];
 
+/// Where the host's own servers are written; the second is read when the first names only ourselves, which is so when
+/// Embargo has taken the stub's place on a host with systemd-resolved.
+const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 /// The state directory of an installed service.
 const SYSTEM_STATE: &str = "/var/lib/embargo";
 
@@ -24,6 +27,9 @@ pub struct Environment {
     pub xdg_state_home: Option<OsString>,
     /// `HOME`.
     pub home: Option<OsString>,
+    /// Where the host's own name servers are written, first to last; a further one is read when those before name only
+    /// ourselves.
+    pub resolv_conf: Vec<PathBuf>,
 }
 
 impl Environment {
@@ -35,6 +41,7 @@ impl Environment {
             system_state: Some(PathBuf::from(SYSTEM_STATE)).filter(|directory| directory.is_dir()),
             xdg_state_home: std::env::var_os("XDG_STATE_HOME"),
             home: std::env::var_os("HOME"),
+            resolv_conf: RESOLV_CONF.iter().map(PathBuf::from).collect(),
         }
     }
 
@@ -72,6 +79,7 @@ mod tests {
             system_state: Some("/var/lib/embargo".into()),
             xdg_state_home: Some("/home/u/.state".into()),
             home: Some("/home/u".into()),
+            resolv_conf: Vec::new(),
         }
     }
 

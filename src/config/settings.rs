@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,6 +113,10 @@ pub struct UpstreamSettings {
     pub exchange_max: Duration,
     /// Questions open at one server at a time.
     pub in_flight_max: usize,
+    /// Addresses of this host to ask from, at most one of each family; for the rest as the system routes.
+    pub source: Vec<At<IpAddr>>,
+    /// Ports to ask from over UDP; `None`: all that need no privilege.
+    pub source_ports: Option<RangeInclusive<u16>>,
 }
 
 /// The files of encrypted upstreams.
@@ -367,6 +372,8 @@ impl Default for UpstreamSettings {
             deadline: Duration::from_secs(2),
             exchange_max: Duration::from_secs(10),
             in_flight_max: 8_192,
+            source: Vec::new(),
+            source_ports: None,
         }
     }
 }

@@ -60,23 +60,19 @@ pub(super) fn set_udp(socket: &Socket, address: SocketAddr, patience: Duration) 
     Ok(())
 }
 
-/// Binds a UDP socket to `port` on every address of this host and connects it to `peer`: it sends there and hears nobody
-/// else, except what came before it was connected. Port 0 lets the system choose. It never blocks.
+/// Binds a UDP socket to `local` and connects it to `peer`: it sends there and hears nobody else, except what came before it
+/// was connected. Port 0 lets the system choose, as does an unspecified address. It never blocks.
 ///
 /// # Errors
 /// The operating system's: the port is taken or forbidden, no file descriptor is left, no route leads there.
-pub fn connected_udp(port: u16, peer: SocketAddr) -> io::Result<UdpSocket> {
+pub fn connected_udp(local: SocketAddr, peer: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
     only_own_family(&socket, peer)?;
     control::never_fragment(&socket, peer)?;
     socket.set_nonblocking(true)?;
     // A smaller buffer than asked for is no fault.
     let _smaller = socket.set_recv_buffer_size(CONNECTED_RECEIVE_BUFFER);
-    let anywhere = match peer {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    };
-    socket.bind(&anywhere.into())?;
+    socket.bind(&local.into())?;
     socket.connect(&peer.into())?;
     Ok(socket.into())
 }
@@ -132,14 +128,20 @@ mod tests {
     fn a_connected_socket_hears_its_peer_and_no_one_else() {
         for loopback in ["127.0.0.1:0", "[::1]:0"] {
             let (peer, stranger) = (UdpSocket::bind(loopback).unwrap(), UdpSocket::bind(loopback).unwrap());
-            let socket = connected_udp(0, peer.local_addr().unwrap()).unwrap();
+            let anywhere = |port| {
+                SocketAddr::new(
+                    if loopback.starts_with('[') { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() },
+                    port,
+                )
+            };
+            let socket = connected_udp(anywhere(0), peer.local_addr().unwrap()).unwrap();
             let ours = SocketAddr::new(peer.local_addr().unwrap().ip(), socket.local_addr().unwrap().port());
             stranger.send_to(b"x", ours).unwrap();
             peer.send_to(b"y", ours).unwrap();
             let mut octets = [0; 4];
             assert_eq!((socket.recv(&mut octets).unwrap(), octets[0]), (1, b'y'));
             assert_eq!(socket.recv(&mut octets).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-            let taken = connected_udp(ours.port(), peer.local_addr().unwrap()).unwrap_err();
+            let taken = connected_udp(anywhere(ours.port()), peer.local_addr().unwrap()).unwrap_err();
             assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         }
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Order, Servers};
+use super::{Order, Servers, Source};
 use crate::tls::Trust;
 
 /// How upstreams are asked. Every limit counts per upstream. Sensible times are in the order `hedge` < `retry` <
@@ -17,6 +17,8 @@ pub struct Config {
     /// Whether the AD bit of upstreams on this host, or behind an encrypted transport, is believed (RFC 4035 §4.9.3). From
     /// others it never is: anybody on the way could set it.
     pub trust_ad: bool,
+    /// Where questions come from.
+    pub source: Source,
     /// The next upstream is asked after this much silence; earlier attempts stay open.
     pub hedge: Duration,
     /// A silent upstream is asked again this long after the last attempt there, three times at most.
@@ -61,6 +63,7 @@ impl Config {
             servers,
             order: Order::Listed,
             trust_ad: false,
+            source: Source::default(),
             hedge: Duration::from_millis(300),
             retry: Duration::from_millis(800),
             patience: Duration::from_millis(1500),

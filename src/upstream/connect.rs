@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::blame::{Failure, blame_connecting};
 use super::config::Config;
-use super::{FailReason, Protocol, Server};
+use super::{FailReason, Protocol, Server, Source};
 
 /// One address is tried for so long before the next one is too (RFC 8305 §8).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -28,6 +28,7 @@ pub(super) struct Connector {
     tokio: TokioRuntimeProvider,
     protocol: Protocol,
     settings: ProtocolConfig,
+    source: Source,
     context: Result<Arc<PoolContext>, Failure>,
     timeout: Duration,
 }
@@ -43,6 +44,7 @@ impl Connector {
             tokio: TokioRuntimeProvider::new(),
             protocol: server.protocol(),
             settings: settings(server),
+            source: config.source.clone(),
             context,
             timeout: config.connect_timeout,
         }
@@ -78,6 +80,7 @@ impl Connector {
     fn connect(&self, address: SocketAddr) -> impl Future<Output = Result<Exchange, Failure>> + use<> {
         let mut connection = ConnectionConfig::new(self.settings.clone());
         connection.port = address.port();
+        connection.bind_addr = Some(self.source.at(address, 0));
         let provider = Provider { tokio: self.tokio.clone(), address };
         let (context, limit, protocol) = (self.context.clone(), self.timeout, self.protocol);
         async move {

@@ -15,6 +15,7 @@ use super::health::{Change, Health, Spoken};
 use super::message::{Judged, is_answer};
 use super::order::Candidate;
 use super::said::Said;
+use super::source::Source;
 use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
 use crate::wire::{Name, rcode};
@@ -50,6 +51,7 @@ pub(super) struct Member {
     /// Whether its AD bit is believed.
     pub(super) vouches: bool,
     pub(super) stream: Stream,
+    pub(super) source: Source,
     pub(super) patience: Duration,
     hedge: Duration,
     pub(super) casing: Casing,
@@ -107,6 +109,7 @@ impl Member {
             stream: Stream::new(&server, config),
             vouches: config.trust_ad && server.is_out_of_reach(),
             server,
+            source: config.source.clone(),
             patience: config.patience,
             hedge: config.hedge,
             casing: Casing::default(),

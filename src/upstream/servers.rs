@@ -9,11 +9,9 @@ use std::sync::Arc;
 
 use super::Server;
 use super::server::Place;
+use super::source::is_local;
 use super::spec::{Host, UpstreamSpec, host_address};
 
-/// Where the host's own servers are written; the second is read when the first names only ourselves, which is so when
-/// Embargo has taken the stub's place on a host with systemd-resolved.
-const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 /// Octets of a `resolv.conf` that are read at most.
 const RESOLV_CONF_MAX: u64 = 64 * 1024;
 /// Upstreams at most. More only multiply queries: after the second hedge nobody waits any longer.
@@ -78,16 +76,20 @@ impl Servers {
         }
     }
 
-    /// The servers that specifications mean. Reads `resolv.conf` for `system`; leaves out of it what is in `listening`,
+    /// The servers that specifications mean. Reads `resolv_conf` for `system`, first to last until one names a server; leaves out of it what is in `listening`,
     /// the addresses that this server itself answers on.
     ///
     /// # Errors
     /// [`ServersError`] naming the first specification that gives no server.
-    pub fn from_specs(specs: &[UpstreamSpec], listening: &[SocketAddr]) -> Result<Self, ServersError> {
+    pub fn from_specs(
+        specs: &[UpstreamSpec],
+        listening: &[SocketAddr],
+        resolv_conf: &[PathBuf],
+    ) -> Result<Self, ServersError> {
         let mut servers = Vec::new();
         for spec in specs {
             match spec {
-                UpstreamSpec::System => servers.extend(system(listening)?),
+                UpstreamSpec::System => servers.extend(system(listening, resolv_conf)?),
                 UpstreamSpec::Server { host, port, protocol, peer } => {
                     let place = match host {
                         Host::Address { ip, zone } => Place::Address(scoped(*ip, zone.as_deref(), *port)?),
@@ -127,13 +129,15 @@ fn name_servers(text: &str) -> Vec<(IpAddr, Option<Box<str>>)> {
     found
 }
 
-fn system(listening: &[SocketAddr]) -> Result<Vec<Server>, ServersError> {
-    let [first, second] = RESOLV_CONF.map(Path::new);
+fn system(listening: &[SocketAddr], resolv_conf: &[PathBuf]) -> Result<Vec<Server>, ServersError> {
+    let first = resolv_conf.first().map_or(Path::new("resolv.conf"), PathBuf::as_path);
     let mut servers = foreign(&read(first)?, listening);
-    if servers.is_empty()
-        && let Ok(text) = read(second)
-    {
-        servers = foreign(&text, listening);
+    for further in resolv_conf.iter().skip(1) {
+        if servers.is_empty()
+            && let Ok(text) = read(further)
+        {
+            servers = foreign(&text, listening);
+        }
     }
     if servers.is_empty() {
         return Err(ServersError::NoSystemServer { path: first.to_owned() });
@@ -167,11 +171,6 @@ fn is_own(address: SocketAddr, listening: &[SocketAddr], is_local: &dyn Fn(IpAdd
         let same = own.ip().to_canonical() == ip || (own.ip().is_unspecified() && covers && is_local(ip));
         same && own.port() == address.port()
     })
-}
-
-/// Whether an address is one of this host's: only then can a socket be bound to it.
-fn is_local(ip: IpAddr) -> bool {
-    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// The socket address, with the index of its interface if it is link-local.
@@ -239,14 +238,14 @@ mod tests {
     #[test]
     fn an_upstream_that_is_this_server_is_refused() {
         let listening = ["127.0.0.1:5300".parse().unwrap()];
-        let error = Servers::from_specs(&[server("127.0.0.1:5300")], &listening).unwrap_err();
+        let error = Servers::from_specs(&[server("127.0.0.1:5300")], &listening, &[]).unwrap_err();
         assert_eq!(error.to_string(), "127.0.0.1:5300 is an address that this server listens on; it would ask itself");
     }
 
     #[test]
     fn a_server_named_twice_is_asked_once() {
         let specs = [server("192.0.2.53"), server("tcp://192.0.2.53"), server("192.0.2.53:53")];
-        let servers = Servers::from_specs(&specs, &[]).unwrap();
+        let servers = Servers::from_specs(&specs, &[], &[]).unwrap();
         let shown: Vec<_> = servers.as_slice().iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["192.0.2.53:53", "tcp://192.0.2.53:53"]);
     }

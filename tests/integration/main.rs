@@ -18,6 +18,7 @@ mod harness;
 mod hop;
 mod listeners;
 mod local;
+mod network;
 mod plugin;
 mod protection;
 mod readme;

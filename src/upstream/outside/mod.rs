@@ -14,7 +14,8 @@
 //!
 //! # What a forger must guess
 //! One who can't see our packets must hit three things with one datagram, before the true answer comes (RFC 5452 §7):
-//! - the port of the question, drawn from the 64,512 that need no privilege: 15.98 bits. A question is open on one port.
+//! - the port of the question, drawn from the 64,512 that need no privilege, or the fewer that the operator has chosen:
+//!   15.98 bits. A question is open on one port.
 //!   Each upstream has 4 sockets at a time, one of which is drawn for each question; a socket takes 512 questions at most,
 //!   for 2 seconds, then another port is drawn;
 //! - the id: 16 bits, never twice on one socket;

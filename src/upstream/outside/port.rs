@@ -6,9 +6,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
-
-use crate::socket::{Readiness, connected_udp};
+use crate::socket::Readiness;
 use crate::time::Mono;
 
 use super::super::member::Member;
@@ -18,8 +16,6 @@ use super::ids::Ids;
 pub(super) const QUESTIONS_MAX: usize = 512;
 /// It takes questions no longer than this.
 const LIFE: Duration = Duration::from_secs(2);
-/// Ports that are tried before the system chooses one: of all ports nearly all are free.
-const TRIES: usize = 8;
 /// Sockets that one thread may have open, old ones that still wait included.
 const PORTS_MAX: usize = 128;
 
@@ -76,7 +72,8 @@ impl Ports {
         if self.free.is_empty() && self.places.len() >= PORTS_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let socket = on_random_port(member)?;
+        let address = member.server.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = member.source.connected(address)?;
         let number = self.free.last().copied().or_else(|| u16::try_from(self.places.len()).ok()).unwrap_or_default();
         readiness.watch(&socket, u64::from(number))?;
         let port = Port {
@@ -136,16 +133,4 @@ impl Ports {
     pub(super) fn count(&self) -> usize {
         self.places.iter().flatten().count()
     }
-}
-
-/// A socket on a port drawn from all that need no privilege, or on one of the system's choice if those drawn are taken.
-fn on_random_port(member: &Member) -> io::Result<UdpSocket> {
-    let address = member.server.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    for _try in 0..TRIES {
-        match connected_udp(rand::rng().random_range(1024..=u16::MAX), address) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => (),
-            socket => return socket,
-        }
-    }
-    connected_udp(0, address)
 }

@@ -38,6 +38,7 @@ pub(crate) struct TestServer {
     directory: TempDir,
     upstreams: Vec<SocketAddr>,
     settings: String,
+    resolv_conf: Vec<PathBuf>,
     clock: Clock,
 }
 
@@ -51,7 +52,13 @@ impl TestServer {
     pub(crate) fn after(directory: TempDir) -> Self {
         // A server without any ban does not start; this one is in nobody's way.
         write_ban(directory.path(), "unrelated", "", "unrelated.test\n");
-        Self { directory, upstreams: Vec::new(), settings: String::new(), clock: Clock::system() }
+        Self {
+            directory,
+            upstreams: Vec::new(),
+            settings: String::new(),
+            resolv_conf: Vec::new(),
+            clock: Clock::system(),
+        }
     }
 
     /// Tells the time by this clock.
@@ -74,6 +81,12 @@ impl TestServer {
     /// Forwards to this upstream, after those named before.
     pub(crate) fn upstream(mut self, upstream: &FakeUpstream) -> Self {
         self.upstreams.push(upstream.address());
+        self
+    }
+
+    /// Finds the servers of the system in this file.
+    pub(crate) fn resolv_conf(mut self, path: &Path) -> Self {
+        self.resolv_conf.push(path.to_path_buf());
         self
     }
 
@@ -101,7 +114,14 @@ impl TestServer {
             state_dir: Some(root.join("state")),
             ..Args::default()
         };
-        let loaded = config::load(&args, &Environment::default()).unwrap();
+        // The servers of this machine are nobody's business here; whoever asks for `system` is given one that nobody reaches.
+        let mut resolv_conf = self.resolv_conf;
+        if resolv_conf.is_empty() {
+            resolv_conf.push(root.join("resolv.conf"));
+            std::fs::write(&resolv_conf[0], "nameserver 192.0.2.53\n").unwrap();
+        }
+        let environment = Environment { resolv_conf, ..Environment::default() };
+        let loaded = config::load(&args, &environment).unwrap();
         let prepared = Server::prepare_by(self.clock, args, loaded, Arc::new(Metrics::new()));
         let server = prepared.unwrap().start().await.unwrap();
         RunningServer { server, directory: self.directory }
@@ -240,6 +260,12 @@ impl RunningServer {
     /// Returns when configuration, lists or the hosts file have changed on disk.
     pub(crate) async fn files_changed(&self) {
         self.server.files_changed().await;
+    }
+
+    /// Follows the next change of the system's list of its servers.
+    pub(crate) async fn follow_network(&self) {
+        tokio::time::timeout(3 * PATIENCE, self.server.network_changed()).await.expect("a change");
+        self.server.follow_network().await;
     }
 
     /// Ends it in order.

@@ -10,7 +10,7 @@ const NAME: &str = "dns.example";
 
 fn servers(specs: &[String]) -> Servers {
     let specs: Vec<_> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
-    Servers::from_specs(&specs, &[]).unwrap()
+    Servers::from_specs(&specs, &[], &[]).unwrap()
 }
 
 /// These upstreams, known by what this authority vouches for.

@@ -40,7 +40,7 @@ fn named(secure: Secure, port: u16, bootstrap: &FakeUpstream, authority: &Author
         Secure::Https => format!("https://{NAME}:{port}/dns-query"),
         Secure::Quic => format!("quic://{NAME}:{port}"),
     };
-    let servers = Servers::from_specs(&[spec.parse().unwrap()], &[]).unwrap();
+    let servers = Servers::from_specs(&[spec.parse().unwrap()], &[], &[]).unwrap();
     let bootstrap = Servers::new(vec![Server::plain(bootstrap.address())]).unwrap();
     Config {
         trust: authority.trust(),

@@ -66,7 +66,8 @@ fn what_came_before_the_socket_was_connected_is_told_by_its_source() {
     let stranger = fake("127.0.0.1:0");
     // A socket that hears the stranger stands for one that had heard him before.
     let number = scene.outside.open.questions.question(0).port;
-    let hears_stranger = crate::socket::connected_udp(0, stranger.local_addr().unwrap()).unwrap();
+    let hears_stranger =
+        crate::socket::connected_udp("0.0.0.0:0".parse().unwrap(), stranger.local_addr().unwrap()).unwrap();
     let ours = SocketAddr::new(seen.from.ip(), hears_stranger.local_addr().unwrap().port());
     scene.outside.open.ports.port_mut(number).unwrap().socket = hears_stranger;
     stranger.send_to(&seen.reply(0), ours).unwrap();

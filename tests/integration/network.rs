@@ -1,0 +1,104 @@
+//! What the network of this host decides: the servers of the system, and the addresses that questions come from.
+
+use std::sync::Arc;
+
+use embargo::app::control::Request;
+use embargo::wire::{qtype, rcode};
+use futures_util::future::join_all;
+
+use crate::harness::{RunningServer, TestServer};
+use crate::upstream_fake::{Act, FakeUpstream, Seen, TC, reply};
+
+const SYSTEM: &str = "[upstream]\nservers = [\"system\"]\n";
+
+/// The upstreams that the server says it asks.
+async fn asked(server: &RunningServer) -> Vec<String> {
+    let status = server.control(Request::Status).await;
+    let upstreams = status["upstreams"].as_array().unwrap();
+    upstreams.iter().map(|upstream| upstream["address"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_servers_of_the_system_are_followed_as_they_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let [link, first, second] = ["resolv.conf", "first", "second"].map(|file| directory.path().join(file));
+    std::fs::write(&first, "nameserver 127.0.0.71\n").unwrap();
+    std::fs::write(&second, "nameserver 127.0.0.72\nnameserver ::2\n").unwrap();
+    std::os::unix::fs::symlink(&first, &link).unwrap();
+    let server = TestServer::new().setting(SYSTEM).resolv_conf(&link).start().await;
+    assert_eq!(asked(&server).await, ["127.0.0.71:53"]);
+
+    // Written in place, behind the link.
+    std::fs::write(&first, "nameserver 127.0.0.73\n").unwrap();
+    server.follow_network().await;
+    assert_eq!(asked(&server).await, ["127.0.0.73:53"]);
+
+    // Another link.
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&second, &link).unwrap();
+    server.follow_network().await;
+    assert_eq!(asked(&server).await, ["127.0.0.72:53", "[::2]:53"]);
+
+    // No network for a while: what was known is asked on.
+    std::fs::write(&second, "# no name servers known\n").unwrap();
+    server.follow_network().await;
+    assert_eq!(asked(&server).await, ["127.0.0.72:53", "[::2]:53"]);
+}
+
+#[tokio::test]
+async fn questions_that_are_open_when_the_servers_change_are_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("resolv.conf");
+    std::fs::write(&file, "nameserver 127.0.0.71\n").unwrap();
+    let upstream = FakeUpstream::silent().await;
+    let servers = format!("[upstream]\nservers = [\"{}\", \"system\"]\ndeadline = \"8s\"\n", upstream.address());
+    let server = Arc::new(TestServer::new().setting(&servers).resolv_conf(&file).start().await);
+    let asking: Vec<_> = (0..20)
+        .map(|number| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { server.query(&format!("n{number}.example"), qtype::A).await.rcode() })
+        })
+        .collect();
+    upstream.has_seen(20).await;
+
+    std::fs::write(&file, "nameserver 127.0.0.72\n").unwrap();
+    server.follow_network().await;
+    assert_eq!(asked(&server).await[1], "127.0.0.72:53");
+    // What was asked before the change is asked again by those who began it.
+    upstream.now_does(|seen: &Seen| vec![Act::Send(reply(seen).a([192, 0, 2, 9]).octets())]);
+
+    let codes = join_all(asking).await;
+    assert!(codes.into_iter().all(|code| code.unwrap() == rcode::NOERROR));
+}
+
+#[tokio::test]
+async fn questions_come_from_the_address_and_the_ports_that_are_set() {
+    let upstream = FakeUpstream::scripted(|seen| {
+        let cut = seen.qname().starts_with("long") && !seen.tcp;
+        let answer = if cut { reply(seen).with(TC) } else { reply(seen).a([192, 0, 2, 1]) };
+        vec![Act::Send(answer.octets())]
+    })
+    .await;
+    let settings = "[upstream]\nsource = [\"127.0.0.9\"]\nsource_ports = \"30000-31023\"\n";
+    let server = TestServer::new().upstream(&upstream).setting(settings).start().await;
+    for number in 0..40 {
+        assert_eq!(server.query(&format!("n{number}.example"), qtype::A).await.rcode(), rcode::NOERROR);
+    }
+    assert_eq!(server.query("long.example", qtype::A).await.rcode(), rcode::NOERROR);
+    let seen = upstream.queries();
+    assert!(seen.iter().all(|seen| seen.from.ip().to_string() == "127.0.0.9"));
+    assert!(seen.iter().filter(|seen| !seen.tcp).all(|seen| (30_000..=31_023).contains(&seen.from.port())));
+    assert!(seen.iter().any(|seen| seen.tcp));
+}
+
+#[tokio::test]
+async fn a_source_that_is_no_address_of_this_machine_is_refused_and_what_was_before_stays() {
+    let upstream = FakeUpstream::start().await;
+    let servers = format!("[upstream]\nservers = [\"{}\"]\n", upstream.address());
+    let server = TestServer::new().setting(&servers).start().await;
+    server.change_settings(&format!("{servers}source = [\"192.0.2.77\"]\n")).await;
+    let status = server.control(Request::Status).await;
+    let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();
+    assert!(mistake.contains("embargo.toml:4:11: 192.0.2.77 is no address of this machine"), "{mistake}");
+    assert_eq!(server.query("a.example", qtype::A).await.rcode(), rcode::NOERROR);
+}
