@@ -147,7 +147,7 @@ impl Shared {
     /// Has `waiter` wait for the answer to a query. Returns the question if it is to be asked now.
     ///
     /// # Errors
-    /// The waiter and why, when too many questions are open.
+    /// The waiter and why, when too many questions are open, or this one has come back to us.
     pub(super) fn join(
         self: &Arc<Self>,
         query: &Query<'_>,
@@ -156,6 +156,9 @@ impl Shared {
         now: Mono,
     ) -> Result<Option<Flight>, (Waiter, Failure)> {
         self.metrics.cache_request();
+        if self.tree.load().hears(query.name.wire()) {
+            return Err((waiter, Failure::Loop));
+        }
         let key = KeyRef::of(query).to_key();
         match self.flights.join(&key, waiter, || self.room.permit(client.address())) {
             Joined::First(number) => Ok(Some(self.flight(key, number, now, None))),
@@ -311,6 +314,7 @@ async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<
 fn failure(error: UpstreamError) -> Failure {
     match error {
         UpstreamError::Timeout { .. } => Failure::Deadline,
+        UpstreamError::Loop => Failure::Loop,
         UpstreamError::Busy => Failure::Busy,
         UpstreamError::Unusable => Failure::Refused,
         UpstreamError::Unreachable { .. } => Failure::Unreachable,

@@ -60,6 +60,9 @@ pub enum Failure {
     /// This host could not ask.
     #[error("no upstream could be asked")]
     Local,
+    /// The question has come back to us, or would.
+    #[error("upstreams forward to this server")]
+    Loop,
     /// As many questions as allowed are open at every upstream.
     #[error("too many questions are open at every upstream")]
     Busy,
@@ -94,6 +97,7 @@ impl Failure {
             Self::Unreachable => Some((ede::NETWORK_ERROR, "no upstream can be reached")),
             Self::Refused => Some((ede::NETWORK_ERROR, "every upstream refused or failed")),
             Self::Local => Some((ede::NETWORK_ERROR, "no upstream could be asked")),
+            Self::Loop => Some((ede::NO_REACHABLE_AUTHORITY, "a loop: upstreams forward to this server")),
             Self::Busy => Some((ede::NO_REACHABLE_AUTHORITY, "too many questions are open at every upstream")),
             // RFC 4035 §5.5: SERVFAIL, with the reason as far as it is known (RFC 8914 §4.7 to 4.13).
             Self::Bogus(bogus) => Some((bogus.code, bogus.text)),

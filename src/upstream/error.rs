@@ -5,6 +5,9 @@ use super::FailReason;
 /// No response came from any upstream; named by what failed, the gravest first where several did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
+    /// Each of them leads back to this server.
+    #[error("every upstream forwards to this server")]
+    Loop,
     /// Those asked were silent to the end.
     #[error("no upstream answered ({asked} asked)")]
     Timeout {

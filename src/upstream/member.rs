@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::casing::Casing;
 use super::config::Config;
+use super::echo::Echo;
 use super::health::{Change, Health, Spoken};
 use super::message::{Judged, is_answer};
 use super::order::Candidate;
@@ -20,6 +21,8 @@ use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
 use crate::wire::{Name, rcode};
 
+/// What is said of an upstream that leads back here.
+const LOOPS: &str = "it forwards to this server";
 /// Weight of the newest round trip in the mean (RFC 6298 §2).
 const SMOOTHING: f64 = 0.125;
 /// The same where it took less than half of the mean.
@@ -55,6 +58,9 @@ pub(super) struct Member {
     pub(super) patience: Duration,
     hedge: Duration,
     pub(super) casing: Casing,
+    pub(super) echo: Echo,
+    /// Whether it has been silent since it was last sought in a circle.
+    suspect: AtomicBool,
     queries: AtomicU64,
     round_trip: RoundTrip,
     health: Mutex<Health>,
@@ -113,6 +119,8 @@ impl Member {
             patience: config.patience,
             hedge: config.hedge,
             casing: Casing::default(),
+            echo: Echo::default(),
+            suspect: AtomicBool::new(false),
             queries: AtomicU64::new(0),
             round_trip: RoundTrip(AtomicU64::new(f64::NAN.to_bits())),
             health: Mutex::default(),
@@ -145,7 +153,7 @@ impl Member {
             queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
             srtt_ms: self.round_trip.seconds().map(|mean| mean * 1000.0),
-            trouble: self.stream.trouble(),
+            trouble: if self.echo.loops() { Some(LOOPS.into()) } else { self.stream.trouble() },
         }
     }
 
@@ -232,6 +240,9 @@ impl Member {
     /// An attempt failed.
     pub(super) fn failed(&self, reason: FailReason, name: &Name) {
         self.observer.failed(self.index, reason);
+        if reason == FailReason::Timeout {
+            self.suspect.store(true, Ordering::Relaxed);
+        }
         if reason.blames_upstream() {
             self.change(|health| health.failed(name, Instant::now()));
         }
@@ -245,6 +256,28 @@ impl Member {
     /// Another upstream, asked later, has answered before this one.
     pub(super) fn was_outrun(&self, name: &Name) {
         self.change(|health| health.was_outrun(name, Instant::now()));
+    }
+
+    /// Takes in that a number came here as a query; says whether it was made up for this upstream.
+    pub(super) fn hears(&self, number: u64) -> bool {
+        let heard = self.echo.hears(number);
+        if heard == Some(true) {
+            tracing::error!(server = %self.server, "Upstream forwards to this server: it is not asked until it no longer does.");
+        }
+        heard.is_some()
+    }
+
+    /// Whether it may lead back here, since something was wrong of late.
+    pub(super) fn is_suspect(&self) -> bool {
+        let silent = self.suspect.swap(false, Ordering::Relaxed);
+        silent || self.echo.loops() || !self.is_healthy()
+    }
+
+    /// The name made up for this upstream has had its time.
+    pub(super) fn sought(&self) {
+        if self.echo.sought() {
+            info!(server = %self.server, "Upstream no longer forwards to this server.");
+        }
     }
 
     /// A packet was no response.

@@ -17,6 +17,7 @@
 //! outside                 one thread's questions over UDP, many at a time, without a task for each
 //! casing                  whether an upstream keeps the case of names (pure)
 //! probe                   asks those that are ill until they answer
+//! echo                    whether an upstream leads back to this server (pure)
 //! said                    what the log says of their health, and how often (pure)
 //! validate                whether an answer is what its zone has signed (DNSSEC)
 //! ```
@@ -28,6 +29,7 @@ mod casing;
 mod config;
 mod connect;
 mod datagram;
+mod echo;
 mod error;
 mod exchange;
 mod health;
@@ -128,7 +130,7 @@ impl Upstreams {
     /// # Errors
     /// [`UpstreamError`] when no upstream gave any response.
     pub async fn ask(&self, ask: &Ask) -> Result<Response, UpstreamError> {
-        self.exchange(ask).run().await
+        self.exchange(ask)?.run().await
     }
 
     /// Goes on asking where an [`Outside`] has begun, as if the question had been asked here from its beginning: after
@@ -139,7 +141,7 @@ impl Upstreams {
     /// # Errors
     /// As [`Upstreams::ask`].
     pub async fn ask_after(&self, ask: &Ask, tried: Unsettled) -> Result<Response, UpstreamError> {
-        self.exchange(ask).go_on(tried).run().await
+        self.exchange(ask)?.go_on(tried).run().await
     }
 
     /// Whether the AD bit of this upstream, by its index in the configuration, is believed.
@@ -152,10 +154,21 @@ impl Upstreams {
         self.members.iter().map(|member| member.status()).collect()
     }
 
-    fn exchange(&self, ask: &Ask) -> Exchange<'_> {
-        let candidates: Vec<Candidate> = self.candidates(0).collect();
+    /// Takes in that a number made up for one of the upstreams came here as a query; says whether it was.
+    fn hears(&self, number: u64) -> bool {
+        self.members.iter().any(|member| member.hears(number))
+    }
+
+    /// The way of a question through those that don't lead back here. A name by which a server looks for a circle goes to all.
+    fn exchange(&self, ask: &Ask) -> Result<Exchange<'_>, UpstreamError> {
+        let seeking = echo::number(ask.name.wire()).is_some();
+        let asked = self.members.iter().filter(|member| seeking || !member.echo.loops());
+        let candidates: Vec<Candidate> = asked.map(|member| member.candidate()).collect();
+        if candidates.is_empty() {
+            return Err(UpstreamError::Loop);
+        }
         let turns = self.order.all(self.nth(), &candidates, &mut rand::rng());
-        Exchange::new(&self.members, turns, ask, self.pace, &self.closing)
+        Ok(Exchange::new(&self.members, turns, ask, self.pace, &self.closing))
     }
 
     /// The first in turn, leaving out those whose bit is set.
@@ -170,7 +183,8 @@ impl Upstreams {
     }
 
     fn candidates(&self, left_out: u32) -> impl Iterator<Item = Candidate> + Clone {
-        let members = self.members.iter().filter(move |member| left_out & (1 << member.index) == 0);
+        let asked = move |member: &&Arc<Member>| left_out & (1 << member.index) == 0 && !member.echo.loops();
+        let members = self.members.iter().filter(asked);
         members.map(|member| member.candidate())
     }
 }

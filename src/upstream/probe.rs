@@ -28,8 +28,10 @@ pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Ar
         }
         let well = members.iter().filter(|member| member.is_healthy());
         let usual = well.filter_map(|member| member.mean()).min().unwrap_or_default();
+        // A circle is seldom silent to the end: its servers give up at about the same time, and tell each other so.
+        let suspect: Vec<_> = members.iter().filter(|member| member.is_suspect()).collect();
         let ill = members.iter().filter(|member| !member.is_healthy());
-        join_all(ill.map(|member| probe(member, usual))).await;
+        tokio::join!(join_all(ill.map(|member| probe(member, usual))), join_all(suspect.into_iter().map(seek)));
     }
 }
 
@@ -46,6 +48,15 @@ async fn probe(member: &Arc<Member>, usual: Duration) {
         };
         member.probed(answer, started.elapsed(), usual);
     }
+}
+
+/// Asks for a name that only this upstream is asked for, to see whether it comes back here.
+async fn seek(member: &Arc<Member>) {
+    let name = member.echo.seek();
+    let ask = Ask { name, qtype: qtype::TXT, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
+    // Whatever it says: what counts is whether it asks.
+    let _said = timeout(member.patience, exchange(member, ask)).await;
+    member.sought();
 }
 
 async fn exchange(member: &Arc<Member>, ask: Ask) -> Result<Judged, FailReason> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
+use super::echo;
 use super::{Config, Observer, UpstreamStatus, Upstreams};
 use crate::wire::{Name, qtype};
 
@@ -88,6 +89,12 @@ impl Tree {
     /// Whether the name is in a zone that is forwarded elsewhere than the rest.
     pub fn is_zoned(&self, name: &[u8]) -> bool {
         self.zone(name).is_some()
+    }
+
+    /// Whether a query, its name in lower case on the wire, is one of ours that has come back: its upstream leads to this
+    /// server, and is known to from now on.
+    pub fn hears(&self, name: &[u8]) -> bool {
+        echo::number(name).is_some_and(|number| self.branches().any(|branch| branch.upstreams.hears(number)))
     }
 
     /// The root's branch, then the others in the order of the configuration.

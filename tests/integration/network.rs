@@ -1,12 +1,13 @@
 //! What the network of this host decides: the servers of the system, and the addresses that questions come from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use embargo::app::control::Request;
 use embargo::wire::{qtype, rcode};
 use futures_util::future::join_all;
 
-use crate::harness::{RunningServer, TestServer};
+use crate::harness::{Question, Response, RunningServer, TestServer};
 use crate::upstream_fake::{Act, FakeUpstream, Seen, TC, reply};
 
 const SYSTEM: &str = "[upstream]\nservers = [\"system\"]\n";
@@ -101,4 +102,44 @@ async fn a_source_that_is_no_address_of_this_machine_is_refused_and_what_was_bef
     let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();
     assert!(mistake.contains("embargo.toml:4:11: 192.0.2.77 is no address of this machine"), "{mistake}");
     assert_eq!(server.query("a.example", qtype::A).await.rcode(), rcode::NOERROR);
+}
+
+/// Two servers that ask each other.
+async fn circle() -> (RunningServer, RunningServer) {
+    let nobody = FakeUpstream::silent().await;
+    let asking = |address: String| format!("[upstream]\nservers = [\"{address}\"]\n");
+    let first = TestServer::new().setting(&asking(nobody.address().to_string())).start().await;
+    let second = TestServer::new().setting(&asking(first.address().to_string())).start().await;
+    first.change_settings(&asking(second.address().to_string())).await;
+    (first, second)
+}
+
+/// Asks for names of their own until one is answered so.
+async fn until(server: &RunningServer, prefix: &str, wanted: impl Fn(&Response) -> bool) {
+    let asking = async {
+        for number in 0_u32.. {
+            let question = Question::new(&format!("{prefix}{number}.example"), qtype::A).edns(1232);
+            if wanted(&server.ask(&question).await) {
+                return;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(40), asking).await.is_ok(), "{prefix}: no such answer");
+}
+
+#[tokio::test]
+async fn servers_that_forward_to_each_other_find_out_and_ask_again_when_the_circle_is_broken() {
+    let (first, second) = circle().await;
+    let is_loop = |answer: &Response| answer.ede().is_some_and(|(code, why)| code == 22 && why.contains("loop"));
+    until(&first, "a", is_loop).await;
+    let read = first.metric("dns_requests_total", &[]).await;
+    assert!(read < 150, "{read} queries went round");
+    // From here on a question goes nowhere.
+    until(&first, "b", is_loop).await;
+    let status = first.control(Request::Status).await;
+    assert_eq!(status["upstreams"][0]["trouble"], "it forwards to this server", "{status}");
+
+    let good = FakeUpstream::start().await;
+    second.change_settings(&format!("[upstream]\nservers = [\"{}\"]\n", good.address())).await;
+    until(&first, "c", |answer| answer.rcode() == rcode::NOERROR).await;
 }

@@ -181,7 +181,7 @@ async fn a_slow_first_upstream_is_soon_asked_after_the_others_and_first_again_wh
     for number in 8..30 {
         assert_eq!(upstreams.ask(&question(&format!("n{number}.example"))).await.unwrap().upstream, 1);
     }
-    let named = |seen: &&Seen| !seen.qname().is_empty();
+    let named = |seen: &&Seen| seen.qname().starts_with('n');
     let asked = slow.queries().iter().skip(before).filter(named).count();
     assert!(asked < 8, "{asked}");
 
