@@ -47,6 +47,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
         admin: admin(&file.admin, default.admin, &mut reader),
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
+        proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
         workers: workers(&file.workers, &mut reader),
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),

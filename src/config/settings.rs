@@ -26,6 +26,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Whose clients are served; others are REFUSED.
     pub allow: Vec<Allowed>,
+    /// Networks of proxies that say by a PROXY header for whom they speak; they too have to be among `allow`.
+    pub proxies: Vec<IpNet>,
     /// Threads that read UDP; `None`: as many as there are processors.
     pub workers: Option<NonZeroUsize>,
     /// State directory as the file or flag says; see [`state_dir`](super::state_dir) for the rest of the order.
@@ -338,6 +340,7 @@ impl Default for Settings {
             listen: DEFAULT_LISTEN.to_vec(),
             admin: Some(DEFAULT_ADMIN),
             allow: default_allow(),
+            proxies: Vec::new(),
             workers: None,
             state_dir: None,
             time_zone: TimeZone::UTC,

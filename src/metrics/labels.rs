@@ -62,6 +62,8 @@ label! {
         ResponseBit = "response_bit",
         /// The client is not served, and silence is what it gets.
         NotServed = "not_served",
+        /// A proxy did not say for whom it speaks, or somebody who is no proxy did.
+        ProxyHeader = "proxy_header",
         /// The server has as much work as it takes on.
         Shed = "shed",
         /// The server has as much work for this client as is its share, and keeps the rest for others.
@@ -80,6 +82,8 @@ label! {
         Evicted = "evicted",
         /// At the limit no other one could make way for it.
         Refused = "refused",
+        /// It came from a proxy that did not say for whom it speaks.
+        ProxyHeader = "proxy_header",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::policy;
-use crate::wire::Transport;
+use crate::wire::{NoHeader, PROXY_SIGNATURE, Proxied, Transport};
 
 /// The sender of one query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +20,43 @@ pub struct Client {
     pub idle: Option<Duration>,
     /// Whether it has shown a server cookie of ours that was made for its address.
     pub(super) cookie_is_good: bool,
+    via: Via,
+}
+
+/// Who handed the query over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Via {
+    /// Nobody: the sender itself.
+    Itself,
+    /// A proxy, to which the sender's address is proven or not.
+    Proxy { address: IpAddr, proven: bool },
+    /// The sender is a proxy that looks whether we are well.
+    HealthCheck,
 }
 
 impl Client {
     /// The sender at `socket` over `transport`.
     pub fn new(socket: SocketAddr, transport: Transport) -> Self {
         let socket = SocketAddr::new(socket.ip().to_canonical(), socket.port());
-        Self { socket, transport, idle: None, cookie_is_good: false }
+        Self { socket, transport, idle: None, cookie_is_good: false, via: Via::Itself }
     }
 
     /// The same on a connection that it may leave idle for so long.
     #[must_use]
     pub fn with_idle(self, idle: Duration) -> Self {
         Self { idle: Some(idle), ..self }
+    }
+
+    /// Whom this one, a proxy, speaks for.
+    pub(super) fn speaks_for(self, proxied: Proxied) -> Self {
+        match proxied {
+            Proxied::Itself => Self { via: Via::HealthCheck, ..self },
+            Proxied::Client { source, over_stream } => {
+                // Over UDP the proxy's own address is proven to nobody.
+                let proven = over_stream && self.transport.proves_address();
+                Self { socket: source, via: Via::Proxy { address: self.address(), proven }, ..self }
+            }
+        }
     }
 
     /// Its address.
@@ -42,7 +66,16 @@ impl Client {
 
     /// Whether the address is proven and not just claimed: UDP sources can be forged.
     pub fn verified(&self) -> bool {
-        self.transport.proves_address() || self.cookie_is_good
+        let by_its_way = match self.via {
+            Via::Itself | Via::HealthCheck => self.transport.proves_address(),
+            Via::Proxy { proven, .. } => proven,
+        };
+        by_its_way || self.cookie_is_good
+    }
+
+    /// Whether it is no client but a proxy's question whether we are well.
+    pub(super) fn is_health_check(&self) -> bool {
+        self.via == Via::HealthCheck
     }
 
     /// What policy needs to know of it.
@@ -51,22 +84,61 @@ impl Client {
     }
 }
 
-/// The networks that are served.
+/// The networks that are served, and the proxies that may speak for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     networks: Vec<IpNet>,
+    proxies: Vec<IpNet>,
 }
 
 impl Admission {
     /// Serves these networks and nobody else. An open resolver harms others (RFC 5358).
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { networks }
+        Self { networks, proxies: Vec::new() }
+    }
+
+    /// Has proxies in these networks say by a PROXY header for whom they speak, and believes nobody else who says so.
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Whether `address` is served.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether a query of `client` is served: it has to be, and so has the proxy that hands it over.
+    #[inline]
+    pub(super) fn admits(&self, client: &Client) -> bool {
+        let by_way_of = match client.via {
+            Via::Itself | Via::HealthCheck => None,
+            Via::Proxy { address, .. } => Some(address),
+        };
+        self.allows(client.address()) && by_way_of.is_none_or(|proxy| self.allows(proxy))
+    }
+
+    /// Whether `address` has to say for whom it speaks.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who asks by a datagram of `sender`, and the message in it.
+    ///
+    /// # Errors
+    /// A proxy does not say for whom it speaks, or somebody else does.
+    #[inline]
+    pub(super) fn unwrap<'o>(&self, sender: Client, octets: &'o [u8]) -> Result<(Client, &'o [u8]), NoHeader> {
+        if self.proxies.is_empty() { Ok((sender, octets)) } else { self.unwrap_any(sender, octets) }
+    }
+
+    fn unwrap_any<'o>(&self, sender: Client, octets: &'o [u8]) -> Result<(Client, &'o [u8]), NoHeader> {
+        if self.is_proxy(sender.address()) {
+            let (proxied, message) = Proxied::read(octets)?;
+            return Ok((sender.speaks_for(proxied), message));
+        }
+        if octets.starts_with(&PROXY_SIGNATURE) { Err(NoHeader) } else { Ok((sender, octets)) }
     }
 }
 
@@ -93,5 +165,47 @@ mod tests {
         let allows = |address: &str| admission.allows(address.parse().unwrap());
         assert!(allows("192.0.2.9") && allows("::ffff:192.0.2.9") && allows("2001:db8::1"));
         assert!(!allows("198.51.100.1") && !allows("::1"));
+    }
+
+    const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0C\xC0\0\x02\x07\xC6\x33\x64\x35\x10\x92\0\x35message";
+
+    #[test]
+    fn a_listed_proxy_has_to_say_for_whom_it_speaks_and_nobody_else_may() {
+        let networks = vec!["192.0.2.0/24".parse().unwrap(), "198.51.100.0/24".parse().unwrap()];
+        let open = Admission::new(networks);
+        let behind = open.clone().behind(vec!["198.51.100.0/28".parse().unwrap()]);
+        let sender = |address: &str| Client::new(SocketAddr::new(address.parse().unwrap(), 4242), Transport::Udp);
+        let (proxy, other) = (sender("198.51.100.3"), sender("198.51.100.99"));
+
+        let (client, message) = behind.unwrap(proxy, HEADER).unwrap();
+        assert_eq!((client.socket, message), ("192.0.2.7:4242".parse().unwrap(), &b"message"[..]));
+        assert!(behind.admits(&client) && !client.verified());
+        assert_eq!(behind.unwrap(proxy, b"message"), Err(NoHeader));
+        assert_eq!(behind.unwrap(other, b"message"), Ok((other, &b"message"[..])));
+        assert_eq!(behind.unwrap(other, HEADER), Err(NoHeader));
+        assert_eq!(open.unwrap(proxy, HEADER), Ok((proxy, HEADER)), "without proxies nothing is looked at");
+    }
+
+    #[test]
+    fn both_a_client_and_its_proxy_have_to_be_served() {
+        let admission = |networks: &[&str]| {
+            Admission::new(networks.iter().map(|network| network.parse().unwrap()).collect())
+                .behind(vec!["198.51.100.0/24".parse().unwrap()])
+        };
+        let proxy = Client::new("198.51.100.3:1".parse().unwrap(), Transport::Tcp);
+        let (client, _message) = admission(&[]).unwrap(proxy, HEADER).unwrap();
+        assert!(admission(&["192.0.2.0/24", "198.51.100.0/24"]).admits(&client));
+        assert!(!admission(&["192.0.2.0/24"]).admits(&client));
+        assert!(!admission(&["198.51.100.0/24"]).admits(&client));
+    }
+
+    #[test]
+    fn an_address_is_proven_by_a_proxy_if_it_is_proven_to_it_and_the_proxys_is_to_us() {
+        let proven = |transport, over_stream| {
+            let proxied = Proxied::Client { source: "192.0.2.7:1".parse().unwrap(), over_stream };
+            Client::new("198.51.100.3:1".parse().unwrap(), transport).speaks_for(proxied).verified()
+        };
+        assert!(proven(Transport::Tcp, true));
+        assert!(!proven(Transport::Tcp, false) && !proven(Transport::Udp, true));
     }
 }

@@ -107,7 +107,7 @@ impl<N: Next> Embargo<N> {
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
         // First: an address we do not serve learns nothing, not even what is banned.
-        if !view.admission.allows(client.address()) {
+        if !view.admission.admits(client) {
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
         if let Some(rcode) = view.hop.objection(query, client) {

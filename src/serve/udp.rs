@@ -106,13 +106,20 @@ impl<N: Next> Listener<N> {
         spare: &mut Vec<u8>,
         misses: &mut Misses,
     ) -> Option<(Vec<u8>, Sent<&'w Worker>)> {
-        let client = Client::new(datagram.source, Transport::Udp);
+        let sender = Client::new(datagram.source, Transport::Udp);
+        let asked = batch.view.admission.unwrap(sender, datagram.octets);
+        let client = asked.map_or(sender, |(client, _message)| client);
         let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);
         // Nobody can be answered at port 0, and such a source is forged.
         if datagram.source.port() == 0 {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
+        let Ok((_client, octets)) = asked else {
+            ledger.dropped(DropReason::ProxyHeader);
+            return None;
+        };
+        let datagram = &Datagram { octets, ..*datagram };
         let ending = match self.door.at_once(&batch.view, datagram.octets, &client, &mut ledger, batch.now, spare) {
             Ok(ending) => ending,
             Err(unanswered) => match self.door.permit(&unanswered.client) {

@@ -8,14 +8,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSo
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use crate::wire::QUERY_MAX;
+use crate::wire::{PROXY_HEADER_MAX, QUERY_MAX};
 
 use super::control::{Control, Local, destination, length, set_source};
 
 /// Datagrams read or written by one call at most.
 pub const BATCH: usize = 64;
-/// Octets of a datagram that are read: one more than a query may have, so that one that was cut off is seen to be too long.
-const OCTETS: usize = QUERY_MAX + 1;
+/// Octets of a datagram that are read: a proxy's header, and one more than a query may have, so that one that was cut off is
+/// seen to be too long.
+const OCTETS: usize = PROXY_HEADER_MAX + QUERY_MAX + 1;
 
 /// Room for datagrams, filled by one call. Stays on the thread that made it.
 pub struct Incoming {

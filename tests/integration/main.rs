@@ -21,6 +21,7 @@ mod local;
 mod network;
 mod plugin;
 mod protection;
+mod proxies;
 mod readme;
 mod regression;
 mod reload;

@@ -41,9 +41,9 @@ struct Conversation<'c, N> {
     hang_up: CancellationToken,
 }
 
-/// Leads a conversation, of which octets may have been read before, to its end, which comes at once when it has to make way
-/// for another connection. If the door stops first, every query read gets its answer, the connection stays open, and what was
-/// read of the next query is returned.
+/// Leads a conversation, of which octets may have been read before, to its end. If the door stops first, every query read gets
+/// its answer, the connection stays open, and what was read of the next query is returned. Dropped before, what was not answered
+/// yet is counted by its ledger.
 pub(super) async fn converse<N: Next>(
     door: &Arc<Door<N>>,
     begun: &[u8],
@@ -59,14 +59,8 @@ pub(super) async fn converse<N: Next>(
     let mut frames = Frames::begun(reader, begun);
     let (sender, receiver) = mpsc::channel(UNTAKEN_MAX);
     // Queries still open hold senders of their own: the writer ends after the last of them.
-    let both = async { tokio::join!(conversation.read(&mut frames, sender), conversation.write(writer, receiver)) };
-    let stopped = tokio::select! {
-        biased;
-        // What was not answered yet is counted by its ledger as it is dropped.
-        () = place.has_to_make_way() => return None,
-        (stopped, taken) = both => stopped && taken,
-    };
-    if stopped && !conversation.hang_up.is_cancelled() {
+    let (stopped, taken) = tokio::join!(conversation.read(&mut frames, sender), conversation.write(writer, receiver));
+    if stopped && taken && !conversation.hang_up.is_cancelled() {
         return Some(frames.unread().to_vec());
     }
     shut_down(writer, config.slow).await;

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::serve::RETRY_AFTER;
-use crate::serve::client::Client;
 use crate::serve::door::Door;
 use crate::serve::next::Next;
 use crate::socket::{self, AcceptFault};
-use crate::wire::Transport;
 
-use super::conversation::{converse, shut_down};
-use super::{Carried, Places};
+use super::Places;
+use super::attend::{Arrival, attend};
 
 /// Accepts connections until the door stops. A socket that accepts no more is bound anew.
 pub(in crate::serve) async fn listen<N: Next>(
@@ -59,7 +57,7 @@ async fn accept_all<N: Next>(door: &Arc<Door<N>>, listener: &TcpListener, places
         let error = match accepted {
             Ok((stream, source)) => {
                 failing = false;
-                admit(door, places, stream, source);
+                attend(door, places, Arrival::now(door, stream, source));
                 // Whoever made way goes before the next one comes, or a flood would leave their descriptors piled up.
                 if places.are_taken() {
                     tokio::task::yield_now().await;
@@ -84,41 +82,4 @@ async fn accept_all<N: Next>(door: &Arc<Door<N>>, listener: &TcpListener, places
         };
         tokio::time::sleep(wait).await;
     }
-}
-
-fn admit<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, stream: TcpStream, source: SocketAddr) {
-    attend(door, places, stream, Client::new(source, Transport::Tcp), Vec::new());
-}
-
-/// Goes on with a connection that another server began.
-///
-/// # Errors
-/// The runtime's, when it can't take the stream.
-pub(in crate::serve) fn adopt<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, carried: Carried) -> io::Result<()> {
-    carried.stream.set_nonblocking(true)?;
-    let client = Client::new(carried.client, Transport::Tcp);
-    attend(door, places, TcpStream::from_std(carried.stream)?, client, carried.unread);
-    Ok(())
-}
-
-fn attend<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, stream: TcpStream, client: Client, begun: Vec<u8>) {
-    let Some(place) = places.place(Transport::Tcp, client.address()) else { return };
-    let (config, owner) = (places.config, Arc::clone(door));
-    door.tasks.spawn(async move {
-        // A response is one write of one segment; it must not wait for an acknowledgement.
-        let _best_effort = stream.set_nodelay(true);
-        let (mut reader, mut writer) = stream.into_split();
-        let unread = converse(&owner, &begun, &mut reader, &mut writer, client, &config, &place).await;
-        let Some(unread) = unread else { return };
-        match owner.heir.get() {
-            None => shut_down(&mut writer, config.slow).await,
-            Some(heir) => {
-                let Some(stream) = reader.reunite(writer).ok().and_then(|stream| stream.into_std().ok()) else {
-                    return;
-                };
-                // If there is no heir any more, the connection ends here.
-                let _ended = heir.send(Carried { stream, client: client.socket, unread }).await;
-            }
-        }
-    });
 }

@@ -3,19 +3,24 @@
 //! ```text
 //! listen        accepts, and goes on whatever happens to its socket
 //! places        who may hold a connection; at a limit the one that has been idle for longest goes
+//! attend        leads one connection from its first octet to its end
+//! introduction  how a proxy says for whom it speaks
 //! conversation  reads, answers and writes one connection, whatever carries it
 //! frame         two octets of length, and a message
 //! ```
 
+mod attend;
 mod conversation;
 mod frame;
+mod introduction;
 mod listen;
 mod places;
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub(super) use listen::{adopt, listen};
+pub(super) use attend::adopt;
+pub(super) use listen::listen;
 pub(super) use places::Places;
 
 /// Limits of connections, over all stream transports together.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -46,7 +46,8 @@ struct Queue {
 #[derive(Debug)]
 struct Held {
     number: u64,
-    client: IpAddr,
+    /// Whose it is, once that is known.
+    client: OnceLock<IpAddr>,
     /// Queries that have come whole and whose answer is not there yet.
     owed: AtomicU32,
     /// When it was opened, or when the last such answer was there, in microseconds.
@@ -73,11 +74,13 @@ impl Places {
         Arc::new(Self { config, metrics, clock, held: Mutex::default() })
     }
 
-    /// A place for a connection of `client`, if there is one or another connection can make way.
-    pub(in crate::serve) fn place(self: &Arc<Self>, transport: Transport, client: IpAddr) -> Option<Place> {
+    /// A place for a connection, if there is one or another connection can make way. Whose it is may be told later, by
+    /// [`Place::is_of`].
+    pub(in crate::serve) fn place(self: &Arc<Self>, transport: Transport, client: Option<IpAddr>) -> Option<Place> {
         let now = self.clock.now().mono;
         let mut held = self.held();
-        let room = self.room_for_client(&mut held, client, now) && self.room(&mut held, now);
+        let room =
+            client.is_none_or(|client| self.room_for_client(&mut held, client, now)) && self.room(&mut held, now);
         if !room {
             self.metrics.connections.cut(Cut::Refused).inc();
             return None;
@@ -86,14 +89,16 @@ impl Places {
         held.next += 1;
         let new = Arc::new(Held {
             number,
-            client,
+            client: client.map_or_else(OnceLock::new, OnceLock::from),
             owed: AtomicU32::new(0),
             idle_since: AtomicU64::new(now.0),
             make_way: Notify::new(),
             clock: self.clock.clone(),
         });
         held.all.insert(now, &new);
-        held.by_client.entry(client).or_default().insert(now, &new);
+        if let Some(client) = client {
+            held.by_client.entry(client).or_default().insert(now, &new);
+        }
         drop(held);
         self.metrics.connections.open(transport).inc();
         Some(Place { places: Arc::clone(self), held: new, transport })
@@ -145,7 +150,8 @@ impl Everyone {
     /// Forgets a connection, if it was not forgotten before.
     fn remove(&mut self, gone: &Held) {
         self.all.remove(gone);
-        let Entry::Occupied(mut own) = self.by_client.entry(gone.client) else { return };
+        let Some(client) = gone.client.get() else { return };
+        let Entry::Occupied(mut own) = self.by_client.entry(*client) else { return };
         own.get_mut().remove(gone);
         if own.get().len() == 0 {
             own.remove();
@@ -202,6 +208,23 @@ impl Held {
 }
 
 impl Place {
+    /// Says whose connection this is; whether that client may have it.
+    pub(in crate::serve) fn is_of(&self, client: IpAddr) -> bool {
+        let now = self.held.clock.now().mono;
+        let mut held = self.places.held();
+        // It may have had to make way in the meantime.
+        let still = held.all.seen.contains_key(&self.held.number);
+        if !still || !self.places.room_for_client(&mut held, client, now) {
+            drop(held);
+            self.places.metrics.connections.cut(Cut::Refused).inc();
+            return false;
+        }
+        // Said once only: the first word stands.
+        let client = *self.held.client.get_or_init(|| client);
+        held.by_client.entry(client).or_default().insert(now, &self.held);
+        true
+    }
+
     /// Returns when the connection has to make way for another one.
     pub(in crate::serve) async fn has_to_make_way(&self) {
         self.held.make_way.notified().await;
@@ -250,8 +273,9 @@ mod tests {
         (Places::new(config, Arc::new(Metrics::new()), clock), hands)
     }
 
-    fn client(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    #[expect(clippy::unnecessary_wraps, reason = "as a place is asked for")]
+    fn client(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
     }
 
     fn makes_way(place: &Place) -> bool {
@@ -300,6 +324,19 @@ mod tests {
         let own = [0, 1].map(|_nth| places.place(Transport::Tcp, client(2)).unwrap());
         let _third = places.place(Transport::Tcp, client(2)).unwrap();
         assert!(makes_way(&own[0]) && !makes_way(&own[1]) && !makes_way(&other));
+    }
+
+    #[test]
+    fn one_whose_client_is_known_late_counts_as_that_clients() {
+        let (places, _hands) = places(8, 1);
+        let early = places.place(Transport::Tcp, client(1)).unwrap();
+        let late = places.place(Transport::Tcp, None).unwrap();
+        assert!(late.is_of(client(1).unwrap()));
+        assert!(makes_way(&early) && !makes_way(&late));
+        let owed = late.owe();
+        let third = places.place(Transport::Tcp, None).unwrap();
+        assert!(!third.is_of(client(1).unwrap()), "the other one is busy");
+        drop(owed);
     }
 
     #[test]

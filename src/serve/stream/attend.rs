@@ -1,0 +1,107 @@
+//! One connection from its first octet to its end: for whom it speaks, what is said on it, and who goes on with it when this
+//! server ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use crate::metrics::Cut;
+use crate::serve::client::Client;
+use crate::serve::door::Door;
+use crate::serve::next::Next;
+use crate::wire::Transport;
+
+use super::conversation::{converse, shut_down};
+use super::places::Place;
+use super::{Carried, Places, StreamConfig, introduction};
+
+/// A connection that is there.
+pub(super) struct Arrival {
+    stream: TcpStream,
+    /// Its other end.
+    peer: Client,
+    /// Whether that is a proxy, which has to say for whom it speaks.
+    is_proxy: bool,
+    /// What was read of it before.
+    begun: Vec<u8>,
+}
+
+impl Arrival {
+    /// A connection from `source`, just accepted.
+    pub(super) fn now<N: Next>(door: &Door<N>, stream: TcpStream, source: SocketAddr) -> Self {
+        let peer = Client::new(source, Transport::Tcp);
+        let is_proxy = door.view().admission.is_proxy(peer.address());
+        Self { stream, peer, is_proxy, begun: Vec::new() }
+    }
+}
+
+/// Goes on with a connection that another server began.
+///
+/// # Errors
+/// The runtime's, when it can't take the stream.
+pub(in crate::serve) fn adopt<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, carried: Carried) -> io::Result<()> {
+    let Carried { stream, client, unread } = carried;
+    stream.set_nonblocking(true)?;
+    let peer = Client::new(client, Transport::Tcp);
+    // Whom a proxy speaks for is not carried over: its connections end with the server that they were made to.
+    let arrival = Arrival { stream: TcpStream::from_std(stream)?, peer, is_proxy: false, begun: unread };
+    attend(door, places, arrival);
+    Ok(())
+}
+
+/// Leads a connection to its end, which comes at once when it has to make way for another one, in a task of its own.
+pub(super) fn attend<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, arrival: Arrival) {
+    let client = (!arrival.is_proxy).then(|| arrival.peer.address());
+    let Some(place) = places.place(arrival.peer.transport, client) else { return };
+    let (config, owner) = (places.config, Arc::clone(door));
+    door.tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = place.has_to_make_way() => (),
+            () = lead(&owner, arrival, &config, &place) => (),
+        }
+    });
+}
+
+async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamConfig, place: &Place) {
+    let Arrival { mut stream, peer, is_proxy, begun } = arrival;
+    // A response is one write of one segment; it must not wait for an acknowledgement.
+    let _best_effort = stream.set_nodelay(true);
+    let mut client = peer;
+    if is_proxy {
+        let Some(introduced) = introduced(door, &mut stream, peer, config, place).await else { return };
+        client = introduced;
+    }
+    let (mut reader, mut writer) = stream.into_split();
+    let Some(unread) = converse(door, &begun, &mut reader, &mut writer, client, config, place).await else { return };
+    match door.heir.get() {
+        Some(heir) if !is_proxy => {
+            let Some(stream) = reader.reunite(writer).ok().and_then(|stream| stream.into_std().ok()) else { return };
+            // If there is no heir any more, the connection ends here.
+            let _ended = heir.send(Carried { stream, client: client.socket, unread }).await;
+        }
+        _ => shut_down(&mut writer, config.slow).await,
+    }
+}
+
+/// Whom a proxy speaks for, if it says so and that client may have another connection.
+async fn introduced<N: Next>(
+    door: &Door<N>,
+    stream: &mut TcpStream,
+    proxy: Client,
+    config: &StreamConfig,
+    place: &Place,
+) -> Option<Client> {
+    let client = match door.stop.run_until_cancelled(introduction::read(stream, config.slow)).await? {
+        Ok(proxied) => proxy.speaks_for(proxied),
+        Err(introduction::Fault::Silent) => return None,
+        Err(introduction::Fault::NoHeader) => {
+            door.metrics().connections.cut(Cut::ProxyHeader).inc();
+            return None;
+        }
+    };
+    // A proxy's own connections are bounded by the limit of all: it is many clients.
+    (client.is_health_check() || place.is_of(client.address())).then_some(client)
+}
