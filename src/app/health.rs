@@ -21,6 +21,7 @@ impl Parts {
             config: loaded.file.as_ref().map(|path| path.display().to_string()),
             state_dir: self.first.state_dir.display().to_string(),
             listen: self.listen.iter().map(ToString::to_string).collect(),
+            endpoints: self.endpoints.iter().map(ToString::to_string).collect(),
             admin: self.admin.map(|address| address.to_string()),
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
             upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),

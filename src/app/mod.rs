@@ -11,6 +11,7 @@ mod bind;
 mod cache;
 mod certificate;
 pub mod control;
+mod endpoint;
 mod files;
 mod handover;
 mod health;
@@ -42,6 +43,7 @@ use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
 use handover::Before;
 
+pub use endpoint::{Endpoint, Spoken};
 pub use log::count_panics;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::control::{Answer, Asking, Carry, Request};
+use super::endpoint::Endpoint;
 use super::status::Reload;
 use super::{Failure, policy, reload};
 use crate::cache::Cache;
@@ -61,6 +62,7 @@ pub(super) struct Parts {
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     pub(super) listen: Vec<SocketAddr>,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) admin: Option<SocketAddr>,
     /// Where processes go that ask to take over.
     pub(super) successors: mpsc::Sender<Asking>,

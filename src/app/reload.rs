@@ -156,6 +156,7 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
     };
     [
         ("listen", old.listen != new.listen),
+        ("listen_tls", old.encrypted.listen_tls != new.encrypted.listen_tls),
         ("admin", old.admin != new.admin),
         ("workers", old.workers != new.workers),
         ("state_dir", first.state_dir != now.state_dir),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::control::Asking;
+use super::endpoint::Endpoint;
 use super::handover::{self, Before, Heir};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
@@ -22,7 +23,7 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, files, map, saved, state_dir};
+use super::{Failure, bind, certificate, control, endpoint, files, map, saved, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -125,6 +126,7 @@ impl Server {
             last_reload: Mutex::new(Reload { ok: true, ..Reload::default() }),
             reloading: tokio::sync::Mutex::new(()),
             listen: Vec::new(),
+            endpoints: Vec::new(),
             admin: None,
             successors,
         };
@@ -134,6 +136,11 @@ impl Server {
     /// Where DNS is served.
     pub fn listen(&self) -> &[SocketAddr] {
         &self.parts.listen
+    }
+
+    /// Where DNS is served otherwise than in clear.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.parts.endpoints
     }
 
     /// Where the admin server listens.
@@ -222,6 +229,9 @@ impl Server {
         for address in &status.listen {
             writeln!(out, "  dns      {address} (UDP and TCP)")?;
         }
+        for endpoint in &status.endpoints {
+            writeln!(out, "  dns      {endpoint}")?;
+        }
         if let Some(address) = &status.admin {
             writeln!(out, "  admin    http://{address}/ (metrics, readyz)")?;
         }
@@ -277,8 +287,10 @@ impl Prepared {
         let late = parts.first_policy(predecessor.is_some()).await?;
         let settings = &loaded.settings;
         let optional = |address| settings.listen_is_optional(address);
-        let (sockets, listen) =
+        let (mut sockets, listen) =
             bind::listeners(&settings.listen, map::workers(settings), &mut held, optional).map_err(Failure::Cannot)?;
+        parts.endpoints =
+            endpoint::bind_all(settings, parts.tls.as_ref(), &mut held, &mut sockets).map_err(Failure::Cannot)?;
         let admin = settings.admin.map(|address| admin_listener(address, &mut held)).transpose()?;
         left_over(held);
         let shared = Arc::new(duplicates(&sockets, admin.as_ref(), control.as_ref())?);
@@ -347,9 +359,7 @@ fn duplicates(
     admin: Option<&std::net::TcpListener>,
     control: Option<&UnixListener>,
 ) -> Result<Vec<OwnedFd>, Failure> {
-    let udp = sockets.udp.iter().map(AsFd::as_fd);
-    let tcp = sockets.tcp.iter().chain(admin).map(AsFd::as_fd);
-    let all = udp.chain(tcp).chain(control.map(AsFd::as_fd));
+    let all = sockets.all().chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
     all.map(|socket| socket.try_clone_to_owned())
         .collect::<io::Result<_>>()
         .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))

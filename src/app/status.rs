@@ -20,6 +20,8 @@ pub(super) struct Status {
     pub(super) config: Option<String>,
     pub(super) state_dir: String,
     pub(super) listen: Vec<String>,
+    /// Where DNS is spoken otherwise than in clear, as URLs.
+    pub(super) endpoints: Vec<String>,
     pub(super) admin: Option<String>,
     pub(super) policy: Option<PolicyStatus>,
     pub(super) upstreams: Vec<UpstreamRow>,

@@ -92,7 +92,8 @@ pub(super) fn render(look: Look, status: &Value) -> String {
     field(&mut page, "process", &format!("{} since {}", text(status, "pid"), text(status, "started")));
     field(&mut page, "config", &or(text(status, "config"), "the shipped default"));
     field(&mut page, "state", &text(status, "state_dir"));
-    let listens: Vec<String> = items(status, "listen").iter().filter_map(Value::as_str).map(shown).collect();
+    let listens = items(status, "listen").iter().chain(items(status, "endpoints"));
+    let listens: Vec<String> = listens.filter_map(Value::as_str).map(shown).collect();
     field(&mut page, "listens", &or(listens.join(", "), "nowhere"));
     field(&mut page, "admin", &or(text(status, "admin"), "off"));
     journal(look, status.get("journal").unwrap_or(&Value::Null), &mut page);

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::at::At;
 use super::ban::{BanChange, Change, is_id};
 use super::dnssec;
+use super::encrypted;
 use super::file::{self, File, Text, Texts};
 use super::hop;
 use super::local;
@@ -23,7 +24,7 @@ use super::rate_limit;
 use super::reader::Reader;
 use super::settings::{
     Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
-    TcpSettings, TlsSettings, UpstreamSettings,
+    TcpSettings, UpstreamSettings,
 };
 use super::trust;
 use super::unreadable::Unreadable;
@@ -60,7 +61,8 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         dnssec: dnssec::settings(&file.dnssec, base, &zone, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
-        tls: file.tls.as_ref().map(|written| tls(written, base, &mut reader)),
+        encrypted: encrypted::settings(&file, &mut reader),
+        tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
         log: log(&file.log, default.log, &mut reader),
         lists: file.list.iter().filter_map(|list| list_file(list, base, &mut reader)).collect(),
@@ -342,16 +344,6 @@ fn tcp(file: &file::Tcp, default: TcpSettings, reader: &mut Reader<'_>) -> TcpSe
         queries_in_flight_max: reader.count(&file.queries_in_flight_max, 1..=10_000, default.queries_in_flight_max),
         idle: reader.duration(&file.idle, seconds(1..=600), default.idle),
     }
-}
-
-/// Both files are needed; a missing one is a mistake, which keeps the whole out of force.
-fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader<'_>) -> TlsSettings {
-    let (table, file) = (written.span(), written.get_ref());
-    let mut path = |text: &Text, key: &str| {
-        let name = reader.required(text, key, Some(table.clone()));
-        reader.at(base.join(&*name), text.as_ref().map_or(table.clone(), Spanned::span))
-    };
-    TlsSettings { certificate: path(&file.certificate, "certificate"), key: path(&file.key, "key") }
 }
 
 fn journal(file: &file::Journal, default: JournalSettings, reader: &mut Reader<'_>) -> JournalSettings {

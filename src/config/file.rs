@@ -35,6 +35,7 @@ pub(super) type Switch = Option<Spanned<bool>>;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) listen: Texts,
+    pub(super) listen_tls: Texts,
     pub(super) admin: Text,
     pub(super) allow: Texts,
     pub(super) proxies: Texts,

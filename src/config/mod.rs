@@ -12,6 +12,7 @@ mod convert;
 mod digest;
 mod dnssec;
 mod disk;
+mod encrypted;
 mod file;
 mod hop;
 mod last_good;
@@ -41,9 +42,9 @@ pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
-    Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, ForwardSettings, HopSettings, JournalSettings,
-    ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings, TcpSettings, TlsSettings,
-    UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
+    HopSettings, JournalSettings, ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings,
+    TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 

@@ -54,6 +54,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// DNS over TCP.
     pub tcp: TcpSettings,
+    /// Encrypted transports.
+    pub encrypted: EncryptedSettings,
     /// As whom clients are shown this server over TLS, HTTPS and QUIC; `None`: it serves none of them.
     pub tls: Option<TlsSettings>,
     /// The record.
@@ -237,6 +239,13 @@ pub struct TcpSettings {
     pub idle: Duration,
 }
 
+/// Where clients are served over encrypted transports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptedSettings {
+    /// Addresses to serve DNS over TLS on.
+    pub listen_tls: Vec<SocketAddr>,
+}
+
 /// Files in PEM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {
@@ -354,6 +363,7 @@ impl Default for Settings {
             dnssec: DnssecSettings::default(),
             cache: CacheSettings::default(),
             tcp: TcpSettings::default(),
+            encrypted: EncryptedSettings::default(),
             tls: None,
             journal: JournalSettings::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },

@@ -64,6 +64,8 @@ label! {
         NotServed = "not_served",
         /// A proxy did not say for whom it speaks, or somebody who is no proxy did.
         ProxyHeader = "proxy_header",
+        /// Its TLS handshake failed, or did not end in time.
+        Handshake = "handshake",
         /// The server has as much work as it takes on.
         Shed = "shed",
         /// The server has as much work for this client as is its share, and keeps the rest for others.
@@ -84,6 +86,8 @@ label! {
         Refused = "refused",
         /// It came from a proxy that did not say for whom it speaks.
         ProxyHeader = "proxy_header",
+        /// Its TLS handshake failed, or did not end in time.
+        Handshake = "handshake",
     }
 }
 

@@ -38,7 +38,7 @@
 //!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
-//! stream     a task for each connection; what has to wait goes through hickory's `Request` to the one handler
+//! stream     a task for each connection, in clear or inside TLS; what has to wait goes through hickory's `Request` to the one handler
 //! ```
 //! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
 
@@ -68,6 +68,7 @@ mod wrapped;
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,9 @@ pub use wrapped::Wrapped;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::tls::{ServerTls, Speech};
+
+use stream::Line;
 
 /// A thread that reads a socket looks up this often to see whether it is to stop.
 pub const LOOK_UP: Duration = Duration::from_millis(100);
@@ -113,6 +117,35 @@ pub struct Sockets {
     pub udp: Vec<UdpSocket>,
     /// Non-blocking TCP listeners.
     pub tcp: Vec<TcpListener>,
+    /// Those on which nobody on the way can read what is said.
+    pub encrypted: Option<Encrypted>,
+}
+
+/// Sockets for encrypted transports.
+#[derive(Debug)]
+pub struct Encrypted {
+    /// As whom the server shows itself on them.
+    pub tls: ServerTls,
+    /// Non-blocking TCP listeners for DNS over TLS.
+    pub dot: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Every one of them.
+    pub fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let dot = self.encrypted.iter().flat_map(|encrypted| &encrypted.dot);
+        self.udp.iter().map(AsFd::as_fd).chain(self.tcp.iter().chain(dot).map(AsFd::as_fd))
+    }
+
+    /// The TCP listeners, each with what is spoken on it.
+    fn lines(tcp: Vec<TcpListener>, encrypted: Option<Encrypted>) -> io::Result<Vec<(TcpListener, Line)>> {
+        let mut lines: Vec<_> = tcp.into_iter().map(|listener| (listener, Line::Dns)).collect();
+        if let Some(Encrypted { tls, dot }) = encrypted {
+            let line = Line::Dot(tls.acceptor(Speech::Dot).map_err(io::Error::other)?);
+            lines.extend(dot.into_iter().map(|listener| (listener, line.clone())));
+        }
+        Ok(lines)
+    }
 }
 
 /// Listeners that run, until this is drained or dropped.
@@ -129,7 +162,7 @@ type Adopt = dyn Fn(Carried) -> io::Result<()> + Send + Sync;
 /// Reads `sockets` and leads every message to `handler`. To be called within a tokio runtime.
 ///
 /// # Errors
-/// The runtime's, when it can't take a socket.
+/// The runtime's, when it can't take a socket, or rustls's.
 pub fn start<N: Next>(
     handler: Embargo<N>,
     sockets: Sockets,
@@ -157,10 +190,10 @@ pub fn start<N: Next>(
         })?;
     }
     let places = stream::Places::new(config.streams, metrics, clock);
-    for listener in sockets.tcp {
+    for (listener, line) in Sockets::lines(sockets.tcp, sockets.encrypted)? {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tasks.spawn(stream::listen(Arc::clone(&door), listener, address, Arc::clone(&places)));
+        tasks.spawn(stream::listen(Arc::clone(&door), listener, address, line, Arc::clone(&places)));
     }
     let heir = Arc::clone(&door.heir);
     let runtime = Handle::current();

@@ -111,7 +111,7 @@ impl World {
             slow: PATIENCE,
         };
         let config = ListenConfig { waiting_max, streams: limits };
-        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
+        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp], ..Sockets::default() };
         let metrics = Arc::clone(&self.metrics);
         let running = start(self.handler.clone(), sockets, config, metrics, self.clock.clone()).unwrap();
         (running, udp_at, tcp_at)

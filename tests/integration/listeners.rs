@@ -137,7 +137,7 @@ fn sockets() -> (Sockets, std::net::SocketAddr) {
         let Ok(udp) = std::net::UdpSocket::bind(address) else { continue };
         tcp.set_nonblocking(true).unwrap();
         udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        return (Sockets { udp: vec![udp], tcp: vec![tcp] }, address);
+        return (Sockets { udp: vec![udp], tcp: vec![tcp], ..Sockets::default() }, address);
     }
     panic!("no port is free for both UDP and TCP");
 }

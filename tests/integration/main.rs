@@ -9,6 +9,7 @@ mod blocking;
 mod blocklists;
 mod cache;
 mod command_line;
+mod encrypted;
 mod fair;
 mod faults;
 mod floods;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 10] = [
+const DOORS: [(&str, &[&str]); 11] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -19,6 +19,7 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("clap", &["cli"]),
     ("rustix", &["priority", "socket"]),
     ("rustls", &["tls"]),
+    ("tokio_rustls", &["serve", "tls"]),
     ("if_addrs", &["socket"]),
 ];
 

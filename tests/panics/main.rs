@@ -71,7 +71,7 @@ fn serve(directory: &std::path::Path, metrics: &Arc<Metrics>) -> (Running, Socke
     let udp = embargo::socket::udp("127.0.0.1:0".parse().unwrap(), NonZeroUsize::MIN, embargo::serve::LOOK_UP).unwrap();
     let tcp = embargo::socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let (udp_address, tcp_address) = (udp[0].local_addr().unwrap(), tcp.local_addr().unwrap());
-    let sockets = Sockets { udp, tcp: vec![tcp] };
+    let sockets = Sockets { udp, tcp: vec![tcp], ..Sockets::default() };
     let handler = Embargo::new(guard, Faulty);
     let running = start(handler, sockets, limits(), Arc::clone(metrics), clock).unwrap();
     (running, udp_address, tcp_address)

@@ -6,20 +6,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use crate::metrics::Cut;
 use crate::serve::client::Client;
 use crate::serve::door::Door;
 use crate::serve::next::Next;
-use crate::wire::Transport;
 
 use super::conversation::{converse, shut_down};
+use super::line::{Line, greet};
 use super::places::Place;
 use super::{Carried, Places, StreamConfig, introduction};
 
 /// A connection that is there.
 pub(super) struct Arrival {
     stream: TcpStream,
+    /// What is spoken on it.
+    line: Line,
     /// Its other end.
     peer: Client,
     /// Whether that is a proxy, which has to say for whom it speaks.
@@ -30,10 +33,10 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// A connection from `source`, just accepted.
-    pub(super) fn now<N: Next>(door: &Door<N>, stream: TcpStream, source: SocketAddr) -> Self {
-        let peer = Client::new(source, Transport::Tcp);
+    pub(super) fn now<N: Next>(door: &Door<N>, line: &Line, stream: TcpStream, source: SocketAddr) -> Self {
+        let peer = Client::new(source, line.transport());
         let is_proxy = door.view().admission.is_proxy(peer.address());
-        Self { stream, peer, is_proxy, begun: Vec::new() }
+        Self { stream, line: line.clone(), peer, is_proxy, begun: Vec::new() }
     }
 }
 
@@ -44,9 +47,10 @@ impl Arrival {
 pub(in crate::serve) fn adopt<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, carried: Carried) -> io::Result<()> {
     let Carried { stream, client, unread } = carried;
     stream.set_nonblocking(true)?;
-    let peer = Client::new(client, Transport::Tcp);
+    let peer = Client::new(client, Line::Dns.transport());
     // Whom a proxy speaks for is not carried over: its connections end with the server that they were made to.
-    let arrival = Arrival { stream: TcpStream::from_std(stream)?, peer, is_proxy: false, begun: unread };
+    let stream = TcpStream::from_std(stream)?;
+    let arrival = Arrival { stream, line: Line::Dns, peer, is_proxy: false, begun: unread };
     attend(door, places, arrival);
     Ok(())
 }
@@ -66,7 +70,7 @@ pub(super) fn attend<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, arrival
 }
 
 async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamConfig, place: &Place) {
-    let Arrival { mut stream, peer, is_proxy, begun } = arrival;
+    let Arrival { mut stream, line, peer, is_proxy, begun } = arrival;
     // A response is one write of one segment; it must not wait for an acknowledgement.
     let _best_effort = stream.set_nodelay(true);
     let mut client = peer;
@@ -74,15 +78,62 @@ async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamCon
         let Some(introduced) = introduced(door, &mut stream, peer, config, place).await else { return };
         client = introduced;
     }
+    match line {
+        Line::Dns => {
+            let Some((stream, unread)) = plain(door, stream, &begun, client, config, place).await else { return };
+            hand_on(door, stream, unread, client, is_proxy, config).await;
+        }
+        // In a box, or every connection in clear would take as much memory.
+        Line::Dot(tls) => Box::pin(private(door, stream, &tls, client, config, place)).await,
+    }
+}
+
+/// Leads a conversation in clear; what is left of it when the door stops.
+async fn plain<N: Next>(
+    door: &Arc<Door<N>>,
+    stream: TcpStream,
+    begun: &[u8],
+    client: Client,
+    config: &StreamConfig,
+    place: &Place,
+) -> Option<(TcpStream, Vec<u8>)> {
     let (mut reader, mut writer) = stream.into_split();
-    let Some(unread) = converse(door, &begun, &mut reader, &mut writer, client, config, place).await else { return };
+    let unread = converse(door, begun, &mut reader, &mut writer, client, config, place).await?;
+    Some((reader.reunite(writer).ok()?, unread))
+}
+
+/// Gives a connection to whoever goes on in this server's place, or ends it.
+async fn hand_on<N: Next>(
+    door: &Door<N>,
+    mut stream: TcpStream,
+    unread: Vec<u8>,
+    client: Client,
+    is_proxy: bool,
+    config: &StreamConfig,
+) {
     match door.heir.get() {
         Some(heir) if !is_proxy => {
-            let Some(stream) = reader.reunite(writer).ok().and_then(|stream| stream.into_std().ok()) else { return };
+            let Ok(stream) = stream.into_std() else { return };
             // If there is no heir any more, the connection ends here.
             let _ended = heir.send(Carried { stream, client: client.socket, unread }).await;
         }
-        _ => shut_down(&mut writer, config.slow).await,
+        _ => shut_down(&mut stream, config.slow).await,
+    }
+}
+
+/// Leads a conversation inside TLS. It ends with the server: another process has not the keys to go on with it.
+async fn private<N: Next>(
+    door: &Arc<Door<N>>,
+    stream: TcpStream,
+    tls: &TlsAcceptor,
+    client: Client,
+    config: &StreamConfig,
+    place: &Place,
+) {
+    let Some(stream) = greet(door, tls, stream, config, place).await else { return };
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    if converse(door, &[], &mut reader, &mut writer, client, config, place).await.is_some() {
+        shut_down(&mut writer, config.slow).await;
     }
 }
 

@@ -16,17 +16,19 @@ use crate::socket::{self, AcceptFault};
 
 use super::Places;
 use super::attend::{Arrival, attend};
+use super::line::Line;
 
 /// Accepts connections until the door stops. A socket that accepts no more is bound anew.
 pub(in crate::serve) async fn listen<N: Next>(
     door: Arc<Door<N>>,
     mut listener: TcpListener,
     address: SocketAddr,
+    line: Line,
     places: Arc<Places>,
 ) {
     loop {
         // A panic costs this socket and not the listener.
-        let ended = AssertUnwindSafe(accept_all(&door, &listener, &places)).catch_unwind().await;
+        let ended = AssertUnwindSafe(accept_all(&door, &listener, &line, &places)).catch_unwind().await;
         let Some(error) = ended.unwrap_or_else(|_panic| Some(io::Error::other("its task panicked"))) else { return };
         tracing::error!(%address, %error, "A TCP listener died; it is bound anew.");
         door.metrics().connections.rebound.inc();
@@ -50,14 +52,19 @@ async fn rebind<N: Next>(door: &Door<N>, address: SocketAddr) -> Option<TcpListe
 }
 
 /// Accepts until the door stops, or until the socket dies, which is the error returned.
-async fn accept_all<N: Next>(door: &Arc<Door<N>>, listener: &TcpListener, places: &Arc<Places>) -> Option<io::Error> {
+async fn accept_all<N: Next>(
+    door: &Arc<Door<N>>,
+    listener: &TcpListener,
+    line: &Line,
+    places: &Arc<Places>,
+) -> Option<io::Error> {
     let mut failing = false;
     loop {
         let accepted = door.stop.run_until_cancelled(listener.accept()).await?;
         let error = match accepted {
             Ok((stream, source)) => {
                 failing = false;
-                attend(door, places, Arrival::now(door, stream, source));
+                attend(door, places, Arrival::now(door, line, stream, source));
                 // Whoever made way goes before the next one comes, or a flood would leave their descriptors piled up.
                 if places.are_taken() {
                     tokio::task::yield_now().await;

@@ -3,6 +3,8 @@
 //! ```text
 //! listen        accepts, and goes on whatever happens to its socket
 //! places        who may hold a connection; at a limit the one that has been idle for longest goes
+//! line          what a listener speaks, and the TLS around it
+//! handshakes    how many of those are under way
 //! attend        leads one connection from its first octet to its end
 //! introduction  how a proxy says for whom it speaks
 //! conversation  reads, answers and writes one connection, whatever carries it
@@ -12,7 +14,9 @@
 mod attend;
 mod conversation;
 mod frame;
+mod handshakes;
 mod introduction;
+mod line;
 mod listen;
 mod places;
 
@@ -20,6 +24,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 pub(super) use attend::adopt;
+pub(super) use line::Line;
 pub(super) use listen::listen;
 pub(super) use places::Places;
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use super::StreamConfig;
+use super::handshakes::{Handshake, Handshakes};
 use crate::clock::Clock;
 use crate::metrics::{Cut, Metrics};
 use crate::time::Mono;
@@ -17,6 +18,8 @@ use crate::wire::Transport;
 
 /// Connections looked at, at most, for one that can make way. Those found busy are looked at last by the next search.
 const LOOKS: usize = 64;
+/// Of so many places one may be held by a connection whose TLS handshake is under way.
+const PER_HANDSHAKE: usize = 4;
 
 /// The connections there are.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(in crate::serve) struct Places {
     metrics: Arc<Metrics>,
     clock: Clock,
     held: Mutex<Everyone>,
+    handshakes: Arc<Handshakes>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +75,8 @@ pub(in crate::serve) struct Owed(Arc<Held>);
 
 impl Places {
     pub(in crate::serve) fn new(config: StreamConfig, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { config, metrics, clock, held: Mutex::default() })
+        let handshakes = Handshakes::new(config.connections_max / PER_HANDSHAKE);
+        Arc::new(Self { config, metrics, clock, held: Mutex::default(), handshakes })
     }
 
     /// A place for a connection, if there is one or another connection can make way. Whose it is may be told later, by
@@ -228,6 +233,15 @@ impl Place {
     /// Returns when the connection has to make way for another one.
     pub(in crate::serve) async fn has_to_make_way(&self) {
         self.held.make_way.notified().await;
+    }
+
+    /// Says that a TLS handshake begins; the oldest one may have to make way for it.
+    pub(in crate::serve) fn handshake(&self) -> Handshake {
+        let (handshake, another_goes) = self.places.handshakes.begin();
+        if another_goes {
+            self.places.metrics.connections.cut(Cut::Evicted).inc();
+        }
+        handshake
     }
 
     /// Says that a query has come whole.

@@ -110,7 +110,7 @@ impl Server {
         let config = ListenConfig { waiting_max: 64, streams: limits };
         let runtime = Runtime::new().expect("a runtime");
         let inside = runtime.enter();
-        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
+        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp], ..Sockets::default() };
         let running = start(handler.clone(), sockets, config, metrics, clock).expect("listeners");
         drop(inside);
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use embargo::app::{Server, control};
+use embargo::app::{Endpoint, Server, control};
 use embargo::clock::Clock;
 use embargo::config::{self, Args, Environment};
 use embargo::journal::{AttemptRow, ClientRow, Filter, Store};
@@ -152,6 +152,16 @@ impl RunningServer {
     /// Where it serves DNS.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.listen()[0]
+    }
+
+    /// Where it serves DNS otherwise than in clear.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        self.server.endpoints()
+    }
+
+    /// Reads its files again.
+    pub(crate) async fn reload(&self) {
+        self.server.reload("test").await;
     }
 
     /// Its state directory.

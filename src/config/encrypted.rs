@@ -1,0 +1,50 @@
+//! Settings of encrypted transports as written to what they mean.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::convert::{each, listen};
+use super::file::{self, File, Text, Texts};
+use super::reader::Reader;
+use super::settings::{EncryptedSettings, TlsSettings};
+
+/// Both files are needed; a missing one is a mistake, which keeps the whole out of force.
+pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader<'_>) -> TlsSettings {
+    let (table, file) = (written.span(), written.get_ref());
+    let mut path = |text: &Text, key: &str| {
+        let name = reader.required(text, key, Some(table.clone()));
+        reader.at(base.join(&*name), text.as_ref().map_or(table.clone(), Spanned::span))
+    };
+    TlsSettings { certificate: path(&file.certificate, "certificate"), key: path(&file.key, "key") }
+}
+
+/// Where clients are served over encrypted transports, which needs a certificate and addresses that nothing else is served on.
+pub(super) fn settings(file: &File, reader: &mut Reader<'_>) -> EncryptedSettings {
+    for span in [&file.listen_tls].into_iter().filter_map(named) {
+        if file.tls.is_none() {
+            reader.error(span, "needs a certificate: write `[tls]` with `certificate` and `key`");
+        }
+    }
+    each_once([&file.listen, &file.listen_tls], reader);
+    EncryptedSettings { listen_tls: each(&file.listen_tls, listen, reader).unwrap_or_default() }
+}
+
+/// Where something is written, if it is.
+fn named(texts: &Texts) -> Option<Range<usize>> {
+    texts.as_ref().filter(|texts| !texts.get_ref().is_empty()).map(Spanned::span)
+}
+
+/// Each of these addresses has sockets of its own.
+fn each_once<const LISTS: usize>(lists: [&Texts; LISTS], reader: &mut Reader<'_>) {
+    let mut met = HashSet::new();
+    for text in lists.into_iter().flatten().flat_map(Spanned::get_ref) {
+        let address = text.get_ref().parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+        if address.is_some_and(|address| !met.insert(address)) {
+            reader.error(text.span(), "this address is listened on already; each transport needs one of its own");
+        }
+    }
+}

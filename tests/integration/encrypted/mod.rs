@@ -1,0 +1,75 @@
+//! Encrypted transports, as clients speak them that know nothing of our code.
+
+mod certificate;
+mod client;
+mod dot;
+
+use std::net::SocketAddr;
+
+use embargo::app::Spoken;
+use tempfile::TempDir;
+
+use crate::harness::{RunningServer, TestServer};
+use crate::upstream_fake::FakeUpstream;
+use crate::upstream_fake::certificates::{Authority, Certificate};
+
+use client::Dot;
+
+/// A listed proxy. Loopback has many addresses.
+const PROXY: [u8; 4] = [127, 0, 0, 2];
+/// A client that is none.
+const ANYBODY: [u8; 4] = [127, 0, 0, 3];
+/// The name in its certificates.
+const NAME: &str = "dns.example";
+
+/// A server on every encrypted transport, its authority, and an upstream for which every name is `192.0.2.1`.
+struct World {
+    server: RunningServer,
+    authority: Authority,
+    upstream: FakeUpstream,
+    files: TempDir,
+}
+
+impl World {
+    /// One that enforces `geo.example`, with further tables of settings.
+    async fn new(tables: &str) -> Self {
+        let (authority, upstream, files) =
+            (Authority::new(), FakeUpstream::start().await, tempfile::tempdir().unwrap());
+        write(&files, &authority.issue(&[NAME]));
+        let server = TestServer::new()
+            .ban("kaspersky", "geo.example\n")
+            .upstream(&upstream)
+            .setting(&settings(&files, tables))
+            .start()
+            .await;
+        Self { server, authority, upstream, files }
+    }
+
+    fn address(&self, wanted: impl Fn(&Spoken) -> bool) -> SocketAddr {
+        self.server.endpoints().iter().find(|endpoint| wanted(&endpoint.spoken)).unwrap().address
+    }
+
+    fn tls(&self) -> SocketAddr {
+        self.address(|spoken| *spoken == Spoken::Tls)
+    }
+
+    /// A client over TLS that believes the authority.
+    async fn dot(&self) -> Dot {
+        Dot::connect(self.tls(), &self.authority.trust()).await.unwrap()
+    }
+}
+
+/// Where its certificate stands.
+fn settings(files: &TempDir, tables: &str) -> String {
+    let at = files.path().display();
+    format!(
+        "listen_tls = [\"127.0.0.1:0\"]\n\
+         allow = [\"127.0.0.0/8\", \"192.0.2.0/24\"]\nproxies = [\"127.0.0.2\"]\n\
+         [tls]\ncertificate = \"{at}/chain.pem\"\nkey = \"{at}/key.pem\"\n{tables}"
+    )
+}
+
+fn write(files: &TempDir, certificate: &Certificate) {
+    std::fs::write(files.path().join("chain.pem"), &certificate.pem).unwrap();
+    std::fs::write(files.path().join("key.pem"), certificate.key.serialize_pem()).unwrap();
+}
