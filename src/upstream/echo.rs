@@ -8,9 +8,8 @@
 //! The names are in `example`, which nobody answers for by itself (RFC 6761 §6.5) and nobody owns. Guessing one, to have an
 //! upstream passed over, takes 64 bits within two seconds.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use rand::Rng;
 
 use crate::wire::{LowerName, Name};
 
@@ -22,7 +21,7 @@ const DIGITS: usize = 16;
 /// What is known about one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
-    /// The number that is listened for; 0: none.
+    /// The number that is listened for; 0, which no name holds: none.
     sought: AtomicU64,
     heard: AtomicBool,
     loops: AtomicBool,
@@ -36,16 +35,16 @@ impl Echo {
 
     /// Makes up a name to ask for, and listens for it from now on.
     pub(super) fn seek(&self) -> Name {
-        let number = rand::rng().random_range(1..=u64::MAX);
+        let number: NonZeroU64 = rand::random();
         self.heard.store(false, Ordering::Relaxed);
-        self.sought.store(number, Ordering::Relaxed);
+        self.sought.store(number.get(), Ordering::Relaxed);
         let name = LowerName::parse(&format!("{number:016x}.loop.embargo.example"));
         Name::from(&name.unwrap_or(LowerName::ROOT))
     }
 
     /// Takes in that a number came as a query; says whether it is the one sought, and whether that is news.
-    pub(super) fn hears(&self, number: u64) -> Option<bool> {
-        if number != self.sought.load(Ordering::Relaxed) {
+    pub(super) fn hears(&self, number: NonZeroU64) -> Option<bool> {
+        if number.get() != self.sought.load(Ordering::Relaxed) {
             return None;
         }
         self.heard.store(true, Ordering::Relaxed);
@@ -59,14 +58,15 @@ impl Echo {
     }
 }
 
-/// The number in a name on the wire, in lower case, if it is one of ours or of another server like this.
-pub(super) fn number(name: &[u8]) -> Option<u64> {
+/// The number in a name on the wire, in lower case, if it is one of ours or of another server like this. Never 0: a client
+/// could always ask for that one.
+pub(super) fn number(name: &[u8]) -> Option<NonZeroU64> {
     let label = name.strip_suffix(SUFFIX)?;
     let (&size, digits) = label.split_first()?;
     if usize::from(size) != DIGITS || digits.len() != DIGITS {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().and_then(NonZeroU64::new)
 }
 
 #[cfg(test)]
@@ -77,7 +77,8 @@ mod tests {
     fn a_name_made_up_is_known_again_and_no_other_one() {
         let echo = Echo::default();
         let first = number(echo.seek().wire()).unwrap();
-        assert_eq!((echo.hears(first ^ 1), echo.hears(0), echo.loops()), (None, None, false));
+        let other = NonZeroU64::new(first.get() ^ 1).unwrap_or(NonZeroU64::MAX);
+        assert_eq!((echo.hears(other), echo.loops()), (None, false));
         assert_eq!((echo.hears(first), echo.hears(first), echo.loops()), (Some(true), Some(false), true));
         assert!(!echo.sought() && echo.loops(), "it came back");
 
@@ -90,12 +91,16 @@ mod tests {
 
     #[test]
     fn other_names_hold_no_number() {
-        for name in
-            ["loop.embargo.example", "x.loop.embargo.example", "0123456789abcdeg.loop.embargo.example", "example"]
-        {
+        for name in [
+            "loop.embargo.example",
+            "x.loop.embargo.example",
+            "0123456789abcdeg.loop.embargo.example",
+            "0000000000000000.loop.embargo.example",
+            "example",
+        ] {
             assert_eq!(number(Name::parse(name).unwrap().wire()), None, "{name}");
         }
-        assert_eq!(number(Name::parse("00000000000000FF.loop.embargo.example").unwrap().wire()), Some(255));
+        assert_eq!(number(Name::parse("00000000000000FF.loop.embargo.example").unwrap().wire()), NonZeroU64::new(255));
         assert_eq!(number(Name::parse("a.00000000000000ff.loop.embargo.example").unwrap().wire()), None);
         assert_eq!(number(&[]), None);
     }

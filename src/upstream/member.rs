@@ -1,5 +1,6 @@
 //! One upstream of the set: its address, its health, how much it is asked at once, its connections.
 
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -259,7 +260,7 @@ impl Member {
     }
 
     /// Takes in that a number came here as a query; says whether it was made up for this upstream.
-    pub(super) fn hears(&self, number: u64) -> bool {
+    pub(super) fn hears(&self, number: NonZeroU64) -> bool {
         let heard = self.echo.hears(number);
         if heard == Some(true) {
             tracing::error!(server = %self.server, "Upstream forwards to this server: it is not asked until it no longer does.");

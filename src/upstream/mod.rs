@@ -54,6 +54,7 @@ mod validate;
 mod whereabouts;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -155,7 +156,7 @@ impl Upstreams {
     }
 
     /// Takes in that a number made up for one of the upstreams came here as a query; says whether it was.
-    fn hears(&self, number: u64) -> bool {
+    fn hears(&self, number: NonZeroU64) -> bool {
         self.members.iter().any(|member| member.hears(number))
     }
 

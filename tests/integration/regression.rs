@@ -121,3 +121,13 @@ async fn a_question_asked_while_the_upstream_was_dead_is_asked_again_when_it_is_
     let again = tokio::time::timeout(Duration::from_secs(5), server.query("a.example", A)).await.unwrap();
     assert_eq!(again.rcode(), rcode::NOERROR);
 }
+
+#[tokio::test]
+async fn no_name_that_a_client_can_know_beforehand_has_an_upstream_taken_for_one_that_leads_back_here() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+
+    server.query("0000000000000000.loop.embargo.example", A).await;
+
+    assert_eq!(server.query("a.example", A).await.rcode(), rcode::NOERROR);
+}
