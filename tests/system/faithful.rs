@@ -1,7 +1,7 @@
 //! What is not banned: the answer is Unbound's own, with its flags, records and extended errors.
 
 use super::said::dig;
-use super::server::Setup;
+use super::server::{Server, Setup};
 use super::unbound::Unbound;
 
 const QUESTIONS: [[&str; 2]; 16] = [
@@ -43,11 +43,19 @@ fn passed_on(errors: Vec<&str>) -> Vec<&str> {
 fn an_unbanned_name_is_answered_as_unbound_answers_it() {
     let unbound = Unbound::start();
     let server = Setup::new(&[unbound.address]).setting("upstream", "trust_ad = true").start();
-    let mut differences = Vec::new();
 
+    let differences = differences(&server, &unbound, &["+notcp", "+tcp"]);
+
+    let first = differences.first().map_or("", String::as_str);
+    assert!(differences.is_empty(), "{} answers differ; the first: {first}", differences.len());
+}
+
+/// Where the server answers otherwise than the Unbound that it asks, over these transports of its own.
+pub(crate) fn differences(server: &Server, unbound: &Unbound, transports: &[&str]) -> Vec<String> {
+    let mut differences = Vec::new();
     for question in QUESTIONS {
         for variant in VARIANTS {
-            for transport in ["+notcp", "+tcp"] {
+            for &transport in transports {
                 let words = [&question, variant, &[transport]].concat();
                 let (ours, theirs) = (dig(server.dns, &words), dig(unbound.address, &words));
                 let same = ours.status() == theirs.status()
@@ -64,9 +72,7 @@ fn an_unbanned_name_is_answered_as_unbound_answers_it() {
             }
         }
     }
-
-    let first = differences.first().map_or("", String::as_str);
-    assert!(differences.is_empty(), "{} answers differ; the first: {first}", differences.len());
+    differences
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod clients;
 mod dhcp;
 mod disk;
 mod dnsperf;
+mod encrypted;
 mod failover;
 mod faithful;
 mod figures;

@@ -42,6 +42,11 @@ pub(crate) struct Setup {
 impl Setup {
     /// A server with the shipped blocklists (a copy, to be edited) that forwards to these upstreams.
     pub(crate) fn new(upstreams: &[SocketAddr]) -> Self {
+        Self::asking(&upstreams.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    /// The same with upstreams as an operator writes them.
+    pub(crate) fn asking(upstreams: &[String]) -> Self {
         let directory = TempDir::new().unwrap();
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("blocklists"), &directory.path().join("blocklists"));
         let servers: Vec<String> = upstreams.iter().map(|server| format!("\"{server}\"")).collect();

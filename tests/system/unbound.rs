@@ -53,25 +53,58 @@ long  IN TXT "%LONG%"
 pub(crate) struct Unbound {
     /// Where it answers, over UDP and TCP.
     pub(crate) address: SocketAddr,
+    /// Where it answers over TLS and over HTTPS, if it does.
+    pub(crate) secure: Option<Secure>,
     running: Running,
     directory: TempDir,
 }
 
+/// Addresses of encrypted transports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secure {
+    pub(crate) tls: SocketAddr,
+    pub(crate) https: SocketAddr,
+}
+
+/// The zones of most tests.
+const ZONES: [(&str, &str); 3] = [(".", "root.zone"), ("signed.test.", "signed.zone"), ("bogus.test.", "bogus.zone")];
+
 impl Unbound {
     /// Starts it and waits for its first answer.
     pub(crate) fn start() -> Self {
-        Self::with(&[(".", "root.zone"), ("signed.test.", "signed.zone"), ("bogus.test.", "bogus.zone")], write_zones)
+        Self::with(&ZONES, write_zones)
+    }
+
+    /// The same, over TLS and HTTPS too, with `server.pem` and `server.key` of this directory.
+    pub(crate) fn start_with_tls(certificates: &Path) -> Self {
+        let secure = Secure { tls: free_address(), https: free_address() };
+        let (tls, https, certificates) = (secure.tls.port(), secure.https.port(), certificates.display());
+        let lines = format!(
+            r#"
+    interface: 127.0.0.1@{tls}
+    interface: 127.0.0.1@{https}
+    tls-port: {tls}
+    https-port: {https}
+    tls-service-pem: "{certificates}/server.pem"
+    tls-service-key: "{certificates}/server.key""#
+        );
+        Self::by(&ZONES, write_zones, Some(secure), &lines)
     }
 
     /// Starts it with these zones, each a name and a file, which `write` makes in the directory it is given; the file `anchors`
     /// has the keys that it trusts.
     pub(crate) fn with(zones: &[(&str, &str)], write: impl Fn(&Path)) -> Self {
+        Self::by(zones, write, None, "")
+    }
+
+    fn by(zones: &[(&str, &str)], write: impl Fn(&Path), secure: Option<Secure>, lines: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let address = free_address();
         write(directory.path());
-        fs::write(directory.path().join("unbound.conf"), configuration(address, directory.path(), zones)).unwrap();
+        fs::write(directory.path().join("unbound.conf"), configuration(address, directory.path(), zones, lines))
+            .unwrap();
         let running = spawn(directory.path());
-        let unbound = Self { address, running, directory };
+        let unbound = Self { address, secure, running, directory };
         unbound.wait();
         unbound
     }
@@ -117,7 +150,7 @@ fn spawn(directory: &Path) -> Running {
     Running::start(&command, &directory.join("unbound.log"))
 }
 
-fn configuration(address: SocketAddr, directory: &Path, zones: &[(&str, &str)]) -> String {
+fn configuration(address: SocketAddr, directory: &Path, zones: &[(&str, &str)], lines: &str) -> String {
     let port = address.port();
     let directory = directory.display();
     let mut text = format!(
@@ -128,7 +161,7 @@ fn configuration(address: SocketAddr, directory: &Path, zones: &[(&str, &str)]) 
     pidfile: ""
     use-syslog: no
     logfile: ""
-    interface: 127.0.0.1@{port}
+    interface: 127.0.0.1@{port}{lines}
     access-control: 127.0.0.0/8 allow
     # Whatever it wanted to ask elsewhere could not leave this machine.
     outgoing-interface: 127.0.0.1

@@ -2,11 +2,15 @@
 
 use embargo::tls::{Identity, Trust};
 
+use futures_util::StreamExt;
+
 use super::*;
 use crate::upstream_fake::certificates::{Authority, Certificate};
 use crate::upstream_fake::encrypted::Secure;
 
 const NAME: &str = "dns.example";
+/// Questions one after the other. It has been tried with 65,535, which takes ten seconds.
+const QUESTIONS: u16 = 3_000;
 
 fn servers(specs: &[String]) -> Servers {
     let specs: Vec<_> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
@@ -195,24 +199,55 @@ async fn an_http_error_is_no_answer_and_its_status_is_told() {
     assert!(trouble.contains("403"), "{trouble}");
 }
 
+/// Names and answers with a number, the same in both.
+fn numbered(number: u16) -> Ask {
+    question(&format!("n{number}.example"))
+}
+
+fn by_number(seen: &Seen) -> Vec<Act> {
+    let number: u16 = seen.qname().trim_start_matches('n').split('.').next().unwrap().parse().unwrap();
+    let [high, low] = number.to_be_bytes();
+    once(reply(seen).a([192, 0, high, low]))
+}
+
+#[track_caller]
+fn check_number(response: &Response, number: u16) {
+    let [high, low] = number.to_be_bytes();
+    assert_eq!(address(response), Some([192, 0, high, low]), "{number}");
+}
+
+#[tokio::test]
+async fn questions_without_end_over_one_connection_get_each_its_own_answer() {
+    // A hundred are open at any time, and answers overtake each other.
+    let script = |seen: &Seen| {
+        let wait = Act::Wait(Duration::from_micros(u64::from(seen.octets[13] % 7) * 300));
+        [vec![wait], by_number(seen)].concat()
+    };
+    let authority = Authority::new();
+    for secure in Secure::ALL {
+        let fake = FakeUpstream::secure(secure, &authority.issue(&[NAME]), script).await;
+        let (upstreams, _) = start(&believing(&authority, &[secure.spec(fake.address(), NAME)]));
+        let asked = futures_util::stream::iter(0..QUESTIONS).map(|number| {
+            let upstreams = &upstreams;
+            async move { check_number(&upstreams.ask(&numbered(number)).await.unwrap(), number) }
+        });
+        asked.buffer_unordered(100).count().await;
+        assert_eq!((fake.queries_seen(), fake.connections()), (usize::from(QUESTIONS), 1), "{secure:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_thousand_questions_at_the_start_share_a_few_connections_and_each_gets_its_own_answer() {
     let authority = Authority::new();
-    let number = |name: &str| name.trim_start_matches('n').split('.').next().unwrap().parse::<u16>().unwrap();
     for secure in Secure::ALL {
-        let own = move |seen: &Seen| {
-            let [high, low] = number(&seen.qname()).to_be_bytes();
-            once(reply(seen).a([192, 0, high, low]))
-        };
-        let fake = FakeUpstream::secure(secure, &authority.issue(&[NAME]), own).await;
+        let fake = FakeUpstream::secure(secure, &authority.issue(&[NAME]), by_number).await;
         let (upstreams, _) = start(&believing(&authority, &[secure.spec(fake.address(), NAME)]));
 
-        let asks: Vec<_> = (0..1000_u16).map(|number| question(&format!("n{number}.example"))).collect();
+        let asks: Vec<_> = (0..1000).map(numbered).collect();
         let replies = join_all(asks.iter().map(|ask| upstreams.ask(ask))).await;
 
         for (number, reply) in (0_u16..).zip(replies) {
-            let [high, low] = number.to_be_bytes();
-            assert_eq!(address(&reply.unwrap()), Some([192, 0, high, low]), "{secure:?}");
+            check_number(&reply.unwrap(), number);
         }
         assert!(fake.connections() <= 8, "{secure:?}: {} connections", fake.connections());
     }
