@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Tally, Worker};
-use crate::policy::Verdict;
 use crate::time::Now;
 use crate::wire::{Query, rcode};
 
@@ -20,13 +19,13 @@ use super::capture::Capture;
 use super::client::Client;
 use super::ending::Ending;
 use super::forwarder::{Forwarder, Shared};
-use super::guard::{InForce, View};
+use super::guard::View;
 use super::handler::unfit_ending;
 use super::next::{Failure, Found, Next};
-use super::pipeline::{Embargo, Unanswered, paced};
+use super::pipeline::{Embargo, Unanswered};
 use super::room::{Permit, Room};
 use super::stream::Carried;
-use super::waiting::{Asked, Finish, Waiting};
+use super::waiting::{Asked, Finish};
 use super::wrapped::protocol;
 
 /// What every listener of ours shares.
@@ -125,29 +124,29 @@ impl<N: Next> Door<N> {
         let at_once = catch_unwind(AssertUnwindSafe(|| {
             self.at_once(&self.view(), message, client, ledger, self.now(), &mut Vec::new())
         }));
-        match at_once {
+        let unanswered = match at_once {
             Ok(Ok(ending)) => return Ok(ending),
-            Ok(Err(_unanswered)) => (),
+            Ok(Err(unanswered)) => unanswered,
             Err(_panic) => return Ok(Ending::Silence(DropReason::ClientGone)),
-        }
-        match self.permit(client) {
+        };
+        match self.permit(&unanswered.client) {
             Ok(permit) => Err(permit),
-            Err(full) => Ok(self.shed(message, client, full)),
+            Err(full) => Ok(self.shed(message, &unanswered, full)),
         }
     }
 
     /// Records what a query was about that nobody has time for, and ends it by what is at hand, or in silence.
-    pub(super) fn shed(&self, message: &[u8], client: &Client, full: Failure) -> Ending {
+    pub(super) fn shed(&self, message: &[u8], unanswered: &Unanswered, full: Failure) -> Ending {
         match Query::read(message) {
-            Ok(query) => self.handler.shed(&query, client, self.now(), full),
+            Ok(query) => self.handler.shed(unanswered, &query, full),
             // Only a query comes here.
             Err(_unfit) => Ending::Silence(DropReason::Shed),
         }
     }
 
     /// Records a query whose answer is asked for.
-    pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
-        self.handler.begin(in_force, query, client, now);
+    pub(super) fn begin(&self, unanswered: &Unanswered, query: &Query<'_>) {
+        self.handler.begin(unanswered, query);
     }
 
     /// Who asks for what is not known, if it is our own forwarder.
@@ -181,17 +180,8 @@ impl<N: Next> Door<N> {
 }
 
 impl<N: Next> Finish for Door<N> {
-    fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending {
-        let asked = asked.map(|entry| Found { entry, verbatim: None });
-        let Waiting { in_force, client, now, unruled, .. } = waiting;
-        let hop = self.handler.guard.hop_for(query);
-        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, *now));
-        let with = heard.as_ref().map(|heard| query.with(&heard.extras));
-        let query = with.as_ref().unwrap_or(query);
-        let verdict = if *unruled { Verdict::PASS } else { in_force.verdict(query, client, *now) };
-        let ending = self.handler.after_asking(in_force, query, client, &verdict, asked, *now, room);
-        let guard = &self.handler.guard;
-        paced(&**guard.metrics(), guard.rates().as_deref(), query, client, *now, ending)
+    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: Vec<u8>) -> Ending {
+        self.handler.finish(unanswered, query, asked.map(Found::kept), room)
     }
 
     fn now(&self) -> Now {

@@ -129,7 +129,7 @@ impl Next for Forwarder {
         let patience = self.shared.patience(&KeyRef::of(query).to_key(), now.mono);
         let answer = tokio::time::timeout(patience, answer).await;
         let entry = answer.map_err(|_elapsed| Failure::Deadline)?.map_err(|_died| Failure::Overload)??;
-        Ok(Found { entry, verbatim: None })
+        Ok(Found::kept(entry))
     }
 
     fn renew(&self, query: &Query<'_>, now: Now) {

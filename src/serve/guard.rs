@@ -16,7 +16,7 @@ use crate::wire::{Query, Secret};
 use super::client::{Admission, Client};
 use super::hop::{Hop, HopConfig};
 use super::rates::{RateConfig, Rates};
-use super::screen;
+use super::screen::{self, Led};
 
 /// Policy, record, admission and local data; one for the whole process, swapped part by part while queries run.
 pub struct Guard {
@@ -41,11 +41,22 @@ pub struct InForce {
     recorded: Vec<SeriesId>,
 }
 
+/// A query as the policy in force judges it: what every step of its way asks about it.
+pub(super) struct Judged<'a> {
+    pub(super) in_force: &'a InForce,
+    pub(super) query: &'a Query<'a>,
+    pub(super) client: &'a Client,
+    pub(super) verdict: Verdict<'a>,
+    /// When the query came.
+    pub(super) now: Now,
+}
+
 impl InForce {
-    /// What the policy says of a query that came at `now`.
+    /// Judges a query that came at `now`.
     #[inline]
-    pub(super) fn verdict(&self, query: &Query<'_>, client: &Client, now: Now) -> Verdict<'_> {
-        self.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall)
+    pub(super) fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client, now: Now) -> Judged<'a> {
+        let verdict = self.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
+        Judged { in_force: self, query, client, verdict, now }
     }
 }
 
@@ -56,14 +67,6 @@ pub(super) struct View {
     pub(super) hop: arc_swap::Guard<Arc<Hop>>,
     pub(super) local: arc_swap::Guard<Arc<Local>>,
     pub(super) rates: arc_swap::Guard<Option<Arc<Rates>>>,
-}
-
-/// One attempt as it is to be recorded.
-pub(super) struct Deed<'a> {
-    pub(super) hit: &'a Hit<'a>,
-    pub(super) did: Did,
-    /// Whether the answer, not the name asked for, led to the banned name.
-    pub(super) led: bool,
 }
 
 impl Guard {
@@ -174,50 +177,44 @@ impl Guard {
         }
     }
 
-    /// Records what a verdict says: one attempt for each ban that observes or enforces.
-    pub(super) fn record(
-        &self,
-        tally: &impl Tally,
-        in_force: &InForce,
-        query: &Query<'_>,
-        client: &Client,
-        verdict: &Verdict<'_>,
-        now: Now,
-    ) {
-        let (first, did) = match &verdict.decision {
+    /// Records what the verdict on a query says: one attempt for each ban that observes or enforces.
+    pub(super) fn record(&self, tally: &impl Tally, judged: &Judged<'_>) {
+        let (first, did) = match &judged.verdict.decision {
             Decision::Pass | Decision::Allow(_) => return,
             Decision::Observe(hit) => (hit, Did::Observe),
-            Decision::Enforce(hit, blocked) => (hit, did(Some(blocked))),
+            Decision::Enforce(hit, blocked) => (hit, did(blocked)),
         };
-        for hit in std::iter::once(first).chain(&verdict.also) {
-            self.record_one(tally, in_force, query, client, &Deed { hit, did, led: false }, now);
+        for hit in std::iter::once(first).chain(&judged.verdict.also) {
+            self.count(tally, judged, hit, hit.series, did);
+        }
+    }
+
+    /// The same of where its answer leads.
+    pub(super) fn record_led(&self, tally: &impl Tally, judged: &Judged<'_>, led: &Led<'_, '_>) {
+        let did = led.blocked.as_ref().map_or(Did::Observe, did);
+        // The weakened series stand behind the rules' own.
+        let behind = judged.in_force.policy.series().len();
+        for hit in std::iter::once(&led.hit).chain(&led.also) {
+            self.count(tally, judged, hit, behind + hit.series, did);
         }
     }
 
     /// Counts one attempt by `tally`, which counts for the same metrics, and hands it to the journal; waits for nothing.
-    pub(super) fn record_one(
-        &self,
-        tally: &impl Tally,
-        in_force: &InForce,
-        query: &Query<'_>,
-        client: &Client,
-        deed: &Deed<'_>,
-        now: Now,
-    ) {
+    fn count(&self, tally: &impl Tally, judged: &Judged<'_>, hit: &Hit<'_>, series: usize, did: Did) {
+        let Judged { in_force, query, client, now, .. } = judged;
         // A proxy that looks whether we are well is no client, whatever name it asks for.
         if client.is_health_check() {
             return;
         }
-        let series = deed.hit.series + if deed.led { in_force.policy.series().len() } else { 0 };
-        in_force.counters.count(tally, series, deed.did);
+        in_force.counters.count(tally, series, did);
         let attempt = Attempt {
             at: now.wall,
             client: client.address(),
             series: in_force.recorded[series],
             qname: &query.name,
             qtype: query.qtype,
-            pattern: deed.hit.pattern,
-            action: deed.did,
+            pattern: hit.pattern,
+            action: did,
             transport: client.transport,
             verified: client.verified(),
         };
@@ -225,15 +222,14 @@ impl Guard {
     }
 }
 
-/// What is recorded as done.
-pub(super) fn did(blocked: Option<&Blocked>) -> Did {
-    match blocked.map(|blocked| blocked.action) {
-        None => Did::Observe,
-        Some(Action::Nxdomain) => Did::Nxdomain,
-        Some(Action::Nodata) => Did::Nodata,
-        Some(Action::Sinkhole) => Did::Sinkhole,
-        Some(Action::Refuse) => Did::Refuse,
-        Some(Action::Drop) => Did::Drop,
+/// What is recorded as done about a blocked lookup.
+fn did(blocked: &Blocked) -> Did {
+    match blocked.action {
+        Action::Nxdomain => Did::Nxdomain,
+        Action::Nodata => Did::Nodata,
+        Action::Sinkhole => Did::Sinkhole,
+        Action::Refuse => Did::Refuse,
+        Action::Drop => Did::Drop,
     }
 }
 

@@ -45,6 +45,13 @@ pub struct Found {
     pub verbatim: Option<Vec<u8>>,
 }
 
+impl Found {
+    /// An answer as it is kept, or as if it were.
+    pub(super) fn kept(entry: Arc<Entry>) -> Self {
+        Self { entry, verbatim: None }
+    }
+}
+
 /// Why there is no answer; each has its extended error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

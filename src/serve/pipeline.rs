@@ -1,5 +1,6 @@
 //! The way of one query, top to bottom.
 
+use std::fmt;
 use std::mem::take;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::wire::{CLASS_CH, Query, Response, ede, qtype, rcode};
 use super::blocked;
 use super::client::Client;
 use super::ending::{self, Ending};
-use super::guard::{self, Deed, Guard, InForce, View};
+use super::guard::{Guard, InForce, Judged, View};
 use super::hop::Hop;
 use super::next::{Failure, Found, Next};
 use super::rates::Rates;
@@ -33,13 +34,16 @@ pub struct Embargo<N> {
     pub(super) next: Arc<N>,
 }
 
-/// A query whose answer is not known here.
-#[derive(Debug)]
+/// A query whose answer is not known here: nothing of it is recorded yet, and it is to be begun. One policy judges it to its
+/// end.
 pub(super) struct Unanswered {
-    /// Whether no rule speaks of it: then policy need not be asked again.
-    pub(super) unruled: bool,
+    in_force: Arc<InForce>,
     /// Who asks, as far as the query proves it.
     pub(super) client: Client,
+    /// Whether no rule speaks of it: then policy need not be asked again.
+    unruled: bool,
+    /// When it came.
+    now: Now,
 }
 
 impl<N> Clone for Embargo<N> {
@@ -57,22 +61,18 @@ impl<N: Next> Embargo<N> {
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
         let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, &mut Vec::new());
-        let client = match at_once {
+        let unanswered = match at_once {
             Ok(ending) => return ending,
-            Err(unanswered) => unanswered.client,
+            Err(unanswered) => unanswered,
         };
-        let hop = self.guard.hop_for(query);
-        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, &client, now));
-        let with = heard.as_ref().map(|heard| query.with(&heard.extras));
-        let query = with.as_ref().unwrap_or(query);
-        let ending = self.in_time(query, &client, now).await;
-        paced(self.tally(), self.guard.rates().as_deref(), query, &client, now, ending)
+        self.begin(&unanswered, query);
+        let asked = self.next.ask(query, &unanswered.client, now).await;
+        self.finish(&unanswered, query, asked, Vec::new())
     }
 
     /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
-    /// for the response, taken only if there is one. An error: the answer has to be asked for, and nothing has been counted or
-    /// recorded.
-    /// `tally` counts for the metrics of the guard.
+    /// for the response, taken only if there is one; `tally` counts for the metrics of the guard. An error: the answer has to
+    /// be asked for, and nothing has been counted or recorded.
     pub(super) fn at_once(
         &self,
         tally: &impl Tally,
@@ -92,12 +92,12 @@ impl<N: Next> Embargo<N> {
                 (&with, &heard.client)
             }
         };
-        let ending = self.judged(tally, view, query, client, now, room)?;
+        let ending = self.settle(tally, view, query, client, now, room)?;
         Ok(paced(tally, view.rates.as_deref(), query, client, now, ending))
     }
 
-    /// The same for a query whose options are known, without limits.
-    fn judged(
+    /// The same for a query whose options are heeded, before limits on responses.
+    fn settle(
         &self,
         tally: &impl Tally,
         view: &View,
@@ -114,118 +114,85 @@ impl<N: Next> Embargo<N> {
             return Ok(Ending::response(query, client, Response::to(query), Outcome::Error, rcode));
         }
         // Without policy nothing is let through: fail closed.
-        let Some(in_force) = view.in_force.as_deref() else {
+        let Some(in_force) = &*view.in_force else {
             return Ok(Ending::not_ready(query, client));
         };
 
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
         // CD, DO nor the class lifts a ban.
-        let verdict = in_force.verdict(query, client, now);
-        if let Decision::Enforce(hit, ban) = &verdict.decision {
-            self.guard.record(tally, in_force, query, client, &verdict, now);
-            return Ok(blocked::answer(query, client, hit, ban, room));
+        let judged = in_force.judge(query, client, now);
+        if let Decision::Enforce(hit, blocked) = &judged.verdict.decision {
+            self.guard.record(tally, &judged);
+            return Ok(blocked::answer(query, client, hit, blocked, room));
         }
         let forwards = self.next.forwards();
         if let Some(ending) = not_handed_on(&view.hop, query, client, forwards) {
-            self.guard.record(tally, in_force, query, client, &verdict, now);
+            self.guard.record(tally, &judged);
             return Ok(ending);
         }
 
         // Behind policy: no data of ours lifts a ban. Before the cache: it is ours to say, and a reload changes it at once.
         if let Some(answer) = view.local.answer(query) {
-            self.guard.record(tally, in_force, query, client, &verdict, now);
-            let found = Found { entry: Arc::new(Entry::unkept(answer, true, now.mono)), verbatim: None };
-            return Ok(self.give(tally, in_force, query, client, &verdict, found, Outcome::Local, now, take(room)));
+            self.guard.record(tally, &judged);
+            let found = Found::kept(Arc::new(Entry::unkept(answer, true, now.mono)));
+            return Ok(self.give(tally, &judged, found, Outcome::Local, take(room)));
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
         let known = self.next.known(query, now);
         // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
         if forwards && !query.recursion_desired() && !matches!(known, Lookup::Fresh(_)) {
-            self.guard.record(tally, in_force, query, client, &verdict, now);
+            self.guard.record(tally, &judged);
             return Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"));
         }
-        let Some((entry, outcome)) = at_hand(tally, known) else {
-            if let Some(ending) = view.hop.any(query, client, verdict.ttl_cap).filter(|_ending| forwards) {
-                self.guard.record(tally, in_force, query, client, &verdict, now);
-                return Ok(ending);
-            }
-            return Err(Unanswered { unruled: verdict.is_pass(), client: *client });
-        };
-        self.guard.record(tally, in_force, query, client, &verdict, now);
-        let found = Found { entry, verbatim: None };
-        Ok(self.give(tally, in_force, query, client, &verdict, found, outcome, now, take(room)))
+        if let Some((entry, outcome)) = at_hand(tally, known) {
+            self.guard.record(tally, &judged);
+            return Ok(self.give(tally, &judged, Found::kept(entry), outcome, take(room)));
+        }
+        if let Some(ending) = view.hop.any(query, client, judged.verdict.ttl_cap).filter(|_ending| forwards) {
+            self.guard.record(tally, &judged);
+            return Ok(ending);
+        }
+        let unruled = judged.verdict.is_pass();
+        Err(Unanswered { in_force: Arc::clone(in_force), client: *client, unruled, now })
     }
 
-    /// The end of a query that [`Embargo::at_once`] could not answer and that may not wait: a stale answer, if there is one. A
-    /// lookup of a banned name is an attempt also when it is shed.
-    pub(super) fn shed(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
+    /// Records a query whose answer is asked for.
+    pub(super) fn begin(&self, unanswered: &Unanswered, query: &Query<'_>) {
+        if !unanswered.unruled {
+            self.guard.record(self.tally(), &unanswered.judge(query, &unanswered.client));
+        }
+    }
+
+    /// The end of a query that may not wait: a stale answer, if there is one. A lookup of a banned name is an attempt also when
+    /// it is shed.
+    pub(super) fn shed(&self, unanswered: &Unanswered, query: &Query<'_>, full: Failure) -> Ending {
+        self.begin(unanswered, query);
+        self.tally().cache_request();
+        self.finish(unanswered, query, Err(full), Vec::new())
+    }
+
+    /// The rest of the way of a query that was begun, when upstreams have answered or failed. `room` is a buffer for the response.
+    pub(super) fn finish(
+        &self,
+        unanswered: &Unanswered,
+        query: &Query<'_>,
+        asked: Result<Found, Failure>,
+        room: Vec<u8>,
+    ) -> Ending {
+        let (client, now) = (&unanswered.client, unanswered.now);
         let hop = self.guard.hop_for(query);
         let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, now));
         let with = heard.as_ref().map(|heard| query.with(&heard.extras));
-        let (query, client) = (with.as_ref().unwrap_or(query), heard.as_ref().map_or(client, |heard| &heard.client));
-        let ending = self.without_asking(query, client, now, full);
+        let query = with.as_ref().unwrap_or(query);
+        let ending = self.after_asking(&unanswered.judge(query, client), asked, room);
         paced(self.tally(), self.guard.rates().as_deref(), query, client, now, ending)
     }
 
-    fn without_asking(&self, query: &Query<'_>, client: &Client, now: Now, full: Failure) -> Ending {
-        let Some(in_force) = self.guard.in_force() else { return Ending::not_ready(query, client) };
-        let verdict = in_force.verdict(query, client, now);
-        self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
-        // Policy may have been swapped since it let the query through.
-        if let Decision::Enforce(hit, ban) = &verdict.decision {
-            return blocked::answer(query, client, hit, ban, &mut Vec::new());
-        }
-        self.tally().cache_request();
-        self.after_asking(&in_force, query, client, &verdict, Err(full), now, Vec::new())
-    }
-
-    /// Who counts where no thread has a block of its own.
-    fn tally(&self) -> &Metrics {
-        self.guard.metrics()
-    }
-
-    /// Records a query that [`Embargo::at_once`] could not answer.
-    pub(super) fn begin(&self, in_force: &InForce, query: &Query<'_>, client: &Client, now: Now) {
-        let verdict = in_force.verdict(query, client, now);
-        self.guard.record(self.tally(), in_force, query, client, &verdict, now);
-    }
-
-    /// The rest of the way: asks, and falls back on a stale answer. One policy judges the whole query.
-    async fn in_time(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
-        let mut room = Vec::new();
-        let Some(in_force) = self.guard.in_force() else {
-            return Ending::not_ready(query, client);
-        };
-        let verdict = in_force.verdict(query, client, now);
-        self.guard.record(self.tally(), &in_force, query, client, &verdict, now);
-        // Policy may have been swapped since it let the query through.
-        if let Decision::Enforce(hit, ban) = &verdict.decision {
-            return blocked::answer(query, client, hit, ban, &mut room);
-        }
-        if let Some((entry, outcome)) = at_hand(self.tally(), self.next.known(query, now)) {
-            let found = Found { entry, verbatim: None };
-            return self.give(self.tally(), &in_force, query, client, &verdict, found, outcome, now, room);
-        }
-        let asked = self.next.ask(query, client, now).await;
-        self.after_asking(&in_force, query, client, &verdict, asked, now, room)
-    }
-
-    /// The last part of the way, when upstreams have answered or failed: falls back on a stale answer, since a failure, or
-    /// an answer that is none, is no reason to withhold one (RFC 8767 §4). `now` is when the query came.
-    #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
-    pub(super) fn after_asking(
-        &self,
-        in_force: &InForce,
-        query: &Query<'_>,
-        client: &Client,
-        verdict: &Verdict<'_>,
-        asked: Result<Found, Failure>,
-        now: Now,
-        room: Vec<u8>,
-    ) -> Ending {
-        let stale = || match self.next.known(query, now) {
-            Lookup::Stale(entry) | Lookup::Resting(entry) => Some(Found { entry, verbatim: None }),
+    /// Falls back on a stale answer, since a failure, or an answer that is none, is no reason to withhold one (RFC 8767 §4).
+    fn after_asking(&self, judged: &Judged<'_>, asked: Result<Found, Failure>, room: Vec<u8>) -> Ending {
+        let stale = || match self.next.known(judged.query, judged.now) {
+            Lookup::Stale(entry) | Lookup::Resting(entry) => Some(Found::kept(entry)),
             Lookup::Fresh(_) | Lookup::Failed(_) | Lookup::Miss => None,
         };
         let usable = |found: &Found| matches!(found.entry.answer.rcode(), rcode::NOERROR | rcode::NXDOMAIN);
@@ -237,10 +204,15 @@ impl<N: Next> Embargo<N> {
                     (found, Outcome::Stale)
                 }
                 (None, Ok(found)) => (found, Outcome::Forwarded),
-                (None, Err(failure)) => return failed(query, client, failure),
+                (None, Err(failure)) => return failed(judged.query, judged.client, failure),
             },
         };
-        self.give(self.tally(), in_force, query, client, verdict, found, outcome, now, room)
+        self.give(self.tally(), judged, found, outcome, room)
+    }
+
+    /// Who counts where no thread has a block of its own.
+    fn tally(&self) -> &Metrics {
+        self.guard.metrics()
     }
 
     /// Whether an answer is not given for fear of DNS rebinding; if so, it is counted.
@@ -253,32 +225,18 @@ impl<N: Next> Embargo<N> {
     }
 
     /// The answer as this client gets it: last, it may lead to a banned name.
-    #[expect(clippy::too_many_arguments, reason = "all of one query; a struct would be made and taken apart here only")]
-    fn give(
-        &self,
-        tally: &impl Tally,
-        in_force: &InForce,
-        query: &Query<'_>,
-        client: &Client,
-        verdict: &Verdict<'_>,
-        found: Found,
-        outcome: Outcome,
-        now: Now,
-        room: Vec<u8>,
-    ) -> Ending {
-        let (led, led_cap) = screen::find(&in_force.policy, verdict, query, client, &found.entry, now);
+    fn give(&self, tally: &impl Tally, judged: &Judged<'_>, found: Found, outcome: Outcome, room: Vec<u8>) -> Ending {
+        let Judged { query, client, verdict, now, .. } = judged;
+        let (led, led_cap) = screen::find(judged, &found.entry);
         if let Some(led) = led {
-            let did = guard::did(led.blocked.as_ref());
-            for hit in std::iter::once(&led.hit).chain(&led.also) {
-                self.guard.record_one(tally, in_force, query, client, &Deed { hit, did, led: true }, now);
-            }
-            if let Some(ban) = &led.blocked {
-                return screen::answer(query, client, &led, ban, &found.entry, now, room);
+            self.guard.record_led(tally, judged, &led);
+            if let Some(blocked) = &led.blocked {
+                return screen::answer(judged, &led, blocked, &found.entry, room);
             }
         } else if outcome == Outcome::Cached && found.entry.is_due(now.mono) && verdict.is_pass() {
             // Only what no rule speaks of, neither itself nor where it leads: what is observed or banned is never asked for
             // without a client. Policy has judged the name at this moment, so it need not be asked once more.
-            self.next.renew(query, now);
+            self.next.renew(query, *now);
         }
         let rcode = found.entry.answer.rcode();
         // Data of ours is meant as it stands.
@@ -310,9 +268,25 @@ impl<N: Next> Embargo<N> {
     }
 }
 
+impl fmt::Debug for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unanswered").field("client", &self.client).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Unanswered {
+    /// What the policy said of it when it came.
+    fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client) -> Judged<'a> {
+        if self.unruled {
+            return Judged { in_force: &self.in_force, query, client, verdict: Verdict::PASS, now: self.now };
+        }
+        self.in_force.judge(query, client, self.now)
+    }
+}
+
 /// Last of all, on the response, when all is recorded and counted: a client that proves nothing and was sent much lately is
 /// told to come over TCP.
-pub(super) fn paced(
+fn paced(
     tally: &impl Tally,
     rates: Option<&Rates>,
     query: &Query<'_>,

@@ -4,13 +4,13 @@
 //! what screening stops is the client's connection, not that lookup.
 
 use crate::cache::Entry;
-use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Policy, Verdict};
-use crate::time::Now;
-use crate::wire::{LowerName, Query, Response, Target, chain, qtype, rcode};
+use crate::metrics::Outcome;
+use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Verdict};
+use crate::wire::{LowerName, Response, Target, chain, qtype, rcode};
 
 use super::blocked;
-use super::client::Client;
 use super::ending::Ending;
+use super::guard::Judged;
 
 /// The first banned name that an answer leads to.
 pub(super) struct Led<'p, 'e> {
@@ -31,21 +31,15 @@ pub(super) fn weakened(evidence: Evidence) -> Evidence {
 }
 
 /// Finds where `entry` leads to a banned name: the first enforced target, else the first observed one. A ban that had its
-/// say on the name itself (`own`) is not asked again: its rule for that name is the operator's word. Also the TTL in seconds
+/// say on the name itself is not asked again: its rule for that name is the operator's word. Also the TTL in seconds
 /// that no record may exceed, where policy on a target may change or attempts are to be seen.
-pub(super) fn find<'p, 'e>(
-    policy: &'p Policy,
-    own: &Verdict<'p>,
-    query: &Query<'_>,
-    client: &Client,
-    entry: &'e Entry,
-    now: Now,
-) -> (Option<Led<'p, 'e>>, Option<u32>) {
+pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led<'a, 'e>>, Option<u32>) {
+    let Judged { in_force, query, client, verdict: own, now } = judged;
     let (mut observed, mut ttl_cap) = (None, None);
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
         let spoken = |ban| has_spoken(own, ban);
-        let verdict = policy.decide_without(&name, query.qtype, &client.for_policy(), now.wall, spoken);
+        let verdict = in_force.policy.decide_without(&name, query.qtype, &client.for_policy(), now.wall, spoken);
         ttl_cap = [ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
         let (hit, blocked) = match verdict.decision {
             Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
@@ -69,21 +63,20 @@ fn has_spoken(own: &Verdict<'_>, ban: BanIndex) -> bool {
 
 /// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.
 pub(super) fn answer(
-    query: &Query<'_>,
-    client: &Client,
+    judged: &Judged<'_>,
     led: &Led<'_, '_>,
     blocked: &Blocked,
     entry: &Entry,
-    now: Now,
     room: Vec<u8>,
 ) -> Ending {
+    let Judged { query, client, now, .. } = *judged;
     let age = entry.age(now.mono);
     let mut response = Response::within(room, query);
     if matches!(led.target.rtype, qtype::SVCB | qtype::HTTPS) {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
         let ede = &led.hit.ban.ede;
         let none = response.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
-        return Ending::response(query, client, none, crate::metrics::Outcome::Policy, rcode::NOERROR);
+        return Ending::response(query, client, none, Outcome::Policy, rcode::NOERROR);
     }
     for link in chain(&entry.answer, &led.target.name) {
         let ttl = link.ttl.saturating_sub(age).min(blocked.ttl);

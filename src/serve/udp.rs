@@ -127,7 +127,7 @@ impl<N: Next> Listener<N> {
                     self.wait(batch, datagram, unanswered, (ledger.keep(), permit), misses);
                     return None;
                 }
-                Err(full) => self.door.shed(datagram.octets, &unanswered.client, full),
+                Err(full) => self.door.shed(datagram.octets, &unanswered, full),
             },
         };
         match ending {
@@ -144,26 +144,21 @@ impl<N: Next> Listener<N> {
         &self,
         batch: &Batch<'_>,
         datagram: &Datagram<'_>,
-        Unanswered { unruled, client }: Unanswered,
+        unanswered: Unanswered,
         (ledger, permit): (Ledger, Permit),
         misses: &mut Misses,
     ) {
-        let ours = (self.door.forwarder(), batch.view.in_force.as_ref(), Query::read(datagram.octets));
-        let (Some(forwarder), Some(in_force), Ok(query)) = ours else {
+        let client = unanswered.client;
+        let (Some(forwarder), Ok(query)) = (self.door.forwarder(), Query::read(datagram.octets)) else {
             return self.carry(datagram, client, ledger, permit);
         };
-        if !unruled {
-            self.door.begin(in_force, &query, &client, batch.now);
-        }
+        self.door.begin(&unanswered, &query);
         let waiting = Box::new(Waiting {
             octets: datagram.octets.into(),
-            client,
+            unanswered,
             source: datagram.source,
             local: datagram.local,
             socket: Arc::clone(&self.socket),
-            in_force: Arc::clone(in_force),
-            unruled,
-            now: batch.now,
             ledger,
             permit,
             owed: self.door.tasks.token(),

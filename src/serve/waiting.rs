@@ -13,10 +13,9 @@ use crate::socket::{Local, send_now};
 use crate::time::Now;
 use crate::wire::Query;
 
-use super::client::Client;
 use super::ending::{Ending, Sent};
-use super::guard::InForce;
 use super::next::Failure;
+use super::pipeline::Unanswered;
 use super::room::Permit;
 
 /// What asking came to.
@@ -24,8 +23,8 @@ pub(super) type Asked = Result<Arc<Entry>, Failure>;
 
 /// Makes the ending of a query that waited.
 pub(super) trait Finish: Send + Sync {
-    /// The ending, for the policy that was in force when the query came, at `now`.
-    fn finish(&self, query: &Query<'_>, waiting: &Waiting, asked: Asked, room: Vec<u8>) -> Ending;
+    /// The ending; `room` is a buffer for the response.
+    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: Vec<u8>) -> Ending;
 
     /// Both clocks.
     fn now(&self) -> Now;
@@ -35,20 +34,14 @@ pub(super) trait Finish: Send + Sync {
 pub(super) struct Waiting {
     /// The query as it came.
     pub(super) octets: Box<[u8]>,
-    /// Who sent it.
-    pub(super) client: Client,
+    /// What is known of it until it is answered.
+    pub(super) unanswered: Unanswered,
     /// Where the answer goes: the source as it came, since a link-local one names its interface.
     pub(super) source: SocketAddr,
     /// Where the answer comes from.
     pub(super) local: Local,
     /// The socket that read it.
     pub(super) socket: Arc<UdpSocket>,
-    /// The policy that judges the whole query.
-    pub(super) in_force: Arc<InForce>,
-    /// Whether no rule of that policy speaks of it.
-    pub(super) unruled: bool,
-    /// When it came.
-    pub(super) now: Now,
     /// What it is counted by.
     pub(super) ledger: Ledger,
     /// Its right to wait.
@@ -65,7 +58,7 @@ impl Waiting {
     /// Its ending; `room` is a buffer for the response. `None`: making it panicked, which costs this query only.
     pub(super) fn ending(&self, asked: Asked, room: Vec<u8>) -> Option<Ending> {
         let query = Query::read(&self.octets).ok()?;
-        catch_unwind(AssertUnwindSafe(|| self.finish.finish(&query, self, asked, room))).ok()
+        catch_unwind(AssertUnwindSafe(|| self.finish.finish(&query, &self.unanswered, asked, room))).ok()
     }
 
     /// Ends it by a datagram of its own.
@@ -84,6 +77,6 @@ impl Waiting {
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("client", &self.client).field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("unanswered", &self.unanswered).finish_non_exhaustive()
     }
 }
