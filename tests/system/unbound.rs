@@ -203,6 +203,11 @@ fn sign(zone: &str, directory: &Path) -> String {
 
 /// Signs a zone with this body into `<name>.zone`, beside it `dsset-<zone>.`; returns the key that vouches for it.
 pub(crate) fn sign_as(zone: &str, name: &str, body: &str, directory: &Path) -> String {
+    sign_more(zone, name, body, &[], directory)
+}
+
+/// The same with further arguments of `dnssec-signzone`: by hashes of names (`-3`), with opt-out (`-A`).
+pub(crate) fn sign_more(zone: &str, name: &str, body: &str, more: &[&str], directory: &Path) -> String {
     let directory_name = directory.to_str().unwrap();
     let key = |flags: &[&str]| {
         let common = ["-q", "-a", "ECDSAP256SHA256", "-K", directory_name];
@@ -217,6 +222,6 @@ pub(crate) fn sign_as(zone: &str, name: &str, body: &str, directory: &Path) -> S
     // `-d`: the set of DS records is not left in the working directory.
     let arguments =
         ["-K", directory_name, "-d", directory_name, "-O", "full", "-o", zone, "-f", signed.to_str().unwrap()];
-    printed("dnssec-signzone", arguments.iter().chain(&[unsigned.to_str().unwrap()]));
+    printed("dnssec-signzone", arguments.iter().chain(more).chain(&[unsigned.to_str().unwrap()]));
     vouching
 }

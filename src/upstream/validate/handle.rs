@@ -9,14 +9,14 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse};
-use hickory_resolver::proto::rr::Name as HickoryName;
+use hickory_resolver::proto::rr::{Name as HickoryName, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinEncodable};
 
 use super::Questions;
 use super::verdict::too_much_to_verify;
 use crate::upstream::UpstreamError;
 use crate::upstream::message::Ask;
-use crate::wire::{LowerName, Name};
+use crate::wire::{LowerName, Name, qtype};
 
 /// Questions that the validation of one answer may ask. A chain of ten zones needs some thirty; a chain of aliases has more
 /// than one of them. Without a bound, one small answer could have us ask hundreds (CVE-2023-50387 and its kin).
@@ -31,15 +31,29 @@ tokio::task_local! {
 pub(super) struct Work {
     /// The question whose answer is validated, with it: the validator begins by asking.
     first: (Ask, Vec<u8>),
+    rest: Arc<Rest>,
+}
+
+/// What is shared by all that the validation of one answer takes.
+#[derive(Debug)]
+pub(super) struct Rest {
     left: AtomicUsize,
     failed: Mutex<Option<UpstreamError>>,
 }
 
-impl Work {
-    pub(super) fn new(ask: Ask, answer: Vec<u8>) -> Self {
-        Self { first: (ask, answer), left: AtomicUsize::new(QUESTIONS_MAX), failed: Mutex::default() }
+impl Default for Rest {
+    fn default() -> Self {
+        Self { left: AtomicUsize::new(QUESTIONS_MAX), failed: Mutex::default() }
     }
+}
 
+impl Work {
+    pub(super) fn new(ask: Ask, answer: Vec<u8>, rest: &Arc<Rest>) -> Self {
+        Self { first: (ask, answer), rest: Arc::clone(rest) }
+    }
+}
+
+impl Rest {
     /// Why the first question that had no answer had none.
     pub(super) fn failed(&self) -> Option<UpstreamError> {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
@@ -50,7 +64,7 @@ impl Work {
     }
 
     /// Whether one more question may be asked.
-    fn spend(&self) -> bool {
+    pub(super) fn spend(&self) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
@@ -68,14 +82,18 @@ impl Handle {
 
     async fn answer(&self, ask: Ask) -> Result<DnsResponse, NetError> {
         let first = WORK.with(|work| (work.first.0 == ask).then(|| work.first.1.clone()));
+        let above = if first.is_none() { name_above(&ask) } else { None };
         let message = match first {
+            // Whether it denies anything is judged when its records are proven.
             Some(message) => message,
             None if self.questions.bars(&ask.name, ask.qtype) => return Err(NetError::Message("barred by policy")),
-            None if !WORK.with(Work::spend) => return Err(NetError::Message("too many questions for one answer")),
+            None if !WORK.with(|work| work.rest.spend()) => {
+                return Err(NetError::Message("too many questions for one answer"));
+            }
             None => match self.questions.ask(ask).await {
                 Ok(message) => message,
                 Err(error) => {
-                    WORK.with(|work| work.fail(error));
+                    WORK.with(|work| work.rest.fail(error));
                     return Err(NetError::NoConnections);
                 }
             },
@@ -83,6 +101,9 @@ impl Handle {
         let response = DnsResponse::from_buffer(message)?;
         if too_much_to_verify(&response) {
             return Err(NetError::Message("more keys or signatures than are looked at"));
+        }
+        if above.is_some_and(|above| is_denied_further_up(&above, &response)) {
+            return Err(NetError::Message("another zone may be in between"));
         }
         Ok(response)
     }
@@ -101,6 +122,25 @@ impl DnsHandle for Handle {
             }
         }))
     }
+}
+
+/// The name above one whose DS record is asked for.
+fn name_above(ask: &Ask) -> Option<HickoryName> {
+    let name = if ask.qtype == qtype::DS { hickory_name(&ask.name) } else { None };
+    name.map(|name| name.base_name())
+}
+
+/// Whether a response says by NSEC3 that there is no DS record, and the zone that says so is further up than `above`, the name
+/// above. Where such a zone has opted out, hickory 0.26.3 takes a hash that nothing stands at for enough, and there is one for
+/// every name below a zone that is signed; what it would have to look for it has not got (RFC 5155 §8.6). Such names are looked
+/// into by [`Validator::is_plain`](super::Validator).
+fn is_denied_further_up(above: &HickoryName, response: &DnsResponse) -> bool {
+    let further_up = |record: &Record| {
+        let zone = record.name.base_name();
+        record.record_type() == RecordType::NSEC3 && zone.zone_of(above) && zone != *above
+    };
+    let has_ds = response.answers.iter().any(|record| record.record_type() == RecordType::DS);
+    !has_ds && response.authorities.iter().any(further_up)
 }
 
 /// What a request of the validator asks, as all its questions are asked: with DO and CD.

@@ -3,17 +3,20 @@
 //! ```text
 //! anchors   keys that are trusted from the beginning, and names below which nothing is validated (RFC 7646)
 //! handle    the validator's own questions: through whoever asks for clients, and so many for one answer at most
-//! verdict   from the validator's proofs to what a client is told
-//! wildcard  answers made from a wildcard
+//! led       from what was asked for to where its answer ends: whether each step is proven
+//! denial    whether what is said not to be there is denied, by NSEC; hashed: by NSEC3
+//! verdict   from all that to what a client is told
 //! ```
 //! A question is asked with DO and CD ([`Validator::question`]), so that the upstream hands over what it would not believe
 //! itself, and the chain of keys from an anchor to the answer is asked for the same way. Keeping answers is left to the asker,
 //! or each answer would cost the whole chain.
 
 mod anchors;
+mod denial;
 mod handle;
+mod hashed;
+mod led;
 mod verdict;
-mod wildcard;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +36,10 @@ use super::message::{Ask, Response};
 use crate::time::Timestamp;
 use crate::wire::{CLASS_IN, LowerName, Name, qtype};
 pub use anchors::{AnchorError, Anchors, Exempt};
-use handle::{Handle, WORK, Work, hickory_name};
+use handle::{Handle, Rest, WORK, Work, hickory_name};
+use led::Cut;
 pub use verdict::Bogus;
-use verdict::{Judge, Verdict};
+use verdict::{Judge, Proven, Verdict};
 
 /// Answers validated at a time. Each may cost some milliseconds of a processor.
 const AT_ONCE_MAX: usize = 128;
@@ -43,6 +47,10 @@ const AT_ONCE_MAX: usize = 128;
 const NSEC3_SOFT_MAX: u16 = 50;
 /// Iterations of NSEC3 beyond which an answer counts as bogus.
 const NSEC3_HARD_MAX: u16 = 150;
+
+/// Names of one answer that are looked into, whether they are in zones that are not signed, and labels of them.
+const PLAIN_MAX: usize = 4;
+const WALK_MAX: usize = 16;
 
 /// Who asks the validator's questions: of upstreams, or of a cache of what they said.
 pub trait Questions: Send + Sync + 'static {
@@ -119,30 +127,69 @@ impl Validator {
         }
         judge.bounded()?;
         let _room = self.room.acquire().await.map_err(|_closed| UpstreamError::Busy)?;
-        let work = Work::new(Self::question(ask), judge.message().to_vec());
-        let (proven, failed) = WORK.scope(work, self.prove(ask)).await;
-        let exempt =
-            |name: &Name| self.is_exempt(&LowerName::from(name), now) || self.questions.bars(name, qtype::DNSKEY);
-        match (judge.verdict(&proven, exempt), failed) {
-            (Verdict::Secure, _) => Ok(judge.secure()?),
+        let rest = Arc::default();
+        let proven = self.prove(ask, judge.message().to_vec(), &rest).await;
+        let failed = rest.failed();
+        let mut plain = Vec::new();
+        let verdict = loop {
+            let exempt = |name: &Name| {
+                let name = LowerName::from(name);
+                self.is_exempt(&name, now)
+                    || plain.iter().any(|plain| name.is_below(plain))
+                    || self.questions.bars(&Name::from(&name), qtype::DNSKEY)
+            };
+            match judge.verdict(proven.as_ref(), exempt) {
+                Verdict::Bogus(_, Some(name)) if plain.len() < PLAIN_MAX && self.is_plain(&name, &rest).await => {
+                    plain.push(LowerName::from(&name));
+                }
+                verdict => break verdict,
+            }
+        };
+        match (verdict, failed) {
+            (Verdict::Secure, _) => Ok(judge.secure(proven.as_ref())?),
             (Verdict::Insecure, _) => Ok(judge.insecure()?),
             // What could not be asked for may be there the next time: nothing is said against the zone.
-            (Verdict::Bogus(_), Some(failed)) => Err(failed.into()),
-            (Verdict::Bogus(bogus), None) => Err(bogus.into()),
+            (Verdict::Bogus(..), Some(failed)) => Err(failed.into()),
+            (Verdict::Bogus(bogus, _), None) => Err(bogus.into()),
         }
     }
 
-    /// Has hickory prove an answer; beside it, what the first of its own questions failed by.
-    async fn prove(&self, ask: &Ask) -> (verdict::Proven, Option<UpstreamError>) {
-        let Some(name) = hickory_name(&ask.name) else { return (verdict::Proven::unreadable(), None) };
-        let mut query = Query::query(name, RecordType::from(ask.qtype));
+    /// Whether a name is in a zone that is not signed, from the root downwards, so that what a zone says is believed only of names
+    /// that no signed zone below it has. hickory looks upwards and finds most of them; not those that nothing but a delegation
+    /// without signature stands below, where zones have opted out (RFC 5155 §7.1).
+    async fn is_plain(&self, name: &Name, rest: &Arc<Rest>) -> bool {
+        let name = LowerName::from(name);
+        for labels in 1..=name.labels().min(WALK_MAX) {
+            let Ok((at, _end)) = LowerName::read(name.suffix(labels), 0) else { return false };
+            let ask = Ask {
+                name: Name::from(&at),
+                qtype: qtype::DS,
+                qclass: CLASS_IN,
+                dnssec_ok: true,
+                checking_disabled: true,
+            };
+            if self.questions.bars(&ask.name, ask.qtype) || !rest.spend() {
+                return false;
+            }
+            let Ok(message) = self.questions.ask(ask.clone()).await else { return false };
+            match self.prove(&ask, message, rest).await.map_or(Cut::Unknown, |proven| led::cut(&proven, &ask.name)) {
+                Cut::Plain => return true,
+                Cut::Signed | Cut::None => (),
+                Cut::Unknown => return false,
+            }
+        }
+        false
+    }
+
+    /// Has hickory prove the records of an answer.
+    async fn prove(&self, ask: &Ask, answer: Vec<u8>, rest: &Arc<Rest>) -> Option<Proven> {
+        let mut query = Query::query(hickory_name(&ask.name)?, RecordType::from(ask.qtype));
         query.set_query_class(DNSClass::IN);
         let mut options = DnsRequestOptions::default();
         options.use_edns = true;
         options.edns_set_dnssec_ok = true;
-        let sent = self.dnssec.send(DnsRequest::from_query(query, options));
-        let proven = verdict::Proven::from(sent.first_answer().await);
-        (proven, WORK.with(Work::failed))
+        let sent = self.dnssec.send(DnsRequest::from_query(query, options)).first_answer();
+        Proven::read(WORK.scope(Work::new(Self::question(ask), answer, rest), sent).await)
     }
 }
 

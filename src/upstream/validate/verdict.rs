@@ -3,14 +3,15 @@
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{DnsResponse, Message};
-use hickory_resolver::proto::rr::{Record, RecordType};
+use hickory_resolver::proto::rr::{Name as HickoryName, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::BinEncodable;
 
 use super::super::UpstreamError;
 use super::super::message::{Ask, Response};
-use super::wildcard;
+use super::handle::hickory_name;
+use super::led::{Fault, Led};
 use crate::time::Timestamp;
-use crate::wire::{Layout, LowerName, Malformed, Name, RecordAt, Section, be32, ede, qtype, rcode, without};
+use crate::wire::{Layout, LowerName, Malformed, Name, RecordAt, Section, be16, be32, ede, qtype, rcode, without};
 
 /// Signatures of one message that are looked at; more is an attack (CVE-2023-50387).
 const SIGNATURES_MAX: usize = 64;
@@ -39,38 +40,43 @@ impl Bogus {
 }
 
 /// What the proofs come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Secure,
     Insecure,
-    Bogus(Bogus),
+    /// With the name of the record, or of what is not there, which is to blame.
+    Bogus(Bogus, Option<Name>),
 }
 
-/// What the validator said of an answer.
-pub(super) enum Proven {
-    /// Each record with its proof.
-    Records(Box<Message>),
-    /// What it says of names or records that are not there has this proof; beside it, each record with its own.
-    Absence(Proof, Box<Message>),
-    /// It could not be read or followed.
-    Not,
+/// What hickory's validator said of an answer.
+pub(super) struct Proven {
+    /// Each record with its proof. What it says of names and records that are not there is not asked: see
+    /// [`denial`](super::denial).
+    pub(super) message: Box<Message>,
+    /// Whether it took the whole: without records in the authority section it does so only where the name asked for has an
+    /// answer, or is proven to be in a zone that is not signed.
+    pub(super) taken: bool,
 }
 
 impl Proven {
-    pub(super) fn unreadable() -> Self {
-        Self::Not
+    /// `None`: it could not be read or followed.
+    pub(super) fn read(said: Result<DnsResponse, NetError>) -> Option<Self> {
+        let (response, taken) = match said {
+            Ok(response) => (response, true),
+            Err(NetError::Dns(DnsError::Nsec { response, .. })) => (*response, false),
+            Err(_error) => return None,
+        };
+        Some(Self { message: Box::new(response.into_parts().0), taken })
     }
-}
 
-impl From<Result<DnsResponse, NetError>> for Proven {
-    fn from(proven: Result<DnsResponse, NetError>) -> Self {
-        match proven {
-            Ok(response) => Self::Records(Box::new(response.into_parts().0)),
-            Err(NetError::Dns(DnsError::Nsec { proof, response, .. })) => {
-                Self::Absence(proof, Box::new(response.into_parts().0))
-            }
-            Err(_error) => Self::Not,
-        }
+    /// Records beside the answer that a secure answer is given without, by owner and type: what is not proven in the authority
+    /// section, which AD speaks of too (RFC 4035 §3.2.3), and what is false in the additional.
+    fn unproven_beside(&self) -> Vec<(Name, u16)> {
+        let authorities = self.message.authorities.iter().filter(|record| !record.proof.is_secure());
+        let false_one = |record: &&Record| matches!(record.proof, Proof::Bogus | Proof::Indeterminate);
+        let beside = authorities.chain(self.message.additionals.iter().filter(false_one));
+        let rrset = |record: &Record| Some((our_name(&record.name)?, u16::from(record.record_type())));
+        beside.filter(|record| record.record_type() != RecordType::RRSIG).filter_map(rrset).collect()
     }
 }
 
@@ -108,51 +114,17 @@ impl<'a> Judge<'a> {
     }
 
     /// What the proofs come to. `exempt` says which names are not validated.
-    pub(super) fn verdict(&self, proven: &Proven, exempt: impl Fn(&Name) -> bool) -> Verdict {
-        match proven {
-            Proven::Records(message) => self.of_records(message, exempt),
-            Proven::Absence(Proof::Insecure, _) => Verdict::Insecure,
-            Proven::Absence(_, message) if wildcard::are_closest(message) => self.of_records(message, exempt),
-            Proven::Absence(..) | Proven::Not if self.ends_exempt(&exempt) => Verdict::Insecure,
-            Proven::Absence(..) => Verdict::Bogus(self.why(Bogus::UNPROVEN)),
-            Proven::Not => Verdict::Bogus(self.why(Bogus::FALSE)),
-        }
-    }
-
-    /// A positive answer stands and falls with its answer section, a negative one with what proves it.
-    fn of_records(&self, message: &Message, exempt: impl Fn(&Name) -> bool) -> Verdict {
-        let signed = |record: &&Record| record.record_type() != RecordType::RRSIG;
-        let of = |records: &[Record]| -> Vec<Proof> {
-            let proof = |record: &Record| {
-                let covered = our_name(record).is_some_and(|name| exempt(&name));
-                if covered { Proof::Insecure } else { record.proof }
-            };
-            records.iter().filter(signed).map(proof).collect()
+    pub(super) fn verdict(&self, proven: Option<&Proven>, exempt: impl Fn(&Name) -> bool) -> Verdict {
+        let (Some(proven), Some(name)) = (proven, hickory_name(&self.ask.name)) else {
+            return Verdict::Bogus(self.why(Bogus::FALSE), None);
         };
-        let mut proofs = of(&message.answers);
-        let negative = proofs.is_empty() || !self.has_what_was_asked(message);
-        if negative {
-            proofs.extend(of(&message.authorities));
+        let led = Led::new(proven, |name: &HickoryName| our_name(name).is_some_and(|name| exempt(&name)));
+        match led.is_secure(&name, RecordType::from(self.ask.qtype)) {
+            Ok(true) => Verdict::Secure,
+            Ok(false) => Verdict::Insecure,
+            Err(Fault::False(name)) => Verdict::Bogus(self.why(Bogus::FALSE), our_name(&name)),
+            Err(Fault::Unproven(name)) => Verdict::Bogus(self.why(Bogus::UNPROVEN), our_name(&name)),
         }
-        // A proof that is neither was never looked for: such a record may have been slipped in.
-        if proofs.iter().any(|proof| matches!(proof, Proof::Bogus | Proof::Indeterminate)) {
-            return Verdict::Bogus(self.why(Bogus::FALSE));
-        }
-        let secure = !proofs.is_empty() && proofs.iter().all(Proof::is_secure);
-        if secure { Verdict::Secure } else { Verdict::Insecure }
-    }
-
-    fn has_what_was_asked(&self, message: &Message) -> bool {
-        let asked = |record: &Record| u16::from(record.record_type()) == self.ask.qtype || self.ask.qtype == qtype::ANY;
-        message.answers.iter().any(asked)
-    }
-
-    /// Whether the chain of the answer ends at a name that is exempt.
-    fn ends_exempt(&self, exempt: &impl Fn(&Name) -> bool) -> bool {
-        let cnames = self.response.layout.section(Section::Answer).filter(|record| record.rtype == qtype::CNAME);
-        let targets =
-            cnames.filter_map(|record| LowerName::read_compressed(&self.response.message, record.rdata.start).ok());
-        targets.into_iter().any(|(target, _end)| exempt(&Name::from(&target)))
     }
 
     /// The reason that an operator can act on, as far as the signatures show it; else `otherwise`.
@@ -183,13 +155,18 @@ impl<'a> Judge<'a> {
         Some((moment(12)?, moment(8)?))
     }
 
-    /// The response as the upstream gave it.
-    pub(super) fn unjudged(self) -> Response {
+    /// The response as the upstream gave it, of which nothing is proven.
+    pub(super) fn unjudged(mut self) -> Response {
+        self.response.message[3] &= !AD;
         self.response
     }
 
     /// The answer, proven. No TTL outlasts a signature (RFC 4035 §5.3.3).
-    pub(super) fn secure(mut self) -> Result<Response, UpstreamError> {
+    pub(super) fn secure(mut self, proven: Option<&Proven>) -> Result<Response, UpstreamError> {
+        let unproven = proven.map(Proven::unproven_beside).unwrap_or_default();
+        if !unproven.is_empty() {
+            self.drop_beside(&unproven)?;
+        }
         let now = self.now.as_second();
         let left = self.signatures().filter_map(|record| self.validity(record)).map(|(_from, until)| until - now).min();
         let ttl_max = u32::try_from(left.unwrap_or(i64::from(u32::MAX)).max(0)).unwrap_or(u32::MAX);
@@ -201,6 +178,21 @@ impl<'a> Judge<'a> {
         }
         message[3] |= AD;
         self.for_client()
+    }
+
+    /// Leaves out record sets of the authority and additional sections, with their signatures.
+    fn drop_beside(&mut self, sets: &[(Name, u16)]) -> Result<(), UpstreamError> {
+        let Response { message, layout, .. } = &mut self.response;
+        let dropped = |record: &RecordAt| {
+            let owner = LowerName::read_compressed(message, record.start).map(|(name, _end)| Name::from(&name));
+            let covered = if record.rtype == qtype::RRSIG { be16(message, record.rdata.start).ok() } else { None };
+            let rtype = covered.unwrap_or(record.rtype);
+            record.section != Section::Answer
+                && owner.is_ok_and(|owner| sets.iter().any(|set| (&set.0, set.1) == (&owner, rtype)))
+        };
+        let without = without(message, layout, dropped).map_err(unusable)?;
+        (*layout, *message) = (Layout::read(&without).map_err(unusable)?, without);
+        Ok(())
     }
 
     /// The answer of a zone that is not signed.
@@ -218,15 +210,18 @@ impl<'a> Judge<'a> {
         if ask.dnssec_ok || ask.qtype == qtype::ANY || !response.layout.records.iter().any(unasked) {
             return Ok(response);
         }
-        let unusable = |_malformed: Malformed| UpstreamError::Unusable;
         response.message = without(&response.message, &response.layout, unasked).map_err(unusable)?;
         response.layout = Layout::read(&response.message).map_err(unusable)?;
         Ok(response)
     }
 }
 
-/// The owner of one of hickory's records.
-fn our_name(record: &Record) -> Option<Name> {
-    let wire = record.name.to_lowercase().to_bytes().ok()?;
+fn unusable(_malformed: Malformed) -> UpstreamError {
+    UpstreamError::Unusable
+}
+
+/// One of hickory's names as one of ours.
+fn our_name(name: &HickoryName) -> Option<Name> {
+    let wire = name.to_lowercase().to_bytes().ok()?;
     LowerName::read(&wire, 0).ok().map(|(name, _end)| Name::from(&name))
 }

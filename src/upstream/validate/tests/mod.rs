@@ -1,5 +1,6 @@
 //! What a client is told of answers that are proven, unproven and false.
 
+mod forged;
 mod world;
 
 use std::sync::Arc;
@@ -188,9 +189,10 @@ async fn a_wildcards_answer_needs_the_proof_that_nothing_closer_is_there() {
         world.says(("b.w.signed.test", RecordType::A), ResponseCode::NoError, star(&zone), authorities);
         shown(answer(world, anchors, &[], &ask("b.w.signed.test", RecordType::A, true)).await)
     };
-    assert_eq!(found(Some(("a", "x"))).await, "AD 0 [1 46 47 46]");
+    assert_eq!(found(Some(("a.w", "c.w"))).await, "AD 0 [1 46 47 46]");
     assert_eq!(found(Some(("*.w", "x"))).await, "AD 0 [1 46 47 46]", "by the wildcard's own record");
     assert_eq!(found(None).await, "EDE 12");
+    assert_eq!(found(Some(("a", "x"))).await, "EDE 12", "by which the wildcard would not be there either");
     assert_eq!(found(Some(("*.w", "a.w"))).await, "EDE 12", "nothing is said of the name");
     assert_eq!(found(Some(("a.b.w", "x"))).await, "EDE 12", "there is something closer than the wildcard");
 }
