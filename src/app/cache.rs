@@ -35,6 +35,7 @@ impl Parts {
         let (cache, now) = (Arc::clone(&self.cache), self.clock.now().mono);
         match tokio::task::spawn_blocking(move || cache.remove(&meant, now)).await {
             Ok(removed) => {
+                self.forget_saved_cache();
                 self.metrics.cache.flushed.add(removed.answers + removed.failures);
                 Answer::Done(json!({"answers": removed.answers, "failures": removed.failures}))
             }

@@ -34,8 +34,17 @@ impl Parts {
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
         let wanted = match Wanted::read(&self.first.settings, &loaded) {
-            Ok(wanted) => wanted,
-            Err(mistake) => return self.not_reloaded(why, &[mistake]),
+            Ok(wanted) => Some(wanted),
+            // What is banned does not wait for the network to be there.
+            Err(unknown) if unknown.of_network => {
+                let error = unknown.mistake.message;
+                tracing::warn!(
+                    error,
+                    "The servers of the system are not known; those before are asked on until they are."
+                );
+                None
+            }
+            Err(unknown) => return self.not_reloaded(why, &[unknown.mistake]),
         };
         if let Err(mistake) = certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
             return self.not_reloaded(why, &[mistake]);
@@ -46,7 +55,7 @@ impl Parts {
         let metrics = Arc::clone(&self.metrics);
         let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
-            Ok(Ok(ready)) => self.reloaded(why, loaded, &wanted, ready),
+            Ok(Ok(ready)) => self.reloaded(why, loaded, wanted.as_ref(), ready),
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
             Err(error) => {
                 let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
@@ -68,25 +77,28 @@ impl Parts {
                         tree.status().iter().map(|(_zone, status)| status.server.to_string()).collect();
                     tracing::info!(?servers, "The servers of the system have changed; these are asked now.");
                     self.tree.store(tree);
+                    // Names of a private network are no business of upstreams that are not in it.
+                    self.guard.answer_locally(local(&self.loaded.load().settings, wanted.root()));
                 }
             }
-            Err(mistake) => {
+            Err(unknown) => {
                 tracing::warn!(
-                    error = mistake.message,
+                    error = unknown.mistake.message,
                     "The servers of the system are not known; those before are asked on."
                 );
             }
         }
     }
 
-    fn reloaded(&self, why: &str, loaded: Loaded, wanted: &Wanted, ready: policy::Ready) {
+    fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));
         self.guard.show(map::hop(&loaded.settings));
-        let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
-        self.tree.store(tree);
-        self.guard.answer_locally(local(&loaded.settings, wanted.root()));
+        if let Some(wanted) = wanted {
+            self.tree.store(wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock));
+        }
+        self.guard.answer_locally(local(&loaded.settings, &self.tree.load().root().config.servers));
         if self.loaded.load().validation != loaded.validation {
             self.validate(loaded.validation.as_ref());
             // What is kept was judged by the keys and exceptions before.

@@ -78,6 +78,17 @@ pub(super) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
 }
 
 impl Parts {
+    /// Removes the file, since something of what it holds is not to come back with the next process. What is left in the cache is
+    /// written again in its time.
+    pub(super) fn forget_saved_cache(&self) {
+        match fs::remove_file(file(&self.first.state_dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "The saved cache could not be removed; it may hold what was thrown away.");
+            }
+            _ => (),
+        }
+    }
+
     /// Writes the cache when the server ends, and waits for it, but not for long.
     pub(super) async fn save_cache_at_end(self: &Arc<Self>) {
         // What was not read to its end is still whole on disk.
@@ -129,9 +140,13 @@ impl Parts {
 
 /// Writes what the cache holds, as far as time and space allow; says how many answers.
 fn save(state_dir: &Path, cache: &Cache, clock: &Clock, within: Duration) -> io::Result<u64> {
-    let (path, new) = (file(state_dir), state_dir.join("cache.saved.new"));
+    let (path, new, began) = (file(state_dir), state_dir.join("cache.saved.new"), clock.now().mono);
     let saved = write(&new, cache, clock, within).and_then(|answers| {
         fs::rename(&new, &path)?;
+        // Whoever throws something away meanwhile means what was written before, too.
+        if cache.was_flushed_since(began) {
+            fs::remove_file(&path)?;
+        }
         File::open(state_dir)?.sync_all()?;
         Ok(answers)
     });

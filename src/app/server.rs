@@ -87,7 +87,8 @@ impl Server {
         state_dir::make(&loaded.state_dir)?;
         let control = state_dir::control_socket(&loaded.state_dir, &mut before.held)?;
         let (successors, asking) = mpsc::channel(1);
-        let wanted = Wanted::read(&loaded.settings, &loaded).map_err(|mistake| Failure::Cannot(mistake.message))?;
+        let wanted =
+            Wanted::read(&loaded.settings, &loaded).map_err(|unknown| Failure::Cannot(unknown.mistake.message))?;
         let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
         let tree = wanted.grow(None, &metrics, &cache, &clock);
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;

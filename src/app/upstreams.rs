@@ -19,16 +19,32 @@ pub(super) struct Wanted {
     groups: Vec<Group>,
 }
 
+/// Why it is not known whom to ask.
+pub(super) struct Unknown {
+    pub(super) mistake: Diagnostic,
+    /// Whether it is the network's fault, which has no servers for us now, and nobody's who wrote the configuration.
+    pub(super) of_network: bool,
+}
+
+impl From<Diagnostic> for Unknown {
+    fn from(mistake: Diagnostic) -> Self {
+        Self { mistake, of_network: false }
+    }
+}
+
 impl Wanted {
     /// Whom `loaded` names, asked as patiently as `first` says: times take effect at a start only.
     ///
     /// # Errors
     /// The first specification that gives no server.
-    pub(super) fn read(first: &Settings, loaded: &Loaded) -> Result<Self, Diagnostic> {
+    pub(super) fn read(first: &Settings, loaded: &Loaded) -> Result<Self, Unknown> {
         let (trust, now) = (&loaded.trust, &loaded.settings);
         let resolv_conf = &loaded.environment.resolv_conf;
         let source = source(now)?;
-        let whole = |error: ServersError| Diagnostic::whole(Severity::Error, "upstream servers", error.to_string());
+        let whole = |error: ServersError| Unknown {
+            of_network: error.is_of_network(),
+            mistake: Diagnostic::whole(Severity::Error, "upstream servers", error.to_string()),
+        };
         let bootstrap = match now.upstream.bootstrap.as_slice() {
             [] => None,
             specs => Some(Servers::from_specs(specs, &now.listen, resolv_conf).map_err(whole)?),
@@ -51,10 +67,13 @@ impl Wanted {
         let root = config(&now.upstream.servers, now.upstream.order, now.upstream.trust_ad).map_err(whole)?;
         let groups = now.forwards.iter().map(|forward| {
             let config = config(&forward.servers.value, forward.order, forward.trust_ad);
-            let config = config.map_err(|error| forward.servers.error(error.to_string()))?;
+            let config = config.map_err(|error| Unknown {
+                of_network: error.is_of_network(),
+                mistake: forward.servers.error(error.to_string()),
+            })?;
             Ok(Group { zones: forward.zones.clone(), config })
         });
-        Ok(Self { root, groups: groups.collect::<Result<_, _>>()? })
+        Ok(Self { root, groups: groups.collect::<Result<_, Unknown>>()? })
     }
 
     /// Those who are asked for whatever no zone is sent elsewhere.

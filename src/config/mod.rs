@@ -125,10 +125,12 @@ impl Loaded {
         if !specs.any(|spec| *spec == UpstreamSpec::System) {
             return Vec::new();
         }
+        // One that is gone for a moment comes back; a directory that is not there belongs to a program that is not.
+        let may_be_there = |path: &&PathBuf| path.exists() || path.parent().is_some_and(Path::is_dir);
         // What is written anew is often what a link leads to, in another directory.
         let files = self.environment.resolv_conf.iter();
         let both = |path: &PathBuf| std::iter::once(path.clone()).chain(path.canonicalize().ok());
-        let mut files: Vec<PathBuf> = files.filter(|path| path.exists()).flat_map(both).collect();
+        let mut files: Vec<PathBuf> = files.filter(may_be_there).flat_map(both).collect();
         files.sort();
         files.dedup();
         files

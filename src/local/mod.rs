@@ -27,7 +27,7 @@ pub use hosts::{HOSTS_MAX, Host, hosts};
 pub use record::{Record, RecordError, TTL_MAX, clashes, endless};
 pub use special::{FIXED, special_use};
 
-use crate::wire::{Answer, CLASS_IN, Layout, LowerName, Name, Query, Response, qtype, rcode};
+use crate::wire::{Answer, CLASS_ANY, CLASS_IN, Layout, LowerName, Name, Query, Response, qtype, rcode};
 use special::{Kind, Zone};
 
 /// TTL of the zones that are empty, in seconds (RFC 6303 §3).
@@ -244,8 +244,8 @@ impl Local {
     }
 
     fn said(&self, query: &Query<'_>) -> Option<Said<'_>> {
-        if query.qclass != CLASS_IN {
-            return None;
+        if !matches!(query.qclass, CLASS_IN | CLASS_ANY) {
+            return self.of_other_class(&query.name);
         }
         let zone = self.zone(&query.name);
         if let Some(zone) = zone.filter(|zone| zone.kind == Kind::Resolver) {
@@ -270,6 +270,13 @@ impl Local {
             _ if at_apex || self.above.contains(query.name.wire()) => Some(Said::NoData(apex, ttl)),
             _ => Some(Said::NxDomain(apex, ttl)),
         }
+    }
+
+    /// Our names are of class IN. To hand a question for one on in another would tell it to whoever is upstream all the same.
+    fn of_other_class(&self, name: &LowerName) -> Option<Said<'_>> {
+        let zone = self.zone(name).filter(|zone| zone.fixed || !self.is_forwarded(name));
+        let owner = zone.map(|zone| zone.name.wire()).or_else(|| self.own(name).map(|(owner, _node)| owner));
+        owner.map(|owner| Said::NoData(owner, EMPTY_TTL))
     }
 
     /// Only SVCB at `_dns` is of use to anybody; for the rest there is no such type, whatever the name (RFC 9462 §6.4).

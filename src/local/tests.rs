@@ -7,9 +7,13 @@ use crate::wire::{Section, be32};
 
 /// The answer to one question: rcode and records as `owner TYPE ttl`, SOA included.
 fn answer(local: &Local, name: &str, rtype: u16) -> Option<String> {
+    answer_in(local, name, rtype, CLASS_IN)
+}
+
+fn answer_in(local: &Local, name: &str, rtype: u16, class: u16) -> Option<String> {
     let mut question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
     question.extend_from_slice(Name::parse(name).unwrap().wire());
-    question.extend_from_slice(&[rtype.to_be_bytes(), [0, 1]].concat());
+    question.extend_from_slice(&[rtype.to_be_bytes(), class.to_be_bytes()].concat());
     let query = Query::read(&question).unwrap();
     let answer = local.answer(&query)?;
     let layout = Layout::read(answer.body()).unwrap();
@@ -177,6 +181,23 @@ fn private_upstreams_are_asked_about_their_own_network() {
     check(&local, "x.test", qtype::A, Some("3 test SOA 10800"));
     check(&local, "1.0.0.127.in-addr.arpa", qtype::PTR, Some("0 1.0.0.127.in-addr.arpa PTR 10800"));
     check(&local, "1.2.0.192.in-addr.arpa", qtype::PTR, Some("3 2.0.192.in-addr.arpa SOA 10800"));
+}
+
+#[test]
+fn no_class_leads_a_name_of_ours_past_this_server() {
+    let local = Local::new(Config { forwarded: names(&["corp.internal"]), ..with(&["own.example A 192.0.2.1"]) });
+    for (name, any, other) in [
+        ("x.onion", Some("3 onion SOA 10800"), Some("0 onion SOA 10800")),
+        ("own.example", Some("0 own.example A 300"), Some("0 own.example SOA 10800")),
+        ("_dns.resolver.arpa", Some("0 resolver.arpa SOA 300"), Some("0 resolver.arpa SOA 10800")),
+        ("x.corp.internal", None, None),
+        ("www.example", None, None),
+    ] {
+        assert_eq!(answer_in(&local, name, qtype::A, CLASS_ANY).as_deref(), any, "{name}");
+        for class in [2, 4, 254, 65_535] {
+            assert_eq!(answer_in(&local, name, qtype::A, class).as_deref(), other, "{name} {class}");
+        }
+    }
 }
 
 #[test]

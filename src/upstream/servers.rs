@@ -61,6 +61,13 @@ pub enum ServersError {
     },
 }
 
+impl ServersError {
+    /// Whether the network is at fault, and the servers may be known a moment later.
+    pub fn is_of_network(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::NoSystemServer { .. })
+    }
+}
+
 impl Servers {
     /// These servers, each once.
     ///

@@ -97,6 +97,11 @@ impl Tree {
         echo::number(name).is_some_and(|number| self.branches().any(|branch| branch.upstreams.hears(number)))
     }
 
+    /// The root's branch.
+    pub fn root(&self) -> &Branch {
+        &self.root
+    }
+
     /// The root's branch, then the others in the order of the configuration.
     pub fn branches(&self) -> impl Iterator<Item = &Branch> {
         std::iter::once(&self.root).chain(&self.groups)

@@ -26,7 +26,7 @@ pub use options::{Asked, Extras, NSID_MAX};
 pub use present::Presented;
 pub use private::is_private;
 pub use proxy::{NoHeader, PROXY_FIXED, PROXY_HEADER_MAX, PROXY_SIGNATURE, Proxied, proxy_header_size};
-pub use query::{CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
+pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use relevant::aliases_circle;
 pub use relevant::without;
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};

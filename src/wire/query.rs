@@ -11,6 +11,8 @@ use super::{Section, qtype};
 pub const CLASS_IN: u16 = 1;
 /// QCLASS CH.
 pub const CLASS_CH: u16 = 3;
+/// QCLASS that asks for every class (RFC 1035 §3.2.5).
+pub const CLASS_ANY: u16 = 255;
 /// Octets of a query at most, over every transport: a name, an OPT record and room to spare. A stream could carry 65535,
 /// which each query that waits for its answer would hold.
 pub const QUERY_MAX: usize = 4096;

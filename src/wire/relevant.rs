@@ -6,6 +6,7 @@
 use super::layout::{HEADER, Layout, Malformed, RecordAt, Section, be16};
 use super::name::LowerName;
 use super::qtype;
+use super::query::CLASS_ANY;
 
 /// Links of a chain at most; resolvers follow fewer.
 const LINKS_MAX: usize = 17;
@@ -13,8 +14,6 @@ const LINKS_MAX: usize = 17;
 const LEADING_MAX: usize = 64;
 /// QTYPEs from here to 255 ask for more than one type (MAILB, MAILA, ANY).
 const QTYPE_MANY: u16 = 253;
-/// QCLASS that asks for every class.
-const CLASS_ANY: u16 = 255;
 /// Older types whose RDATA may hold compressed names that [`Layout::read`] does not follow (RFC 1035, RFC 3597 §4).
 const MAY_POINT: [u16; 15] = [3, 4, 7, 8, 9, 14, 17, 18, 21, 24, 26, 30, 35, 36, 38];
 

@@ -350,3 +350,20 @@ async fn a_damaged_file_of_the_cache_is_left_out_and_nothing_is_saved_that_shall
     let _files = server.stop().await;
     assert_eq!((upstream.queries_seen(), std::fs::read_to_string(&saved).unwrap().as_str()), (2, "rubbish"));
 }
+
+#[tokio::test]
+async fn what_is_thrown_away_does_not_come_back_with_the_next_process() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().upstream(&upstream).start().await;
+    server.query("a.example", qtype::A).await;
+    let saved = server.state_dir().join("cache.saved");
+    let files = server.stop().await;
+    let server = TestServer::after(files).upstream(&upstream).start().await;
+    while server.metric("cache_restored_total", &[]).await < 1 {
+        tokio::task::yield_now().await;
+    }
+    let all = Questions { name: None, below: false, qtype: None };
+    assert_eq!(server.control(Request::CacheFlush(all)).await["answers"], 1);
+    // A process that is killed now, or hands over, leaves nothing of it behind.
+    assert!(!saved.exists());
+}

@@ -47,6 +47,38 @@ async fn the_servers_of_the_system_are_followed_as_they_change() {
 }
 
 #[tokio::test]
+async fn a_list_of_servers_that_vanishes_keeps_no_ban_from_coming_into_force_and_is_followed_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("resolv.conf");
+    std::fs::write(&file, "nameserver 127.0.0.71\n").unwrap();
+    let server = TestServer::new().setting(SYSTEM).resolv_conf(&file).start().await;
+
+    std::fs::remove_file(&file).unwrap();
+    server.follow_network().await;
+    server.change_ban("late", "", "late.example\n").await;
+    assert_eq!(server.query("late.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    assert_eq!(asked(&server).await, ["127.0.0.71:53"]);
+
+    std::fs::write(&file, "nameserver 127.0.0.72\n").unwrap();
+    server.follow_network().await;
+    assert_eq!(asked(&server).await, ["127.0.0.72:53"]);
+}
+
+#[tokio::test]
+async fn names_of_a_private_network_stay_here_once_the_servers_of_the_system_are_public() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("resolv.conf");
+    std::fs::write(&file, "nameserver 127.0.0.71\n").unwrap();
+    let server = TestServer::new().setting(SYSTEM).resolv_conf(&file).start().await;
+    let asked = Question::new("printer.internal", qtype::A);
+    assert_eq!(server.ask(&asked).await.rcode(), rcode::SERVFAIL, "it is asked for, and nobody is there");
+
+    std::fs::write(&file, "nameserver 192.0.2.53\n").unwrap();
+    server.follow_network().await;
+    assert_eq!(server.ask(&asked).await.rcode(), rcode::NXDOMAIN);
+}
+
+#[tokio::test]
 async fn questions_that_are_open_when_the_servers_change_are_answered() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("resolv.conf");
