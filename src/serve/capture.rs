@@ -1,5 +1,4 @@
-//! A response caught as octets: how our own listeners get from a handler what they send, and how a foreign handler's answer
-//! is read before it is given out.
+//! A response caught as octets: how a foreign handler's answer is read before it is given out.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,26 +9,18 @@ use hickory_server::proto::serialize::binary::BinEncoder;
 use hickory_server::server::{ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponse;
 
-use super::client::Client;
 use super::ending::Ending;
 use crate::metrics::Outcome;
 
 /// Takes one response in place of a socket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Capture {
-    /// Who asks: hickory's `Request` knows its address, and not how it came.
-    pub(super) client: Client,
     ending: Arc<Mutex<Option<Ending>>>,
 }
 
 impl Capture {
-    /// For a query of `client`.
-    pub(super) fn of(client: Client) -> Self {
-        Self { client, ending: Arc::default() }
-    }
-
     /// Keeps how the query ended; the first word counts.
-    pub(super) fn put(&self, ending: Ending) {
+    fn put(&self, ending: Ending) {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ending);
     }
 

@@ -1,11 +1,9 @@
-//! From octets to the one handler and back: what UDP and TCP share.
+//! From octets to the pipeline and back: what UDP and TCP share.
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use hickory_server::net::runtime::TokioTime;
-use hickory_server::server::{Request, RequestHandler as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,9 +11,8 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Tally, Worker};
 use crate::time::Now;
-use crate::wire::{Query, rcode};
+use crate::wire::Query;
 
-use super::capture::Capture;
 use super::client::Client;
 use super::ending::Ending;
 use super::forwarder::{Forwarder, Shared};
@@ -26,7 +23,6 @@ use super::pipeline::{Embargo, Unanswered};
 use super::room::{Permit, Room};
 use super::stream::Carried;
 use super::waiting::{Asked, Finish};
-use super::wrapped::protocol;
 
 /// What every listener of ours shares.
 #[derive(Debug)]
@@ -154,20 +150,16 @@ impl<N: Next> Door<N> {
         self.handler.next.forwarder().map(Forwarder::shared)
     }
 
-    /// Carries one message to the handler; says how it ended.
+    /// Has one message answered, however long that takes; says how it ended. As it was read at first, not by hickory's
+    /// `Request`, which refuses options and records that others may send and that nobody here looks at.
     pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
         match Query::read(&message) {
-            Ok(query) => ledger.asked(query.qtype),
-            Err(unfit) => return unfit_ending(&self.view(), &message, unfit, &client, self.now()),
+            Ok(query) => {
+                ledger.asked(query.qtype);
+                self.handler.answer(&query, &client, self.now()).await
+            }
+            Err(unfit) => unfit_ending(&self.view(), &message, unfit, &client, self.now()),
         }
-        let header: Vec<u8> = message.iter().take(12).copied().collect();
-        let Ok(request) = Request::from_bytes(message, client.socket, protocol(client.transport)) else {
-            return Ending::unfit(&header, rcode::FORMERR);
-        };
-        let capture = Capture::of(client);
-        self.handler.handle_request::<_, TokioTime>(&request, capture.clone()).await;
-        // A handler that says nothing owes nothing: its client waits in vain, and that is counted.
-        capture.take().unwrap_or(Ending::Silence(DropReason::Shed))
     }
 
     /// Closes the ledger of a message by what became of its response.

@@ -1,7 +1,5 @@
-//! The one handler as hickory-server knows it: what a foreign server's listeners read passes here, and what our own leave to
-//! a task. All else enters the pipeline by the door. The clock is read here for both.
-
-use std::any::Any;
+//! The pipeline as hickory-server knows it: what a foreign server's listeners read passes here. What our own read enters by the
+//! door. The clock is read here for those.
 
 use async_trait::async_trait;
 use hickory_server::net::runtime::Time;
@@ -15,7 +13,6 @@ use crate::metrics::{DropReason, Family};
 use crate::time::Now;
 use crate::wire::{Query, Transport, Unfit, rcode};
 
-use super::capture::Capture;
 use super::client::Client;
 use super::ending::Ending;
 use super::guard::View;
@@ -27,17 +24,7 @@ use super::pipeline::Embargo;
 impl<N: Next> RequestHandler for Embargo<N> {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, responder: R) -> ResponseInfo {
         let now = self.guard.now();
-        // Our own listeners opened the ledger when they read the message, and know best whose it is; a foreign server's do not.
-        let own = (&responder as &dyn Any).downcast_ref::<Capture>().cloned();
         let query = Query::read(request.as_slice());
-        if let Some(capture) = own {
-            let ending = match &query {
-                Ok(query) => self.answer(query, &capture.client, now).await,
-                Err(unfit) => unfit_ending(&self.guard.view(), request.as_slice(), *unfit, &capture.client, now),
-            };
-            capture.put(ending);
-            return info(request, ResponseCode::NoError);
-        }
         let client = Client::new(request.src(), transport(request.protocol()));
         let family = Family::of(client.address());
         let mut ledger = self.guard.metrics().received(client.transport, family, now.mono);

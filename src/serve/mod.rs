@@ -38,7 +38,7 @@
 //!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
-//! stream     a task for each connection, in clear or inside TLS; what has to wait goes through hickory's `Request` to the one handler
+//! stream     a task for each connection, in clear or inside TLS; what has to wait does so in a task of its own
 //! ```
 //! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
 

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hickory_server::server::Request;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
@@ -294,10 +293,6 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
         let client = Client::new(source, transport);
         let is_query = Query::read(&message).is_ok();
-        // What hickory can't read never reaches the handler.
-        if is_query && Request::from_bytes(message.clone(), source, wrapped::protocol(transport)).is_err() {
-            return Ok(());
-        }
         let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
         // A buffer that held another client's answer.
         let mut room = vec![0xEE; 700];

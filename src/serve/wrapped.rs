@@ -39,7 +39,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
     async fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> Result<Found, Failure> {
         let request = Request::from_bytes(query.message.to_vec(), client.socket, protocol(client.transport))
             .map_err(|_unread_by_hickory| Failure::Refused)?;
-        let capture = Capture::of(*client);
+        let capture = Capture::default();
         self.0.handle_request::<_, TokioTime>(&request, capture.clone()).await;
         let Some(Ending::Response { message, .. }) = capture.take() else { return Err(Failure::Silent) };
         let layout = Layout::read(&message).map_err(|_malformed| Failure::Refused)?;
@@ -54,7 +54,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
 }
 
 /// hickory's word for a transport.
-pub(super) fn protocol(transport: Transport) -> Protocol {
+fn protocol(transport: Transport) -> Protocol {
     match transport {
         Transport::Udp => Protocol::Udp,
         // The encrypted ones are features of hickory; what a handler sees of them is a stream.

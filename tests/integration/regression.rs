@@ -131,3 +131,23 @@ async fn no_name_that_a_client_can_know_beforehand_has_an_upstream_taken_for_one
 
     assert_eq!(server.query("a.example", A).await.rcode(), rcode::NOERROR);
 }
+
+#[tokio::test]
+async fn an_option_or_record_that_only_hickory_looks_at_gets_the_same_answer_over_tcp_as_over_udp() {
+    let upstream = FakeUpstream::start().await;
+    let server =
+        TestServer::new().ban_with("seen", "mode = \"observe\"\n", "seen.example\n").upstream(&upstream).start().await;
+    // ECS of no family (RFC 7871 §6), which is passed over.
+    let ecs = |name: &str| Question::new(name, qtype::A).option(8, b"\0\x07\x18\0\xC0\0\x02");
+    for (number, name) in ["a.example", "b.example", "seen.example"].into_iter().enumerate() {
+        let question = ecs(name);
+        let question = if number == 0 { question } else { question.tcp() };
+        assert_eq!(server.ask(&question).await.rcode(), rcode::NOERROR, "{name}");
+    }
+    assert_eq!(server.metric("attempts_total", &[("ban", "seen")]).await, 1);
+    // A text that is longer than its record, behind the question.
+    let mut message = Question::new("c.example", qtype::A).octets();
+    message[11] = 1;
+    message.extend_from_slice(b"\0\0\x10\0\x01\0\0\0\0\0\x02\x09a");
+    assert_eq!(server.tcp(&message).await[3] & 0x0F, 0);
+}
