@@ -5,6 +5,7 @@
 
 use super::layout::{HEADER, Layout, Malformed, RecordAt};
 use super::name::{LowerName, NameError};
+use super::qtype;
 use super::relevant::names_in;
 
 /// Octets of a TTL.
@@ -23,8 +24,31 @@ pub(super) fn check(message: &[u8], layout: &Layout) -> Result<(), Malformed> {
             check_name(message, layout, record, at)?;
             at = LowerName::pass_compressed(message, at)?;
         }
+        // What is no name in such a type is its reader's affair, as all else in its data.
+        let whole = never_compressed(message, record).filter(|&at| {
+            let until = message.get(..record.rdata.end).unwrap_or_default();
+            LowerName::pass_compressed(until, at).is_ok()
+        });
+        if let Some(at) = whole {
+            check_name(message, layout, record, at)?;
+        }
     }
     Ok(())
+}
+
+/// Where a name stands in the RDATA of a type that has it whole (RFC 3403 §4.1, RFC 4034 §3.1.7 and §4.1.1, RFC 9460 §2.2).
+/// There are readers that follow a pointer there too.
+fn never_compressed(message: &[u8], record: &RecordAt) -> Option<usize> {
+    let start = record.rdata.start;
+    // Behind the length of a character string, and the string.
+    let behind = |at: usize| message.get(at).map(|&size| at + 1 + usize::from(size));
+    match record.rtype {
+        qtype::RRSIG => Some(start + 18),
+        qtype::NSEC => Some(start),
+        qtype::SVCB | qtype::HTTPS => Some(start + 2),
+        qtype::NAPTR => behind(start + 4).and_then(behind).and_then(behind),
+        _ => None,
+    }
 }
 
 /// Walks the name at `at`, which has no loop.
@@ -88,6 +112,27 @@ mod tests {
     #[test]
     fn a_name_read_out_of_the_id_is_refused() {
         check(1, b"\xC0\x01\0\x01\0\x01\0\0\0\x3C\0\x04\xC0\0\x02\x01", REFUSED);
+    }
+
+    #[test]
+    fn names_that_are_never_compressed_are_read_out_of_nothing_that_differs_either() {
+        let record = |rtype: u16, before: &[u8], pointer: u8| {
+            let size = u16::try_from(before.len() + 2).unwrap().to_be_bytes();
+            let fields = [&b"\xC0\x0C"[..], &rtype.to_be_bytes(), b"\0\x01\0\0\0\x3C", &size, before];
+            [fields.concat(), vec![0xC0, pointer]].concat()
+        };
+        let types = [
+            (qtype::RRSIG, vec![0; 18]),
+            (qtype::NSEC, vec![]),
+            (qtype::HTTPS, vec![0; 2]),
+            (qtype::NAPTR, b"\0\0\0\0\x01u\0\x02!!".to_vec()),
+        ];
+        for (rtype, before) in types {
+            check(1, &record(rtype, &before, 1), REFUSED);
+            check(1, &record(rtype, &before, 12), Ok(()));
+            // A pointer forward, which is no name.
+            check(1, &record(rtype, &before, 0xFF), Ok(()));
+        }
     }
 
     #[test]
