@@ -149,11 +149,21 @@ impl Table<'_, '_> {
 
     /// The places of the lines in the order of the key.
     fn in_order(&self) -> Vec<usize> {
-        let mut order: Vec<_> = self.rows.iter().enumerate().map(|(at, line)| (line.order(), at)).collect();
-        let name = |at: usize| self.text.get(self.rows[at].name.clone());
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(&name(b.1))));
-        order.into_iter().map(|(_, at)| at).collect()
+        let name = |at: usize| self.text.get(self.rows[at].name.clone()).unwrap_or_default();
+        // Most names differ in their first octets: then nothing is read from elsewhere to tell them apart.
+        let order = |(at, line): (usize, &Record)| (line.order(), first_octets(name(at)), at);
+        let mut order: Vec<_> = self.rows.iter().enumerate().map(order).collect();
+        order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| name(a.2).cmp(name(b.2))));
+        order.into_iter().map(|(_, _, at)| at).collect()
     }
+}
+
+/// The first eight octets as a number that sorts like them.
+fn first_octets(text: &str) -> u64 {
+    let mut first = [0; 8];
+    let len = text.len().min(first.len());
+    first[..len].copy_from_slice(&text.as_bytes()[..len]);
+    u64::from_be_bytes(first)
 }
 
 /// Whether these octets are whole labels: a name may hold, inside a label, the octets of another name.
