@@ -1,10 +1,14 @@
 //! The names of all rules, one behind the other in segments, so that growing copies nothing and rules cost no
 //! allocation of their own. An entry is two octets of attributes and the name on the wire.
 
+use std::hint::black_box;
+
 /// Octets of a segment.
 const SEGMENT: usize = 1 << 20;
 /// Octets of an entry in front of its name.
 const HEAD: usize = 2;
+/// Octets of most entries, at most.
+const USUAL: usize = 32;
 /// Offset of the first entry; 0 is no entry.
 const FIRST: usize = 1;
 
@@ -50,6 +54,14 @@ impl Arena {
         let entry = self.segments.get(segment)?.get(at..at + HEAD + wire.len())?;
         let (head, name) = entry.split_first_chunk::<HEAD>()?;
         is_same(name, wire).then(|| (u16::from_le_bytes(*head), name))
+    }
+
+    /// Reads the entry at `offset` from memory, or as much of it as a name in lists is long.
+    #[inline]
+    pub(super) fn fetch(&self, offset: Offset) {
+        let (segment, at) = place(offset);
+        let Some(segment) = self.segments.get(segment) else { return };
+        black_box((segment.get(at).copied(), segment.get(at + USUAL).copied()));
     }
 
     /// The entries in order: attributes and name.

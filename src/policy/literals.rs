@@ -45,6 +45,17 @@ impl Literals {
         self.depths
     }
 
+    /// Reads what lookups of these hashes will read, one kind after the other, each for all; `hashes` is used up. Returns
+    /// how many rules were read.
+    pub(super) fn fetch(&self, hashes: &mut Vec<u64>) -> usize {
+        for &hash in &*hashes {
+            self.slots.fetch_tags(hash);
+        }
+        hashes.retain(|&hash| self.slots.fetch_slots(hash));
+        let offsets = hashes.drain(..).flat_map(|hash| self.slots.find(hash));
+        offsets.map(|offset| self.arena.fetch(Offset(offset))).count()
+    }
+
     /// Where rules may stand at the name of this hash.
     #[inline]
     pub(super) fn offsets(&self, hash: u64) -> Run<'_> {

@@ -3,6 +3,7 @@
 //! Values in, values out. Reading files, TOML and the clock are left to [`config`](crate::config) and [`clock`](crate::clock);
 //! building an answer from a verdict is left to [`serve`](crate::serve).
 
+mod ahead;
 mod arena;
 mod attributes;
 mod ban;
@@ -30,6 +31,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::Ahead;
 pub use attributes::Series;
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
 pub use builder::{PolicyBuilder, RuleRefused};

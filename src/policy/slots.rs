@@ -80,6 +80,18 @@ impl Slots {
         Run { slots: self, hash, bucket, tags, alike }
     }
 
+    /// Reads the tags where the search for `hash` begins.
+    #[inline]
+    pub(super) fn fetch_tags(&self, hash: u64) {
+        black_box(self.tags.get(home(hash, self.tags.len())).copied());
+    }
+
+    /// Reads the slots where the search for `hash` begins, if its tag is there; says whether it is.
+    #[inline]
+    pub(super) fn fetch_slots(&self, hash: u64) -> bool {
+        self.find(hash).alike != 0
+    }
+
     /// Octets held.
     pub(super) fn memory_bytes(&self) -> usize {
         size_of_val(&*self.tags) + size_of_val(&*self.buckets)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Worker};
+use crate::policy::Ahead;
 use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
 use crate::time::{Mono, Now};
 use crate::wire::{PAYLOAD, Query, Transport};
@@ -47,7 +48,7 @@ impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops.
     pub(super) fn listen(self) {
         let worker = self.door.worker();
-        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        let (mut incoming, mut ahead, mut outgoing) = (Incoming::new(), Ahead::default(), Outgoing::new());
         // Room for every answer of a batch from the first one on, so that none is ever allocated.
         (0..BATCH).for_each(|_answer| outgoing.give_back(Vec::with_capacity(PAYLOAD.into())));
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
@@ -56,7 +57,7 @@ impl<N: Next> Listener<N> {
         let mut now = self.door.now();
         while !self.door.stop.is_cancelled() {
             now = match misses.wait(now.mono).then(|| incoming.receive(&self.socket)) {
-                Some(Ok(count)) => self.answer_all(&worker, count, &incoming, &mut outgoing, &mut misses),
+                Some(Ok(count)) => self.answer_all(&worker, count, &incoming, &mut ahead, &mut outgoing, &mut misses),
                 // An ICMP error of an earlier response comes back here; it is that client's affair.
                 Some(Err(error)) if !passing(&error) => {
                     tracing::warn!(%error, "A UDP socket could not be read.");
@@ -77,10 +78,15 @@ impl<N: Next> Listener<N> {
         worker: &'w Worker,
         count: usize,
         incoming: &Incoming,
+        ahead: &mut Ahead,
         outgoing: &mut Outgoing<Sent<&'w Worker>>,
         misses: &mut Misses,
     ) -> Now {
         let batch = Batch { worker, view: self.door.view(), now: self.door.now() };
+        // What comes alone has nobody to wait together with.
+        if let Some(in_force) = batch.view.in_force.as_ref().filter(|_rules| count > 1) {
+            in_force.policy.look_ahead(incoming.all_octets().filter_map(Query::name_in), ahead);
+        }
         for slot in 0..count {
             // A source that is no address of the Internet can't be on these sockets.
             let Some(datagram) = incoming.datagram(slot) else { continue };

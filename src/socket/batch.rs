@@ -99,6 +99,12 @@ impl Incoming {
         Some(Datagram { octets: &self.octets[slot][..size], source, local })
     }
 
+    /// The octets of every datagram of the batch.
+    pub fn all_octets(&self) -> impl Iterator<Item = &[u8]> {
+        let sizes = self.headers[..self.count].iter().map(|header| usize::try_from(header.msg_len).unwrap_or(OCTETS));
+        self.octets.iter().zip(sizes).map(|(octets, size)| &octets[..size.min(OCTETS)])
+    }
+
     /// The octets of the datagram in a slot, to be changed where they stand; empty for a slot that holds none.
     pub fn octets_mut(&mut self, slot: usize) -> &mut [u8] {
         let Some(header) = self.headers[..self.count].get(slot) else { return &mut [] };

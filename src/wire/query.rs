@@ -86,6 +86,12 @@ impl<'m> Query<'m> {
         }
     }
 
+    /// The name that a message asks for, if there is one where a query has it; nothing else of the message is looked at.
+    #[inline]
+    pub fn name_in(message: &[u8]) -> Option<LowerName> {
+        LowerName::read(message, HEADER).ok().map(|(name, _end)| name)
+    }
+
     #[inline]
     fn read_one(&mut self, additional: u16) -> Result<(), Malformed> {
         let after = self.name.read_in_place(self.message, HEADER)?;

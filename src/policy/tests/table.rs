@@ -39,6 +39,23 @@ fn every_name_of_a_large_list_is_found_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn looking_ahead_reads_the_rule_of_each_name_and_never_more_than_it_has_room_for() {
+    let policy = plain(100_000);
+    let listed = |count: usize| (0..count).map(|number| name(&format!("x.n{:011}.example", number * 97)));
+    let mut ahead = Ahead::default();
+    assert_eq!(policy.look_ahead(listed(64), &mut ahead), 64);
+    assert_eq!(policy.look_ahead([name("n1.example"), name("."), name("example")].into_iter(), &mut ahead), 0);
+    let most = policy.look_ahead(listed(1_000), &mut ahead);
+    assert!((64..1_000).contains(&most), "{most}");
+}
+
+#[test]
+fn no_name_is_asked_for_ahead_of_a_small_table() {
+    let names = std::iter::from_fn(|| -> Option<LowerName> { panic!("a name was asked for") });
+    assert_eq!(plain(1_000).look_ahead(names, &mut Ahead::default()), 0);
+}
+
+#[test]
 fn a_list_that_stands_twice_costs_its_memory_once() {
     let mut builder = PolicyBuilder::new(3, Vec::new());
     let index = builder.ban(ban("list"));
