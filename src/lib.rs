@@ -20,7 +20,7 @@
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
 //! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in
-//! [`socket`]. The same test holds this.
+//! [`socket`], `idna` only in [`policy`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,

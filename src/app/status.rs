@@ -62,6 +62,8 @@ pub(crate) struct ListRow {
     pub(crate) name: String,
     pub(crate) ban: String,
     pub(crate) format: &'static str,
+    /// Whether its first lines have told the format, and nobody else.
+    pub(crate) detected: bool,
     pub(crate) rules: u64,
     pub(crate) digest: String,
 }
@@ -90,6 +92,7 @@ impl ListRow {
             name: list.name.to_string(),
             ban: policy.bans().get(list.ban.0).map(|ban| ban.id.to_string()).unwrap_or_default(),
             format: list.format.as_str(),
+            detected: list.detected,
             rules: list.entries,
             digest: list.digest.clone(),
         });

@@ -53,8 +53,9 @@ struct Checked {
     lists: Vec<ListRow>,
 }
 
+/// One diagnostic in JSON; its names are an interface.
 #[derive(Debug, Serialize)]
-struct DiagnosticRow {
+pub(super) struct DiagnosticRow {
     severity: &'static str,
     file: String,
     line: Option<usize>,
@@ -110,7 +111,7 @@ fn in_words(values: &[impl ToString]) -> Vec<String> {
 }
 
 impl DiagnosticRow {
-    fn new(diagnostic: &Diagnostic) -> Self {
+    pub(super) fn new(diagnostic: &Diagnostic) -> Self {
         Self {
             severity: match diagnostic.severity {
                 Severity::Warning => "warning",
@@ -141,7 +142,7 @@ fn summary(console: &Console<'_>, checked: &Checked) -> String {
         lists.row([
             Some(list.name.clone()),
             Some(list.ban.clone()),
-            Some(list.format.to_owned()),
+            Some(if list.detected { format!("{} (detected)", list.format) } else { list.format.to_owned() }),
             Some(list.rules.to_string()),
             Some(list.digest.chars().take(DIGEST_DIGITS).collect()),
         ]);

@@ -11,7 +11,7 @@ use super::console::Console;
 use super::failure::Failure;
 use super::when::When;
 use crate::config;
-use crate::policy::Evidence;
+use crate::policy::{Evidence, ListFormat};
 
 const UPSTREAM_HELP: &str = "Servers to forward to: system, 192.0.2.1, [2001:db8::1]:53, tcp://192.0.2.1";
 
@@ -37,9 +37,12 @@ pub(super) struct Settings {
     /// Directory of the ban folders, instead of the shipped ones
     #[arg(long, value_name = "DIR")]
     blocklists: Option<PathBuf>,
-    /// Plain lists of names, each enforced as a ban of its own named after the file
+    /// Lists, each enforced as a ban of its own named after the file
     #[arg(long, value_name = "FILE", num_args = 1..)]
     list: Vec<PathBuf>,
+    /// The format of those lists; by default their first lines tell
+    #[arg(long, value_name = "FORMAT", requires = "list")]
+    list_format: Option<Format>,
     /// Threads that read UDP, by default one for each processor
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -56,6 +59,7 @@ impl Settings {
             state_dir: self.state_dir.clone(),
             blocklists: self.blocklists.clone(),
             list: self.list.clone(),
+            list_format: self.list_format.map(|format| format.0),
             workers: self.workers,
         }
     }
@@ -123,6 +127,29 @@ impl ValueEnum for Grade {
             let mut index = 0;
             while index < all.len() {
                 all[index] = Grade(Evidence::ALL[index]);
+                index += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// [`ListFormat`] as an argument, so that `--help` lists the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Format(pub(super) ListFormat);
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Format; ListFormat::ALL.len()] = {
+            let mut all = [Format(ListFormat::Rules); ListFormat::ALL.len()];
+            let mut index = 0;
+            while index < all.len() {
+                all[index] = Format(ListFormat::ALL[index]);
                 index += 1;
             }
             all

@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod flags;
 mod healthcheck;
+mod lists;
 mod query;
 mod record;
 mod reload;
@@ -81,6 +82,7 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     Reload(reload::Reload),
     Cache(Box<cache::Cache>),
+    Lists(Box<lists::Lists>),
 }
 
 impl Command {
@@ -95,6 +97,7 @@ impl Command {
             Self::Healthcheck(healthcheck) => healthcheck.execute(console),
             Self::Reload(reload) => reload.execute(console),
             Self::Cache(cache) => cache.execute(console),
+            Self::Lists(lists) => lists.execute(console),
         }
     }
 }

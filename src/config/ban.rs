@@ -10,11 +10,13 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::at::At;
+use super::convert::reading;
 use super::file;
 use super::reader::Reader;
+use super::settings::Reading;
 use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode};
+use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode, Strictness};
 use crate::time::Timestamp;
 use crate::wire::{EDE_TEXT_MAX, ede};
 
@@ -73,8 +75,8 @@ pub(super) struct Declared {
 pub(super) struct DeclaredList {
     /// Name of a file in the ban's folder.
     pub(super) file: At<Arc<str>>,
-    /// How to read it.
-    pub(super) format: ListFormat,
+    /// How to read it: the format is known.
+    pub(super) reading: Reading,
 }
 
 impl Change {
@@ -376,15 +378,16 @@ fn lists(written: Option<&Spanned<Vec<Spanned<file::ListName>>>>, reader: &mut R
     }
     let mut lists = Vec::new();
     for name in written.get_ref() {
-        let (list, span): (_, Range<usize>) = (name.get_ref(), name.span());
-        let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str);
-        let format = format.map_or(ListFormat::Rules, |at| at.value);
+        let (list, span): (_, Range<usize>) = (&name.get_ref().0, name.span());
+        // What a ban is made of is not guessed.
+        let mut reading = reading(list, Strictness::Strict, reader);
+        reading.format = reading.format.or(Some(ListFormat::Rules));
         match &list.file {
             None => reader.missing("file", Some(span)),
             Some(file) if !is_plain_file_name(file.get_ref()) => {
                 reader.error(span, "a list is a file in the ban's own folder: a name without `/`");
             }
-            Some(file) => lists.push(DeclaredList { file: reader.at(file.get_ref().as_str().into(), span), format }),
+            Some(file) => lists.push(DeclaredList { file: reader.at(file.get_ref().as_str().into(), span), reading }),
         }
     }
     lists

@@ -23,13 +23,13 @@ use super::local;
 use super::rate_limit;
 use super::reader::Reader;
 use super::settings::{
-    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Settings,
-    TcpSettings, UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Reading,
+    Settings, TcpSettings, UpstreamSettings,
 };
 use super::trust;
 use super::unreadable::Unreadable;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::ListFormat;
+use crate::policy::{ListFormat, Strictness};
 use crate::upstream::{GROUPS_MAX, Order, UpstreamSpec};
 use crate::wire::Name;
 
@@ -374,11 +374,21 @@ fn log(file: &file::Log, default: LogSettings, reader: &mut Reader<'_>) -> LogSe
 fn list_file(list: &Spanned<file::List>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
     let (table, list) = (list.span(), list.get_ref());
     let file = reader.required(&list.file, "file", Some(table.clone()));
-    let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str);
+    let reading = reading(list, Strictness::Lenient, reader);
     let span = list.file.as_ref().map_or(table, Spanned::span);
     let path: PathBuf = base.join(&*file);
-    (!file.is_empty())
-        .then(|| ListFile { path: reader.at(path, span), format: format.map_or(ListFormat::Domains, |at| at.value) })
+    (!file.is_empty()).then(|| ListFile { path: reader.at(path, span), reading })
+}
+
+/// How a list is read; what is not written is left open, or to `strictness`.
+pub(super) fn reading(list: &file::List, strictness: Strictness, reader: &mut Reader<'_>) -> Reading {
+    let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str).map(|at| at.value);
+    let strictness = match list.strict.as_ref().map(Spanned::get_ref) {
+        Some(true) => Strictness::Strict,
+        Some(false) => Strictness::Lenient,
+        None => strictness,
+    };
+    Reading { format, strictness }
 }
 
 fn ban_change(id: &Spanned<String>, change: &file::Change, zone: &TimeZone, reader: &mut Reader<'_>) -> BanChange {

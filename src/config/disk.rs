@@ -75,6 +75,22 @@ impl Origin {
         Ok(octets)
     }
 
+    /// The first octets, `most` or a few more; all of a shorter file.
+    ///
+    /// # Errors
+    /// [`ReadError`] as above.
+    pub fn head(&self, most: usize, max: u64) -> Result<Vec<u8>, ReadError> {
+        let mut octets = Vec::new();
+        let read = self.read_pieces(max, |piece| {
+            octets.extend_from_slice(piece);
+            if octets.len() < most { Ok(()) } else { Err(io::Error::other("enough")) }
+        });
+        match read {
+            Err(ReadError::Io(_enough)) if octets.len() >= most => Ok(octets),
+            read => read.map(|()| octets),
+        }
+    }
+
     /// Gives the octets, `max` at most, to `sink` piece by piece, in order: a list may be larger than the memory that can be
     /// spared for it.
     ///

@@ -217,6 +217,7 @@ pub(super) struct Log {
 pub(super) struct List {
     pub(super) file: Text,
     pub(super) format: Text,
+    pub(super) strict: Flag,
 }
 
 /// `[ban.<id>]`: what the operator changes about a ban.
@@ -310,10 +311,7 @@ pub(super) struct Milestone {
 
 /// One of a ban's `lists`: `"rules.txt"` or `{ file = "x.txt", format = "domains" }`.
 #[derive(Debug, Default)]
-pub(super) struct ListName {
-    pub(super) file: Text,
-    pub(super) format: Text,
-}
+pub(super) struct ListName(pub(super) List);
 
 impl<'de> Deserialize<'de> for ListName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -332,11 +330,10 @@ impl<'de> Visitor<'de> for ListNameVisitor {
 
     fn visit_str<E: Error>(self, file: &str) -> Result<ListName, E> {
         // The place is that of the whole entry, which is this text.
-        Ok(ListName { file: Some(Spanned::new(0..0, file.to_owned())), format: None })
+        Ok(ListName(List { file: Some(Spanned::new(0..0, file.to_owned())), ..List::default() }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ListName, A::Error> {
-        let List { file, format } = List::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-        Ok(ListName { file, format })
+        List::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(ListName)
     }
 }

@@ -15,9 +15,9 @@ use super::at::At;
 use super::digest::hex_digest;
 use super::disk::Origin;
 use super::policy::{LoadedFile, PolicyLoad, UnknownBan, load};
-use super::settings::{Blocklists, ListFile, Settings};
+use super::settings::{Blocklists, ListFile, Reading, Settings};
 use crate::diag::Source;
-use crate::policy::ListFormat;
+use crate::policy::{ListFormat, Strictness};
 
 /// The file that names the copy in use.
 const CURRENT: &str = "current";
@@ -117,7 +117,8 @@ fn saved_lists(lists: &Path) -> Result<Vec<ListFile>, LastGoodError> {
         let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries {
             let path = entry.map_err(|error| LastGoodError::Io { path: directory.clone(), error })?.path();
-            found.push(ListFile { path: unwritten(path), format });
+            let reading = Reading { format: Some(format), strictness: Strictness::Lenient };
+            found.push(ListFile { path: unwritten(path), reading });
         }
     }
     found.sort_by(|left, right| left.path.value.cmp(&right.path.value));
@@ -219,7 +220,10 @@ mod tests {
         fs::write(directory.join("more.txt"), "more.example\n").unwrap();
         Settings {
             blocklists: Blocklists::Directory(unwritten(directory.join("blocklists"))),
-            lists: vec![ListFile { path: unwritten(directory.join("more.txt")), format: ListFormat::Domains }],
+            lists: vec![ListFile {
+                path: unwritten(directory.join("more.txt")),
+                reading: Reading { format: None, strictness: Strictness::Lenient },
+            }],
             ..Settings::default()
         }
     }

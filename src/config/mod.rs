@@ -16,6 +16,7 @@ mod encrypted;
 mod file;
 mod hop;
 mod last_good;
+mod list;
 mod local;
 mod place;
 mod policy;
@@ -38,18 +39,19 @@ pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use last_good::{LastGoodError, last_good, save};
+pub use list::{ListRead, read_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Settings,
-    TcpSettings, TlsSettings, UpstreamSettings,
+    HopSettings, JournalSettings, ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading,
+    Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
 use crate::diag::{Diagnostic, Severity, Source};
-use crate::policy::ListFormat;
+use crate::policy::{ListFormat, Strictness};
 use crate::tls::{Identity, Trust};
 use crate::upstream::{UpstreamSpec, Validation};
 
@@ -73,6 +75,8 @@ pub struct Args {
     pub blocklists: Option<PathBuf>,
     /// `--list FILE`, beside the file's.
     pub list: Vec<PathBuf>,
+    /// `--list-format FORMAT`, of those lists.
+    pub list_format: Option<ListFormat>,
     /// `--workers N`.
     pub workers: Option<NonZeroUsize>,
 }
@@ -228,7 +232,8 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
     if let Some(directory) = &args.blocklists {
         settings.blocklists = Blocklists::Directory(typed("--blocklists", directory));
     }
-    let lists = args.list.iter().map(|path| ListFile { path: typed("--list", path), format: ListFormat::Domains });
+    let reading = Reading { format: args.list_format, strictness: Strictness::Lenient };
+    let lists = args.list.iter().map(|path| ListFile { path: typed("--list", path), reading });
     settings.lists.extend(lists);
     settings.workers = args.workers.or(settings.workers);
 }

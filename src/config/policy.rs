@@ -9,13 +9,14 @@ use super::at::At;
 use super::ban::{BanChange, Declared, is_id};
 use super::digest::{Digest, hex_digest};
 use super::disk::{Origin, ReadError};
-use super::settings::{Blocklists, ListFile, Settings};
+use super::list::detect;
+use super::settings::{Blocklists, ListFile, Reading, Settings};
 use super::suggest::nearest_first;
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{
-    Action, Ban, BanIndex, Does, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule,
-    Strictness,
+    Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Policy, PolicyBuilder,
+    Rule, Strictness,
 };
 use crate::priority::make_way;
 use crate::wire::Name;
@@ -25,7 +26,7 @@ const BAN_FILE: &str = "ban.toml";
 /// Octets of a `ban.toml` at most.
 const BAN_FILE_MAX: u64 = 1 << 20;
 /// Octets of a list at most.
-const LIST_MAX: u64 = 1 << 30;
+pub(super) const LIST_MAX: u64 = 1 << 30;
 /// Rules of one list named one by one when they were refused.
 const REFUSED_SHOWN: usize = 20;
 
@@ -188,9 +189,9 @@ impl Loader<'_> {
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
         for list in lists {
             let origin = self.settings.blocklists.file(id, &list.file.value);
-            let format = (list.format, Strictness::Strict);
+            let saved_as = |_format| saved_as(&list.file.value);
             // Without a ban its rules are still read, for their mistakes.
-            if let Err(error) = self.rules(&origin, saved_as(&list.file.value), format, added.as_ref()) {
+            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref()) {
                 self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
             }
         }
@@ -205,13 +206,12 @@ impl Loader<'_> {
         let id = unique_id(&stem, &self.ids);
         self.ids.insert(Arc::clone(&id));
         let known = self.diagnostics.len();
-        let saved_as = Path::new("lists").join(list.format.as_str()).join(&*id);
+        let saved_as = |format: ListFormat| Path::new("lists").join(format.as_str()).join(&*id);
         let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
         let declared = Declared::of_list(Arc::clone(&id), &stem, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        let format = (list.format, Strictness::Lenient);
-        if let Err(error) = self.rules(&origin, saved_as, format, added.as_ref()) {
+        if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref()) {
             self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name())));
         }
         if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
@@ -243,11 +243,13 @@ impl Loader<'_> {
     fn rules(
         &mut self,
         origin: &Origin,
-        saved_as: PathBuf,
-        (format, strictness): (ListFormat, Strictness),
+        saved_as: impl Fn(ListFormat) -> PathBuf,
+        Reading { format, strictness }: Reading,
         added: Option<&(BanIndex, Ban)>,
     ) -> Result<(), ReadError> {
         let name: Arc<str> = origin.name().into();
+        let detected = format.is_none();
+        let format = format.map_or_else(|| detect(origin), Ok)?;
         let (mut digest, mut check) = (Digest::new(), ListReader::new(format, Arc::clone(&name), strictness));
         origin.read_pieces(LIST_MAX, |piece| {
             digest.add(piece);
@@ -256,13 +258,15 @@ impl Loader<'_> {
             }
             Ok(())
         })?;
-        let file = LoadedFile { origin: origin.clone(), digest: digest.finish(), saved_as };
+        let file = LoadedFile { origin: origin.clone(), digest: digest.finish(), saved_as: saved_as(format) };
         let checked = check.finish(&mut |_rule, _line| ());
         if checked.bad_lines > 0 {
             // Rules can't be taken back from the table.
             self.read_list(&name, Parsed { rules: 0, ..checked }, Refused::default());
         } else {
-            self.second_reading(&file, &name, (format, strictness), added);
+            let info = |index| ListInfo { detected, ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest) };
+            let list = added.map(|(index, ban)| (self.builder.list(info(*index)), ban));
+            self.second_reading(&file, &name, (format, strictness), list);
         }
         self.files.push(file);
         Ok(())
@@ -273,16 +277,24 @@ impl Loader<'_> {
         file: &LoadedFile,
         name: &Arc<str>,
         (format, strictness): (ListFormat, Strictness),
-        added: Option<&(BanIndex, Ban)>,
+        list: Option<(ListIndex, &Ban)>,
     ) {
-        let info = |index| ListInfo::new(Arc::clone(name), index, format, file.digest.clone());
-        let list = added.map(|(index, _ban)| self.builder.list(info(*index)));
-        let mut refused = Refused::default();
+        let (mut refused, mut unaddressed) = (Refused::default(), 0_usize);
+        // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
+        let exact = format == ListFormat::Rules || strictness == Strictness::Strict;
         let mut add = |rule: &Rule, line: &Line<'_>| {
-            let (Some(list), Some((_index, ban))) = (list, added) else { return };
-            if needs_addresses(rule, ban) {
-                refused.add(|| no_addresses(line, ban));
-            } else if let Err(error) = self.builder.rule(list, rule) {
+            let Some((list, ban)) = list else { return };
+            let needs_addresses = needs_addresses(rule, ban);
+            if needs_addresses && exact {
+                return refused.add(|| no_addresses(line, ban));
+            }
+            unaddressed += usize::from(needs_addresses);
+            let added = if needs_addresses {
+                self.builder.rule(list, &Rule { does: None, ..rule.clone() })
+            } else {
+                self.builder.rule(list, rule)
+            };
+            if let Err(error) = added {
                 refused.add(|| line.warning(error.to_string()));
             }
         };
@@ -296,6 +308,7 @@ impl Loader<'_> {
             return self.whole(Arc::clone(name), "has changed while it was read");
         }
         self.read_list(name, parsed, refused);
+        self.diagnostics.extend(list.and_then(|(_list, ban)| unaddressed_note(name, ban, unaddressed)));
     }
 
     /// What came of a list.
@@ -354,6 +367,15 @@ fn needs_addresses(rule: &Rule, ban: &Ban) -> bool {
 fn no_addresses(line: &Line<'_>, ban: &Ban) -> Diagnostic {
     let message = format!("`sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"] for the ban `{}`", ban.id);
     Diagnostic { severity: Severity::Error, ..line.warning(message) }
+}
+
+fn unaddressed_note(name: &Arc<str>, ban: &Ban, count: usize) -> Option<Diagnostic> {
+    let message = format!(
+        "{count} rules answer with addresses of a sinkhole; the ban `{}` has none (`sinkhole = [\"192.0.2.1\"]`) and does \
+         as with its other names",
+        ban.id
+    );
+    (count > 0).then(|| Diagnostic::whole(Severity::Warning, Arc::clone(name), message))
 }
 
 /// A list without a rule is a mistake: more often cut off while it was written than meant.

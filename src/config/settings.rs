@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use crate::local::{self, Record};
-use crate::policy::ListFormat;
+use crate::policy::{ListFormat, Strictness};
 use crate::serve::AnyAnswer;
 use crate::upstream::{Exempt, Order, UpstreamSpec};
 use crate::wire::{Name, Secret};
@@ -307,7 +307,16 @@ pub struct ListFile {
     /// The file.
     pub path: At<PathBuf>,
     /// How to read it.
-    pub format: ListFormat,
+    pub reading: Reading,
+}
+
+/// How a list is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Its format; `None`: the one that its first lines are in.
+    pub format: Option<ListFormat>,
+    /// What a bad line means.
+    pub strictness: Strictness,
 }
 
 /// Loopback on a port that needs no privilege, and that no resolver of the system holds.

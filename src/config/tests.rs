@@ -1,8 +1,9 @@
 //! Configurations, flags and lists as an operator writes them, and what is made of them.
 
 use super::*;
-use crate::policy::{Action, Mode};
-use crate::wire::Name;
+use crate::policy::{Action, Client, Decision, Mode};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, Name};
 
 fn parsed(text: &str) -> Settings {
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new("/base"));
@@ -175,11 +176,14 @@ fn shipped_texts_never_claim_that_a_law_prohibits() {
     }
 }
 
+/// As `--list FILE` reads it.
+const READING: Reading = Reading { format: None, strictness: Strictness::Lenient };
+
 /// Settings with only this plain list, made of these octets.
 fn with_list(directory: &Path, name: &str, octets: &[u8]) -> Settings {
     std::fs::write(directory.join(name), octets).unwrap();
     let path = At::new(directory.join(name), &Source::new(name, ""), 0..0);
-    Settings { lists: vec![ListFile { path, format: ListFormat::Domains }], ..Settings::default() }
+    Settings { lists: vec![ListFile { path, reading: READING }], ..Settings::default() }
 }
 
 #[test]
@@ -194,6 +198,54 @@ fn a_plain_list_is_a_ban_of_its_own_and_its_bad_lines_are_skipped_and_shown() {
     let policy = load.policy.unwrap();
     let list = policy.lists().last().unwrap();
     assert_eq!((&*policy.bans()[list.ban.0].id, list.entries), ("my-list", 2));
+}
+
+#[test]
+fn a_list_is_read_in_the_format_of_its_first_lines_and_says_that_nobody_has_told_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = policy(&with_list(directory.path(), "x.txt", b"# x\n0.0.0.0 a.example b.example\n"), 1);
+    let policy = load.policy.unwrap();
+    let list = policy.lists().last().unwrap();
+    assert_eq!((list.format, list.detected, list.entries), (ListFormat::Hosts, true, 2));
+    assert!(load.files.iter().any(|file| file.saved_as.ends_with("lists/hosts/x")));
+    let declared = parsed("[[list]]\nfile = \"/x\"\nformat = \"rpz\"\nstrict = true\n");
+    let reading = Reading { format: Some(ListFormat::Rpz), strictness: Strictness::Strict };
+    assert_eq!(declared.lists[0].reading, reading);
+}
+
+#[test]
+fn a_page_binary_or_nothing_in_place_of_a_list_leaves_no_policy() {
+    let directory = tempfile::tempdir().unwrap();
+    let zero = [b"a.example\n".repeat(5_000), b"b\0.example\n".to_vec()].concat();
+    for octets in
+        [&b"\n <!DOCTYPE html>\n<p>Not found\n404\n"[..], b"\xff\xfea\0.\0b\0\n\0", &zero, b"", b"# a.example\n"]
+    {
+        let load = policy(&with_list(directory.path(), "x.txt", octets), 1);
+        assert!(load.policy.is_none());
+        assert_eq!(load.failed, ["x".into()]);
+        assert_eq!(
+            load.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count(),
+            1,
+            "{:?}",
+            load.diagnostics
+        );
+    }
+}
+
+#[test]
+fn somebodys_sinkhole_is_ours_where_there_is_one_and_else_the_bans_action() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = with_list(directory.path(), "x.txt", b"a.example A 192.0.2.1\nb.example CNAME .\n");
+    let ours = parsed("[ban.x]\nsinkhole = [\"192.0.2.9\"]\n").bans;
+    for (bans, warnings, does) in [(Vec::new(), 1, Action::Nxdomain), (ours, 0, Action::Sinkhole)] {
+        let load = policy(&Settings { bans, ..settings.clone() }, 1);
+        assert_eq!(load.diagnostics.len(), warnings, "{:?}", load.diagnostics);
+        let policy = load.policy.unwrap();
+        let client = Client { address: [192, 0, 2, 7].into() };
+        let name = LowerName::parse("a.example").unwrap();
+        let verdict = policy.decide(&name, 1, &client, Timestamp::UNIX_EPOCH);
+        assert!(matches!(verdict.decision, Decision::Enforce(_, blocked) if blocked.action == does));
+    }
 }
 
 #[test]
@@ -223,7 +275,7 @@ fn a_fifo_is_refused_and_never_waited_for() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     let path = At::new(fifo, &Source::new("x", ""), 0..0);
-    let settings = Settings { lists: vec![ListFile { path, format: ListFormat::Domains }], ..Settings::default() };
+    let settings = Settings { lists: vec![ListFile { path, reading: READING }], ..Settings::default() };
 
     let load = policy(&settings, 1);
 

@@ -36,7 +36,7 @@ pub use attributes::Series;
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
 pub use builder::{PolicyBuilder, RuleRefused};
 pub use explain::{Candidate, Explanation, Lost};
-pub use list::{Line, ListFormat, ListReader, Parsed, Strictness};
+pub use list::{HEAD, Line, ListFormat, ListReader, Parsed, Strictness};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};

@@ -88,6 +88,9 @@ pub enum PatternFault {
     /// An IPv4 address.
     #[error("an address is no name")]
     Address,
+    /// `*` where a format knows none.
+    #[error("`*` can't stand here; no rule of this format says so")]
+    Star,
 }
 
 impl Pattern {
@@ -128,6 +131,22 @@ impl Pattern {
             (true, PatternKind::Suffix) => Ok(Self { name, kind: PatternKind::Glob, allow }),
             (true, _) => fail(PatternFault::PrefixedGlob, 0..text.len()),
         }
+    }
+
+    /// Reads a plain name, of any format, as a pattern of this kind; nothing in front of it means anything.
+    ///
+    /// # Errors
+    /// [`PatternError`] with the octets at fault.
+    pub fn of_name(text: &str, kind: PatternKind, allow: bool) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(fault(PatternFault::Empty, 0..0));
+        }
+        let (name, glob) = Reader::new(text).read()?;
+        if glob {
+            let star = text.find('*').unwrap_or_default();
+            return Err(fault(PatternFault::Star, star..star + 1));
+        }
+        Ok(Self { name, kind, allow })
     }
 
     /// The name part; in a glob, `*` stands for any octets.

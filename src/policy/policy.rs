@@ -31,6 +31,8 @@ pub struct ListInfo {
     pub ban: BanIndex,
     /// How to read it again.
     pub format: ListFormat,
+    /// Whether nobody has said the format: its first lines have told it.
+    pub detected: bool,
     /// SHA-256 of its octets, in hexadecimal.
     pub digest: String,
     /// Rules held.
@@ -42,7 +44,8 @@ pub struct ListInfo {
 impl ListInfo {
     /// A list whose rules are still to come.
     pub fn new(name: impl Into<Arc<str>>, ban: BanIndex, format: ListFormat, digest: impl Into<String>) -> Self {
-        Self { name: name.into(), ban, format, digest: digest.into(), entries: 0, duplicates: 0 }
+        let (name, digest, detected) = (name.into(), digest.into(), false);
+        Self { name, ban, format, detected, digest, entries: 0, duplicates: 0 }
     }
 }
 

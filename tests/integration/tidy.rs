@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 12] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -21,6 +21,7 @@ const DOORS: [(&str, &[&str]); 11] = [
     ("rustls", &["tls"]),
     ("tokio_rustls", &["serve", "tls"]),
     ("if_addrs", &["socket"]),
+    ("idna", &["policy"]),
 ];
 
 /// The only module with `unsafe` blocks.

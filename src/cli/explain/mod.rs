@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::EXIT_CODES;
 use super::console::Console;
 use super::failure::Failure;
+use super::flags::Format;
 use super::query::{qname, qtype};
 use super::when::When;
 use crate::config::{self, PolicyLoad};
@@ -48,9 +49,12 @@ pub(super) struct Explain {
     /// Directory of the ban folders, instead of the configured ones
     #[arg(long, value_name = "DIR")]
     blocklists: Option<PathBuf>,
-    /// A plain list of names, enforced as a ban of its own; may be given several times
+    /// A list, enforced as a ban of its own; may be given several times
     #[arg(long, value_name = "FILE")]
     list: Vec<PathBuf>,
+    /// The format of those lists; by default their first lines tell
+    #[arg(long, value_name = "FORMAT", requires = "list")]
+    list_format: Option<Format>,
 }
 
 const JSON_HELP: &str = "One JSON object of {name, type, client, at, verdict, ban, pattern, file, line, category, \
@@ -120,6 +124,7 @@ impl Explain {
             config: self.config.clone(),
             blocklists: self.blocklists.clone(),
             list: self.list.clone(),
+            list_format: self.list_format.map(|format| format.0),
             // Nothing is kept here, so a machine without a place for state is no reason to fail.
             state_dir: Some(PathBuf::new()),
             ..config::Args::default()

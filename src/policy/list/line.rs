@@ -65,31 +65,41 @@ pub(super) fn lines(source: &Source) -> impl Iterator<Item = Line<'_>> {
 pub(super) struct Bounded {
     source: Arc<str>,
     severity: Severity,
-    skipped: &'static str,
     bad_lines: usize,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Bounded {
     pub(super) fn new(source: Arc<str>, strictness: Strictness) -> Self {
-        let (severity, skipped) = match strictness {
-            Strictness::Strict => (Severity::Error, ""),
-            Strictness::Lenient => (Severity::Warning, "; the line is skipped"),
+        let severity = match strictness {
+            Strictness::Strict => Severity::Error,
+            Strictness::Lenient => Severity::Warning,
         };
-        Self { source, severity, skipped, bad_lines: 0, diagnostics: Vec::new() }
+        Self { source, severity, bad_lines: 0, diagnostics: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, line: &Line<'_>, fault: Fault) {
-        self.bad_lines += 1;
-        if self.bad_lines <= DIAGNOSTICS_MAX {
-            let message = format!("{}{}", fault.message, self.skipped);
+    /// Adds a bad line; `partly`: some rules of it count.
+    pub(super) fn add(&mut self, line: &Line<'_>, fault: Fault, partly: bool) {
+        if self.diagnostics.len() < DIAGNOSTICS_MAX {
+            let skipped = match (self.severity, partly) {
+                (Severity::Error, _) => "",
+                (Severity::Warning, false) => "; the line is skipped",
+                (Severity::Warning, true) => "; this part of the line is skipped",
+            };
+            let message = format!("{}{skipped}", fault.message);
             self.diagnostics.push(line.at(self.severity, fault.span, message));
         }
+        self.bad_lines += 1;
+    }
+
+    /// Adds a bad line like one that was told.
+    pub(super) fn add_untold(&mut self) {
+        self.bad_lines += 1;
     }
 
     /// The exact number of bad lines, and the messages.
     pub(super) fn finish(mut self) -> (usize, Vec<Diagnostic>) {
-        let more = self.bad_lines.saturating_sub(DIAGNOSTICS_MAX);
+        let more = self.bad_lines - self.diagnostics.len();
         if more > 0 {
             let message = format!("{more} more lines like these are not shown");
             self.diagnostics.push(Diagnostic::whole(self.severity, self.source, message));

@@ -2,19 +2,28 @@
 //!
 //! Leaves reading files to `config` and storing rules to [`PolicyBuilder`](super::PolicyBuilder).
 
+mod adblock;
+mod detect;
+mod dnsmasq;
 mod domains;
+mod hosts;
+mod idn;
 mod line;
+mod out;
 mod reader;
+mod rpz;
 mod rules;
+mod unbound;
 
-use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::detect::HEAD;
 use self::line::lines;
 pub use self::line::{LINE_MAX, Line};
+use self::out::{Fault, Out, ascii, by_address, is_at_or_below, plain};
 pub use self::reader::ListReader;
 use super::pattern::PatternRef;
-use super::rule::{Rule, UNCATEGORISED};
+use super::rule::{LISTED, Rule, UNCATEGORISED};
 use crate::diag::{Diagnostic, Source};
 
 /// The list formats. To add one: a file beside this one, a variant here, and what the compiler then asks for.
@@ -24,6 +33,16 @@ pub enum ListFormat {
     Rules,
     /// One plain name a line.
     Domains,
+    /// `0.0.0.0 name`, as in hosts files.
+    Hosts,
+    /// `||name^`, as in the lists of ad blockers.
+    Adblock,
+    /// `address=/name/`, as in the configuration of dnsmasq.
+    Dnsmasq,
+    /// `local-zone: "name" TYPE`, as in the configuration of Unbound.
+    Unbound,
+    /// A response policy zone as a zone file.
+    Rpz,
 }
 
 /// What a bad line means for the list.
@@ -48,14 +67,26 @@ pub struct Parsed {
 
 impl ListFormat {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Rules, Self::Domains];
+    pub const ALL: [Self; 7] =
+        [Self::Rules, Self::Domains, Self::Hosts, Self::Adblock, Self::Dnsmasq, Self::Unbound, Self::Rpz];
 
     /// The word for it in settings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rules => "rules",
             Self::Domains => "domains",
+            Self::Hosts => "hosts",
+            Self::Adblock => "adblock",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
+            Self::Rpz => "rpz",
         }
+    }
+
+    /// The format that understands most lines of the beginning of a list; `None` if none understands any. [`HEAD`] octets are
+    /// enough; where two understand as much, the one that says less is taken: names alone are [`ListFormat::Domains`].
+    pub fn detect(head: &[u8]) -> Option<Self> {
+        detect::detect(head)
     }
 
     /// Gives every rule of the text to `sink`, in order. Never fails: what was not understood is in the result.
@@ -80,38 +111,75 @@ impl ListFormat {
     pub fn find_line(self, source: &Source, pattern: PatternRef<'_>) -> Option<usize> {
         let mut reader = LineReader::new(self);
         lines(source).find_map(|mut line| {
-            let rule = reader.rule(&mut line).ok().flatten()?;
-            (rule.pattern.as_ref() == pattern).then_some(line.number)
+            let mut found = None;
+            let mut sink = |rule: &Rule, line: &Line<'_>| {
+                if rule.pattern.as_ref() == pattern {
+                    found = Some(line.number);
+                }
+            };
+            // Of a bad line the rules before the fault count too.
+            let _told_when_it_was_loaded = reader.read(&mut line, &mut sink);
+            found
         })
     }
 }
 
-/// What is wrong with a line, and where in it.
-struct Fault {
-    span: Range<usize>,
-    message: String,
-}
-
 /// Reads line after line of one format.
 struct LineReader {
-    format: ListFormat,
-    /// The category of the line before: lists stay with one for many lines.
-    category: Arc<str>,
+    format: Format,
+    /// The category of rules of foreign formats.
+    listed: Arc<str>,
+}
+
+/// A format, with what it remembers from line to line.
+enum Format {
+    /// With the category of the line before: lists stay with one for many lines.
+    Rules(Arc<str>),
+    Domains,
+    Hosts,
+    Adblock,
+    Dnsmasq,
+    Unbound(unbound::State),
+    Rpz(Box<rpz::Zone>),
 }
 
 impl LineReader {
     fn new(format: ListFormat) -> Self {
-        Self { format, category: UNCATEGORISED.into() }
+        let format = match format {
+            ListFormat::Rules => Format::Rules(UNCATEGORISED.into()),
+            ListFormat::Domains => Format::Domains,
+            ListFormat::Hosts => Format::Hosts,
+            ListFormat::Adblock => Format::Adblock,
+            ListFormat::Dnsmasq => Format::Dnsmasq,
+            ListFormat::Unbound => Format::Unbound(unbound::State::default()),
+            ListFormat::Rpz => Format::Rpz(Box::default()),
+        };
+        Self { format, listed: LISTED.into() }
     }
 
-    /// The line's rule; `None` for a line without one.
-    fn rule(&mut self, line: &mut Line<'_>) -> Result<Option<Rule>, Fault> {
+    /// Gives the line's rules, and returns their number. A fault, the first of the line, may come after some rules: they count.
+    fn read(&mut self, line: &mut Line<'_>, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> (usize, Option<Fault>) {
         if line.text.len() > LINE_MAX {
-            return Err(Fault { span: 0..1, message: format!("line is longer than {LINE_MAX} octets") });
+            return (0, Some(Fault::new(0..1, format!("line is longer than {LINE_MAX} octets"))));
         }
-        match self.format {
-            ListFormat::Rules => rules::read(line, &mut self.category),
-            ListFormat::Domains => domains::read(line, &mut self.category),
+        let mut out = Out::new(&self.listed, sink);
+        let read = match &mut self.format {
+            Format::Rules(category) => rules::read(line, category, &mut out),
+            Format::Domains => domains::read(line, &mut out),
+            Format::Hosts => hosts::read(line, &mut out),
+            Format::Adblock => adblock::read(line, &mut out),
+            Format::Dnsmasq => dnsmasq::read(line, &mut out),
+            Format::Unbound(state) => unbound::read(state, line, &mut out),
+            Format::Rpz(zone) => zone.read(line, &mut out),
+        };
+        (out.rules, read.err())
+    }
+
+    /// What the end of the list leaves open: a message about its last line.
+    fn finish(&self) -> Option<Fault> {
+        match &self.format {
+            Format::Rpz(zone) => zone.finish(),
+            _ => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::str::Utf8Error;
 use std::sync::Arc;
 
 use super::line::{Bounded, LINE_MAX, Line};
-use super::{LineReader, ListFormat, Parsed, Strictness};
+use super::{Fault, LineReader, ListFormat, Parsed, Strictness};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::rule::Rule;
 
@@ -16,6 +16,7 @@ const OPEN_MAX: usize = LINE_MAX + 1 + MARK.len() + 1;
 /// A list on its way from its octets to rules.
 pub struct ListReader {
     name: Arc<str>,
+    format: ListFormat,
     strictness: Strictness,
     lines: LineReader,
     faults: Bounded,
@@ -24,8 +25,12 @@ pub struct ListReader {
     /// Lines read.
     number: usize,
     rules: usize,
-    /// Where a strict list is no text.
-    no_text: Option<Diagnostic>,
+    /// Whether a line with something on it was met.
+    begun: bool,
+    /// Whether it was told that a line is not UTF-8.
+    told: bool,
+    /// Where the list is no list at all.
+    no_list: Option<Diagnostic>,
 }
 
 impl ListReader {
@@ -34,7 +39,8 @@ impl ListReader {
     pub fn new(format: ListFormat, name: Arc<str>, strictness: Strictness) -> Self {
         let faults = Bounded::new(Arc::clone(&name), strictness);
         let lines = LineReader::new(format);
-        Self { name, strictness, lines, faults, open: Vec::new(), number: 0, rules: 0, no_text: None }
+        let (open, number, rules) = (Vec::new(), 0, 0);
+        Self { name, format, strictness, lines, faults, open, number, rules, begun: false, told: false, no_list: None }
     }
 
     /// Reads the next octets, cut anywhere, and gives the rules of the lines that end in them to `sink`, in order.
@@ -59,10 +65,14 @@ impl ListReader {
     pub fn finish(mut self, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
         let line = std::mem::take(&mut self.open);
         self.line(&line, sink);
+        if let Some(fault) = self.lines.finish() {
+            let line = Line { source: &self.name, number: self.number, text: "", pattern: 0..0 };
+            self.faults.add(&line, fault, false);
+        }
         let (bad_lines, diagnostics) = self.faults.finish();
-        match self.no_text {
-            // What is no text has no lines either.
-            Some(no_text) => Parsed { rules: 0, bad_lines: bad_lines.max(1), diagnostics: vec![no_text] },
+        match self.no_list {
+            // What is no text has no lines to be told of either.
+            Some(no_list) => Parsed { rules: self.rules, bad_lines: bad_lines.max(1), diagnostics: vec![no_list] },
             None => Parsed { rules: self.rules, bad_lines, diagnostics },
         }
     }
@@ -76,36 +86,63 @@ impl ListReader {
         self.number += 1;
         let octets = octets.strip_prefix(MARK).filter(|_rest| self.number == 1).unwrap_or(octets);
         let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
+        if !self.begun {
+            self.begin(octets);
+        }
+        // A zero octet is in no text, and what follows it in a file that is none could be taken for rules.
+        if self.format != ListFormat::Rules {
+            if let Some(at) = octets.iter().position(|octet| *octet == 0) {
+                self.is_no_list(&String::from_utf8_lossy(octets), at, "holds a zero octet here: it is no text");
+            }
+            if self.no_list.is_some() {
+                return;
+            }
+        }
         match std::str::from_utf8(octets) {
-            Ok(text) => self.text(text, sink),
+            Ok(text) => self.text(text, None, sink),
             Err(error) => {
                 let text = String::from_utf8_lossy(octets);
                 // The end of a line that is too long is cut anywhere, and told as what it is.
-                if self.strictness == Strictness::Strict && octets.len() <= LINE_MAX {
-                    self.is_no_text(&text, error);
+                let broken = (octets.len() <= LINE_MAX).then_some(error);
+                if let (Strictness::Strict, Some(error)) = (self.strictness, broken) {
+                    self.is_no_list(&text, error.valid_up_to(), "is not UTF-8 from here");
                 }
-                self.text(&text, sink);
+                self.text(&text, broken, sink);
             }
         }
     }
 
-    fn text(&mut self, text: &str, sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
+    /// The first line that is not blank: a server that is asked for a list may have sent a page.
+    fn begin(&mut self, octets: &[u8]) {
+        let words = octets.trim_ascii_start();
+        self.begun = !words.is_empty();
+        if words.starts_with(b"<") {
+            self.is_no_list(&String::from_utf8_lossy(octets), 0, "is a page in HTML or XML, no list");
+        }
+    }
+
+    /// Reads a line; `broken`: it was not UTF-8 as it came.
+    fn text(&mut self, text: &str, broken: Option<Utf8Error>, sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
         let mut line = Line { source: &self.name, number: self.number, text, pattern: 0..0 };
-        match self.lines.rule(&mut line) {
-            Ok(None) => (),
-            Ok(Some(rule)) => {
-                self.rules += 1;
-                sink(&rule, &line);
+        let (rules, fault) = self.lines.read(&mut line, sink);
+        self.rules += rules;
+        match (fault, broken) {
+            (None, _) => (),
+            (Some(fault), None) => self.faults.add(&line, fault, rules > 0),
+            // Once: in a file of another encoding it is every line.
+            (Some(_fault), Some(_error)) if self.told => self.faults.add_untold(),
+            (Some(_fault), Some(error)) => {
+                self.told = true;
+                let at = error.valid_up_to();
+                self.faults.add(&line, Fault::new(at..at + 1, "is not UTF-8 from here"), rules > 0);
             }
-            Err(fault) => self.faults.add(&line, fault),
         }
     }
 
-    fn is_no_text(&mut self, text: &str, error: Utf8Error) {
-        if self.no_text.is_none() {
-            let (name, at) = (Arc::clone(&self.name), error.valid_up_to());
-            let message = "is not UTF-8 from here";
-            self.no_text = Some(Diagnostic::on_line(Severity::Error, name, self.number, text, at..at + 1, message));
+    fn is_no_list(&mut self, text: &str, at: usize, message: &str) {
+        if self.no_list.is_none() {
+            let name = Arc::clone(&self.name);
+            self.no_list = Some(Diagnostic::on_line(Severity::Error, name, self.number, text, at..at + 1, message));
         }
     }
 }

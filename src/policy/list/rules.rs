@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Fault, Line};
+use super::{Fault, Line, Out};
 use crate::policy::ban::{Action, Evidence, Mode};
 use crate::policy::pattern::Pattern;
 use crate::policy::rule::{Does, Rule, UNCATEGORISED};
@@ -15,10 +15,10 @@ use crate::policy::rule::{Does, Rule, UNCATEGORISED};
 const CATEGORY_MAX: usize = 32;
 
 /// The line's rule. `category` is the one of the line before, to share it.
-pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>) -> Result<Option<Rule>, Fault> {
+pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>, out: &mut Out<'_>) -> Result<(), Fault> {
     let mut columns = line.columns();
     let Some((span, word)) = columns.next() else {
-        return Ok(None);
+        return Ok(());
     };
     line.pattern = span.clone();
     let pattern = pattern(&span, word)?;
@@ -33,17 +33,15 @@ pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>) -> Result<Optio
     let does = columns.next().map(|(span, word)| does(&span, word, pattern.allow())).transpose()?;
     if let Some((span, _word)) = columns.next() {
         let message = "more than four columns: PATTERN CATEGORY EVIDENCE MODE-OR-ACTION; a comment begins with `#`";
-        return Err(Fault { span, message: message.to_owned() });
+        return Err(Fault::new(span, message));
     }
-    Ok(Some(Rule { pattern, category: Arc::clone(category), evidence, does }))
+    out.rule(line, &Rule { pattern, category: Arc::clone(category), evidence, does });
+    Ok(())
 }
 
 /// The pattern in a column that begins at `span`.
 pub(super) fn pattern(span: &Range<usize>, word: &str) -> Result<Pattern, Fault> {
-    Pattern::parse(word).map_err(|error| Fault {
-        span: span.start + error.span.start..span.start + error.span.end,
-        message: error.to_string(),
-    })
+    Pattern::parse(word).map_err(|error| Fault::of(&error, span.start))
 }
 
 fn does(span: &Range<usize>, word: &str, allow: bool) -> Result<Does, Fault> {
@@ -53,7 +51,7 @@ fn does(span: &Range<usize>, word: &str, allow: bool) -> Result<Does, Fault> {
     };
     if allow && does != Does::Mode(Mode::Off) {
         let message = format!("an allow rule can't `{word}`; drop the `!` or the fourth column");
-        return Err(Fault { span: span.clone(), message });
+        return Err(Fault::new(span.clone(), message));
     }
     Ok(does)
 }
@@ -63,11 +61,11 @@ fn checked_category(span: Range<usize>, word: &str) -> Result<&str, Fault> {
     if word.len() <= CATEGORY_MAX && word.bytes().all(plain) {
         return Ok(word);
     }
-    Err(Fault { span, message: format!("category is not 1 to {CATEGORY_MAX} of `a-z`, `0-9`, `_`, `-`") })
+    Err(Fault::new(span, format!("category is not 1 to {CATEGORY_MAX} of `a-z`, `0-9`, `_`, `-`")))
 }
 
 fn unknown(what: &str, span: &Range<usize>, word: &str, known: &[&str]) -> Fault {
     // The line itself is shown below the message, escaped; the word is not needed twice when it is long.
     let shown: String = word.chars().take(CATEGORY_MAX).flat_map(char::escape_default).collect();
-    Fault { span: span.clone(), message: format!("unknown {what} `{shown}`; known: {}", known.join(", ")) }
+    Fault::new(span.clone(), format!("unknown {what} `{shown}`; known: {}", known.join(", ")))
 }
