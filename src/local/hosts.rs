@@ -1,5 +1,6 @@
 //! A hosts file (hosts(5)): an address and the names it has, one line each.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use crate::wire::Name;
 pub const HOSTS_MAX: u64 = 16 << 20;
 /// Messages about one file at most.
 const MESSAGES_MAX: usize = 100;
+/// Addresses of one family that a name has at most: more are no use to a client, and cost every answer.
+const ADDRESSES_MAX: usize = 128;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub struct Host {
 /// would send every client to itself.
 pub fn hosts(source: &Source) -> (Vec<Host>, Vec<Diagnostic>) {
     let (mut found, mut messages) = (Vec::new(), Vec::new());
+    let mut addresses = HashMap::new();
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     for (number, line) in (1..).zip(text.split('\n')) {
         let mut warn = |place: Range<usize>, message: String| {
@@ -35,7 +39,17 @@ pub fn hosts(source: &Source) -> (Vec<Host>, Vec<Diagnostic>) {
                 messages.push(Diagnostic::on_line(Severity::Warning, name, number, line, place, message));
             }
         };
-        found.extend(host(line, &mut warn));
+        let Some(mut host) = host(line, &mut warn) else { continue };
+        host.names.retain(|name| {
+            let of_name: &mut usize = addresses.entry((name.clone(), host.address.is_ipv4())).or_default();
+            *of_name += 1;
+            *of_name <= ADDRESSES_MAX
+        });
+        if host.names.is_empty() {
+            warn(0..line.trim_end().len(), format!("left out: its names have {ADDRESSES_MAX} addresses already"));
+        } else {
+            found.push(host);
+        }
     }
     (found, messages)
 }
@@ -114,6 +128,20 @@ mod tests {
     fn lines_about_the_machine_itself_are_passed_over() {
         check("127.0.0.1 localhost\n127.0.1.1 box\n::1 ip6-localhost\nff02::1 ip6-allnodes\n", &[], &[]);
         check("fe80::1%lo0 localhost\n0.0.0.0 ads.example\n", &[], &[]);
+    }
+
+    #[test]
+    fn a_name_has_only_so_many_addresses_of_a_family_and_others_are_not_kept_from_theirs() {
+        let lines =
+            (0..200).map(|last| format!("192.0.2.{last} a.example b{last}.example\n2001:db8::{last} a.example\n"));
+        let (found, messages) = hosts(&Source::new("hosts", lines.collect::<String>()));
+        let of = |name: &str| {
+            let name = Name::parse(name).unwrap();
+            found.iter().filter(|host| host.names.contains(&name)).count()
+        };
+        assert_eq!((of("a.example"), of("b199.example"), found.len()), (2 * ADDRESSES_MAX, 1, 200 + ADDRESSES_MAX));
+        let first = messages[0].to_string();
+        assert!(first.starts_with("hosts:258:1: warning: left out: its names have 128 addresses already"), "{first}");
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub(super) struct Misses {
     crew: Crew,
 }
 
+/// How the client's socket is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Nothing came for it.
+    Not,
+    /// Something came, which another reader of the same socket may have taken; upstreams are not to wait for that.
+    AtOnce,
+    /// Nothing else can come.
+    Waiting,
+}
+
 /// What takes over when something is heard.
 struct Crew {
     socket: Arc<UdpSocket>,
@@ -46,12 +57,16 @@ impl Misses {
         Self { outside, crew: Crew { socket, runtime, late: Outgoing::new() } }
     }
 
-    /// Whether the client's socket is to be read now: because something came for it, or because nothing else can come.
-    pub(super) fn wait(&mut self, now: Mono) -> bool {
-        let Some(outside) = self.outside.as_mut().filter(|outside| outside.open() > 0) else { return true };
+    /// How the client's socket is to be read now, when something came for it or for us, or nothing did for some time.
+    pub(super) fn wait(&mut self, now: Mono) -> Reading {
+        let Some(outside) = self.outside.as_mut().filter(|outside| outside.open() > 0) else { return Reading::Waiting };
         let at_most = outside.next_expiry().map_or(LOOK_UP, |expiry| expiry.since(now)).min(LOOK_UP);
-        // Where waiting fails the client's socket is read, which waits too.
-        outside.wait(at_most).unwrap_or(true)
+        match outside.wait(at_most) {
+            Ok(true) => Reading::AtOnce,
+            Ok(false) => Reading::Not,
+            // Where waiting fails the client's socket is read, which waits too.
+            Err(_failed) => Reading::Waiting,
+        }
     }
 
     /// Asks upstreams; the question leaves with the next [`Misses::answer`].

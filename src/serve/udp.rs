@@ -20,7 +20,7 @@ use super::door::Door;
 use super::ending::{Ending, Sent};
 use super::forwarder::Waiter;
 use super::guard::View;
-use super::misses::Misses;
+use super::misses::{Misses, Reading};
 use super::next::Next;
 use super::pipeline::Unanswered;
 use super::room::Permit;
@@ -56,7 +56,12 @@ impl<N: Next> Listener<N> {
         let mut overflow = Overflow { counted: thrown_away(&self.socket), ..Overflow::default() };
         let mut now = self.door.now();
         while !self.door.stop.is_cancelled() {
-            now = match misses.wait(now.mono).then(|| incoming.receive(&self.socket)) {
+            let read = match misses.wait(now.mono) {
+                Reading::Not => None,
+                Reading::AtOnce => Some(incoming.receive_now(&self.socket)),
+                Reading::Waiting => Some(incoming.receive(&self.socket)),
+            };
+            now = match read {
                 Some(Ok(count)) => self.answer_all(&worker, count, &incoming, &mut ahead, &mut outgoing, &mut misses),
                 // An ICMP error of an earlier response comes back here; it is that client's affair.
                 Some(Err(error)) if !passing(&error) => {

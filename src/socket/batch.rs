@@ -74,6 +74,19 @@ impl Incoming {
     /// # Errors
     /// The operating system's; `WouldBlock` when nothing came in time.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.receive_by(socket, libc::MSG_WAITFORONE)
+    }
+
+    /// The same without waiting: whoever has something else to wait for must not wait here, since another thread or process that
+    /// reads the same socket may have taken what came.
+    ///
+    /// # Errors
+    /// As [`Incoming::receive`].
+    pub fn receive_now(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.receive_by(socket, libc::MSG_DONTWAIT)
+    }
+
+    fn receive_by(&mut self, socket: &UdpSocket, flags: libc::c_int) -> io::Result<usize> {
         // The kernel wrote what it used over what there was room for.
         for header in &mut self.headers[..self.count] {
             make_room(&mut header.msg_hdr);
@@ -83,7 +96,7 @@ impl Incoming {
         // and stay where they are; the parts point at rows of `octets`. The kernel writes at most BATCH headers.
         let read = unsafe {
             let headers = self.headers.as_mut_ptr();
-            libc::recvmmsg(socket.as_raw_fd(), headers, BATCH_LENGTH, libc::MSG_WAITFORONE, ptr::null_mut())
+            libc::recvmmsg(socket.as_raw_fd(), headers, BATCH_LENGTH, flags, ptr::null_mut())
         };
         self.count = usize::try_from(read).map_err(|_minus_one| io::Error::last_os_error())?;
         Ok(self.count)
@@ -332,6 +345,23 @@ mod tests {
             }
         }
         assert_eq!(thrown_away(&server), 0);
+    }
+
+    #[test]
+    fn who_has_something_else_to_wait_for_does_not_wait_for_what_another_reader_has_taken() {
+        let server = socket("127.0.0.1:0");
+        server.set_read_timeout(None).unwrap();
+        let client = client("127.0.0.1:0");
+        client.connect(server.local_addr().unwrap()).unwrap();
+        client.send(b"one").unwrap();
+        let (mut first, mut second) = (Incoming::new(), Incoming::new());
+        assert_eq!(first.receive(&server).unwrap(), 1);
+        // Without a timeout to wait for, a read that waits would never end.
+        let nothing = second.receive_now(&server).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        client.send(b"two").unwrap();
+        assert_eq!(second.receive_now(&server).unwrap(), 1);
+        assert_eq!(second.datagram(0).unwrap().octets, b"two");
     }
 
     #[test]
