@@ -18,8 +18,9 @@ use super::flight::{Flights, Joined};
 use super::guard::Guard;
 use super::room::{Full, Room};
 
-/// Keys and proofs that may be asked for at a time. Zones share those of the zones above them, so these are few.
-const OPEN_MAX: usize = 1024;
+/// Keys and proofs that may be asked for at a time: as many as there may be questions of clients, of which each client has its
+/// share, so that whoever asks for zones whose keys nobody answers for leaves room for others.
+const OPEN_MAX: usize = 4096;
 
 /// Asks for the keys between an anchor and an answer.
 pub struct Chain {

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{Stream, once};
 use hickory_resolver::net::NetError;
@@ -11,6 +11,8 @@ use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse};
 use hickory_resolver::proto::rr::{Name as HickoryName, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinEncodable};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Questions;
 use super::verdict::too_much_to_verify;
@@ -39,12 +41,11 @@ pub(super) struct Work {
 pub(super) struct Rest {
     left: AtomicUsize,
     failed: Mutex<Option<UpstreamError>>,
-}
-
-impl Default for Rest {
-    fn default() -> Self {
-        Self { left: AtomicUsize::new(QUESTIONS_MAX), failed: Mutex::default() }
-    }
+    room: Arc<Semaphore>,
+    /// The right to a processor.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Held by whoever takes the place again: it is taken once, or two that wait for each other's would wait for ever.
+    back: tokio::sync::Mutex<()>,
 }
 
 impl Work {
@@ -54,6 +55,32 @@ impl Work {
 }
 
 impl Rest {
+    /// With a place in `room`, waited for. `None`: there will be none any more.
+    pub(super) async fn begin(room: &Arc<Semaphore>) -> Option<Arc<Self>> {
+        let place = Arc::clone(room).acquire_owned().await.ok()?;
+        let (room, place) = (Arc::clone(room), Mutex::new(Some(place)));
+        let (left, failed, back) = (AtomicUsize::new(QUESTIONS_MAX), Mutex::default(), tokio::sync::Mutex::default());
+        Some(Arc::new(Self { left, failed, room, place, back }))
+    }
+
+    /// Waits for something else than a processor, and leaves its place to others meanwhile: keys that nobody answers for must not
+    /// keep the answers of other zones waiting.
+    pub(super) async fn aside<T>(&self, waiting: impl Future<Output = T>) -> T {
+        drop(self.place().take());
+        let outcome = waiting.await;
+        // Of several that wait at a time one comes back first, for all.
+        let _one = self.back.lock().await;
+        if self.place().is_none() {
+            let place = Arc::clone(&self.room).acquire_owned().await.ok();
+            *self.place() = place;
+        }
+        outcome
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why the first question that had no answer had none.
     pub(super) fn failed(&self) -> Option<UpstreamError> {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,7 +117,7 @@ impl Handle {
             None if !WORK.with(|work| work.rest.spend()) => {
                 return Err(NetError::Message("too many questions for one answer"));
             }
-            None => match self.questions.ask(ask).await {
+            None => match WORK.with(|work| Arc::clone(&work.rest)).aside(self.questions.ask(ask)).await {
                 Ok(message) => message,
                 Err(error) => {
                     WORK.with(|work| work.rest.fail(error));

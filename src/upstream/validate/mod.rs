@@ -86,7 +86,7 @@ pub struct Validator {
     exempt: Vec<Exempt>,
     questions: Arc<dyn Questions>,
     dnssec: DnssecDnsHandle<Handle>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Validator {
@@ -95,7 +95,7 @@ impl Validator {
         let handle = Handle::new(Arc::clone(&questions));
         let dnssec = DnssecDnsHandle::with_trust_anchor(handle, config.anchors.keys())
             .nsec3_iteration_limits(Some(NSEC3_SOFT_MAX), Some(NSEC3_HARD_MAX));
-        Self { exempt: config.exempt, questions, dnssec, room: Semaphore::new(AT_ONCE_MAX) }
+        Self { exempt: config.exempt, questions, dnssec, room: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
     }
 
     /// Whether a question is one whose answer is validated: of class IN, and without CD (RFC 4035 §3.2.2).
@@ -126,8 +126,7 @@ impl Validator {
             return Ok(judge.insecure()?);
         }
         judge.bounded()?;
-        let _room = self.room.acquire().await.map_err(|_closed| UpstreamError::Busy)?;
-        let rest = Arc::default();
+        let rest = Rest::begin(&self.room).await.ok_or(UpstreamError::Busy)?;
         let proven = self.prove(ask, judge.message().to_vec(), &rest).await;
         let failed = rest.failed();
         let mut plain = Vec::new();
@@ -171,7 +170,7 @@ impl Validator {
             if self.questions.bars(&ask.name, ask.qtype) || !rest.spend() {
                 return false;
             }
-            let Ok(message) = self.questions.ask(ask.clone()).await else { return false };
+            let Ok(message) = rest.aside(self.questions.ask(ask.clone())).await else { return false };
             match self.prove(&ask, message, rest).await.map_or(Cut::Unknown, |proven| led::cut(&proven, &ask.name)) {
                 Cut::Plain => return true,
                 Cut::Signed | Cut::None => (),

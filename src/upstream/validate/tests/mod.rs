@@ -269,3 +269,29 @@ async fn a_barred_name_is_not_asked_about_and_what_leads_there_is_still_validate
     assert_eq!(led(false).await, "- 0 [5 46 1 46]");
     assert_eq!(led(true).await, "EDE 6");
 }
+
+#[tokio::test]
+async fn keys_that_nobody_answers_for_keep_no_other_zone_waiting() {
+    let (mut world, _zone, anchors) = world();
+    let slow = Zone::new("slow.test");
+    for number in 0..2 * AT_ONCE_MAX {
+        let signed = slow.signed(vec![slow.at(&format!("n{number}"), address(1))], When::Now);
+        world.has((&format!("n{number}.slow.test"), RecordType::A), signed);
+    }
+    world.silent = vec!["slow.test"];
+    let world = Arc::new(world);
+    let config = Validation { anchors, exempt: Vec::new() };
+    let validator = Arc::new(Validator::new(config, Arc::clone(&world) as Arc<dyn Questions>));
+    for number in 0..2 * AT_ONCE_MAX {
+        let (validator, world) = (Arc::clone(&validator), Arc::clone(&world));
+        tokio::spawn(async move {
+            let ask = ask(&format!("n{number}.slow.test"), RecordType::A, true);
+            validate(&validator, &world, &ask).await
+        });
+    }
+    while world.asked.lock().unwrap().iter().filter(|asked| *asked == "slow.test 48").count() < 2 * AT_ONCE_MAX {
+        tokio::task::yield_now().await;
+    }
+    let found = validate(&validator, &world, &ask("a.signed.test", RecordType::A, true)).await;
+    assert_eq!(shown(found), "AD 0 [1 1 46]");
+}
