@@ -44,15 +44,15 @@ impl<'m> Denials<'m> {
     }
 
     /// Whether they show that an answer for `owner`, made from a wildcard that stands below `labels` labels, is from the closest
-    /// one, and nothing is at the name itself (RFC 4035 §5.3.4, RFC 5155 §8.8).
-    pub(super) fn deny_closer(&self, owner: &Name, labels: u8) -> Proof {
+    /// one, and nothing is at the name itself (RFC 4035 §5.3.4, RFC 5155 §8.8). `signer` is the zone of the wildcard.
+    pub(super) fn deny_closer(&self, owner: &Name, labels: u8, signer: &Name) -> Proof {
         let closest = |(name, nsec): &(&Name, &NSEC)| {
             covers(name, nsec, owner) && encloser(name, nsec, owner).iter().count() == usize::from(labels)
         };
         if self.nsecs.iter().any(closest) {
             return Proof::Secure;
         }
-        self.hashed.as_ref().map_or(Proof::Bogus, |hashed| hashed.deny_closer(owner, labels))
+        self.hashed.as_ref().map_or(Proof::Bogus, |hashed| hashed.deny_closer(owner, labels, signer))
     }
 
     /// Whether they say that another zone begins at a name.

@@ -123,14 +123,16 @@ impl<'m, E: Fn(&Name) -> bool> Led<'m, E> {
     fn is_closest(&self, record: &Record) -> Result<bool, Fault> {
         let signatures = self.message.answers.iter().filter_map(|other| match &other.data {
             RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) if other.name == record.name && proves(other, rrsig, record) => {
-                Some(rrsig.input().num_labels)
+                Some((rrsig.input().num_labels, &rrsig.input().signer_name))
             }
             _ => None,
         });
-        match signatures.min() {
+        match signatures.min_by_key(|(labels, _signer)| *labels) {
             None => Err(Fault::False(record.name.clone())),
-            Some(labels) if labels >= record.name.num_labels() => Ok(true),
-            Some(labels) => secure_unless_bogus(self.denials.deny_closer(&record.name, labels), &record.name),
+            Some((labels, _signer)) if labels >= record.name.num_labels() => Ok(true),
+            Some((labels, signer)) => {
+                secure_unless_bogus(self.denials.deny_closer(&record.name, labels, signer), &record.name)
+            }
         }
     }
 

@@ -64,13 +64,13 @@ async fn an_alias_to_nothing_is_proven_by_what_denies_its_target() {
     assert_eq!(shown(found), "AD 0 [5 46 6 46 47 46]");
 }
 
-/// An NSEC3 record of the zone that covers all of its hashes but its owner's, opt-out.
-fn covers_all_but(zone: &Zone, owner: &str) -> Vec<Record> {
+/// An NSEC3 record of the zone that covers all of its hashes but its owner's.
+fn covers_all_but(zone: &Zone, owner: &str, opt_out: bool) -> Vec<Record> {
     let hash = Nsec3HashAlgorithm::SHA1.hash(&[], &name(owner), 0).unwrap();
     let label = data_encoding::BASE32_DNSSEC.encode(hash.as_ref());
     let nsec3 = NSEC3::new(
         Nsec3HashAlgorithm::SHA1,
-        true,
+        opt_out,
         0,
         Vec::new(),
         hash.as_ref().to_vec(),
@@ -89,11 +89,31 @@ async fn opting_out_says_nothing_of_what_is_below_a_zone_that_is_signed() {
     world.has((ZONE, RecordType::DS), above.signed(vec![above.at("signed", zone.ds())], When::Now));
     world.has((ZONE, RecordType::DNSKEY), zone.signed(zone.keys(), When::Now));
     world.has(("www.signed.test", RecordType::NS), vec![zone.at("www", server("ns.evil.test"))]);
-    let denial = [above.signed(vec![above.soa()], When::Now), covers_all_but(&above, ZONE)].concat();
+    let denial = [above.signed(vec![above.soa()], When::Now), covers_all_but(&above, ZONE, true)].concat();
     world.says(("www.signed.test", RecordType::DS), ResponseCode::NoError, Vec::new(), denial);
     world.has(("www.signed.test", RecordType::A), vec![zone.at("www", address(66))]);
     let found = answer(world, root.anchors(), &[], &ask("www.signed.test", RecordType::A, true)).await;
     assert_eq!(shown(found), "EDE 10");
+}
+
+#[tokio::test]
+async fn a_zone_above_says_nothing_of_what_is_closer_than_a_wildcard() {
+    for opt_out in [true, false] {
+        let (mut world, root, above, zone) = (World::default(), Zone::new(""), Zone::new("test"), Zone::new(ZONE));
+        world.has((".", RecordType::DNSKEY), root.signed(root.keys(), When::Now));
+        world.has(("test", RecordType::DS), root.signed(vec![root.at("test", above.ds())], When::Now));
+        world.has(("test", RecordType::DNSKEY), above.signed(above.keys(), When::Now));
+        world.has((ZONE, RecordType::DS), above.signed(vec![above.at("signed", zone.ds())], When::Now));
+        world.has((ZONE, RecordType::DNSKEY), zone.signed(zone.keys(), When::Now));
+        let mut records = zone.signed_as(vec![zone.at("*.w", address(5))], &name("*.w.signed.test"), 3, When::Now);
+        for record in &mut records {
+            record.name = name("b.w.signed.test");
+        }
+        let denial = covers_all_but(&above, ZONE, opt_out);
+        world.says(("b.w.signed.test", RecordType::A), ResponseCode::NoError, records, denial);
+        let found = answer(world, root.anchors(), &[], &ask("b.w.signed.test", RecordType::A, true)).await;
+        assert_eq!(shown(found), "EDE 12", "{opt_out}");
+    }
 }
 
 /// `signed.test` with a DNAME record at `d`, and the alias that is made of it.
