@@ -75,9 +75,9 @@ impl BanRow {
         let rows = policy.bans().iter().enumerate().map(|(index, ban)| Self {
             id: ban.id.to_string(),
             title: ban.title.to_string(),
-            mode: ban.mode_at(at).as_str(),
-            next_change: ban.next_change(at).map(rfc3339),
-            action: ban.action.as_str(),
+            mode: ban.stance.mode_at(at).as_str(),
+            next_change: ban.stance.next_change(at).map(rfc3339),
+            action: ban.stance.action.as_str(),
             rules: rules(index),
             bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
         });

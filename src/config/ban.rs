@@ -14,10 +14,10 @@ use super::convert::reading;
 use super::file;
 use super::reader::Reader;
 use super::settings::Reading;
+use super::stance::{StanceChange, TermChange};
 use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::{Action, Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode, Strictness};
-use crate::time::Timestamp;
+use crate::policy::{Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Strictness};
 use crate::wire::{EDE_TEXT_MAX, ede};
 
 /// Characters of an id at most.
@@ -31,10 +31,7 @@ const TTL_LIMITS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 /// What a ban does, as far as one file says so; what it leaves out is taken from the file below it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
-    mode: Option<At<Mode>>,
-    observe_from: Option<At<Timestamp>>,
-    enforce_from: Option<At<Timestamp>>,
-    action: Option<At<Action>>,
+    stance: StanceChange,
     ede_code: Option<At<u16>>,
     ede_text: Option<At<Arc<str>>>,
     ttl: Option<At<Duration>>,
@@ -52,6 +49,8 @@ pub struct BanChange {
     pub change: Change,
     /// Ids of the laws that bind this network.
     pub bound_by: Vec<At<Arc<str>>>,
+    /// What is changed for the clients of some groups; the first one that speaks of a client holds.
+    pub(super) terms: Vec<TermChange>,
 }
 
 /// A ban as its own file declares it.
@@ -83,10 +82,7 @@ impl Change {
     /// What is written, understood.
     pub(super) fn read(written: &file::Change, zone: &TimeZone, reader: &mut Reader<'_>) -> Self {
         Self {
-            mode: reader.word(&written.mode, "mode", &Mode::ALL, Mode::as_str),
-            observe_from: reader.moment(&written.observe_from, zone),
-            enforce_from: reader.moment(&written.enforce_from, zone),
-            action: reader.word(&written.action, "action", &Action::ALL, Action::as_str),
+            stance: StanceChange::read(&written.stance(), zone, reader),
             ede_code: ede_code(&written.ede.code, reader),
             ede_text: text(&written.ede.text, reader).filter(|text| ede_text_fits(text, reader)),
             ttl: reader.duration_at(&written.ttl, TTL_LIMITS),
@@ -99,10 +95,7 @@ impl Change {
     /// This change where it says something, `below` where it does not.
     fn over(self, below: Self) -> Self {
         Self {
-            mode: self.mode.or(below.mode),
-            observe_from: self.observe_from.or(below.observe_from),
-            enforce_from: self.enforce_from.or(below.enforce_from),
-            action: self.action.or(below.action),
+            stance: self.stance.over(below.stance),
             ede_code: self.ede_code.or(below.ede_code),
             ede_text: self.ede_text.or(below.ede_text),
             ttl: self.ttl.or(below.ttl),
@@ -174,14 +167,13 @@ impl Declared {
     pub(super) fn into_ban(self, operator: Option<&BanChange>, mistakes: &mut Vec<Diagnostic>) -> Option<Ban> {
         let known = mistakes.len();
         let change = operator.map(|operator| operator.change.clone()).unwrap_or_default().over(self.change);
-        check_dates(&change, operator, mistakes);
         let bound_by = bound_by(operator, &self.laws, mistakes);
         let addresses = change.sinkhole.unwrap_or_default();
-        if let Some(action) = change.action.as_ref().filter(|action| action.value == Action::Sinkhole)
-            && addresses.is_empty()
-        {
-            mistakes.push(action.error("the action `sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"]"));
-        }
+        let terms = operator.map(|operator| operator.terms.clone()).unwrap_or_default();
+        let terms =
+            terms.into_iter().map(|term| term.into_term(&change.stance, !addresses.is_empty(), mistakes)).collect();
+        let own = operator.map(|operator| &operator.change.stance);
+        let stance = change.stance.into_stance(own, !addresses.is_empty(), mistakes);
         let contact = change.contact.as_ref().map_or_else(|| "".into(), |at| Arc::clone(&at.value));
         let text = change.ede_text.map_or_else(|| ede_text(&self.title, &contact), |at| at.value);
         if text.len() > EDE_TEXT_MAX {
@@ -195,10 +187,8 @@ impl Declared {
             kind: self.kind,
             title: self.title,
             vendor: self.vendor,
-            mode: change.mode.map_or(Mode::Enforce, |at| at.value),
-            observe_from: change.observe_from.map(|at| at.value),
-            enforce_from: change.enforce_from.map(|at| at.value),
-            action: change.action.map_or(Action::Nxdomain, |at| at.value),
+            stance,
+            terms,
             ede: Ede { code: change.ede_code.map_or(ede::BLOCKED, |at| at.value), text },
             ttl: change.ttl.map_or(TTL_DEFAULT, |at| at.value),
             sinkhole_v4: addresses.iter().filter_map(|address| as_v4(*address)).collect(),
@@ -217,19 +207,6 @@ impl Declared {
 fn ede_text(title: &str, contact: &str) -> Arc<str> {
     let contact = if contact.is_empty() { String::new() } else { format!("; contact: {contact}") };
     format!("{title} is blocked by policy of this network{contact}").into()
-}
-
-/// Points at the date that the operator wrote: the other one may stand in a file that is not theirs.
-fn check_dates(change: &Change, operator: Option<&BanChange>, mistakes: &mut Vec<Diagnostic>) {
-    let (Some(observe), Some(enforce)) = (&change.observe_from, &change.enforce_from) else { return };
-    if observe.value > enforce.value {
-        let own = operator.map(|operator| &operator.change);
-        let only_enforce = own.is_some_and(|own| own.observe_from.is_none() && own.enforce_from.is_some());
-        let culprit = if only_enforce { enforce } else { observe };
-        let (observe, enforce) = (observe.value, enforce.value);
-        let message = format!("`observe_from` ({observe}) is after `enforce_from` ({enforce}); a ban observes first");
-        mistakes.push(culprit.error(message));
-    }
 }
 
 fn bound_by(operator: Option<&BanChange>, laws: &[Law], mistakes: &mut Vec<Diagnostic>) -> Vec<Arc<str>> {

@@ -26,10 +26,12 @@ use super::settings::{
     Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Reading,
     Settings, TcpSettings, UpstreamSettings,
 };
+use super::stance::TermChange;
 use super::trust;
 use super::unreadable::Unreadable;
+use super::who;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::{ListFormat, Strictness};
+use crate::policy::{Group, ListFormat, Strictness};
 use crate::upstream::{GROUPS_MAX, Order, UpstreamSpec};
 use crate::wire::Name;
 
@@ -44,6 +46,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
     let Some(file) = reader.file::<File>() else { return (Settings::default(), reader.finish()) };
     let default = Settings::default();
     let zone = time_zone(&file.time_zone, &mut reader);
+    let groups = who::groups(&file.group, &mut reader);
     let settings = Settings {
         listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
         admin: admin(&file.admin, default.admin, &mut reader),
@@ -66,7 +69,8 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         journal: journal(&file.journal, default.journal, &mut reader),
         log: log(&file.log, default.log, &mut reader),
         lists: file.list.iter().filter_map(|list| list_file(list, base, &mut reader)).collect(),
-        bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &zone, &mut reader)).collect(),
+        bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
+        groups,
         time_zone: zone,
     };
     (settings, reader.finish())
@@ -166,7 +170,8 @@ pub(super) fn name(text: &str) -> Result<Name, Unreadable> {
     Ok(Name::parse(text)?)
 }
 
-fn time_zone(written: &Text, reader: &mut Reader<'_>) -> TimeZone {
+/// A time zone by its name; UTC when nothing or nothing right is written.
+pub(super) fn time_zone(written: &Text, reader: &mut Reader<'_>) -> TimeZone {
     let Some(text) = written.as_ref().filter(|text| text.get_ref() != "UTC") else { return TimeZone::UTC };
     TimeZone::get(text.get_ref()).unwrap_or_else(|_unknown| {
         reader.error(text.span(), "unknown time zone; write \"UTC\" or a name such as \"America/New_York\"");
@@ -391,7 +396,13 @@ pub(super) fn reading(list: &file::List, strictness: Strictness, reader: &mut Re
     Reading { format, strictness }
 }
 
-fn ban_change(id: &Spanned<String>, change: &file::Change, zone: &TimeZone, reader: &mut Reader<'_>) -> BanChange {
+fn ban_change(
+    id: &Spanned<String>,
+    change: &file::Change,
+    groups: &[Group],
+    zone: &TimeZone,
+    reader: &mut Reader<'_>,
+) -> BanChange {
     if !is_id(id.get_ref()) {
         reader.error(id.span(), "an id is 1 to 32 of a-z, 0-9 and `-`");
     }
@@ -400,5 +411,6 @@ fn ban_change(id: &Spanned<String>, change: &file::Change, zone: &TimeZone, read
         id: reader.at(id.get_ref().as_str().into(), id.span()),
         bound_by: laws.map(|law| reader.at(law.get_ref().as_str().into(), law.span())).collect(),
         change: Change::read(change, zone, reader),
+        terms: change.r#for.iter().map(|term| TermChange::read(term, groups, zone, reader)).collect(),
     }
 }

@@ -58,6 +58,7 @@ pub(super) struct File {
     pub(super) journal: Journal,
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<List>>,
+    pub(super) group: Vec<Spanned<Group>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
 
@@ -234,6 +235,59 @@ pub(super) struct Change {
     pub(super) contact: Text,
     pub(super) alternatives: Text,
     pub(super) bound_by: Texts,
+    pub(super) schedule: Texts,
+    pub(super) time_zone: Text,
+    pub(super) rollout: Count,
+    pub(super) r#for: Vec<Spanned<Term>>,
+}
+
+/// `[[ban.<id>.for]]`: what the operator changes about a ban for the clients of some groups.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Term {
+    pub(super) groups: Texts,
+    pub(super) mode: Text,
+    pub(super) observe_from: Moment,
+    pub(super) enforce_from: Moment,
+    pub(super) action: Text,
+    pub(super) schedule: Texts,
+    pub(super) time_zone: Text,
+    pub(super) rollout: Count,
+}
+
+/// The keys that [`Change`] and [`Term`] share; serde's `flatten` would lose their places.
+#[derive(Debug)]
+pub(super) struct Stance<'f> {
+    pub(super) mode: &'f Text,
+    pub(super) observe_from: &'f Moment,
+    pub(super) enforce_from: &'f Moment,
+    pub(super) action: &'f Text,
+    pub(super) schedule: &'f Texts,
+    pub(super) time_zone: &'f Text,
+    pub(super) rollout: &'f Count,
+}
+
+impl Change {
+    pub(super) fn stance(&self) -> Stance<'_> {
+        let Self { mode, observe_from, enforce_from, action, schedule, time_zone, rollout, .. } = self;
+        Stance { mode, observe_from, enforce_from, action, schedule, time_zone, rollout }
+    }
+}
+
+impl Term {
+    pub(super) fn stance(&self) -> Stance<'_> {
+        let Self { groups: _, mode, observe_from, enforce_from, action, schedule, time_zone, rollout } = self;
+        Stance { mode, observe_from, enforce_from, action, schedule, time_zone, rollout }
+    }
+}
+
+/// `[[group]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Group {
+    pub(super) id: Text,
+    pub(super) kind: Text,
+    pub(super) networks: Texts,
 }
 
 /// `ede = { code = …, text = "…" }`.
@@ -280,7 +334,7 @@ impl BanFile {
             sinkhole: self.sinkhole.take(),
             contact: self.contact.take(),
             alternatives: self.alternatives.take(),
-            bound_by: None,
+            ..Change::default()
         }
     }
 }

@@ -23,11 +23,13 @@ mod policy;
 mod rate_limit;
 mod reader;
 mod settings;
+mod stance;
 mod suggest;
 mod tls;
 mod trust;
 mod units;
 mod unreadable;
+mod who;
 mod written;
 
 use std::net::SocketAddr;

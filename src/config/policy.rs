@@ -16,7 +16,7 @@ use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{
     Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Policy, PolicyBuilder,
-    Rule, Strictness,
+    Rule, Strictness, Who,
 };
 use crate::priority::make_way;
 use crate::wire::Name;
@@ -120,7 +120,9 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
     let clocks = CLOCKS.iter().filter_map(|name| Name::parse(name).ok());
     let mut loader = Loader {
         settings,
-        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect()).pausing(make_way),
+        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect())
+            .knowing(Who::new(settings.groups.clone()))
+            .pausing(make_way),
         diagnostics: Vec::new(),
         failed: Vec::new(),
         files: Vec::new(),

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use crate::local::{self, Record};
-use crate::policy::{ListFormat, Strictness};
+use crate::policy::{Group, ListFormat, Strictness};
 use crate::serve::AnyAnswer;
 use crate::upstream::{Exempt, Order, UpstreamSpec};
 use crate::wire::{Name, Secret};
@@ -64,6 +64,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Further lists, each a ban of its own.
     pub lists: Vec<ListFile>,
+    /// Sites, departments and groups.
+    pub groups: Vec<Group>,
     /// What the operator changes about bans.
     pub bans: Vec<BanChange>,
 }
@@ -377,6 +379,7 @@ impl Default for Settings {
             journal: JournalSettings::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             lists: Vec::new(),
+            groups: Vec::new(),
             bans: Vec::new(),
         }
     }

@@ -159,9 +159,9 @@ fn the_operator_changes_what_a_ban_does() {
     assert_eq!(load.diagnostics, []);
     let policy = load.policy.unwrap();
     let ban = policy.bans().iter().find(|ban| &*ban.id == "kaspersky").unwrap();
-    assert_eq!((ban.mode, ban.action, ban.ttl.as_secs()), (Mode::Observe, Action::Sinkhole, 120));
-    assert_eq!(ban.enforce_from, "2030-01-01T05:00:00Z".parse().ok());
-    assert_eq!(ban.observe_from, "2024-06-20T04:00:00Z".parse().ok());
+    assert_eq!((ban.stance.mode, ban.stance.action, ban.ttl.as_secs()), (Mode::Observe, Action::Sinkhole, 120));
+    assert_eq!(ban.stance.enforce_from, "2030-01-01T05:00:00Z".parse().ok());
+    assert_eq!(ban.stance.observe_from, "2024-06-20T04:00:00Z".parse().ok());
     assert_eq!((ban.sinkhole_v4.len(), ban.sinkhole_v6.len(), ban.bound_by.len()), (1, 1, 1));
     assert_eq!(&*ban.ede.text, "Kaspersky is blocked by policy of this network; contact: it@example.org");
 }
@@ -265,7 +265,7 @@ fn a_list_named_like_a_ban_gets_another_id_and_can_be_changed_by_it() {
     let changed = parsed("[ban.kaspersky-2]\nmode = \"observe\"\n");
     let policy = policy(&Settings { bans: changed.bans, ..settings }, 1).policy.unwrap();
     let ban = policy.bans().iter().find(|ban| &*ban.id == "kaspersky-2").unwrap();
-    assert_eq!(ban.mode, Mode::Observe);
+    assert_eq!(ban.stance.mode, Mode::Observe);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::tallied::Tallied;
 use super::tally::Tally;
 use crate::policy::{Evidence, Mode};
 
-/// The one site there is until sites are configured.
+/// The site of clients that are of none.
 pub const DEFAULT_SITE: &str = "default";
 
 /// What tells attempts of one kind from others: ban, category, evidence.
@@ -60,14 +60,16 @@ struct InForce {
 /// The places of the attempts of one policy, so that counting one is an index and an addition.
 #[derive(Clone, Debug, Default)]
 pub struct AttemptCounters {
-    places: Vec<[Place; Did::ALL.len()]>,
+    /// By site, the one of clients that are of none first, and series.
+    places: Vec<Vec<[Place; Did::ALL.len()]>>,
 }
 
 impl AttemptCounters {
-    /// Counts one attempt of the series at `series`, an index into the slice the counters were made from. `tally` counts
-    /// for the metrics that made them.
-    pub fn count(&self, tally: &impl Tally, series: usize, did: Did) {
-        if let Some(places) = self.places.get(series) {
+    /// Counts one attempt of the series at `series` by a client of the site at `site`, indexes into the slices the counters
+    /// were made from; `None`: of no site. `tally` counts for the metrics that made them.
+    pub fn count(&self, tally: &impl Tally, site: Option<usize>, series: usize, did: Did) {
+        let places = self.places.get(site.map_or(0, |site| site + 1));
+        if let Some(places) = places.and_then(|of_site| of_site.get(series)) {
             tally.add(places[did.index()], 1);
         }
     }
@@ -101,14 +103,16 @@ impl Banned {
         }
     }
 
-    /// Takes over the bans and series of a policy that comes into force. Gauges of bans that are gone vanish; counters
+    /// Takes over the bans, series and sites of a policy that comes into force. Gauges of bans that are gone vanish; counters
     /// of their attempts stay as long as the process.
-    pub fn set_policy(&self, bans: &[(Arc<str>, Mode)], series: &[Series]) -> AttemptCounters {
+    pub fn set_policy(&self, bans: &[(Arc<str>, Mode)], series: &[Series], sites: &[Arc<str>]) -> AttemptCounters {
         self.set_enforcement(bans);
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         in_force.series = series.iter().map(|(ban, _, evidence)| (Arc::clone(ban), *evidence)).collect();
         self.show_clients(&in_force);
-        AttemptCounters { places: series.iter().map(|series| self.attempt_places(series)).collect() }
+        let sites = [DEFAULT_SITE].into_iter().chain(sites.iter().map(|site| &**site));
+        let places = |site| series.iter().map(|series| self.attempt_places(series, site)).collect();
+        AttemptCounters { places: sites.map(places).collect() }
     }
 
     /// Shows what each ban does now; for every ban in force, at a reload and when a date passes.
@@ -145,7 +149,7 @@ impl Banned {
         self.clients.replace(series);
     }
 
-    fn attempt_places(&self, (ban, category, evidence): &Series) -> [Place; Did::ALL.len()] {
-        Did::ALL.map(|did| self.attempts.place([ban, category, evidence.as_str(), did.as_str(), DEFAULT_SITE]))
+    fn attempt_places(&self, (ban, category, evidence): &Series, site: &str) -> [Place; Did::ALL.len()] {
+        Did::ALL.map(|did| self.attempts.place([ban, category, evidence.as_str(), did.as_str(), site]))
     }
 }

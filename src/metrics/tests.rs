@@ -30,7 +30,7 @@ fn sum(page: &str, name: &str) -> f64 {
 fn every_family_has_help_a_type_and_a_name_of_that_type() {
     let metrics = Metrics::new();
     metrics.upstreams.resolve("192.0.2.1:53");
-    metrics.banned.set_policy(&[(Arc::from("acme"), Mode::Observe)], &[]);
+    metrics.banned.set_policy(&[(Arc::from("acme"), Mode::Observe)], &[], &[]);
     metrics.banned.set_lists(&[ListFigures { list: Arc::from("acme/rules.txt"), entries: 1, rejected_lines: 0 }]);
     let page = metrics.render();
     let types: Vec<(&str, &str)> =
@@ -64,11 +64,11 @@ fn labels_that_join_to_the_same_text_stay_two_series() {
         (Arc::from("a"), Arc::from("bc"), Evidence::Installed),
         (Arc::from("ab"), Arc::from("c"), Evidence::Installed),
     ];
-    let counters = metrics.banned.set_policy(&[], &series);
-    counters.count(&metrics, 0, Did::Nxdomain);
-    counters.count(&metrics, 0, Did::Nxdomain);
-    counters.count(&metrics, 1, Did::Nxdomain);
-    counters.count(&metrics, 2, Did::Nxdomain);
+    let counters = metrics.banned.set_policy(&[], &series, &[]);
+    counters.count(&metrics, None, 0, Did::Nxdomain);
+    counters.count(&metrics, None, 0, Did::Nxdomain);
+    counters.count(&metrics, None, 1, Did::Nxdomain);
+    counters.count(&metrics, None, 2, Did::Nxdomain);
     let page = metrics.render();
     let labels = r#"evidence="installed",action="nxdomain",site="default"}"#;
     assert!(value(&page, &format!("embargo_attempts_total{{ban=\"a\",category=\"bc\",{labels}")).eq(&2.0));
@@ -89,18 +89,23 @@ fn gauges_of_a_ban_vanish_with_it_and_its_counters_stay() {
     let ban: Arc<str> = Arc::from("acme");
     let series = [(Arc::clone(&ban), Arc::from("update"), Evidence::Installed)];
     let figures = ClientFigures { ban: Arc::clone(&ban), evidence: Evidence::Installed, clients: [1, 2, 3] };
-    metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series).count(&metrics, 0, Did::Observe);
+    metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]).count(
+        &metrics,
+        None,
+        0,
+        Did::Observe,
+    );
     metrics.banned.set_clients(vec![figures]);
     let page = metrics.render();
     assert!(page.contains(r#"embargo_policy_enforcement{ban="acme"} 2"#));
     assert!(page.contains(r#"embargo_clients{ban="acme",evidence="installed",window="7d"} 2"#));
 
-    metrics.banned.set_policy(&[], &[]);
+    metrics.banned.set_policy(&[], &[], &[]);
     let page = metrics.render();
     assert!(!page.contains("embargo_policy_enforcement{") && !page.contains("embargo_clients{"));
     assert!(sum(&page, "embargo_attempts_total").eq(&1.0));
 
-    metrics.banned.set_policy(&[(ban, Mode::Off)], &series);
+    metrics.banned.set_policy(&[(ban, Mode::Off)], &series, &[]);
     let page = metrics.render();
     assert!(page.contains(r#"embargo_policy_enforcement{ban="acme"} 0"#));
     assert!(page.contains(r#"embargo_clients{ban="acme",evidence="installed",window="30d"} 3"#));
@@ -171,7 +176,7 @@ fn lines(page: &str, name: &'static str, label: &'static str) -> impl Iterator<I
 fn count_one(worker: &Worker, counters: &AttemptCounters) {
     let mut ledger = worker.received(Transport::Udp, Family::V4, Mono(0));
     ledger.asked(qtype::A);
-    counters.count(ledger.tally(), 0, Did::Nxdomain);
+    counters.count(ledger.tally(), None, 0, Did::Nxdomain);
     ledger.tally().cache_request();
     ledger.tally().cache_hit();
     ledger.tally().journal_event();
@@ -183,7 +188,7 @@ fn what_workers_count_is_summed_never_goes_back_and_stays_when_they_end() {
     const FAMILIES: [&str; 5] = ["dns_requests", "dns_responses", "attempts", "cache_hits", "journal_events"];
     let metrics = Arc::new(Metrics::new());
     let series = [(Arc::from("acme"), Arc::from("update"), Evidence::Installed)];
-    let counters = metrics.banned.set_policy(&[], &series);
+    let counters = metrics.banned.set_policy(&[], &series, &[]);
     let counted = |page: &str| FAMILIES.map(|name| sum(page, &format!("embargo_{name}_total")));
     let scraped = AtomicBool::new(false);
     // Workers come, count and go while the page is read.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ban::{Ban, Evidence, Mode};
+use super::ban::{Action, Ban, Evidence, Mode};
 use super::pattern::PatternKind;
 use super::rule::{Does, Effect, Rule};
 
@@ -32,10 +32,12 @@ pub(super) struct Attributes {
     pub(super) evidence: Evidence,
     /// The fourth column, its default filled in.
     pub(super) does: Does,
-    /// What the rule does once every date of its ban has come.
+    /// The most that the rule does: to clients of which no term of its ban speaks, once every date has come.
     pub(super) ceiling: Effect,
-    /// Whether its ban has dates, so that what the rule does depends on the time.
-    pub(super) dated: bool,
+    /// Whether what the rule does depends on the time or on the client.
+    pub(super) varies: bool,
+    /// Whether it is answered with NXDOMAIN for some clients, and by another action for some.
+    pub(super) answers: Answers,
     /// TTL of the ban's answers, in seconds.
     pub(super) ttl: u32,
     /// Index into the series.
@@ -62,14 +64,40 @@ pub(super) fn does(rule: &Rule) -> Does {
     })
 }
 
-/// What a rule does once every date of its ban has come.
-pub(super) fn ceiling(rule: &Rule, ban: &Ban) -> Effect {
-    let (mode, action) = match does(rule) {
-        Does::Mode(mode) => (mode, ban.action),
+/// How a rule is answered, taking all clients together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    /// Some get NXDOMAIN.
+    pub(super) nxdomain: bool,
+    /// Some get the answer of another action.
+    pub(super) otherwise: bool,
+}
+
+impl Answers {
+    fn of(does: Does, allow: bool, ban: &Ban) -> Self {
+        ban.stances().fold(Self::default(), |answers, stance| {
+            match effect(does, allow, stance.action).capped(stance.mode) {
+                Effect::Enforce(Action::Nxdomain) => Self { nxdomain: true, ..answers },
+                Effect::Enforce(_) => Self { otherwise: true, ..answers },
+                Effect::Off | Effect::Allow | Effect::Observe => answers,
+            }
+        })
+    }
+}
+
+/// What a rule does where its ban enforces by `action`.
+pub(super) fn effect(does: Does, allow: bool, action: Action) -> Effect {
+    let (mode, action) = match does {
+        Does::Mode(mode) => (mode, action),
         Does::Action(action) => (Mode::Enforce, action),
     };
-    let full = if rule.pattern.allow() { Effect::Allow } else { Effect::Enforce(action) };
-    full.capped(mode).capped(ban.mode)
+    let full = if allow { Effect::Allow } else { Effect::Enforce(action) };
+    full.capped(mode)
+}
+
+/// The most that a rule does.
+pub(super) fn ceiling(rule: &Rule, ban: &Ban) -> Effect {
+    effect(does(rule), rule.pattern.allow(), ban.stance.action).capped(ban.ceiling())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -113,9 +141,11 @@ impl Interner {
         let series = self.series(ban, of, rule);
         let (category, evidence) = (Arc::clone(&key.category), key.evidence);
         let ceiling = ceiling(rule, of);
-        let dated = of.observe_from.is_some() || of.enforce_from.is_some();
+        let (varies, answers) = (of.varies(), Answers::of(does, allow, of));
         let ttl = u32::try_from(of.ttl.as_secs()).unwrap_or(u32::MAX);
-        self.rows.push(Attributes { ban, list, kind, allow, category, evidence, does, ceiling, dated, ttl, series });
+        let row =
+            Attributes { ban, list, kind, allow, category, evidence, does, ceiling, varies, answers, ttl, series };
+        self.rows.push(row);
         self.numbers.insert(key, number);
         self.last = number;
         Some(number)

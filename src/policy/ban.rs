@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use crate::time::Timestamp;
+use super::stance::{Stance, Term};
+use super::who::Membership;
 
 /// What is done about a rule or a ban: the ceiling for each rule of a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,7 +167,7 @@ pub struct Milestone {
 }
 
 /// A ban as declared by its `ban.toml`, valid by construction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ban {
     /// `[a-z0-9-]{1,32}`; the label value everywhere.
     pub id: Arc<str>,
@@ -176,14 +177,10 @@ pub struct Ban {
     pub title: Arc<str>,
     /// The vendor's legal name.
     pub vendor: Arc<str>,
-    /// The ceiling for every rule.
-    pub mode: Mode,
-    /// Before this moment the ban is off; `None`: always on.
-    pub observe_from: Option<Timestamp>,
-    /// Before this moment the ban only observes; `None`: always enforced.
-    pub enforce_from: Option<Timestamp>,
-    /// What is done where a rule names no action of its own.
-    pub action: Action,
+    /// What it does to clients of which no term speaks.
+    pub stance: Stance,
+    /// What it does to the clients of some groups. The first one that speaks of a client holds.
+    pub terms: Vec<Term>,
     /// Sent with blocked answers.
     pub ede: Ede,
     /// TTL of blocked answers, in whole seconds.
@@ -205,25 +202,28 @@ pub struct Ban {
 }
 
 impl Ban {
-    /// The mode in force at `at`: the ceiling, lowered by the dates.
-    pub fn mode_at(&self, at: Timestamp) -> Mode {
-        let dated = if self.observe_from.is_some_and(|from| at < from) {
-            Mode::Off
-        } else if self.enforce_from.is_some_and(|from| at < from) {
-            Mode::Observe
-        } else {
-            Mode::Enforce
-        };
-        dated.min(self.mode)
+    /// Every stance that it takes towards some client.
+    pub(super) fn stances(&self) -> impl Iterator<Item = &Stance> {
+        [&self.stance].into_iter().chain(self.terms.iter().map(|term| &term.stance))
     }
 
-    /// The next moment after `at` at which [`Ban::mode_at`] changes, if any.
-    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
-        let mode = self.mode_at(at);
-        [self.observe_from, self.enforce_from]
-            .into_iter()
-            .flatten()
-            .filter(|&from| from > at && self.mode_at(from) != mode)
-            .min()
+    /// The term that speaks of a client of these groups, if any does.
+    pub(super) fn term_for(&self, membership: &Membership) -> Option<&Term> {
+        self.terms.iter().find(|term| membership.is_of_any(&term.groups))
+    }
+
+    /// What it does to a client of these groups.
+    pub(super) fn stance_for(&self, membership: &Membership) -> &Stance {
+        self.term_for(membership).map_or(&self.stance, |term| &term.stance)
+    }
+
+    /// The most that it ever does to any client.
+    pub(super) fn ceiling(&self) -> Mode {
+        self.stances().map(|stance| stance.mode).max().unwrap_or(Mode::Off)
+    }
+
+    /// Whether what it does depends on the time or on the client.
+    pub(super) fn varies(&self) -> bool {
+        !self.terms.is_empty() || !self.stance.is_constant()
     }
 }

@@ -19,6 +19,7 @@ use super::pause::Pause;
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
 use super::rule::{Effect, Rule};
 use super::suffix;
+use super::who::Who;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::{LowerName, Name};
 
@@ -31,6 +32,7 @@ const PLACE: usize = 1;
 pub struct PolicyBuilder {
     key: Key,
     protected: Vec<LowerName>,
+    who: Who,
     bans: Vec<Arc<Ban>>,
     lists: Vec<ListInfo>,
     interner: Interner,
@@ -90,6 +92,7 @@ impl PolicyBuilder {
         Self {
             key: Key::new(seed),
             protected: protected.into_iter().map(|name| LowerName::from(&name)).collect(),
+            who: Who::default(),
             bans: Vec::new(),
             lists: Vec::new(),
             interner: Interner::default(),
@@ -106,6 +109,13 @@ impl PolicyBuilder {
     #[must_use]
     pub fn pausing(mut self, pause: fn()) -> Self {
         self.pause = Pause::new(pause);
+        self
+    }
+
+    /// Knows these groups, of which the terms of bans speak.
+    #[must_use]
+    pub fn knowing(mut self, who: Who) -> Self {
+        self.who = who;
         self
     }
 
@@ -189,7 +199,7 @@ impl PolicyBuilder {
 
     /// The policy, and warnings about whole lists.
     pub fn build(self, generation: u64) -> (Policy, Vec<Diagnostic>) {
-        let Self { key, bans, mut lists, interner, arena, literals, globs, mut conflicts, mut pause, .. } = self;
+        let Self { key, who, bans, mut lists, interner, arena, literals, globs, mut conflicts, mut pause, .. } = self;
         let (mut counts, mut covers) = (vec![0; interner.len()], 0);
         let stands = |older, newer, name: &[u8]| {
             let (older, newer) = (interner.row(older), interner.row(newer));
@@ -215,7 +225,8 @@ impl PolicyBuilder {
         let (ranks, depths) = (ranks(&bans), Depths::new(literals.depths(), globs.depths()));
         let diagnostics =
             lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();
-        let policy = Policy { generation, bans, ranks, lists, series, key, depths, attributes, literals, globs, mixed };
+        let policy =
+            Policy { generation, bans, ranks, lists, series, key, depths, attributes, literals, globs, mixed, who };
         (policy, diagnostics)
     }
 }

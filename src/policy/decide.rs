@@ -7,6 +7,7 @@ use super::mixed::Scope;
 use super::pattern::PatternKind;
 use super::policy::{BanIndex, Policy};
 use super::rule::Effect;
+use super::stance::Asker;
 use super::suffix;
 use super::verdict::{Blocked, Client, Decision, Hit, Verdict};
 use crate::time::Timestamp;
@@ -15,20 +16,21 @@ use crate::wire::{LowerName, qtype};
 /// Seconds that an answer under an observed name lives at most: shorter, and more attempts are seen; longer, and fewer
 /// queries go upstream.
 const OBSERVED_TTL_MAX: u32 = 300;
+/// Changes of a ban that are looked at for one that changes the answer: two dates, and hours that open and close for ever.
+const CHANGES_MAX: usize = 4;
 
 impl Policy {
     /// What is to be done with a question. Allocates nothing unless rules of two bans match, or more than six
     /// rules in all.
-    /// No rule depends on the client yet.
     #[inline]
-    pub fn decide(&self, name: &LowerName, qtype: u16, _client: &Client, at: Timestamp) -> Verdict<'_> {
+    pub fn decide(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Verdict<'_> {
         let way = self.way(name);
         if way.is_free() {
             return Verdict::PASS;
         }
         match way.lasting_ban().filter(|_ban| qtype != qtype::DS) {
             Some(ban) => self.judge_alone(name, &way).unwrap_or_else(|| self.judge_ban(name, &way, ban)),
-            None => self.judge(name, qtype, at, &way),
+            None => self.judge(name, qtype, &self.asker(client, at), &way),
         }
     }
 
@@ -37,7 +39,7 @@ impl Policy {
         &self,
         name: &LowerName,
         qtype: u16,
-        _client: &Client,
+        client: &Client,
         at: Timestamp,
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Verdict<'_> {
@@ -45,7 +47,7 @@ impl Policy {
         if way.is_free() {
             return Verdict::PASS;
         }
-        self.judge(name, qtype, at, &way.without(left_out))
+        self.judge(name, qtype, &self.asker(client, at), &way.without(left_out))
     }
 
     /// The verdict that [`Policy::judge_ban`] gives where a single rule stands on the way, one that enforces all below it, as
@@ -66,7 +68,7 @@ impl Policy {
     }
 
     /// The verdict that [`Policy::judge`] gives on a question that is not about DS where all rules on the way are of one ban
-    /// without dates: nearly all that is blocked. There is one winner then, whose turn it is, and no other hour.
+    /// that does the same to everybody at every time: nearly all that is blocked. There is one winner then, whose turn it is, and no other hour.
     fn judge_ban<'p>(&'p self, name: &LowerName, way: &Way<'p>, ban: usize) -> Verdict<'p> {
         let Some(winner) = way.best_at(name.labels()) else { return Verdict::PASS };
         let effect = winner.attributes.ceiling;
@@ -95,17 +97,22 @@ impl Policy {
         is_mixed(Scope::AnyBan) || is_mixed(Scope::Ban(ban))
     }
 
+    /// Who asks when, with the groups that it is of.
+    pub(super) fn asker(&self, client: &Client, at: Timestamp) -> Asker<'_> {
+        Asker { address: client.address, membership: self.who.of(client.address), at }
+    }
+
     /// The verdict, given the rules on the way to the name.
-    pub(super) fn judge<'p>(&'p self, name: &LowerName, qtype: u16, at: Timestamp, way: &Way<'p>) -> Verdict<'p> {
+    pub(super) fn judge<'p>(&'p self, name: &LowerName, qtype: u16, asker: &Asker<'_>, way: &Way<'p>) -> Verdict<'p> {
         let winners = way.winners();
-        let Some(leader) = winners.only().or_else(|| winners.iter().min_by_key(|found| self.turn(found, at))) else {
+        let Some(leader) = winners.only().or_else(|| winners.iter().min_by_key(|found| self.turn(found, asker))) else {
             return Verdict::PASS;
         };
-        let effect = self.effect(leader, at);
-        if qtype == qtype::DS && self.is_parents_business(name, effect, way, &winners, at) {
+        let effect = self.effect(leader, asker);
+        if qtype == qtype::DS && self.is_parents_business(name, effect, way, &winners, asker) {
             return Verdict::PASS;
         }
-        let change = winners.iter().filter_map(|found| self.seconds_to_change(found, at)).min();
+        let change = winners.iter().filter_map(|found| self.seconds_to_change(found, asker)).min();
         let ttl_cap = match effect {
             Effect::Observe => Some(change.unwrap_or(OBSERVED_TTL_MAX).min(OBSERVED_TTL_MAX)),
             _ => change,
@@ -115,30 +122,30 @@ impl Policy {
             Effect::Allow => Decision::Allow(self.hit(leader, effect)),
             Effect::Observe => Decision::Observe(self.hit(leader, effect)),
             Effect::Enforce(action) => {
-                let nxdomain = action == Action::Nxdomain && self.is_nxdomain_below(name, way, &winners, at);
+                let nxdomain = action == Action::Nxdomain && self.is_nxdomain_below(name, way, &winners, asker);
                 let ttl = leader.attributes.ttl.min(ttl_cap.unwrap_or(u32::MAX));
-                let enforced = |found: &Found<'_>| matches!(self.effect(found, at), Effect::Enforce(_));
+                let enforced = |found: &Found<'_>| matches!(self.effect(found, asker), Effect::Enforce(_));
                 let soa_labels = soa_labels(name, way.topmost(leader.attributes.ban, enforced));
                 Decision::Enforce(self.hit(leader, effect), Blocked { action, nxdomain, soa_labels, ttl })
             }
         };
-        Verdict { decision, also: self.also(leader, at, &winners), ttl_cap }
+        Verdict { decision, also: self.also(leader, asker, &winners), ttl_cap }
     }
 
     /// The winning rules that observe or enforce, but for the leader, in the order of their turns.
-    fn also<'p>(&'p self, leader: &Found<'p>, at: Timestamp, winners: &Few<'p>) -> Vec<Hit<'p>> {
+    fn also<'p>(&'p self, leader: &Found<'p>, asker: &Asker<'_>, winners: &Few<'p>) -> Vec<Hit<'p>> {
         if winners.only().is_some() {
             return Vec::new();
         }
         let mut also: Vec<_> = winners.iter().filter(|found| !std::ptr::eq(*found, leader)).collect();
-        also.retain(|found| self.effect(found, at).turn() <= Effect::Observe.turn());
-        also.sort_by_key(|found| self.turn(found, at));
-        also.into_iter().map(|found| self.hit(found, self.effect(found, at))).collect()
+        also.retain(|found| self.effect(found, asker).turn() <= Effect::Observe.turn());
+        also.sort_by_key(|found| self.turn(found, asker));
+        also.into_iter().map(|found| self.hit(found, self.effect(found, asker))).collect()
     }
 
     /// The order in which bans have their say; the least first.
-    pub(super) fn turn(&self, found: &Found<'_>, at: Timestamp) -> (u8, usize) {
-        (self.effect(found, at).turn(), self.ranks[found.attributes.ban])
+    pub(super) fn turn(&self, found: &Found<'_>, asker: &Asker<'_>) -> (u8, usize) {
+        (self.effect(found, asker).turn(), self.ranks[found.attributes.ban])
     }
 
     /// Whether a DS question about a banned name reaches a registry and not the vendor: the records belong to the parent
@@ -150,13 +157,13 @@ impl Policy {
         effect: Effect,
         way: &Way<'_>,
         winners: &Few<'_>,
-        at: Timestamp,
+        asker: &Asker<'_>,
     ) -> bool {
         if effect.turn() > Effect::Observe.turn() || name.labels() < 2 || !suffix::is_public(name, name.labels() - 1) {
             return false;
         }
         // Of the list's private part, the parent may itself be banned.
-        let banned = |found: &Found<'_>| self.effect(found, at).turn() <= effect.turn();
+        let banned = |found: &Found<'_>| self.effect(found, asker).turn() <= effect.turn();
         let topmost = |found: &Found<'_>| way.topmost(found.attributes.ban, banned).map(|(labels, _rule)| labels);
         winners.iter().filter(|found| banned(found)).all(|found| topmost(found) == Some(name.labels()))
     }
@@ -165,48 +172,48 @@ impl Policy {
     ///
     /// Some ban must answer all of them so: it has its say before any ban that answers otherwise, and nothing below
     /// is marked for it or for all.
-    fn is_nxdomain_below(&self, name: &LowerName, way: &Way<'_>, winners: &Few<'_>, at: Timestamp) -> bool {
+    fn is_nxdomain_below(&self, name: &LowerName, way: &Way<'_>, winners: &Few<'_>, asker: &Asker<'_>) -> bool {
         let is_mixed = |scope| self.mixed.holds(self.key, name, way.hash, scope);
         if is_mixed(Scope::AnyBan) {
             return false;
         }
         let child = way.winners_below();
         let below = child.as_ref().unwrap_or(winners);
-        let mut asked = None;
+        let mut heard = None;
         loop {
-            let turns = below.iter().map(|found| (self.turn(found, at), found));
+            let turns = below.iter().map(|found| (self.turn(found, asker), found));
             let Some((turn, found)) = turns
-                .filter(|(turn, _found)| asked.is_none_or(|asked| *turn > asked))
+                .filter(|(turn, _found)| heard.is_none_or(|heard| *turn > heard))
                 .min_by_key(|(turn, _found)| *turn)
             else {
                 return false;
             };
-            match self.effect(found, at) {
+            match self.effect(found, asker) {
                 Effect::Enforce(Action::Nxdomain) if !is_mixed(Scope::Ban(found.attributes.ban)) => {
                     return true;
                 }
-                Effect::Enforce(Action::Nxdomain) => asked = Some(turn),
+                Effect::Enforce(Action::Nxdomain) => heard = Some(turn),
                 _ => return false,
             }
         }
     }
 
-    /// Whole seconds until this rule leads to another answer, as far as dates say.
+    /// Whole seconds until this rule leads to another answer, as far as dates and hours say.
     #[inline]
-    fn seconds_to_change(&self, found: &Found<'_>, at: Timestamp) -> Option<u32> {
-        if found.attributes.dated { self.seconds_to_date(found, at) } else { None }
+    fn seconds_to_change(&self, found: &Found<'_>, asker: &Asker<'_>) -> Option<u32> {
+        if found.attributes.varies { self.seconds_to_date(found, asker) } else { None }
     }
 
     #[cold]
-    fn seconds_to_date(&self, found: &Found<'_>, at: Timestamp) -> Option<u32> {
-        let ban = &self.bans[found.attributes.ban];
-        let answer = |time| match found.attributes.ceiling.capped(ban.mode_at(time)) {
+    fn seconds_to_date(&self, found: &Found<'_>, asker: &Asker<'_>) -> Option<u32> {
+        let stance = self.bans[found.attributes.ban].stance_for(asker.membership);
+        let answer = |at| match self.effect(found, &Asker { at, ..*asker }) {
             Effect::Allow => Effect::Off,
             effect => effect,
         };
-        let changes = std::iter::successors(ban.next_change(at), |change| ban.next_change(*change));
-        let change = { changes }.find(|change| answer(*change) != answer(at))?;
-        Some(u32::try_from(change.duration_since(at).as_secs()).unwrap_or(u32::MAX))
+        let changes = std::iter::successors(stance.next_change(asker.at), |change| stance.next_change(*change));
+        let change = changes.take(CHANGES_MAX).find(|change| answer(*change) != answer(asker.at))?;
+        Some(u32::try_from(change.duration_since(asker.at).as_secs()).unwrap_or(u32::MAX))
     }
 }
 

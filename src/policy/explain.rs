@@ -3,8 +3,9 @@
 use super::few::Few;
 use super::lookup::{Found, is_screened};
 use super::pattern::PatternKind;
-use super::policy::Policy;
+use super::policy::{BanIndex, Policy};
 use super::rule::{Does, Effect};
+use super::stance::{Asker, Stance, Term};
 use super::verdict::{Client, Decision, Hit, Verdict};
 use super::{Mode, PatternRef};
 use crate::time::Timestamp;
@@ -28,6 +29,17 @@ pub struct Candidate<'p> {
     pub lost: Option<Lost>,
 }
 
+/// How a ban stands towards one client at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'p> {
+    /// What it does to clients of this kind.
+    pub stance: &'p Stance,
+    /// The term that says so; `None`: no term speaks of the client.
+    pub term: Option<&'p Term>,
+    /// The mode in force.
+    pub mode: Mode,
+}
+
 /// Why a rule did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -39,8 +51,8 @@ pub enum Lost {
     RuleOff,
     /// Its ban is `off`.
     BanOff,
-    /// Its ban has a date that has not come.
-    NotYetInForce,
+    /// Its ban has a date that has not come, or does nothing to this client.
+    NotInForce,
     /// A glob can't enforce a public suffix.
     PublicSuffix,
     /// A rule of the same ban is more specific, or equally specific and allows.
@@ -63,7 +75,7 @@ impl Lost {
             Self::OnlyBelow => "matches only below this name",
             Self::RuleOff => "rule off",
             Self::BanOff => "ban off",
-            Self::NotYetInForce => "not yet in force",
+            Self::NotInForce => "ban not in force then, or not for this client",
             Self::PublicSuffix => "a glob can't enforce a public suffix",
             Self::LessSpecific => "less specific",
             Self::OtherBanEnforced => "other ban enforced first",
@@ -75,10 +87,18 @@ impl Lost {
 }
 
 impl Policy {
+    /// How a ban stands towards a client at a time.
+    pub fn standing(&self, ban: BanIndex, client: &Client, at: Timestamp) -> Standing<'_> {
+        let (ban, membership) = (&self.bans[ban.0], self.who.of(client.address));
+        let (stance, term) = (ban.stance_for(membership), ban.term_for(membership));
+        Standing { stance, term, mode: stance.mode_for(&ban.id, client.address, at) }
+    }
+
     /// The verdict, with every rule that was considered for it.
-    pub fn explain(&self, name: &LowerName, qtype: u16, _client: &Client, at: Timestamp) -> Explanation<'_> {
+    pub fn explain(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Explanation<'_> {
         let way = self.way(name);
-        let (winners, verdict) = (way.winners(), self.judge(name, qtype, at, &way));
+        let asker = self.asker(client, at);
+        let (winners, verdict) = (way.winners(), self.judge(name, qtype, &asker, &way));
         let mut found = self.everything_at(name);
         let decisive = |found: &Found<'_>| verdict.decision.hit().is_some_and(|hit| is_same(found, hit));
         found.sort_by(|a, b| {
@@ -86,8 +106,8 @@ impl Policy {
             place(a).cmp(&place(b)).then_with(|| b.rank().cmp(&a.rank()))
         });
         let candidates = found.iter().map(|found| Candidate {
-            hit: self.hit(found, self.effect(found, at)),
-            lost: self.lost(found, name, at, &winners, &verdict.decision),
+            hit: self.hit(found, self.effect(found, &asker)),
+            lost: self.lost(found, name, &asker, &winners, &verdict.decision),
         });
         let candidates = candidates.collect();
         Explanation { verdict, candidates }
@@ -112,7 +132,7 @@ impl Policy {
         &self,
         found: &Found<'_>,
         name: &LowerName,
-        at: Timestamp,
+        asker: &Asker<'_>,
         winners: &Few<'_>,
         decision: &Decision<'_>,
     ) -> Option<Lost> {
@@ -133,9 +153,9 @@ impl Policy {
         if !winners.iter().any(wins) {
             return Some(Lost::LessSpecific);
         }
-        let effect = self.effect(found, at);
+        let effect = self.effect(found, asker);
         match decision {
-            _ if effect == Effect::Off => Some(Lost::NotYetInForce),
+            _ if effect == Effect::Off => Some(Lost::NotInForce),
             Decision::Pass => Some(Lost::ParentsBusiness),
             Decision::Allow(hit) | Decision::Observe(hit) | Decision::Enforce(hit, _) if is_same(found, hit) => None,
             Decision::Observe(_) | Decision::Enforce(..) if effect == Effect::Allow => Some(Lost::AllowsOwnBanOnly),

@@ -1,18 +1,19 @@
 //! Finding rules: all that stand on the way from the root to a name, in one pass, and the one of each ban that wins.
 //!
 //! Within a ban the pattern with most labels wins; then literal before glob; then exact, below-only, suffix; then allow
-//! before ban; among equal globs the longest, then the first by octets. Dates play no part: they hold for all rules of a ban alike.
+//! before ban; among equal globs the longest, then the first by octets. Dates and clients play no part: they change all
+//! rules of a ban alike.
 
 use std::cmp::Reverse;
 
-use super::attributes::Attributes;
+use super::attributes::{self, Attributes};
 use super::few::Few;
 use super::pattern::{PatternKind, PatternRef};
 use super::policy::{BanIndex, Policy};
 use super::rule::Effect;
+use super::stance::Asker;
 use super::suffix;
 use super::verdict::Hit;
-use crate::time::Timestamp;
 use crate::wire::LowerName;
 
 /// A rule that stands in the table.
@@ -62,12 +63,12 @@ impl<'p> Way<'p> {
         self.rules.only()
     }
 
-    /// The ban of all rules, if it is one, and has no dates.
+    /// The ban of all rules, if it is one, and does the same to everybody at every time.
     #[inline]
     pub(super) fn lasting_ban(&self) -> Option<usize> {
         let first = self.rules.iter().next()?.attributes;
         let alike = |found: &Found<'_>| found.attributes.ban == first.ban;
-        (!first.dated && self.rules.iter().all(alike)).then_some(first.ban)
+        (!first.varies && self.rules.iter().all(alike)).then_some(first.ban)
     }
 
     /// The greatest rule, of any ban, of those for a name of `labels` labels at or below this one.
@@ -191,11 +192,17 @@ impl Policy {
         }
     }
 
-    /// What a rule does at a time.
+    /// What a rule does to a client at a time.
     #[inline]
-    pub(super) fn effect(&self, found: &Found<'_>, at: Timestamp) -> Effect {
-        let Attributes { ban, ceiling, dated, .. } = *found.attributes;
-        if dated { ceiling.capped(self.bans[ban].mode_at(at)) } else { ceiling }
+    pub(super) fn effect(&self, found: &Found<'_>, asker: &Asker<'_>) -> Effect {
+        if found.attributes.varies { self.effect_for(found, asker) } else { found.attributes.ceiling }
+    }
+
+    #[cold]
+    fn effect_for(&self, found: &Found<'_>, asker: &Asker<'_>) -> Effect {
+        let Attributes { ban, does, allow, .. } = *found.attributes;
+        let (ban, stance) = (&self.bans[ban], self.bans[ban].stance_for(asker.membership));
+        attributes::effect(does, allow, stance.action).capped(stance.mode_for(&ban.id, asker.address, asker.at))
     }
 
     /// The rule as the world sees it, where it has this effect.

@@ -1,7 +1,6 @@
 //! Which names have something else than NXDOMAIN below them: gathered once, while a policy is built.
 
 use super::attributes::Attributes;
-use super::ban::Action;
 use super::glob::Globs;
 use super::hash::Key;
 use super::literals::Literals;
@@ -72,18 +71,17 @@ impl Marks<'_> {
     }
 }
 
-/// Whether a rule answers all names below its own with NXDOMAIN, when nothing else speaks for them.
+/// Whether a rule answers all names below its own with NXDOMAIN for some client, when nothing else speaks for them.
 pub(super) fn is_cover(attributes: &Attributes) -> bool {
-    attributes.ceiling == Effect::Enforce(Action::Nxdomain)
-        && matches!(attributes.kind, PatternKind::Suffix | PatternKind::Below)
+    attributes.answers.nxdomain && matches!(attributes.kind, PatternKind::Suffix | PatternKind::Below)
 }
 
 /// For whom a rule makes the names above it mixed. What a ban allows or observes keeps no other ban from enforcing;
 /// what it answers otherwise may come before another ban's answer.
 fn scope(attributes: &Attributes) -> Option<Scope> {
     match attributes.ceiling {
-        Effect::Off | Effect::Enforce(Action::Nxdomain) => None,
-        Effect::Enforce(_) => Some(Scope::AnyBan),
+        _ if attributes.answers.otherwise => Some(Scope::AnyBan),
+        Effect::Off | Effect::Enforce(_) => None,
         Effect::Allow | Effect::Observe => Some(Scope::Ban(attributes.ban)),
     }
 }

@@ -24,9 +24,12 @@ mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
 mod policy;
 mod rule;
+mod schedule;
 mod slots;
+mod stance;
 mod suffix;
 mod verdict;
+mod who;
 
 #[cfg(test)]
 mod tests;
@@ -35,9 +38,12 @@ pub use ahead::Ahead;
 pub use attributes::Series;
 pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode};
 pub use builder::{PolicyBuilder, RuleRefused};
-pub use explain::{Candidate, Explanation, Lost};
+pub use explain::{Candidate, Explanation, Lost, Standing};
 pub use list::{HEAD, Line, ListFormat, ListReader, Parsed, Strictness};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};
+pub use schedule::{Schedule, Window, WindowError};
+pub use stance::{Share, Stance, Term};
 pub use verdict::{Blocked, Client, Decision, Hit, Verdict};
+pub use who::{Group, GroupIndex, GroupKind, Membership, SiteIndex, Who};

@@ -13,6 +13,7 @@ use super::hash::Key;
 use super::list::ListFormat;
 use super::literals::Literals;
 use super::mixed::Mixed;
+use super::who::Who;
 
 /// A ban, as an index into [`Policy::bans`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +65,7 @@ pub struct Policy {
     pub(super) literals: Literals,
     pub(super) globs: Globs,
     pub(super) mixed: Mixed,
+    pub(super) who: Who,
 }
 
 impl Policy {
@@ -75,6 +77,11 @@ impl Policy {
     /// The lists, in the order they were added.
     pub fn lists(&self) -> &[ListInfo] {
         &self.lists
+    }
+
+    /// Sites, departments and groups.
+    pub fn who(&self) -> &Who {
+        &self.who
     }
 
     /// Every series that a hit can count in.

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::local::Local;
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
-use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, Verdict};
+use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, SiteIndex, Verdict};
 use crate::time::Now;
 use crate::wire::{Query, Secret};
 
@@ -30,7 +30,6 @@ pub struct Guard {
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    site: Arc<str>,
 }
 
 /// A policy in force, with its counters and the record's numbers looked up once.
@@ -38,7 +37,8 @@ pub struct InForce {
     /// The policy.
     pub policy: Policy,
     counters: AttemptCounters,
-    recorded: Vec<SeriesId>,
+    /// By site, the one of clients that are of none first, and series.
+    recorded: Vec<Vec<SeriesId>>,
 }
 
 /// A query as the policy in force judges it: what every step of its way asks about it.
@@ -84,7 +84,6 @@ impl Guard {
             journal,
             metrics,
             clock,
-            site: Arc::from(DEFAULT_SITE),
         }
     }
 
@@ -93,19 +92,23 @@ impl Guard {
     pub fn enforce(&self, policy: Policy) -> Option<Arc<InForce>> {
         let at = self.clock.now().wall;
         let modes: Vec<(Arc<str>, Mode)> =
-            policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
+            policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.stance.mode_at(at))).collect();
         // Behind the rules' own series stand the same ones as an answer that leads to a banned name counts them.
         let labels = |series: &Series, evidence| (Arc::clone(&series.ban), Arc::clone(&series.category), evidence);
         let own = policy.series().iter().map(|series| labels(series, series.evidence));
         let led = policy.series().iter().map(|series| labels(series, screen::weakened(series.evidence)));
         let series: Vec<_> = own.chain(led).collect();
-        let counters = self.metrics.banned.set_policy(&modes, &series);
-        let recorded = series.into_iter().map(|series| self.recorded_as(series)).collect();
+        let sites: Vec<Arc<str>> = policy.who().sites().map(|site| Arc::clone(&site.id)).collect();
+        let counters = self.metrics.banned.set_policy(&modes, &series, &sites);
+        let sites = [Arc::from(DEFAULT_SITE)].into_iter().chain(sites);
+        let recorded =
+            sites.map(|site| series.iter().map(|series| self.recorded_as(series, &site)).collect()).collect();
         self.policy.swap(Some(Arc::new(InForce { policy, counters, recorded })))
     }
 
-    fn recorded_as(&self, (ban, category, evidence): (Arc<str>, Arc<str>, Evidence)) -> SeriesId {
-        self.journal.series(journal::Series { ban, category, evidence, site: Arc::clone(&self.site) })
+    fn recorded_as(&self, (ban, category, evidence): &(Arc<str>, Arc<str>, Evidence), site: &Arc<str>) -> SeriesId {
+        let (ban, category, site) = (Arc::clone(ban), Arc::clone(category), Arc::clone(site));
+        self.journal.series(journal::Series { ban, category, evidence: *evidence, site })
     }
 
     /// Serves these networks from now on.
@@ -206,11 +209,12 @@ impl Guard {
         if client.is_health_check() {
             return;
         }
-        in_force.counters.count(tally, series, did);
+        let site = in_force.policy.who().of(client.address()).site().map(|SiteIndex(index)| usize::from(index));
+        in_force.counters.count(tally, site, series, did);
         let attempt = Attempt {
             at: now.wall,
             client: client.address(),
-            series: in_force.recorded[series],
+            series: in_force.recorded[site.map_or(0, |site| site + 1)][series],
             qname: &query.name,
             qtype: query.qtype,
             pattern: hit.pattern,

@@ -17,7 +17,7 @@ use crate::clock::Hands;
 use crate::journal::{self, Journal};
 use crate::metrics::{Family, Outcome};
 use crate::policy::{
-    Action, Ban, BanKind, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule,
+    Action, Ban, BanKind, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule, Stance,
 };
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
@@ -135,10 +135,15 @@ fn policy() -> crate::policy::Policy {
         kind: BanKind::Ban,
         title: "vendor".into(),
         vendor: "Vendor".into(),
-        mode: Mode::Enforce,
-        observe_from: None,
-        enforce_from: None,
-        action: Action::Nxdomain,
+        stance: Stance {
+            mode: Mode::Enforce,
+            observe_from: None,
+            enforce_from: None,
+            schedule: None,
+            rollout: None,
+            action: Action::Nxdomain,
+        },
+        terms: Vec::new(),
         ede: Ede { code: 15, text: "banned".into() },
         ttl: Duration::from_secs(30),
         sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 80)],

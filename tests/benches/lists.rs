@@ -7,7 +7,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use embargo::diag::Source;
-use embargo::policy::{Action, Ban, BanKind, Ede, ListFormat, ListInfo, Mode, Policy, PolicyBuilder, Strictness};
+use embargo::policy::{
+    Action, Ban, BanKind, Ede, ListFormat, ListInfo, Mode, Policy, PolicyBuilder, Stance, Strictness,
+};
 use embargo::wire::LowerName;
 
 fn ban() -> Ban {
@@ -16,10 +18,15 @@ fn ban() -> Ban {
         kind: BanKind::Ban,
         title: "List".into(),
         vendor: "List".into(),
-        mode: Mode::Enforce,
-        observe_from: None,
-        enforce_from: None,
-        action: Action::Nxdomain,
+        stance: Stance {
+            mode: Mode::Enforce,
+            observe_from: None,
+            enforce_from: None,
+            schedule: None,
+            rollout: None,
+            action: Action::Nxdomain,
+        },
+        terms: Vec::new(),
         ede: Ede { code: 15, text: "".into() },
         ttl: Duration::from_secs(30),
         sinkhole_v4: Vec::new(),

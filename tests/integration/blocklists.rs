@@ -124,7 +124,7 @@ fn a_canary_never_gets_an_address_whatever_the_operator_says_of_the_ban() {
     let loaded = config::load(&args, &config::Environment::default()).unwrap();
     let policy = config::policy(&loaded.settings, 1).policy.unwrap();
     check(&policy, "use-application-dns.net", ("bypass", "none", "nxdomain"));
-    assert!(policy.bans().iter().any(|ban| ban.action == Action::Sinkhole));
+    assert!(policy.bans().iter().any(|ban| ban.stance.action == Action::Sinkhole));
 }
 
 #[test]

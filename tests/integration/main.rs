@@ -29,4 +29,5 @@ mod reload;
 mod tidy;
 mod upstream;
 mod upstream_fake;
+mod whom;
 mod zones;

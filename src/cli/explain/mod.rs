@@ -57,7 +57,7 @@ pub(super) struct Explain {
     list_format: Option<Format>,
 }
 
-const JSON_HELP: &str = "One JSON object of {name, type, client, at, verdict, ban, pattern, file, line, category, \
+const JSON_HELP: &str = "One JSON object of {name, type, client, groups, at, verdict, ban, pattern, file, line, category, \
                          evidence, action, mode, others, law}";
 
 const EXAMPLES: &str = "\
@@ -77,6 +77,8 @@ pub(super) struct Explained {
     name: String,
     r#type: String,
     client: Option<IpAddr>,
+    /// Sites, departments and groups that the client is of.
+    groups: Vec<String>,
     at: String,
     verdict: &'static str,
     ban: Option<String>,
@@ -145,11 +147,16 @@ impl Explain {
     ) -> Result<(), Failure> {
         let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
         let explanation = policy.explain(&self.name, self.qtype, &client, at);
-        let explained = self.explained(&explanation, lines, at);
+        let standing = explanation.verdict.decision.hit().map(|hit| (hit, policy.standing(hit.ban_index, &client, at)));
+        let groups = policy.who().of(client.address).iter().map(|index| policy.who().group(index).id.to_string());
+        let mut explained = self.explained(&explanation, lines, at);
+        explained.groups = groups.collect();
+        explained.mode = standing.map(|(_hit, standing)| standing.mode.as_str());
         if self.json {
             return Ok(console.json(&explained)?);
         }
-        let text = text::render(console.look, &explained, &explanation.verdict.decision, self.qtype, at);
+        let asked = text::Asked { policy, qtype: self.qtype, at, standing: standing.map(|(_hit, standing)| standing) };
+        let text = text::render(console.look, &explained, &explanation.verdict.decision, &asked);
         Ok(write!(console.out, "{text}")?)
     }
 
@@ -188,6 +195,7 @@ impl Explain {
             name: self.name.to_string(),
             r#type: rtype::mnemonic(self.qtype).into_owned(),
             client: self.client,
+            groups: Vec::new(),
             at: rfc3339(at),
             verdict,
             ban: hit.map(|hit| hit.ban.id.to_string()),
@@ -197,7 +205,7 @@ impl Explain {
             category: attempt.map(|hit| hit.category.to_string()),
             evidence: attempt.map(|hit| hit.evidence.as_str()),
             action: action(&explanation.verdict.decision),
-            mode: hit.map(|hit| hit.ban.mode_at(at).as_str()),
+            mode: None,
             others,
             law: hit.map(laws).unwrap_or_default(),
         }

@@ -6,20 +6,31 @@ use super::{Explained, number};
 use crate::cli::console::{Look, Tone};
 use crate::cli::table::Table;
 use crate::diag::shown;
-use crate::policy::{Action, Ban, BanKind, Blocked, Decision, EndUse, Evidence, Hit, Law, Mode};
+use crate::policy::{
+    Action, Ban, BanKind, Blocked, Decision, EndUse, Evidence, Hit, Law, Mode, Policy, Stance, Standing,
+};
 use crate::time::{Timestamp, rfc3339};
 
+/// The question, and how the ban that decided stands towards who asks it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'p> {
+    pub(super) policy: &'p Policy,
+    pub(super) qtype: u16,
+    pub(super) at: Timestamp,
+    pub(super) standing: Option<Standing<'p>>,
+}
+
 /// The whole text.
-pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>, qtype: u16, at: Timestamp) -> String {
+pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>, asked: &Asked<'_>) -> String {
     let mut page = Page(String::new());
-    let (tone, outcome) = outcome(decision, qtype, at);
+    let (tone, outcome) = outcome(decision, asked);
     let verdict = look.paint(tone, &explained.verdict.to_uppercase());
     page.line(&format!("{verdict}  {} {}  at {}", explained.name, explained.r#type, explained.at));
     page.line(&outcome);
     if let Some(hit) = decision.hit() {
         page.line("");
         rule(explained, hit, &mut page);
-        ban(hit.ban, at, &mut page);
+        ban(hit.ban, asked, &mut page);
     }
     if !explained.others.is_empty() {
         page.line("");
@@ -47,18 +58,22 @@ impl Page {
 }
 
 /// What happens to the lookup, in a sentence.
-fn outcome(decision: &Decision<'_>, qtype: u16, at: Timestamp) -> (Tone, String) {
+fn outcome(decision: &Decision<'_>, asked: &Asked<'_>) -> (Tone, String) {
     match decision {
         Decision::Pass => (Tone::Good, "No ban has a say: it is forwarded, and nothing is recorded.".to_owned()),
         Decision::Allow(_) => {
             (Tone::Good, "An allow rule lifts the ban: it is forwarded, and nothing is recorded.".to_owned())
         }
-        Decision::Observe(hit) => {
-            let why = if hit.ban.mode_at(at) == Mode::Enforce { "the rule" } else { "the ban, at that time," };
+        Decision::Observe(_) => {
+            let why = match &asked.standing {
+                Some(Standing { mode: Mode::Enforce, .. }) => "the rule",
+                Some(Standing { term: None, stance: Stance { rollout: None, .. }, .. }) => "the ban, at that time,",
+                _ => "the ban, for this client at that time,",
+            };
             (Tone::Warn, format!("It is answered normally, and recorded as an attempt: {why} only observes."))
         }
         Decision::Enforce(hit, blocked) => {
-            let answer = answer(hit.ban, blocked, qtype);
+            let answer = answer(hit.ban, blocked, asked.qtype);
             (Tone::Bad, format!("{answer}; it is never sent upstream, and recorded as an attempt."))
         }
     }
@@ -112,10 +127,13 @@ fn proves(evidence: Evidence) -> &'static str {
     }
 }
 
-fn ban(ban: &Ban, at: Timestamp, page: &mut Page) {
+fn ban(ban: &Ban, asked: &Asked<'_>, page: &mut Page) {
     let vendor = if ban.vendor.is_empty() { String::new() } else { format!(" ({})", ban.vendor) };
     page.field("ban", &format!("{}: {}{vendor}", ban.id, ban.title));
-    page.field("mode", &mode(ban, at));
+    if let Some(standing) = &asked.standing {
+        page.field("mode", &mode(standing, asked.at));
+        page.field("for", &whom(standing, asked.policy));
+    }
     for (index, basis) in bases(ban).iter().enumerate() {
         page.field(if index == 0 { "basis" } else { "" }, basis);
     }
@@ -123,16 +141,27 @@ fn ban(ban: &Ban, at: Timestamp, page: &mut Page) {
     page.field("instead", &ban.alternatives);
 }
 
-fn mode(ban: &Ban, at: Timestamp) -> String {
-    let mode = ban.mode_at(at);
+fn mode(standing: &Standing<'_>, at: Timestamp) -> String {
+    let (stance, mode) = (standing.stance, standing.mode);
+    if let Some(share) = stance.rollout.filter(|_share| mode < stance.mode_at(at)) {
+        return format!("{}: the client is not among the {share} that the ban is enforced on", mode.as_str());
+    }
     let from = match mode {
+        _ if stance.schedule.is_some() => None,
         Mode::Off => None,
-        Mode::Observe => ban.observe_from,
-        Mode::Enforce => ban.enforce_from,
+        Mode::Observe => stance.observe_from,
+        Mode::Enforce => stance.enforce_from,
     };
     let since = from.filter(|&from| from <= at).map(|from| format!(" since {}", rfc3339(from)));
-    let next = ban.next_change(at).map(|next| format!(", {} from {}", ban.mode_at(next).as_str(), rfc3339(next)));
+    let next = stance.next_change(at).map(|next| format!(", {} from {}", stance.mode_at(next).as_str(), rfc3339(next)));
     format!("{}{}{}", mode.as_str(), since.unwrap_or_default(), next.unwrap_or_default())
+}
+
+/// The groups for which the ban has a term of its own, where it holds for the client.
+fn whom(standing: &Standing<'_>, policy: &Policy) -> String {
+    let groups = standing.term.iter().flat_map(|term| &term.groups).map(|index| policy.who().group(*index));
+    let groups: Vec<String> = groups.map(|group| format!("{} {}", group.kind.as_str(), group.id)).collect();
+    groups.join(", ")
 }
 
 /// Why the ban stands. Only laws that the operator has declared to bind this network are a basis: most bind suppliers.

@@ -61,7 +61,7 @@ fn of_two_equal_globs_the_longer_wins_and_then_the_first_by_octets() {
 fn the_fourth_column_and_the_evidence_say_what_is_done() {
     let rules = "a.example c installed\nb.example c visit\nc.example c none\nd.example c visit enforce\ne.example c none drop\n\
                  f.example c installed off\ng.example c likely observe\nh.example c likely nodata";
-    let policy = World::new().ban(Ban { action: Action::Refuse, ..ban("v") }, rules).build();
+    let policy = World::new().ban(taking(Stance { action: Action::Refuse, ..ALWAYS }, "v"), rules).build();
     check(&policy, "a.example", "refuse v/a.example soa a.example");
     check(&policy, "b.example", "observe v/b.example");
     check(&policy, "c.example", "observe v/c.example");
@@ -82,8 +82,8 @@ fn a_rule_that_is_off_leaves_the_name_to_the_rule_above_it() {
 #[test]
 fn a_ban_caps_its_rules() {
     let rules = "a.example\nb.example c none drop\n!c.a.example";
-    let off = World::new().ban(Ban { mode: Mode::Off, ..ban("v") }, rules).build();
-    let observe = World::new().ban(Ban { mode: Mode::Observe, ..ban("v") }, rules).build();
+    let off = World::new().ban(taking(Stance { mode: Mode::Off, ..ALWAYS }, "v"), rules).build();
+    let observe = World::new().ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "v"), rules).build();
     for (name, capped) in [
         ("a.example", "observe v/a.example"),
         ("b.example", "observe v/b.example"),
@@ -99,7 +99,7 @@ fn bans_are_decided_apart_and_the_enforcing_one_goes_first() {
     let policy = World::new()
         .ban(ban("m"), "a.example\nb.example c none observe\n!c.example\n!d.example\ne.example")
         .ban(ban("z"), "a.example c none sinkhole\nb.example\nc.example\nd.example c none observe\n!e.example")
-        .ban(Ban { mode: Mode::Observe, ..ban("b") }, "a.example\nx.b.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "b"), "a.example\nx.b.example")
         .build();
     check(&policy, "a.example", "nxdomain m/a.example soa a.example, sinkhole z/a.example, observe b/a.example");
     check(&policy, "x.b.example", "nxdomain z/b.example soa b.example, observe b/x.b.example, observe m/b.example");
@@ -121,12 +121,9 @@ fn allow_is_said_only_when_no_ban_has_a_say_and_by_the_first_ban() {
 
 #[test]
 fn dates_lift_a_ban_from_off_to_observe_to_enforce() {
-    let dated = Ban {
-        observe_from: Some(time("2024-06-20T00:00:00Z")),
-        enforce_from: Some(time("2024-09-29T00:00:00Z")),
-        ttl: Duration::from_secs(3600),
-        ..ban("v")
-    };
+    let (observe_from, enforce_from) = (Some(time("2024-06-20T00:00:00Z")), Some(time("2024-09-29T00:00:00Z")));
+    let stance = Stance { observe_from, enforce_from, ..ALWAYS };
+    let dated = Ban { ttl: Duration::from_secs(3600), ..taking(stance, "v") };
     let policy = World::new().ban(dated, "a.example\nb.example c visit\n!c.a.example").build();
     let verdict = |text: &str, at: &str| {
         let cap = policy.decide(&name(text), qtype::A, &CLIENT, time(at)).ttl_cap;
@@ -149,7 +146,7 @@ fn dates_lift_a_ban_from_off_to_observe_to_enforce() {
 
 #[test]
 fn the_ttl_of_a_blocked_answer_ends_where_another_ban_takes_over() {
-    let later = Ban { enforce_from: Some(time("2030-01-01T00:00:10Z")), ..ban("a") };
+    let later = taking(Stance { enforce_from: Some(time("2030-01-01T00:00:10Z")), ..ALWAYS }, "a");
     let policy = World::new().ban(ban("v"), "a.example").ban(later, "a.example").build();
     let ttl = |at: &str| match policy.decide(&name("a.example"), qtype::A, &CLIENT, time(at)).decision {
         Decision::Enforce(_, blocked) => blocked.ttl,
@@ -200,7 +197,7 @@ fn one_ban_that_answers_everything_below_with_nxdomain_is_enough() {
 
 #[test]
 fn a_dated_ban_below_an_enforced_one_lifts_nothing() {
-    let later = Ban { enforce_from: Some(time("2040-01-01T00:00:00Z")), ..ban("a") };
+    let later = taking(Stance { enforce_from: Some(time("2040-01-01T00:00:00Z")), ..ALWAYS }, "a");
     let policy = World::new().ban(ban("m"), "a.example").ban(later, "x.a.example").build();
     check(&policy, "a.example", "nxdomain m/a.example soa a.example");
     check(&policy, "x.a.example", "nxdomain m/a.example soa a.example, observe a/x.a.example");
@@ -209,7 +206,8 @@ fn a_dated_ban_below_an_enforced_one_lifts_nothing() {
 #[test]
 fn the_soa_is_owned_by_the_topmost_name_that_the_ban_enforces() {
     let rules = "a.example c none observe\nc.b.a.example\ne.d.c.b.a.example\n=f.example\n*.f.example\ng*.example.com\nh*.co.uk\nh*.x.co.uk";
-    let policy = World::new().ban(ban("v"), rules).ban(Ban { mode: Mode::Observe, ..ban("w") }, "com\nuk").build();
+    let policy =
+        World::new().ban(ban("v"), rules).ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "w"), "com\nuk").build();
     check(&policy, "x.e.d.c.b.a.example", "nxdomain v/e.d.c.b.a.example soa c.b.a.example");
     check(&policy, "x.f.example", "nxdomain v/*.f.example soa f.example");
     let between = World::new().ban(ban("v"), "*.a.example\n=b.a.example c none observe").build();

@@ -25,10 +25,10 @@ fn every_rule_is_shown_with_the_reason_it_lost() {
     let rules = "a.example\nb.a.example\n=a.example\n*.b.a.example\nb*.a.example\n!b*.a.example\nb.a.example c none off\n=b.a.example c none off";
     let (policy, _warnings) = World::new()
         .ban(ban("v"), rules)
-        .ban(Ban { mode: Mode::Off, ..ban("o") }, "a.example")
-        .ban(Ban { observe_from: Some(time("2040-01-01T00:00:00Z")), ..ban("n") }, "a.example")
+        .ban(taking(Stance { mode: Mode::Off, ..ALWAYS }, "o"), "a.example")
+        .ban(taking(Stance { observe_from: Some(time("2040-01-01T00:00:00Z")), ..ALWAYS }, "n"), "a.example")
         .ban(ban("w"), "!b.a.example\na.example")
-        .ban(Ban { mode: Mode::Observe, ..ban("x") }, "a.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "x"), "a.example")
         .ban(ban("y"), "a.example c none drop")
         .warned();
     check(
@@ -38,7 +38,7 @@ fn every_rule_is_shown_with_the_reason_it_lost() {
         "2030-01-01T00:00:00Z",
         &[
             "v/b.a.example nxdomain",
-            "n/a.example off: not yet in force",
+            "n/a.example off: ban not in force then, or not for this client",
             "o/a.example off: ban off",
             "v/=b.a.example off: rule off",
             "v/*.b.a.example nxdomain: matches only below this name",
@@ -59,8 +59,8 @@ fn a_verdict_that_is_no_block_is_explained_too() {
     let policy = World::new()
         .ban(ban("a"), "!x.example\nc*.uk\nvendor.com")
         .ban(ban("b"), "!x.example")
-        .ban(Ban { mode: Mode::Observe, ..ban("c") }, "y.example")
-        .ban(Ban { mode: Mode::Observe, ..ban("d") }, "y.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "c"), "y.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "d"), "y.example")
         .build();
     let at = "2030-01-01T00:00:00Z";
     check(&policy, "x.example", qtype::A, at, &["a/!x.example allow", "b/!x.example allow: other ban first"]);

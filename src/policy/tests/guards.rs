@@ -39,7 +39,7 @@ fn rules_that_only_look_dangerous_stand() {
 
 #[test]
 fn a_ban_that_only_observes_may_match_anything() {
-    let observing = Ban { mode: Mode::Observe, ..ban("v") };
+    let observing = taking(Stance { mode: Mode::Observe, ..ALWAYS }, "v");
     let policy = World::protecting(&["ns.own.example"]).ban(observing, ".\ncom\nown.example").build();
     super::check(&policy, "ns.own.example", "observe v/own.example");
     super::check(&policy, "a.com", "observe v/com");

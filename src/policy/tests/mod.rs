@@ -5,6 +5,7 @@ mod explain;
 mod guards;
 mod model;
 mod table;
+mod terms;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -15,7 +16,25 @@ use crate::diag::{Diagnostic, Source};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Name, qtype};
 
+/// Of no group.
 const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+/// Of the second of the groups that [`World::with_groups`] makes.
+const MEMBER: Client = Client { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) };
+
+/// Enforces at every time on every client, by NXDOMAIN.
+const ALWAYS: Stance = Stance {
+    mode: Mode::Enforce,
+    observe_from: None,
+    enforce_from: None,
+    schedule: None,
+    rollout: None,
+    action: Action::Nxdomain,
+};
+
+/// A ban that takes this stance.
+fn taking(stance: Stance, id: &str) -> Ban {
+    Ban { stance, ..ban(id) }
+}
 
 /// A ban that enforces, always, by NXDOMAIN.
 fn ban(id: &str) -> Ban {
@@ -24,10 +43,8 @@ fn ban(id: &str) -> Ban {
         kind: BanKind::Ban,
         title: id.into(),
         vendor: id.into(),
-        mode: Mode::Enforce,
-        observe_from: None,
-        enforce_from: None,
-        action: Action::Nxdomain,
+        stance: ALWAYS,
+        terms: Vec::new(),
         ede: Ede { code: 15, text: "".into() },
         ttl: Duration::from_secs(30),
         sinkhole_v4: Vec::new(),
@@ -62,6 +79,18 @@ impl World {
     fn protecting(names: &[&str]) -> Self {
         let names = names.iter().map(|text| Name::parse(text).unwrap()).collect();
         Self { builder: PolicyBuilder::new(0x5EED, names), warnings: Vec::new() }
+    }
+
+    /// Two groups: `elsewhere` and `lab`.
+    fn with_groups(mut self) -> Self {
+        let group = |id: &str, network: &str| Group {
+            id: id.into(),
+            kind: GroupKind::Group,
+            networks: vec![network.parse().unwrap()],
+        };
+        self.builder =
+            self.builder.knowing(Who::new(vec![group("elsewhere", "198.51.100.0/24"), group("lab", "192.0.2.0/24")]));
+        self
     }
 
     /// Adds a ban with one list.
@@ -99,8 +128,13 @@ impl World {
 
 /// A verdict in one line: what is done, by which rule of which ban, the SOA's owner, and the other bans' winners.
 fn shown(policy: &Policy, text: &str, qtype: u16, at: Timestamp) -> String {
+    shown_to(policy, text, qtype, &CLIENT, at)
+}
+
+/// The same, for a client.
+fn shown_to(policy: &Policy, text: &str, qtype: u16, client: &Client, at: Timestamp) -> String {
     let asked = name(text);
-    let verdict = policy.decide(&asked, qtype, &CLIENT, at);
+    let verdict = policy.decide(&asked, qtype, client, at);
     let rule = |hit: &Hit<'_>| format!("{}/{}", hit.ban.id, hit.pattern);
     let first = match &verdict.decision {
         Decision::Pass => "pass".to_owned(),

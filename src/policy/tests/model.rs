@@ -92,38 +92,47 @@ fn is_blocking(effect: &str) -> bool {
 struct Model {
     bans: Vec<Ban>,
     rules: Vec<Made>,
+    /// Who asks.
+    client: Client,
 }
 
 impl Model {
     /// The rules as the builder takes them: no enforced public suffix, no pattern twice.
-    fn new(bans: Vec<Ban>, mut rules: Vec<Made>) -> Self {
+    fn new(bans: Vec<Ban>, mut rules: Vec<Made>, client: Client) -> Self {
         let mut seen = HashSet::new();
         rules.retain(|rule| {
             let ban = &bans[rule.ban];
-            let refused = rule.labels.is_empty() && is_blocking(rule.effect(ban.mode, ban.action.as_str()));
+            let refused = rule.labels.is_empty() && is_blocking(rule.effect(ban.ceiling(), ban.stance.action.as_str()));
             !refused && seen.insert((rule.ban, rule.text()))
         });
-        Self { bans, rules }
+        Self { bans, rules, client }
     }
 
     fn policy(&self) -> Policy {
         self.bans
             .iter()
             .enumerate()
-            .fold(World::new(), |world, (index, ban)| {
+            .fold(World::new().with_groups(), |world, (index, ban)| {
                 let rules: String = self.rules.iter().filter(|rule| rule.ban == index).map(Made::line).collect();
                 world.ban(ban.clone(), &rules)
             })
             .build()
     }
 
+    /// What a ban does to the client of the model.
+    fn stance(&self, ban: usize) -> &Stance {
+        let term = self.bans[ban].terms.first().filter(|_term| self.client == MEMBER);
+        term.map_or(&self.bans[ban].stance, |term| &term.stance)
+    }
+
     /// The winning rule of a ban and what it does.
     fn winner(&self, ban: usize, asked: &[&str], at: Timestamp) -> Option<(&Made, &'static str)> {
-        let (full, action) = (&self.bans[ban], self.bans[ban].action.as_str());
+        let (ceiling, action) = (self.bans[ban].ceiling(), self.bans[ban].stance.action.as_str());
         let candidates = self.rules.iter().filter(|rule| rule.ban == ban && rule.matches(asked));
         let winner =
-            candidates.filter(|rule| rule.effect(full.mode, action) != "off").max_by_key(|rule| rule.specificity())?;
-        Some((winner, winner.effect(full.mode_at(at), action)))
+            candidates.filter(|rule| rule.effect(ceiling, action) != "off").max_by_key(|rule| rule.specificity())?;
+        let stance = self.stance(ban);
+        Some((winner, winner.effect(stance.mode_at(at), stance.action.as_str())))
     }
 
     /// All winners that are not off: the deciding one first.
@@ -170,7 +179,9 @@ impl Model {
                 |ban| self.winner(ban, asked, time).map(|(_, effect)| if effect == "allow" { "off" } else { effect });
             (0..self.bans.len()).map(of).collect::<Vec<_>>()
         };
-        let dates = self.bans.iter().flat_map(|ban| [ban.observe_from, ban.enforce_from]).flatten();
+        let dates = (0..self.bans.len())
+            .flat_map(|ban| [self.stance(ban).observe_from, self.stance(ban).enforce_from])
+            .flatten();
         let change = dates.filter(|date| *date > at && answers(*date) != answers(at)).min();
         let seconds = change.map(|change| change.as_second() - at.as_second());
         let observed = self.winners(asked, at).first().is_some_and(|(_, _, effect)| *effect == "observe");
@@ -216,23 +227,30 @@ fn made(labels: &'static [&'static str]) -> impl Strategy<Value = Made> {
         .prop_map(|(ban, allow, (kind, labels), columns)| Made { ban, allow, kind, labels, columns })
 }
 
-fn dated(id: &'static str) -> impl Strategy<Value = Ban> {
+fn stance() -> impl Strategy<Value = Stance> {
     let date = || prop_oneof![2 => Just(None), 1 => (1..9_i64).prop_map(|day| Some(at(day)))];
     let mode = prop::sample::select(vec![Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Observe, Mode::Off]);
     let action = prop::sample::select(vec![Action::Nxdomain, Action::Nxdomain, Action::Nxdomain, Action::Refuse]);
-    (date(), date(), mode, action).prop_map(move |(observe_from, enforce_from, mode, action)| Ban {
+    (date(), date(), mode, action).prop_map(|(observe_from, enforce_from, mode, action)| Stance {
         mode,
         observe_from,
         enforce_from,
         action,
-        ..ban(id)
+        ..ALWAYS
     })
+}
+
+fn any_ban(id: &'static str) -> impl Strategy<Value = Ban> {
+    let term = stance().prop_map(|stance| Term { groups: vec![GroupIndex(1)], stance });
+    (stance(), prop_oneof![2 => Just(None), 1 => term.prop_map(Some)])
+        .prop_map(move |(stance, term)| Ban { terms: term.into_iter().collect(), ..taking(stance, id) })
 }
 
 fn model(labels: &'static [&'static str], rules: Range<usize>) -> impl Strategy<Value = Model> {
     // Not in the order of their ids.
-    ((dated("m"), dated("z"), dated("b")), prop::collection::vec(made(labels), rules))
-        .prop_map(|((m, z, b), rules)| Model::new(vec![m, z, b], rules))
+    let client = prop::sample::select(vec![CLIENT, MEMBER]);
+    ((any_ban("m"), any_ban("z"), any_ban("b")), prop::collection::vec(made(labels), rules), client)
+        .prop_map(|((m, z, b), rules, client)| Model::new(vec![m, z, b], rules, client))
 }
 
 fn asked() -> impl Strategy<Value = Vec<&'static str>> {
@@ -256,8 +274,8 @@ fn tree(labels: &[&'static str], depth: usize) -> Vec<Vec<&'static str>> {
 }
 
 /// Whether a name is answered with NXDOMAIN: `None` if it is not enforced so at all.
-fn nxdomain(policy: &Policy, asked: &[&str], at: Timestamp) -> Option<bool> {
-    match policy.decide(&name(&asked.join(".")), qtype::A, &CLIENT, at).decision {
+fn nxdomain(policy: &Policy, asked: &[&str], client: &Client, at: Timestamp) -> Option<bool> {
+    match policy.decide(&name(&asked.join(".")), qtype::A, client, at).decision {
         Decision::Enforce(_, blocked) if blocked.action == Action::Nxdomain => Some(blocked.nxdomain),
         _ => None,
     }
@@ -284,10 +302,10 @@ proptest! {
         let (policy, at) = (model.policy(), at(day));
         for asked in names {
             let text = asked.join(".");
-            prop_assert_eq!(shown(&policy, &text, qtype::A, at).replace("-as-nodata", ""), model.verdict(&asked, at), "{}", text);
-            let verdict = policy.decide(&name(&text), qtype::A, &CLIENT, at);
+            prop_assert_eq!(shown_to(&policy, &text, qtype::A, &model.client, at).replace("-as-nodata", ""), model.verdict(&asked, at), "{}", text);
+            let verdict = policy.decide(&name(&text), qtype::A, &model.client, at);
             prop_assert_eq!(verdict.ttl_cap.map(i64::from), model.ttl_cap(&asked, at), "{}", text);
-            let explanation = policy.explain(&name(&text), qtype::A, &CLIENT, at);
+            let explanation = policy.explain(&name(&text), qtype::A, &model.client, at);
             // Explaining takes no shortcut.
             prop_assert_eq!(format!("{:?}", explanation.verdict), format!("{verdict:?}"), "{}", text);
             let matching = model.rules.iter().filter(|rule| rule.matches(&asked)).count();
@@ -307,8 +325,8 @@ proptest! {
         let alone = rest.policy();
         for asked in names {
             let name = name(&asked.join("."));
-            let verdict = policy.decide_without(&name, qtype::A, &CLIENT, at, |index| index == BanIndex(ban));
-            let expected = alone.decide(&name, qtype::A, &CLIENT, at);
+            let verdict = policy.decide_without(&name, qtype::A, &model.client, at, |index| index == BanIndex(ban));
+            let expected = alone.decide(&name, qtype::A, &model.client, at);
             prop_assert_eq!(said(&verdict), said(&expected), "{:?}", name);
             // What is left out may still keep NXDOMAIN from being said, never the other way round.
             let nxdomain = |verdict: &Verdict<'_>| matches!(&verdict.decision, Decision::Enforce(_, blocked) if blocked.nxdomain);
@@ -319,7 +337,7 @@ proptest! {
     #[test]
     fn below_nxdomain_everything_is_nxdomain(model in model(&LABELS[..2], 0..8), day in 0..10_i64) {
         let (policy, at) = (model.policy(), at(day));
-        let nxdomain = |asked: &[&str]| nxdomain(&policy, asked, at);
+        let nxdomain = |asked: &[&str]| nxdomain(&policy, asked, &model.client, at);
         for parent in tree(&["a", "b"], 2).into_iter().filter(|parent| nxdomain(parent) == Some(true)) {
             for below in tree(&["a", "b", "ab", "x"], 3) {
                 let child: Vec<_> = below[..below.len() - 1].iter().chain(&parent).copied().collect();
@@ -331,8 +349,8 @@ proptest! {
     #[test]
     fn a_ban_without_exceptions_gives_nxdomain_to_all_it_covers(labels in prop::collection::vec(prop::collection::vec(prop::sample::select(LABELS.to_vec()), 1..4), 1..9), asked in asked()) {
         let rules = labels.into_iter().map(|labels| Made { ban: 0, allow: false, kind: "", labels, columns: "likely" });
-        let model = Model::new(vec![ban("v")], rules.collect());
+        let model = Model::new(vec![ban("v")], rules.collect(), CLIENT);
         let banned = model.winner(0, &asked, at(0)).is_some();
-        prop_assert_eq!(nxdomain(&model.policy(), &asked, at(0)), banned.then_some(true));
+        prop_assert_eq!(nxdomain(&model.policy(), &asked, &CLIENT, at(0)), banned.then_some(true));
     }
 }

@@ -1,0 +1,108 @@
+//! `[[group]]` as written to who is who.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::ban::is_id;
+use super::convert::network;
+use super::file;
+use super::reader::Reader;
+use super::suggest::nearest_first;
+use crate::metrics::DEFAULT_SITE;
+use crate::policy::{Group, GroupIndex, GroupKind, Who};
+
+/// Groups that a message offers at most.
+const OFFERED_MAX: usize = 5;
+
+/// Every group; one that is wrong stands without what is wrong in it, so that what names it is no second mistake.
+pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut seen = BTreeMap::new();
+    for spanned in written {
+        let (group, table) = (spanned.get_ref(), spanned.span());
+        let id = reader.required(&group.id, "id", Some(table.clone()));
+        if let Some(written) = group.id.as_ref().filter(|_written| !id.is_empty()) {
+            if !is_id(&id) {
+                reader.error(written.span(), "an id is 1 to 32 of a-z, 0-9 and `-`");
+            }
+            if groups.iter().any(|group| group.id == id) {
+                reader.error(written.span(), format!("the group `{id}` stands already above"));
+            }
+        }
+        let kind = reader.word(&group.kind, "kind", &GroupKind::ALL, GroupKind::as_str);
+        let kind = kind.map_or(GroupKind::Group, |at| at.value);
+        if kind == GroupKind::Site && *id == *DEFAULT_SITE {
+            let place = group.id.as_ref().map_or(0..0, Spanned::span);
+            reader.error(place, format!("`{DEFAULT_SITE}` is the site of clients that are of none"));
+        }
+        if group.networks.is_none() {
+            reader.missing("networks", Some(table));
+        }
+        let networks = networks(group, kind, &id, &mut seen, reader);
+        groups.push(Group { id, kind, networks });
+    }
+    if let Some(first_beyond) = written.get(Who::GROUPS_MAX) {
+        reader.error(first_beyond.span(), format!("at most {} groups", Who::GROUPS_MAX));
+    }
+    let mut sites = written.iter().zip(&groups).filter(|(_written, group)| group.kind == GroupKind::Site);
+    if let Some((first_beyond, _site)) = sites.nth(Who::SITES_MAX) {
+        reader.error(first_beyond.span(), format!("at most {} sites; each is a label of metrics", Who::SITES_MAX));
+    }
+    groups
+}
+
+/// The networks of a group. `seen`: by kind and network, the site or department that has it.
+fn networks(
+    group: &file::Group,
+    kind: GroupKind,
+    id: &Arc<str>,
+    seen: &mut BTreeMap<(GroupKind, IpNet), Arc<str>>,
+    reader: &mut Reader<'_>,
+) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in group.networks.iter().flat_map(Spanned::get_ref) {
+        let network = match network(text.get_ref()) {
+            Ok(network) => network,
+            Err(error) => {
+                reader.error(text.span(), error.to_string());
+                continue;
+            }
+        };
+        // A client can't be at two places.
+        if kind != GroupKind::Group
+            && let Some(other) = seen.insert((kind, network), Arc::clone(id))
+        {
+            reader.error(text.span(), format!("{network} is the {} `{other}` already", kind.as_str()));
+        }
+        networks.push(network);
+    }
+    if seen.len() > Who::NETWORKS_MAX
+        && let Some(written) = &group.networks
+    {
+        reader.error(written.span(), format!("at most {} networks in all groups", Who::NETWORKS_MAX));
+    }
+    networks
+}
+
+/// The groups that are named.
+pub(super) fn named(written: &file::Texts, groups: &[Group], reader: &mut Reader<'_>) -> Vec<GroupIndex> {
+    let mut named = Vec::new();
+    for text in written.iter().flat_map(Spanned::get_ref) {
+        let found = groups.iter().position(|group| *group.id == **text.get_ref());
+        if let Some(index) = found.and_then(|at| u16::try_from(at).ok()) {
+            named.push(GroupIndex(index));
+            continue;
+        }
+        let known: Vec<&str> = groups.iter().map(|group| &*group.id).collect();
+        let known: Vec<&str> = nearest_first(text.get_ref(), &known).into_iter().take(OFFERED_MAX).collect();
+        let known = match known.as_slice() {
+            [] => "there is no [[group]]".to_owned(),
+            known => format!("known: {}", known.join(", ")),
+        };
+        reader.error(text.span(), format!("unknown group `{}`; {known}", text.get_ref()));
+    }
+    named
+}
