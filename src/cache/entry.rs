@@ -35,6 +35,8 @@ pub struct Entry {
     renewed: AtomicBool,
     /// When it was last asked for again in vain, in microseconds; 0: never.
     failed_at: AtomicU64,
+    /// Whether what was to take its place is not what its zone has signed: beyond its TTL it is given to nobody.
+    disproved: AtomicBool,
 }
 
 impl Entry {
@@ -53,6 +55,7 @@ impl Entry {
             unpopular: AtomicU32::new(0),
             renewed: AtomicBool::new(true),
             failed_at: AtomicU64::new(0),
+            disproved: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +88,7 @@ impl Entry {
             unpopular: AtomicU32::new(unpopular),
             renewed: AtomicBool::new(config.prefetch_hits == 0),
             failed_at: AtomicU64::new(0),
+            disproved: AtomicBool::new(false),
         }
     }
 
@@ -120,7 +124,17 @@ impl Entry {
 
     /// Whether it may be given at all, if only while no upstream answers.
     pub fn is_usable(&self, now: Mono) -> bool {
-        now < self.stale_until
+        now < self.stale_until && (self.is_fresh(now) || !self.is_disproved())
+    }
+
+    /// Whether it is known that its zone has nothing valid to take its place.
+    pub(super) fn is_disproved(&self) -> bool {
+        self.disproved.load(Ordering::Relaxed)
+    }
+
+    /// Notes that.
+    pub(super) fn disprove(&self) {
+        self.disproved.store(true, Ordering::Relaxed);
     }
 
     /// Counts that it is given from the cache; says once in its life that it is popular and soon runs out.

@@ -22,6 +22,8 @@ pub enum Cause {
     Said,
     /// Upstreams were silent, could not be reached, or would not serve us.
     Silence,
+    /// The answer is not what its zone has signed.
+    Bogus,
 }
 
 /// One question that failed.
@@ -87,7 +89,7 @@ impl Failures {
     /// How long the failure lasts that is this one in a row.
     fn lasts(&self, times: u32, cause: Cause) -> Duration {
         let max = match cause {
-            Cause::Said => self.ttl_max,
+            Cause::Said | Cause::Bogus => self.ttl_max,
             Cause::Silence => self.ttl_max.min(SILENCE_MAX),
         };
         let doubled = 1_u32.checked_shl(times - 1).filter(|&factor| factor > 0).unwrap_or(u32::MAX);

@@ -187,9 +187,15 @@ impl Cache {
     }
 
     /// Wraps a SERVFAIL received or made at `now`. An answer that may still serve is not asked for again for some time; where
-    /// there is none, the failure is kept in its place.
+    /// there is none, the failure is kept in its place. Staleness bridges what can't be asked for, not what is known to be false
+    /// (RFC 4035 §5.5): no answer beyond its TTL serves in place of one that is bogus.
     pub fn fail(&self, key: Key, servfail: Answer, cause: Cause, now: Mono) -> Arc<Entry> {
         let entry = Arc::new(Entry::unkept(servfail, false, now));
+        if cause == Cause::Bogus
+            && let Some(kept) = self.answers.peek(&key)
+        {
+            kept.disprove();
+        }
         if !self.rest(&key, now) && !self.config.bypass.hold(&key) {
             self.failures.note(key, Arc::clone(&entry), cause, self.recovered(), now);
         }

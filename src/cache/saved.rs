@@ -27,7 +27,7 @@ impl Cache {
     /// Every answer that may still be given at `now`.
     pub fn saved(&self, now: Mono) -> impl Iterator<Item = Vec<u8>> {
         // A shard is locked for one entry at a time, so that those who serve don't wait.
-        let usable = self.answers.iter().filter(move |(_key, entry)| entry.is_usable(now));
+        let usable = self.answers.iter().filter(move |(_key, entry)| entry.is_usable(now) && !entry.is_disproved());
         usable.map(move |(key, entry)| octets(key.rest, &entry, now)).filter(|octets| octets.len() <= SAVED_MAX)
     }
 

@@ -154,6 +154,21 @@ fn a_stale_answer_that_was_asked_for_in_vain_rests_until_its_time_is_over_or_an_
 }
 
 #[test]
+fn an_answer_whose_successor_is_bogus_lives_to_its_ttl_and_no_longer() {
+    let cache = Cache::new(CONFIG.clone());
+    put(&cache, "a.example", 10, 0);
+    // Asked for again before it has run out.
+    cache.fail(key("a.example"), refusal("a.example"), Cause::Bogus, millis(9_500));
+    assert_eq!(look(&cache, "a.example", 9_999), "fresh");
+    assert_eq!(look(&cache, "a.example", 10_000), "miss", "it is asked for, and not given as stale");
+    assert_eq!(cache.saved(millis(9_999)).count(), 0, "nor does the next process think better of it");
+    put(&cache, "a.example", 10, 20_000);
+    assert_eq!(look(&cache, "a.example", 30_000), "stale");
+    cache.fail(key("a.example"), refusal("a.example"), Cause::Bogus, millis(30_000));
+    assert_eq!(look(&cache, "a.example", 30_001), "failed");
+}
+
+#[test]
 fn a_failure_is_kept_where_there_is_no_answer_and_an_answer_ends_it() {
     let cache = Cache::new(CONFIG.clone());
     fail(&cache, "a.example", 5_000);

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
 use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams, ValidationError, Validator};
-use crate::wire::{self, Answer, Layout, PAYLOAD, Query, rcode};
+use crate::wire::{self, Answer, Layout, PAYLOAD, Query, ede, extended_errors, rcode};
 
 use super::client::Client;
 use super::flight::{FlightNumber, Flights, Joined};
@@ -214,7 +214,10 @@ impl Flight {
             rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => {
                 Err(self.failed(Failure::Refused, now))
             }
-            rcode::SERVFAIL => Ok(self.shared.cache.fail(key, answer, Cause::Said, now)),
+            rcode::SERVFAIL => {
+                let bogus = extended_errors(message, layout).any(|code| ede::BOGUS.contains(&code));
+                Ok(self.shared.cache.fail(key, answer, if bogus { Cause::Bogus } else { Cause::Said }, now))
+            }
             // Somebody wants to be rid of what was known until then, and of what is under way.
             _ if self.shared.cache.was_flushed_since(self.opened) => {
                 Ok(Arc::new(Entry::unkept(answer, authentic, now)))
@@ -226,7 +229,7 @@ impl Flight {
     /// Keeps a failure that asking has come to at `now`, so that whoever asks again a moment later makes no storm of it.
     fn failed(&self, failure: Failure, now: Mono) -> Failure {
         if let Some(servfail) = servfail(&self.key, failure).filter(|_servfail| failure.is_lasting()) {
-            let cause = if matches!(failure, Failure::Bogus(_)) { Cause::Said } else { Cause::Silence };
+            let cause = if matches!(failure, Failure::Bogus(_)) { Cause::Bogus } else { Cause::Silence };
             self.shared.cache.fail(self.key.clone(), servfail, cause, now);
         }
         failure

@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::wire::{
-    HEADER, Layout, LowerName, Malformed, Name, OPTION_EDE, PAYLOAD, Section, aliases_circle, be16, edns_options,
-    qtype, rcode,
+    HEADER, Layout, LowerName, Malformed, Name, PAYLOAD, Section, aliases_circle, be16, extended_errors, qtype, rcode,
 };
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
@@ -327,10 +326,7 @@ impl Response {
 impl<'r> ResponseRef<'r> {
     /// The codes of its extended DNS errors (RFC 8914).
     pub fn extended_errors(self) -> impl Iterator<Item = u16> + use<'r> {
-        let rdata = self.layout.opt().and_then(|opt| self.message.get(opt.rdata.clone())).unwrap_or_default();
-        edns_options(rdata)
-            .filter(|(code, _value)| *code == OPTION_EDE)
-            .filter_map(|(_code, value)| be16(value, 0).ok())
+        extended_errors(self.message, self.layout)
     }
 
     /// Whether no other upstream may overrule this response: validation failed.
@@ -350,6 +346,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::edns_options;
 
     fn ask() -> Ask {
         let name = Name::parse("a.example").unwrap();

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::name::{LowerName, NameError};
 use super::qtype;
+use super::response::OPTION_EDE;
 
 /// Octets of a header (RFC 1035 §4.1.1).
 pub const HEADER: usize = 12;
@@ -224,6 +225,13 @@ pub fn edns_options(rdata: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         rest = rest.get(4 + size..)?;
         Some((code, value))
     })
+}
+
+/// The codes of a message's extended DNS errors (RFC 8914).
+pub fn extended_errors<'m>(message: &'m [u8], layout: &Layout) -> impl Iterator<Item = u16> + use<'m> {
+    let rdata = layout.opt().and_then(|opt| message.get(opt.rdata.clone())).unwrap_or_default();
+    let errors = edns_options(rdata).filter(|(code, _value)| *code == OPTION_EDE);
+    errors.filter_map(|(_code, value)| be16(value, 0).ok())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub mod rtype;
 pub use answer::{Answer, Fit, Target};
 pub use chain::{Link, chain};
 pub use cookie::{COOKIE, Cookie, Cookies, Secret};
-pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options};
+pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors};
 pub use name::{LowerName, Name, NameError};
 pub use options::{Asked, Extras, NSID_MAX};
 pub use present::Presented;

@@ -54,6 +54,8 @@ pub mod ede {
     pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
     pub const NETWORK_ERROR: u16 = 23;
+    /// Those that say that an answer is known to be bogus; 5 says that nobody knows (RFC 8914 §4.6 to 4.13).
+    pub const BOGUS: std::ops::RangeInclusive<u16> = DNSSEC_BOGUS..=NSEC_MISSING;
 }
 
 /// A response under construction. Allocates nothing but the message itself.

@@ -115,6 +115,30 @@ async fn a_stale_negative_answer_says_so() {
 }
 
 #[tokio::test]
+async fn no_stale_answer_stands_in_for_one_that_is_known_to_be_bogus() {
+    for (code, bridged) in [(6, false), (7, false), (12, false), (5, true), (22, true)] {
+        let (clock, hands) = clock();
+        let upstream = FakeUpstream::start().await;
+        let server = TestServer::new().clock(&clock).setting(SHORT).upstream(&upstream).start().await;
+        ask(&server, "a.example").await;
+        hands.advance(LATER);
+        upstream.now_does(move |seen| vec![Act::Send(reply(seen).rcode(2).ede(code, "").octets())]);
+        let response = ask(&server, "a.example").await;
+        let expected = if bridged { (rcode::NOERROR, vec![3]) } else { (rcode::SERVFAIL, vec![code]) };
+        assert_eq!((response.rcode(), response.ede_codes()), expected, "{code}");
+
+        // Nor when nobody can be asked any more.
+        upstream.now_does(|_seen| Vec::new());
+        hands.advance(Duration::from_secs(600));
+        let response = ask(&server, "a.example").await;
+        assert_eq!(response.rcode(), if bridged { rcode::NOERROR } else { rcode::SERVFAIL }, "{code}");
+        upstream.now_does(address);
+        hands.advance(Duration::from_secs(600));
+        assert_eq!(ask(&server, "a.example").await.rcode(), rcode::NOERROR, "until its zone is well again");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_banned_by_now_gets_no_stale_answer() {
     let (clock, hands) = clock();
     let upstream = FakeUpstream::start().await;
