@@ -14,6 +14,7 @@ use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::{certificate, policy};
+use crate::cache::Selection;
 use crate::config::{self, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority;
@@ -55,7 +56,7 @@ impl Parts {
         let metrics = Arc::clone(&self.metrics);
         let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
-            Ok(Ok(ready)) => self.reloaded(why, loaded, wanted.as_ref(), ready),
+            Ok(Ok(ready)) => self.reloaded(why, loaded, wanted.as_ref(), ready).await,
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
             Err(error) => {
                 let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
@@ -76,7 +77,7 @@ impl Parts {
                     let servers: Vec<_> =
                         tree.status().iter().map(|(_zone, status)| status.server.to_string()).collect();
                     tracing::info!(?servers, "The servers of the system have changed; these are asked now.");
-                    self.tree.store(tree);
+                    self.ask_by(tree).await;
                     // Names of a private network are no business of upstreams that are not in it.
                     self.guard.answer_locally(local(&self.loaded.load().settings, wanted.root()));
                 }
@@ -90,13 +91,31 @@ impl Parts {
         }
     }
 
-    fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
+    /// Asks by this tree from now on, and forgets what others have said of the zones that it sends elsewhere.
+    async fn ask_by(&self, tree: Arc<Tree>) {
+        let before = self.tree.swap(Arc::clone(&tree));
+        let moved = tree.moved_since(&before);
+        if moved.is_empty() {
+            return;
+        }
+        let (cache, now) = (Arc::clone(&self.cache), self.clock.now().mono);
+        let forgotten = beside(move || cache.remove(&Selection::Zones(moved.into_iter().collect()), now)).await;
+        match forgotten {
+            Ok(removed) => self.metrics.cache.flushed.add(removed.answers + removed.failures),
+            Err(error) => {
+                tracing::error!(%error, "Answers of zones that are sent elsewhere by now could not be forgotten.");
+            }
+        }
+    }
+
+    async fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
         self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));
         self.guard.show(map::hop(&loaded.settings));
         if let Some(wanted) = wanted {
-            self.tree.store(wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock));
+            let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
+            self.ask_by(tree).await;
         }
         self.guard.answer_locally(local(&loaded.settings, &self.tree.load().root().config.servers));
         if self.loaded.load().validation != loaded.validation {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Cache, Entry, Key, KeyRest};
+use super::{Cache, Entry, Key, KeyRest, Zones};
 use crate::time::Mono;
 use crate::wire::LowerName;
 
@@ -21,6 +21,8 @@ pub enum Selection {
         /// The one type.
         qtype: Option<u16>,
     },
+    /// Those for names in these zones.
+    Zones(Zones),
 }
 
 /// One question of the cache, as it is at a moment.
@@ -76,9 +78,14 @@ pub struct Removed {
 impl Selection {
     /// Whether it holds the question.
     fn holds(&self, key: &Key) -> bool {
-        let Self::Name { name, below, qtype } = self else { return true };
-        let meant = if *below { key.lower().is_below(name) } else { key.wire() == name.wire() };
-        meant && qtype.is_none_or(|qtype| qtype == key.rest.qtype)
+        match self {
+            Self::All => true,
+            Self::Zones(zones) => zones.hold(key),
+            Self::Name { name, below, qtype } => {
+                let meant = if *below { key.lower().is_below(name) } else { key.wire() == name.wire() };
+                meant && qtype.is_none_or(|qtype| qtype == key.rest.qtype)
+            }
+        }
     }
 }
 
@@ -180,6 +187,12 @@ mod tests {
                 vec!["a.example 1 fresh", "b.a.example 1 fresh", "bad.a.example 1 failed"],
             ),
             (meant("none.example", true, None), vec![]),
+            (
+                Selection::Zones(
+                    ["xa.example", "test"].map(|zone| LowerName::parse(zone).unwrap()).into_iter().collect(),
+                ),
+                vec!["other.test 1 fresh", "xa.example 1 fresh"],
+            ),
         ] {
             let cache = cache();
             let mut sorted = names(&cache, &selection, 0);

@@ -26,6 +26,12 @@ impl<'n> FromIterator<&'n Name> for Zones {
     }
 }
 
+impl FromIterator<LowerName> for Zones {
+    fn from_iter<I: IntoIterator<Item = LowerName>>(names: I) -> Self {
+        Self(names.into_iter().map(|name| name.wire().into()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::key;

@@ -98,7 +98,7 @@ pub struct Cache {
     pub failures: Cell, // embargo_cache_failures
     /// Popular answers asked for again before they ran out.
     pub prefetches: Cell, // embargo_cache_prefetches_total
-    /// Answers and failures that an operator has thrown away.
+    /// Answers and failures thrown away by an operator, or because their zone is sent to other servers now.
     pub flushed: Cell, // embargo_cache_flushed_total
     /// Answers of the run before that are in the cache again.
     pub restored: Cell, // embargo_cache_restored_total
@@ -127,7 +127,10 @@ impl Cache {
             failures: registry.gauge("cache_failures", "Questions in the cache that failed."),
             restored: registry
                 .counter("cache_restored_total", "Answers of the run before that were put into the cache again."),
-            flushed: registry.counter("cache_flushed_total", "Answers and failures that an operator has thrown away."),
+            flushed: registry.counter(
+                "cache_flushed_total",
+                "Answers and failures thrown away by an operator, or because their zone is sent to other servers now.",
+            ),
             prefetches: registry
                 .counter("cache_prefetches_total", "Popular answers that were asked for again before they ran out."),
         }

@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 
 use super::echo;
 use super::{Config, Observer, UpstreamStatus, Upstreams};
-use crate::wire::{Name, qtype};
+use crate::wire::{LowerName, Name, qtype};
 
 /// Groups beside the root's at most: every serving thread has room for sockets to each.
 pub const GROUPS_MAX: usize = 64;
@@ -100,6 +100,18 @@ impl Tree {
     /// The root's branch.
     pub fn root(&self) -> &Branch {
         &self.root
+    }
+
+    /// The zones that are asked of other servers than `before` asks, or whose AD bit is believed otherwise: answers from there
+    /// may be another world's. The root's own servers are no zone: by whom the public names are asked makes no difference.
+    pub fn moved_since(&self, before: &Self) -> Vec<LowerName> {
+        let asked = |tree: &Self, zone: &[u8]| {
+            let config = &tree.branch(zone, qtype::ANY).config;
+            (config.servers.clone(), config.trust_ad)
+        };
+        let zones =
+            self.zones.keys().chain(before.zones.keys()).filter(|zone| asked(self, zone) != asked(before, zone));
+        zones.filter_map(|zone| LowerName::read(zone, 0).ok()).map(|(zone, _end)| zone).collect()
     }
 
     /// The root's branch, then the others in the order of the configuration.
@@ -218,6 +230,15 @@ mod tests {
         places.dedup();
         assert_eq!(places.len(), 3);
         let changed = grown(&[group(&["c.example"], 9)], Some(&new));
+        let moved = |from: &Tree, to: &Tree| {
+            let mut names: Vec<_> = to.moved_since(from).iter().map(ToString::to_string).collect();
+            names.sort();
+            names.dedup();
+            names
+        };
+        assert_eq!(moved(&old, &new), ["a.example", "b.example", "d.example", "e.example"]);
+        assert_eq!(moved(&new, &changed), ["c.example", "d.example", "e.example"]);
+        assert_eq!(moved(&new, &new), Vec::<String>::new());
         assert!(!Arc::ptr_eq(&of(&new, "c.example"), &of(&changed, "c.example")));
     }
 }

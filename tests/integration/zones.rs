@@ -117,6 +117,33 @@ async fn zones_follow_a_reload_and_no_query_is_lost_meanwhile() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_zone_is_forgotten_when_it_is_sent_elsewhere_and_nothing_else_is() {
+    let (root, corp, lab) = (upstream(ROOT).await, upstream(CORP).await, upstream(LAB).await);
+    let servers = format!("[upstream]\nservers = [\"{}\"]\n", root.address());
+    let with = |zones: &str| format!("{servers}{zones}");
+    let server = TestServer::new().setting(&servers).start().await;
+    let both =
+        async |name: &str| (address(&server, &format!("{name}.corp.example")).await, address(&server, name).await);
+    assert_eq!(both("a").await, (ROOT.to_vec(), ROOT.to_vec()));
+
+    for (zones, expected) in [
+        (forward(&["corp.example"], &[&corp]), CORP),
+        // Another zone beside it, another order: its servers are the same.
+        (forward(&["corp.example"], &[&corp]) + "order = \"fastest\"\n" + &forward(&["x.example"], &[&lab]), CORP),
+        (forward(&["corp.example"], &[&lab]), LAB),
+        (String::new(), ROOT),
+    ] {
+        let seen = root.queries_seen() + corp.queries_seen() + lab.queries_seen();
+        let known = address(&server, "a.corp.example").await == expected;
+        server.change_settings(&with(&zones)).await;
+        assert_eq!(both("a").await, (expected.to_vec(), ROOT.to_vec()), "{zones}");
+        let asked = root.queries_seen() + corp.queries_seen() + lab.queries_seen() - seen;
+        assert_eq!(asked, usize::from(!known), "one question, if any: {zones}");
+    }
+    assert!(server.metric("cache_flushed_total", &[]).await >= 3);
+}
+
+#[tokio::test]
 async fn a_server_in_two_groups_is_counted_for_each() {
     let both = upstream(ROOT).await;
     let server = TestServer::new().upstream(&both).setting(&forward(&["corp.example"], &[&both])).start().await;
