@@ -61,8 +61,12 @@ fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("cache.saved")
 }
 
-/// Reads the file of the run before, then writes it from time to time until `stop`.
-pub(super) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
+/// Reads the file of the run before, once that has ended (`before`, where its place is taken), then writes it from time to
+/// time until `stop`.
+pub(super) async fn keep(parts: Arc<Parts>, before: Option<CancellationToken>, stop: CancellationToken) {
+    if let Some(ended) = before {
+        ended.cancelled().await;
+    }
     let reader = Arc::clone(&parts);
     let read = beside(move || reader.restore_cache()).await;
     if let Err(error) = read {

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::control::Asking;
 use super::endpoint::Endpoint;
-use super::handover::{self, Before, Heir};
+use super::handover::{self, Before, Heir, Predecessor};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
 use super::served::{self, admission};
@@ -213,7 +213,8 @@ impl Server {
             heir.carry(connection);
         }
         told_of(given_up);
-        write_to_the_end(&self.parts).await;
+        // Both before it is told, so that it reads the newest of them.
+        tokio::join!(write_to_the_end(&self.parts), self.parts.save_cache_at_end());
         heir.ended();
     }
 
@@ -319,7 +320,8 @@ impl Prepared {
             tokio::spawn(admin::serve(listener, desk(&parts), stop.clone()));
         }
         if settings.cache.save {
-            tokio::spawn(saved::keep(Arc::clone(&parts), stop.clone()));
+            let before = predecessor.as_ref().map(Predecessor::gone);
+            tokio::spawn(saved::keep(Arc::clone(&parts), before, stop.clone()));
         }
         if let Some(control) = control {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::client::{A, NXDOMAIN, ask, next_id, query, rcode};
+use super::client::{A, NOERROR, NXDOMAIN, ask, next_id, query, rcode};
 use super::dnsperf::{Load, Report};
 use super::figures::count;
 use super::process::{SOON, free_address, until};
@@ -83,6 +83,26 @@ fn a_connection_outlives_the_process_that_accepted_it_with_half_a_query_in_it() 
         assert_eq!(answer(&mut stream)[..2], second[2..4], "after {half} octets");
     }
     assert_eq!(server.metrics().sum_of("embargo_dns_dropped_total", &[]), 0);
+}
+
+#[test]
+fn the_process_that_takes_over_knows_what_the_one_before_it_knew() {
+    let mut unbound = Unbound::start();
+    let mut server = Setup::new(&[unbound.address]).start();
+    for number in 0..100 {
+        assert_eq!(ask(server.dns, &format!("known{number}.many.test"), A).unwrap(), NOERROR);
+    }
+
+    assert_eq!(server.take_over().code(), Some(0));
+
+    until("the newest answers are read", SOON, || {
+        (server.metrics().sum("embargo_cache_restored_total") >= 100).then_some(())
+    });
+    unbound.kill();
+    for number in 0..100 {
+        assert_eq!(ask(server.dns, &format!("known{number}.many.test"), A).unwrap(), NOERROR, "{number}");
+    }
+    assert_eq!(server.metrics().sum_of("embargo_dns_responses_total", &[("outcome", "stale")]), 0);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Heir {
         self.say(&Word::Connection { client, unread }, &[stream.as_fd()]);
     }
 
-    /// Says that the record is written.
+    /// Says that the record and the cache are written.
     pub(in crate::app) fn ended(&self) {
         self.say(&Word::Ended, &[]);
     }

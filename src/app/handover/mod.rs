@@ -11,8 +11,8 @@
 //! reading ──────────────────────────────────────►  stops reading, answers what it has read
 //!           ◄────────  stopped
 //!           ◄────────  TCP connections, each between two queries
-//!                                                  writes its record
-//! opens the record  ◄────────────────────── ended  exits 0
+//!                                                  writes its record and its cache
+//! opens both  ◄──────────────────────────── ended  exits 0
 //! ```
 //! If the new one breaks off before it reads, the old one serves on. If the old one breaks off, the new one has all it needs.
 
@@ -26,7 +26,8 @@ use std::sync::mpsc;
 use serde::{Deserialize, Serialize};
 
 pub(super) use heir::{Heir, successions};
-use predecessor::{Predecessor, take_over};
+pub(super) use predecessor::Predecessor;
+use predecessor::take_over;
 
 use crate::socket::Held;
 
@@ -90,7 +91,7 @@ enum Word {
     Stopped,
     /// From the old one: a TCP connection comes with this line.
     Connection { client: SocketAddr, unread: Vec<u8> },
-    /// From the old one: its record is written.
+    /// From the old one: its record and its cache are written.
     Ended,
 }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Offer, PROTOCOL, Word};
 use crate::app::control::{self, Answer, Request};
@@ -26,6 +27,8 @@ pub(in crate::app) struct Predecessor {
     pid: u32,
     /// Dropped when it has ended.
     ended: mpsc::SyncSender<()>,
+    /// The same for tasks.
+    gone: DropGuard,
 }
 
 /// Asks the server that runs with this state directory for its sockets, and adds them to `held`. Whoever reads them is to
@@ -47,7 +50,9 @@ pub(super) fn take_over(
     };
     let (ended, end) = mpsc::sync_channel(0);
     match ask(stream, held) {
-        Ok((passing, pid)) => Ok(Some((Predecessor { passing, pid, ended }, end))),
+        Ok((passing, pid)) => {
+            Ok(Some((Predecessor { passing, pid, ended, gone: CancellationToken::new().drop_guard() }, end)))
+        }
         Err(error) => Err(format!("the server at {} does not hand over: {error}", path.display())),
     }
 }
@@ -85,6 +90,11 @@ fn next(passing: &mut Passing) -> io::Result<String> {
 }
 
 impl Predecessor {
+    /// Cancelled when it has ended: all that it has to write is written.
+    pub(in crate::app) fn gone(&self) -> CancellationToken {
+        self.gone.token().clone()
+    }
+
     /// Says that the sockets are read here, and goes on with its connections until it ends, on a thread of its own. Returns
     /// when it answers no command and no scrape any more, or is gone.
     pub(in crate::app) async fn replace(self, adopt: impl Fn(Carried) -> io::Result<()> + Send + 'static) {
