@@ -181,7 +181,8 @@ pub fn start<N: Next>(
         tasks.clone(),
     ));
     for (number, socket) in sockets.udp.into_iter().enumerate() {
-        let listener = udp::Listener { door: Arc::clone(&door), socket: Arc::new(socket), runtime: Handle::current() };
+        let (door, address) = (Arc::clone(&door), socket.local_addr()?);
+        let listener = udp::Listener { door, socket: Arc::new(socket), address, runtime: Handle::current() };
         // The tracker waits for the thread as for a task, so that the end finds no datagram half answered.
         let token = tasks.token();
         std::thread::Builder::new().name(format!("udp-{number}")).spawn(move || {

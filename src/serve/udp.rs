@@ -2,7 +2,7 @@
 //! for the rest, and sends the answers as a batch.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Worker};
 use crate::policy::Ahead;
-use crate::socket::{BATCH, Datagram, Incoming, Outgoing, send_now, thrown_away};
+use crate::socket::{BATCH, Datagram, Incoming, Outgoing, is_dead, send_now, thrown_away, udp_again};
 use crate::time::{Mono, Now};
 use crate::wire::{PAYLOAD, Query, Transport};
 
@@ -33,6 +33,8 @@ const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Listener<N> {
     pub(super) door: Arc<Door<N>>,
     pub(super) socket: Arc<UdpSocket>,
+    /// Where it is bound.
+    pub(super) address: SocketAddr,
     /// Where queries that have to wait go on.
     pub(super) runtime: Handle,
 }
@@ -45,8 +47,30 @@ struct Batch<'w> {
 }
 
 impl<N: Next> Listener<N> {
-    /// Reads the socket until the door stops.
-    pub(super) fn listen(self) {
+    /// Reads the socket until the door stops. One that dies is bound anew.
+    pub(super) fn listen(mut self) {
+        while let Some(error) = self.read_all() {
+            tracing::error!(address = %self.address, %error, "A UDP listener died; it is bound anew.");
+            self.door.metrics().connections.rebound.inc();
+            let Some(again) = self.rebind() else { return };
+            tracing::info!(address = %self.address, "A UDP listener is bound again.");
+            self.socket = Arc::new(again);
+        }
+    }
+
+    /// Binds the address as soon as it can be; `None` once the door stops.
+    fn rebind(&self) -> Option<UdpSocket> {
+        while !self.door.stop.is_cancelled() {
+            match udp_again(&self.socket, self.address, super::LOOK_UP) {
+                Ok(socket) => return Some(socket),
+                Err(_error) => std::thread::sleep(super::RETRY_AFTER),
+            }
+        }
+        None
+    }
+
+    /// Reads until the door stops, or until the socket dies, which is the error returned.
+    fn read_all(&self) -> Option<io::Error> {
         let worker = self.door.worker();
         let (mut incoming, mut ahead, mut outgoing) = (Incoming::new(), Ahead::default(), Outgoing::new());
         // Room for every answer of a batch from the first one on, so that none is ever allocated.
@@ -54,8 +78,8 @@ impl<N: Next> Listener<N> {
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         // What was thrown away before is no loss of this reader's.
         let mut overflow = Overflow { counted: thrown_away(&self.socket), ..Overflow::default() };
-        let mut now = self.door.now();
-        while !self.door.stop.is_cancelled() {
+        let (mut now, mut died) = (self.door.now(), None);
+        while died.is_none() && !self.door.stop.is_cancelled() {
             let read = match misses.wait(now.mono) {
                 Reading::Not => None,
                 Reading::AtOnce => Some(incoming.receive_now(&self.socket)),
@@ -63,6 +87,10 @@ impl<N: Next> Listener<N> {
             };
             now = match read {
                 Some(Ok(count)) => self.answer_all(&worker, count, &incoming, &mut ahead, &mut outgoing, &mut misses),
+                Some(Err(error)) if is_dead(&error) => {
+                    died = Some(error);
+                    self.door.now()
+                }
                 // An ICMP error of an earlier response comes back here; it is that client's affair.
                 Some(Err(error)) if !passing(&error) => {
                     tracing::warn!(%error, "A UDP socket could not be read.");
@@ -75,6 +103,7 @@ impl<N: Next> Listener<N> {
             overflow.count(&self.socket, self.door.metrics(), now);
         }
         misses.leave(now.mono);
+        died
     }
 
     /// Answers a batch; returns the moment at which its responses were sent.

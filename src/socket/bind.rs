@@ -40,6 +40,19 @@ pub fn udp(address: SocketAddr, count: NonZeroUsize, patience: Duration) -> io::
     Ok(sockets)
 }
 
+/// Binds a UDP socket to the address of one that died, beside it and whoever shares the address with it.
+///
+/// # Errors
+/// As [`udp`].
+pub fn udp_again(dead: &UdpSocket, address: SocketAddr, patience: Duration) -> io::Result<UdpSocket> {
+    // It may hold the address for as long as an answer is owed by it; a socket that is none any more can't share either.
+    let _not_shared = SockRef::from(dead).set_reuse_port(true);
+    let socket = unbound_udp(address, patience)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 fn unbound_udp(address: SocketAddr, patience: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     only_own_family(&socket, address)?;

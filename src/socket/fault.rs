@@ -24,9 +24,26 @@ impl AcceptFault {
     }
 }
 
+/// Whether an error of reading a UDP socket says that it will never be read again. All others are of the network or of a
+/// client, and pass.
+pub fn is_dead(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP | libc::ENOTCONN | libc::EFAULT)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_udp_socket_outlives_whatever_a_client_or_the_network_does() {
+        let dead = |code| is_dead(&io::Error::from_raw_os_error(code));
+        assert!([libc::EBADF, libc::ENOTSOCK, libc::ENOTCONN].into_iter().all(dead));
+        let passing = [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETDOWN, libc::EAGAIN, libc::EINTR, libc::ENOMEM];
+        assert!(!passing.into_iter().any(dead));
+    }
 
     #[test]
     fn only_a_socket_that_never_accepts_again_is_dead() {

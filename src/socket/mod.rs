@@ -14,9 +14,9 @@ mod interfaces;
 mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
-pub use bind::{connected_udp, reachable, tcp, udp};
+pub use bind::{connected_udp, reachable, tcp, udp, udp_again};
 pub use control::{Local, send_now, thrown_away};
-pub use fault::AcceptFault;
+pub use fault::{AcceptFault, is_dead};
 pub use held::Held;
 pub use interfaces::on_link;
 pub use pass::{PASSED_AT_ONCE, Passing};

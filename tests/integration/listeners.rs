@@ -56,6 +56,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(sockets())
+    }
+
+    fn with((sockets, address): (Sockets, std::net::SocketAddr)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let list = directory.path().join("mine.txt");
         std::fs::write(&list, "geo.example\n").unwrap();
@@ -69,7 +73,6 @@ impl World {
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
         guard.enforce(policy);
         let handler = Embargo::new(guard, Silent(cache(&clock)));
-        let (sockets, address) = sockets();
         let listener = sockets.tcp[0].try_clone().unwrap();
         let limits = StreamConfig {
             connections_max: CONNECTIONS_MAX,
@@ -251,6 +254,28 @@ async fn a_listener_whose_socket_dies_is_bound_again() {
     tokio::time::timeout(PATIENCE, again).await.expect("it accepts again");
     answered(&world).await;
     drop(before);
+}
+
+#[tokio::test]
+async fn a_udp_listener_whose_socket_is_none_is_bound_again_at_its_address() {
+    let (mut sockets, address) = sockets();
+    // A descriptor of another kind at the same address: it can be asked where it is, and never be read.
+    sockets.udp = vec![std::os::fd::OwnedFd::from(sockets.tcp[0].try_clone().unwrap()).into()];
+    let world = World::with((sockets, address));
+    world.counts("dns_listeners_rebound_total", &[], 1).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(world.address).await.unwrap();
+    let again = async {
+        // Until it is bound nobody is there, which the kernel says.
+        while socket.send(&Question::new("geo.example", qtype::A).octets()).await.is_err()
+            || socket.recv(&mut [0; 512]).await.is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it reads again");
+    world.answers().await;
+    answered(&world).await;
 }
 
 #[tokio::test]
