@@ -20,7 +20,7 @@ use super::said::Said;
 use super::source::Source;
 use super::stream::Stream;
 use super::{BadPacket, FailReason, Observer, Protocol, Server};
-use crate::wire::{Name, rcode};
+use crate::wire::Name;
 
 /// What is said of an upstream that leads back here.
 const LOOPS: &str = "it forwards to this server";
@@ -217,6 +217,12 @@ impl Member {
         self.spoke(false, after);
     }
 
+    /// The beginning of a response came: the rest is yet to come, over TCP, and with it whatever is to be said of health. Of one
+    /// that is silent there, clients have nothing.
+    pub(super) fn was_truncated(&self, after: Duration) {
+        self.round_trip.add(after.as_secs_f64());
+    }
+
     fn spoke(&self, answer: bool, after: Duration) {
         self.round_trip.add(after.as_secs_f64());
         // Nearly always, so that threads that ask the same upstream don't wait for each other.
@@ -307,8 +313,7 @@ impl Member {
             Ok(Judged::Whole(response)) => self.answered(response.rcode, since.elapsed()),
             Ok(Judged::Bare(rcode)) => self.answered(*rcode, since.elapsed()),
             Ok(Judged::Useless) => self.was_useless(since.elapsed()),
-            // The answer itself is yet to come, over TCP; that somebody is there is known already.
-            Ok(Judged::Truncated) => self.responded(rcode::NOERROR, since.elapsed()),
+            Ok(Judged::Truncated) => self.was_truncated(since.elapsed()),
             Err(reason) => self.failed(*reason, name),
         }
         result

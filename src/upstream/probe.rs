@@ -43,8 +43,7 @@ async fn probe(member: &Arc<Member>, usual: Duration) {
     if let Ok(Ok(judged)) = timeout(member.patience, exchange(member, ask)).await {
         let answer = match judged {
             Judged::Whole(response) => is_answer(response.rcode),
-            Judged::Bare(_) | Judged::Useless => false,
-            Judged::Truncated => true,
+            Judged::Bare(_) | Judged::Useless | Judged::Truncated => false,
         };
         member.probed(answer, started.elapsed(), usual);
     }
@@ -61,7 +60,14 @@ async fn seek(member: &Arc<Member>) {
 
 async fn exchange(member: &Arc<Member>, ask: Ask) -> Result<Judged, FailReason> {
     match member.server.protocol() {
-        Protocol::Plain => Conversation::open(Arc::clone(member), Arc::new(ask), true).await?.hear().await,
+        Protocol::Plain => {
+            let ask = Arc::new(ask);
+            match Conversation::open(Arc::clone(member), Arc::clone(&ask), true).await?.hear().await {
+                // As for any question: whoever has only beginnings of answers is of no use.
+                Ok(Judged::Truncated) => member.stream.exchange(&ask, member.index, true).await,
+                heard => heard,
+            }
+        }
         _ => member.stream.exchange(&ask, member.index, true).await,
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -60,6 +61,14 @@ impl Report {
     /// How many responses had this rcode.
     pub(crate) fn rcode(&self, name: &str) -> u64 {
         number(&self.text, &format!("{name} ")).unwrap_or(0)
+    }
+
+    /// The longest time from a query to its response.
+    pub(crate) fn latency_max(&self) -> Duration {
+        let (_, rest) = self.text.split_once("Average Latency (s):").unwrap();
+        let (_, rest) = rest.split_once("max ").unwrap();
+        let (seconds, _) = rest.split_once(')').unwrap();
+        Duration::from_secs_f64(seconds.parse().unwrap())
     }
 }
 

@@ -15,12 +15,15 @@
 mod blocked;
 mod client;
 mod clients;
+mod crowd;
 mod dhcp;
 mod disk;
 mod dnsperf;
 mod encrypted;
 mod failover;
 mod faithful;
+mod faults;
+mod faulty;
 mod figures;
 mod floods;
 mod handover;

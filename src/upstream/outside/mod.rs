@@ -58,7 +58,7 @@ use rand::Rng;
 
 use crate::socket::{BATCH, Incoming, Local, Outgoing, Readiness};
 use crate::time::Mono;
-use crate::wire::{HEADER, Layout, PAYLOAD, rcode};
+use crate::wire::{HEADER, Layout, PAYLOAD};
 
 use super::datagram::blame;
 use super::member::Member;
@@ -400,8 +400,7 @@ impl<T> Outside<T> {
                 self.open.useless(slot, now, report);
             }
             Ok(Found::Truncated) => {
-                // The answer itself is yet to come, over TCP; that somebody is there is known already.
-                member.responded(rcode::NOERROR, after);
+                member.was_truncated(after);
                 self.open.truncated(slot, now, report);
             }
             Err(reason) => {
