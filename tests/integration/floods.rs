@@ -97,7 +97,10 @@ async fn each_datagram_of_a_flood_ends_in_the_one_counter_of_its_reason() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_its_answers_costs_nobody_else_theirs() {
-    let server = server().await;
+    // One thread reads all of them in their order, so that each answer shows that what was sent before it has been read: no
+    // buffer of the kernel is ever full, however slow the machine is.
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("v", "geo.example").setting("workers = 1").upstream(&upstream).start().await;
     let greedy = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     // The kernel gives its least, a few datagrams; what does not fit is lost at the client.
     greedy.set_recv_buffer_size(1).unwrap();
