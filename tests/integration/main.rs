@@ -26,6 +26,7 @@ mod proxies;
 mod readme;
 mod regression;
 mod reload;
+mod survives;
 mod tidy;
 mod upstream;
 mod upstream_fake;
