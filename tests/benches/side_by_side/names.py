@@ -87,6 +87,12 @@ def _one_of(chance: random.Random, below: bool, blocked: float, fresh: float) ->
     return _fresh(chance.randrange(997)) if part < blocked + fresh else _cached(chance.randrange(CACHED))
 
 
+def spread(names: Path, count: int = 32) -> list[str]:
+    """So many names from all parts of a list, the first and the last among them."""
+    listed = names.read_text().split()
+    return [listed[(len(listed) - 1) * number // (count - 1)] for number in range(count)]
+
+
 def last(names: Path) -> str:
     """The last name of a list."""
     with names.open("rb") as file:
