@@ -47,16 +47,18 @@ impl Parts {
             }
             Err(unknown) => return self.not_reloaded(why, &[unknown.mistake]),
         };
-        if let Err(mistake) = certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
-            return self.not_reloaded(why, &[mistake]);
-        }
-        certificate::warn(&loaded, self.clock.now().wall);
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
         let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
         match built {
-            Ok(Ok(ready)) => self.reloaded(why, loaded, wanted.as_ref(), ready).await,
+            // Before anything else is exchanged: it alone may still fail.
+            Ok(Ok(ready)) => {
+                match certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
+                    Ok(()) => self.reloaded(why, loaded, wanted.as_ref(), ready).await,
+                    Err(mistake) => self.not_reloaded(why, &[mistake]),
+                }
+            }
             Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
             Err(error) => {
                 let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
@@ -109,6 +111,7 @@ impl Parts {
     }
 
     async fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
+        certificate::warn(&loaded, self.clock.now().wall);
         self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));
@@ -201,4 +204,30 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(name, changed)| changed.then_some(name))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Args, Environment};
+
+    #[test]
+    fn what_waits_for_a_restart_is_said_to_at_the_top_of_the_shipped_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let load = |name: &str, text: &str| {
+            let config = directory.path().join(name);
+            std::fs::write(&config, text).unwrap();
+            let environment = Environment { home: Some(directory.path().into()), ..Environment::default() };
+            config::load(&Args { config: Some(config), ..Args::default() }, &environment).unwrap()
+        };
+        let other = "listen = [\"127.0.0.1:1\"]\nadmin = \"off\"\nworkers = 1\nstate_dir = \"x\"\n\
+                     [upstream]\ndeadline = \"1s\"\n[cache]\nsave = false\n[tcp]\nidle = 1\n\
+                     [journal]\nsize_max = \"1GiB\"\n[log]\nlevel = \"warn\"\n";
+        let waits = needs_restart(&load("first.toml", ""), &load("other.toml", other));
+        assert_eq!(waits.len(), 9, "{waits:?}");
+        let shipped = include_str!("../../config/embargo.toml");
+        let told = shipped.split("after a restart").nth(1).unwrap().split("\n#\n").next().unwrap().replace("\n# ", " ");
+        let untold: Vec<_> = waits.iter().filter(|name| !told.contains(**name)).collect();
+        assert!(untold.is_empty(), "{untold:?} in: {told}");
+    }
 }

@@ -68,6 +68,16 @@ async fn the_new_certificate_is_shown_to_new_connections_and_the_old_ones_go_on(
 }
 
 #[tokio::test]
+async fn a_broken_list_keeps_the_certificate_before_as_it_keeps_everything() {
+    let (world, other) = (World::new("").await, Authority::new());
+    write(&world.files, &other.issue(&[NAME]));
+    world.server.change_ban("kaspersky", "", "bad..example\n").await;
+    assert!(Dot::connect(world.tls(), &world.authority.trust()).await.is_ok());
+    world.server.change_ban("kaspersky", "", "geo.example\n").await;
+    assert!(Dot::connect(world.tls(), &other.trust()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_broken_new_file_keeps_the_certificate_before_and_says_so() {
     let world = World::new("").await;
     std::fs::write(world.files.path().join("key.pem"), "nonsense").unwrap();
