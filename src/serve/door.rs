@@ -153,21 +153,7 @@ impl<N: Next> Door<N> {
     /// Has one message answered, however long that takes; says how it ended. As it was read at first, not by hickory's
     /// `Request`, which refuses options and records that others may send and that nobody here looks at.
     pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
-        match Query::read(&message) {
-            Ok(query) => {
-                ledger.asked(query.qtype);
-                self.handler.answer(&query, &client, self.now()).await
-            }
-            Err(unfit) => unfit_ending(&self.view(), &message, unfit, &client, self.now()),
-        }
-    }
-
-    /// Closes the ledger of a message by what became of its response.
-    pub(super) fn closed(&self, ledger: Ledger, end: End) {
-        match end {
-            End::Sent { outcome, rcode } => ledger.responded(outcome, rcode, self.clock.now().mono),
-            End::Dropped(reason) => ledger.dropped(reason),
-        }
+        self.handler.end(&message, &client, ledger, self.now()).await
     }
 }
 
@@ -179,13 +165,4 @@ impl<N: Next> Finish for Door<N> {
     fn now(&self) -> Now {
         self.clock.now()
     }
-}
-
-/// What became of one message.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum End {
-    /// Its response was handed to the kernel.
-    Sent { outcome: crate::metrics::Outcome, rcode: u16 },
-    /// None was.
-    Dropped(DropReason),
 }

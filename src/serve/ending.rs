@@ -26,23 +26,44 @@ pub enum Ending {
     Silence(DropReason),
 }
 
-/// How a response is to be counted once the kernel has been given it.
+/// How a response is to be counted once it is known whether it was taken.
 pub(super) struct Sent<M: Deref<Target: Tally> = Arc<Metrics>> {
-    pub(super) ledger: Ledger<M>,
-    pub(super) outcome: Outcome,
-    pub(super) rcode: u16,
+    ledger: Ledger<M>,
+    outcome: Outcome,
+    rcode: u16,
 }
 
 impl<M: Deref<Target: Tally>> Sent<M> {
-    /// Counts it, by whether the kernel has taken the response, at `now`.
+    /// Counts it: the response was handed over at `now`, or it was not, for a reason.
     #[inline]
-    pub(super) fn end(self, taken: bool, now: Mono) {
+    pub(super) fn end(self, handed_over: Result<Mono, DropReason>) {
         let Self { ledger, outcome, rcode } = self;
-        if taken { ledger.responded(outcome, rcode, now) } else { ledger.dropped(DropReason::SendFailure) }
+        match handed_over {
+            Ok(now) => ledger.responded(outcome, rcode, now),
+            Err(reason) => ledger.dropped(reason),
+        }
+    }
+
+    /// The same of a datagram, by whether the kernel has taken it.
+    #[inline]
+    pub(super) fn end_datagram(self, taken: bool, now: Mono) {
+        self.end(if taken { Ok(now) } else { Err(DropReason::SendFailure) });
     }
 }
 
 impl Ending {
+    /// The response to hand over, and how it is then counted; silence is counted at once.
+    #[inline]
+    pub(super) fn into_response<M: Deref<Target: Tally>>(self, ledger: Ledger<M>) -> Option<(Vec<u8>, Sent<M>)> {
+        match self {
+            Self::Response { message, outcome, rcode } => Some((message, Sent { ledger, outcome, rcode })),
+            Self::Silence(reason) => {
+                ledger.dropped(reason);
+                None
+            }
+        }
+    }
+
     /// A response of ours.
     pub(super) fn response(
         query: &Query<'_>,

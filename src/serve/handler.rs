@@ -9,7 +9,7 @@ use hickory_server::proto::rr::Record;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 
-use crate::metrics::{DropReason, Family};
+use crate::metrics::{DropReason, Family, Ledger};
 use crate::time::Now;
 use crate::wire::{Query, Transport, Unfit, rcode};
 
@@ -24,30 +24,26 @@ use super::pipeline::Embargo;
 impl<N: Next> RequestHandler for Embargo<N> {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, responder: R) -> ResponseInfo {
         let now = self.guard.now();
-        let query = Query::read(request.as_slice());
         let client = Client::new(request.src(), transport(request.protocol()));
         let family = Family::of(client.address());
         let mut ledger = self.guard.metrics().received(client.transport, family, now.mono);
-        let ending = match &query {
+        let ending = self.end(request.as_slice(), &client, &mut ledger, now).await;
+        let Some((message, sent)) = ending.into_response(ledger) else { return info(request, ResponseCode::NoError) };
+        let handed_on = hand_on(request, responder, &message).await;
+        sent.end(if handed_on.is_some() { Ok(self.guard.now().mono) } else { Err(DropReason::SendFailure) });
+        handed_on.unwrap_or_else(|| info(request, ResponseCode::ServFail))
+    }
+}
+
+impl<N: Next> Embargo<N> {
+    /// The end of one message, whether it is a query or not.
+    pub(super) async fn end(&self, message: &[u8], client: &Client, ledger: &mut Ledger, now: Now) -> Ending {
+        match Query::read(message) {
             Ok(query) => {
                 ledger.asked(query.qtype);
-                self.answer(query, &client, now).await
+                self.answer(&query, client, now).await
             }
-            Err(unfit) => unfit_ending(&self.guard.view(), request.as_slice(), *unfit, &client, now),
-        };
-        match ending {
-            Ending::Silence(reason) => {
-                ledger.dropped(reason);
-                info(request, ResponseCode::NoError)
-            }
-            Ending::Response { message, outcome, rcode } => {
-                let Some(info) = hand_on(request, responder, &message).await else {
-                    ledger.dropped(DropReason::SendFailure);
-                    return info(request, ResponseCode::ServFail);
-                };
-                ledger.responded(outcome, rcode, self.guard.now().mono);
-                info
-            }
+            Err(unfit) => unfit_ending(&self.guard.view(), message, unfit, client, now),
         }
     }
 }
@@ -59,7 +55,7 @@ pub(super) fn unfit_ending(view: &View, message: &[u8], unfit: Unfit, client: &C
         Unfit::Response => Ending::Silence(DropReason::ResponseBit),
         Unfit::Opcode => Ending::unfit(message, rcode::NOTIMP),
         Unfit::FormErr => Ending::unfit(message, rcode::FORMERR),
-        Unfit::CookieOnly(_) if !view.admission.allows(client.address()) => Ending::unfit(message, rcode::REFUSED),
+        Unfit::CookieOnly(_) if !view.admission.admits(client) => Ending::unfit(message, rcode::REFUSED),
         Unfit::CookieOnly(asked) => {
             let Heard { extras, client } = view.hop.hear(message, &asked, client, now);
             Ending::cookie_only(message, Hop::cookie_only(message, &asked, &client), &extras)

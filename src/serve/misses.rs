@@ -13,7 +13,7 @@ use crate::wire::Query;
 
 use super::LOOK_UP;
 use super::door::Door;
-use super::ending::{Ending, Sent};
+use super::ending::Sent;
 use super::forwarder::{Flight, Shared, Waiter, question_of};
 use super::next::{Failure, Next};
 use super::waiting::Asked;
@@ -131,21 +131,16 @@ impl Crew {
             Waiter::Datagram(waiting) if Arc::ptr_eq(&waiting.socket, &self.socket) => *waiting,
             other => return other.tell(asked),
         };
-        match waiting.ending(asked, self.late.spare()) {
-            // Its ledger counts it as it is dropped.
-            None => (),
-            Some(Ending::Silence(reason)) => waiting.ledger.dropped(reason),
-            Some(Ending::Response { message, outcome, rcode }) => {
-                let sent = Sent { ledger: waiting.ledger, outcome, rcode };
-                self.late.push(message, Some(waiting.source), waiting.local, sent);
-                if self.late.is_full() {
-                    self.send(now);
-                }
-            }
+        // Without an ending its ledger counts it as it is dropped.
+        let Some(ending) = waiting.ending(asked, self.late.spare()) else { return };
+        let Some((message, sent)) = ending.into_response(waiting.ledger) else { return };
+        self.late.push(message, Some(waiting.source), waiting.local, sent);
+        if self.late.is_full() {
+            self.send(now);
         }
     }
 
     fn send(&mut self, now: Mono) {
-        self.late.send(&self.socket, |sent, taken| sent.end(taken, now));
+        self.late.send(&self.socket, |sent, taken| sent.end_datagram(taken, now));
     }
 }

@@ -17,7 +17,7 @@ use crate::wire::{PAYLOAD, Query, Transport};
 
 use super::client::Client;
 use super::door::Door;
-use super::ending::{Ending, Sent};
+use super::ending::Sent;
 use super::forwarder::Waiter;
 use super::guard::View;
 use super::misses::{Misses, Reading};
@@ -134,7 +134,7 @@ impl<N: Next> Listener<N> {
             }
         }
         let now = self.door.now();
-        outgoing.send(&self.socket, |sent, taken| sent.end(taken, now.mono));
+        outgoing.send(&self.socket, |sent, taken| sent.end_datagram(taken, now.mono));
         now
     }
 
@@ -170,13 +170,7 @@ impl<N: Next> Listener<N> {
                 Err(full) => self.door.shed(datagram.octets, &unanswered, full),
             },
         };
-        match ending {
-            Ending::Response { message, outcome, rcode } => Some((message, Sent { ledger, outcome, rcode })),
-            Ending::Silence(reason) => {
-                ledger.dropped(reason);
-                None
-            }
-        }
+        ending.into_response(ledger)
     }
 
     /// Has a query wait for its answer.
@@ -216,13 +210,11 @@ impl<N: Next> Listener<N> {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {
-            match door.carry(octets, client, &mut ledger).await {
-                Ending::Silence(reason) => ledger.dropped(reason),
+            let ending = door.carry(octets, client, &mut ledger).await;
+            if let Some((message, sent)) = ending.into_response(ledger) {
                 // To the source as it came: a link-local one names its interface.
-                Ending::Response { message, outcome, rcode } => {
-                    let taken = send_now(&socket, &message, source, local).is_ok();
-                    Sent { ledger, outcome, rcode }.end(taken, door.now().mono);
-                }
+                let taken = send_now(&socket, &message, source, local).is_ok();
+                sent.end_datagram(taken, door.now().mono);
             }
             drop(permit);
         };

@@ -13,7 +13,7 @@ use crate::socket::{Local, send_now};
 use crate::time::Now;
 use crate::wire::Query;
 
-use super::ending::{Ending, Sent};
+use super::ending::Ending;
 use super::next::Failure;
 use super::pipeline::Unanswered;
 use super::room::Permit;
@@ -63,15 +63,11 @@ impl Waiting {
 
     /// Ends it by a datagram of its own.
     pub(super) fn end(self, asked: Asked) {
-        match self.ending(asked, Vec::new()) {
-            // Its ledger counts it as it is dropped.
-            None => (),
-            Some(Ending::Silence(reason)) => self.ledger.dropped(reason),
-            Some(Ending::Response { message, outcome, rcode }) => {
-                let taken = send_now(&self.socket, &message, self.source, self.local).is_ok();
-                Sent { ledger: self.ledger, outcome, rcode }.end(taken, self.finish.now().mono);
-            }
-        }
+        // Without an ending its ledger counts it as it is dropped.
+        let Some(ending) = self.ending(asked, Vec::new()) else { return };
+        let Some((message, sent)) = ending.into_response(self.ledger) else { return };
+        let taken = send_now(&self.socket, &message, self.source, self.local).is_ok();
+        sent.end_datagram(taken, self.finish.now().mono);
     }
 }
 

@@ -173,6 +173,9 @@ async fn a_client_behind_a_proxy_is_served_only_if_both_are() {
     server.change_settings("allow = [\"192.0.2.0/24\"]\nproxies = [\"127.0.0.2/32\"]\n").await;
     let allowed = [header("192.0.2.7:4242", DATAGRAM), banned()].concat();
     assert_eq!(udp(&server, PROXY, &allowed).await, Some(rcode::REFUSED), "its proxy is not served any more");
+    let cookie_alone = b"\0\0\x01\0\0\0\0\0\0\0\0\x01\0\0\x29\x04\xD0\0\0\0\0\0\x0C\0\x0A\0\x0812345678".to_vec();
+    let cookie_alone = [header("192.0.2.7:4242", DATAGRAM), cookie_alone].concat();
+    assert_eq!(udp(&server, PROXY, &cookie_alone).await, Some(rcode::REFUSED), "not even for a cookie");
     assert_eq!(server.metric("attempts_total", &[]).await, 0);
 
     server.change_settings("allow = [\"127.0.0.0/8\", \"192.0.2.0/24\"]\nproxies = [\"127.0.0.3\"]\n").await;

@@ -7,10 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{DropReason, Ledger, Outcome};
+use crate::metrics::{DropReason, Ledger};
 use crate::serve::client::Client;
-use crate::serve::door::{Door, End};
-use crate::serve::ending::Ending;
+use crate::serve::door::Door;
+use crate::serve::ending::{Ending, Sent};
 use crate::serve::next::Next;
 
 use super::StreamConfig;
@@ -23,13 +23,8 @@ const UNTAKEN_MAX: usize = 4;
 /// When the door stops, the rest of a query that has begun to come is waited for this long.
 const HALF_READ: Duration = Duration::from_millis(200);
 
-/// One response on its way to the connection's writer.
-struct Framed {
-    message: Vec<u8>,
-    ledger: Ledger,
-    outcome: Outcome,
-    rcode: u16,
-}
+/// One response on its way to the connection's writer, and how it is then counted.
+type Ready = (Vec<u8>, Sent);
 
 /// What reading a connection needs.
 struct Conversation<'c, N> {
@@ -76,7 +71,7 @@ impl<N: Next> Conversation<'_, N> {
     /// Reads queries. What needs no waiting is answered before the next one is read, so a client that takes no answers is soon
     /// not read any more and costs no memory; what has to wait goes on in a task of its own and overtakes nothing.
     /// Says whether it ended because the door stopped.
-    async fn read(&self, frames: &mut Frames<impl AsyncRead + Unpin>, sender: mpsc::Sender<Framed>) -> bool {
+    async fn read(&self, frames: &mut Frames<impl AsyncRead + Unpin>, sender: mpsc::Sender<Ready>) -> bool {
         let Self { door, client, config, place, hang_up } = self;
         let open = Arc::new(Semaphore::new(config.queries_in_flight_max));
         loop {
@@ -117,24 +112,24 @@ impl<N: Next> Conversation<'_, N> {
                 let ending = owner.carry(message, client, &mut ledger).await;
                 // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
                 drop((permit, owed));
-                hand_over(&owner, ending, ledger, &sender, &hang_up).await;
+                hand_over(ending, ledger, &sender, &hang_up).await;
                 drop(slot);
             });
         }
     }
 
-    async fn hand_over(&self, ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Framed>) {
-        hand_over(self.door, ending, ledger, sender, &self.hang_up).await;
+    async fn hand_over(&self, ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Ready>) {
+        hand_over(ending, ledger, sender, &self.hang_up).await;
     }
 
     /// Writes responses, those that are ready at the same time together. Says whether the client took them all.
-    async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut receiver: mpsc::Receiver<Framed>) -> bool {
+    async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut receiver: mpsc::Receiver<Ready>) -> bool {
         let mut ready = Vec::with_capacity(UNTAKEN_MAX);
         while receiver.recv_many(&mut ready, UNTAKEN_MAX).await > 0 {
             let taken = write_all(writer, &ready, self.config.slow).await;
-            for Framed { ledger, outcome, rcode, message: _ } in ready.drain(..) {
-                let gone = End::Dropped(DropReason::ClientGone);
-                self.door.closed(ledger, if taken { End::Sent { outcome, rcode } } else { gone });
+            let now = self.door.now().mono;
+            for (_message, sent) in ready.drain(..) {
+                sent.end(if taken { Ok(now) } else { Err(DropReason::ClientGone) });
             }
             if !taken {
                 self.hang_up.cancel();
@@ -152,33 +147,22 @@ async fn late<N: Next>(door: &Door<N>) {
 }
 
 /// Gives a response to the connection's writer, or ends the message without one.
-async fn hand_over<N: Next>(
-    door: &Door<N>,
-    ending: Ending,
-    ledger: Ledger,
-    sender: &mpsc::Sender<Framed>,
-    hang_up: &CancellationToken,
-) {
-    match ending {
-        Ending::Silence(reason) => {
-            door.closed(ledger, End::Dropped(reason));
-            // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
-            if reason == DropReason::PolicyDrop {
-                hang_up.cancel();
-            }
-        }
-        Ending::Response { message, outcome, rcode } => {
-            // The writer may be gone: the ledger goes with the frame and counts the client as gone.
-            let _gone = sender.send(Framed { message, ledger, outcome, rcode }).await;
-        }
+async fn hand_over(ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Ready>, hang_up: &CancellationToken) {
+    // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
+    if ending == Ending::Silence(DropReason::PolicyDrop) {
+        hang_up.cancel();
+    }
+    if let Some(ready) = ending.into_response(ledger) {
+        // The writer may be gone: the ledger goes with the response and counts the client as gone.
+        let _gone = sender.send(ready).await;
     }
 }
 
 /// Whether the client has taken these responses in time. Length and message go together (RFC 7766 §8).
-async fn write_all(writer: &mut (impl AsyncWrite + Unpin), ready: &[Framed], slow: Duration) -> bool {
-    let mut octets = Vec::with_capacity(ready.iter().map(|framed| framed.message.len() + 2).sum());
-    for framed in ready {
-        append(&mut octets, &framed.message);
+async fn write_all(writer: &mut (impl AsyncWrite + Unpin), ready: &[Ready], slow: Duration) -> bool {
+    let mut octets = Vec::with_capacity(ready.iter().map(|(message, _sent)| message.len() + 2).sum());
+    for (message, _sent) in ready {
+        append(&mut octets, message);
     }
     let written = tokio::time::timeout(slow, async {
         writer.write_all(&octets).await?;
