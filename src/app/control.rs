@@ -153,7 +153,8 @@ pub(super) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
     let path = path(state_dir);
     if BlockingStream::connect(&path).is_ok() {
         let why = format!(
-            "another server runs with the state directory {}; `embargo run --take-over` takes its place",
+            "another server runs with the state directory {}; `embargo run --take-over` takes its place, and `--state-dir` \
+             names another directory",
             state_dir.display()
         );
         return Err(io::Error::new(io::ErrorKind::AddrInUse, why));

@@ -43,6 +43,8 @@ pub(super) fn control_socket(state_dir: &Path, held: &mut Held) -> Result<Option
             tracing::error!(%error, "There is no control socket: `status` and `reload` can't reach this server.");
             Ok(None)
         }
+        // It says what to do by itself.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(Failure::Cannot(error.to_string())),
         Err(error) => Err(Failure::Cannot(format!(
             "can't make the control socket {}: {error}; `--state-dir` names another place (a socket's path has at most 107 octets)",
             control::path(state_dir).display()

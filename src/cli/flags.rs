@@ -13,7 +13,8 @@ use super::when::When;
 use crate::config;
 use crate::policy::{Evidence, ListFormat};
 
-const UPSTREAM_HELP: &str = "Servers to forward to: system, 192.0.2.1, [2001:db8::1]:53, tcp://192.0.2.1";
+const UPSTREAM_HELP: &str = "Servers to forward to: system, 192.0.2.1, [2001:db8::1]:53, tcp://192.0.2.1, tls://192.0.2.1#dns.example, \
+                             https://192.0.2.1/dns-query#dns.example, quic://192.0.2.1#dns.example";
 
 /// Settings that stand above those of the configuration: the flags of `run` and `check`.
 #[derive(Clone, Debug, Default, Args)]

@@ -96,6 +96,7 @@ pub(super) fn render(look: Look, status: &Value) -> String {
     let listens: Vec<String> = listens.filter_map(Value::as_str).map(shown).collect();
     field(&mut page, "listens", &or(listens.join(", "), "nowhere"));
     field(&mut page, "admin", &or(text(status, "admin"), "off"));
+    field(&mut page, "cache", &cache(status.get("cache").unwrap_or(&Value::Null)));
     journal(look, status.get("journal").unwrap_or(&Value::Null), &mut page);
     reload(look, status.get("last_reload").unwrap_or(&Value::Null), &mut page);
     page.push('\n');
@@ -110,6 +111,12 @@ fn field(page: &mut String, name: &str, value: &str) {
 
 fn or(text: String, otherwise: &str) -> String {
     if text.is_empty() || text == "-" { otherwise.to_owned() } else { text }
+}
+
+fn cache(cache: &Value) -> String {
+    let mebibytes = cache.get("bytes").and_then(Value::as_f64).map(|bytes| bytes / f64::from(1 << 20));
+    let mebibytes = mebibytes.map_or_else(|| "-".to_owned(), |mebibytes| format!("{mebibytes:.1}"));
+    format!("{} answers, {mebibytes} MiB", text(cache, "entries"))
 }
 
 fn journal(look: Look, journal: &Value, page: &mut String) {
