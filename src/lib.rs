@@ -17,15 +17,15 @@
 //! ```
 //!
 //! # One door per foreign crate
-//! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `axum` only in [`admin`], `toml`
-//! only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
-//! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in
-//! [`socket`], `idna` only in [`policy`]. The same test holds this.
+//! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
+//! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
+//! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
+//! in [`policy`]. The same test holds this.
 //!
 //! # The way of one query
-//! `serve::udp` or `serve::tcp` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
-//! policy, the record, data of our own and the cache, in that order, in one function. What none of them settles is asked of the upstreams,
-//! and comes back to the pipeline's last part. Every message read ends in exactly one outcome counter.
+//! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
+//! policy, the record, data of our own and the cache, in that order, in one function. What none of them settles is asked of
+//! the upstreams, and comes back to the pipeline's last part. Every message read ends in exactly one outcome counter.
 
 pub mod diag;
 pub mod time;

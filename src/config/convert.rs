@@ -160,12 +160,14 @@ fn allowed(text: &str) -> Result<Allowed, Unreadable> {
     if text == ON_LINK { Ok(Allowed::OnLink) } else { network(text).map(Allowed::Network) }
 }
 
+/// A network, or an address alone.
 pub(super) fn network(text: &str) -> Result<IpNet, Unreadable> {
     let network = IpNet::from_str(text).or_else(|_no_prefix| IpAddr::from_str(text).map(IpNet::from));
     let network = network.map_err(|_neither| Unreadable::NoNetwork)?;
     if network.addr() == network.network() { Ok(network) } else { Err(Unreadable::HostBits { meant: network.trunc() }) }
 }
 
+/// A domain name.
 pub(super) fn name(text: &str) -> Result<Name, Unreadable> {
     Ok(Name::parse(text)?)
 }
@@ -221,6 +223,7 @@ fn upstream(
     settings
 }
 
+/// Yes or no.
 pub(super) fn flag(written: &file::Flag, default: bool) -> bool {
     written.as_ref().map_or(default, |flag| *flag.get_ref())
 }
@@ -327,7 +330,7 @@ fn cache(file: &file::Cache, default: CacheSettings, reader: &mut Reader<'_>) ->
         failure_ttl_max: reader.duration(&file.failure_ttl_max, failure_limits(), default.failure_ttl_max),
         prefetch_hits: reader.count(&file.prefetch_hits, 0..=1_000_000, default.prefetch_hits),
         bypass: each(&file.bypass, name, reader).unwrap_or(default.bypass),
-        save: file.save.as_ref().map_or(default.save, |save| *save.get_ref()),
+        save: flag(&file.save, default.save),
     };
     let place = |written: &file::Measure| written.as_ref().map(Spanned::span);
     if settings.ttl_min > settings.ttl_max {

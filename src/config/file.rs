@@ -27,9 +27,6 @@ pub(super) type Flag = Option<Spanned<bool>>;
 /// A date or time, with its place.
 pub(super) type Moment = Option<Spanned<Datetime>>;
 
-/// Yes or no, with its place.
-pub(super) type Switch = Option<Spanned<bool>>;
-
 /// `embargo.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,7 +73,7 @@ pub(super) struct About {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cookies {
     pub(super) secret_file: Text,
-    pub(super) required: Switch,
+    pub(super) required: Flag,
 }
 
 /// `[upstream]`.
@@ -134,7 +131,7 @@ pub(super) struct Local {
     pub(super) hosts: Text,
     pub(super) ttl: Measure,
     pub(super) special_use_off: Texts,
-    pub(super) rebind_protection: Option<bool>,
+    pub(super) rebind_protection: Flag,
     pub(super) rebind_allow: Texts,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::convert::flag;
 use super::disk::Origin;
 use super::file::{File, Text};
 use super::reader::Reader;
@@ -28,7 +29,7 @@ pub(super) fn settings(file: &File, base: &Path, reader: &mut Reader<'_>) -> Hop
         version: text(&file.about.version, TEXT_MAX, reader),
         cookie_secret_file: secret_file.map(|path| reader.at(base.join(path.get_ref()), path.span())),
         cookie_secrets: Vec::new(),
-        cookie_required: file.cookies.required.as_ref().is_some_and(|required| *required.get_ref()),
+        cookie_required: flag(&file.cookies.required, false),
     }
 }
 

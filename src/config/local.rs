@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::convert::{each, name, seconds};
+use super::convert::{each, flag, name, seconds};
 use super::file;
 use super::reader::Reader;
 use super::settings::{LocalSettings, Settings};
@@ -47,7 +47,7 @@ pub(super) fn settings(
         hosts,
         ttl,
         special_use_off: each(&file.special_use_off, zone, reader).unwrap_or_default(),
-        rebind_protection: file.rebind_protection.unwrap_or(default.rebind_protection),
+        rebind_protection: flag(&file.rebind_protection, default.rebind_protection),
         rebind_allow: each(&file.rebind_allow, name, reader).unwrap_or_default(),
     }
 }

@@ -120,9 +120,7 @@ impl Loaded {
             blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors).chain(trust);
         self.file.iter().cloned().chain(beside).collect()
     }
-}
 
-impl Loaded {
     /// Files whose change may mean other servers of the system; none where these are not asked.
     pub fn network_files(&self) -> Vec<PathBuf> {
         let forwards = self.settings.forwards.iter().flat_map(|forward| &forward.servers.value);

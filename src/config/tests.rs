@@ -73,6 +73,7 @@ fn known_keys() -> Vec<String> {
         "[rate_limit]",
         "[cache]",
         "[tcp]",
+        "[tls]",
         "[journal]",
         "[log]",
         "[[list]]",

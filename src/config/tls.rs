@@ -6,7 +6,7 @@ use super::Loaded;
 use super::at::At;
 use super::disk::Origin;
 use super::settings::{Settings, TlsSettings};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::time::Timestamp;
 use crate::tls::{Identity, Paper, PemError};
 
@@ -44,11 +44,7 @@ impl Loaded {
     /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time.
     pub fn warnings(&self, now: Timestamp) -> Vec<Diagnostic> {
         let (Some(files), Some(identity)) = (&self.settings.tls, &self.identity) else { return Vec::new() };
-        let warn = |message: String| {
-            let mut warning = files.certificate.error(message);
-            warning.severity = Severity::Warning;
-            warning
-        };
+        let warn = |message: String| files.certificate.warning(message);
         let Some(paper) = Paper::of(identity) else {
             return vec![warn("it can't be read until when this certificate is valid".to_owned())];
         };

@@ -24,8 +24,6 @@ const SINGLE: usize = DROPPED + DropReason::ALL.len();
 pub(super) const FIXED: usize = SINGLE + 5;
 
 impl Place {
-    /// Responses cut down to TC.
-    pub(super) const RATE_LIMITED: Self = Self(SINGLE + 4);
     /// Queries for which the cache was asked.
     pub(super) const CACHE_REQUESTS: Self = Self(SINGLE);
     /// Queries answered from the cache.
@@ -34,6 +32,8 @@ impl Place {
     pub(super) const JOURNAL_EVENTS: Self = Self(SINGLE + 2);
     /// Queries answered with a failure that is kept.
     pub(super) const CACHE_FAILURE_HITS: Self = Self(SINGLE + 3);
+    /// Responses cut down to TC.
+    pub(super) const RATE_LIMITED: Self = Self(SINGLE + 4);
 
     /// Messages of one transport and family; `qtype` is the place of a query type's label.
     pub(super) fn request(transport: Transport, family: Family, qtype: usize) -> Self {
