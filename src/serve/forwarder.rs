@@ -1,5 +1,6 @@
 //! Our own part behind the ban: the cache, then the upstreams.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,16 +258,16 @@ impl Flight {
     pub(super) async fn exchange(mut self, tried: Option<Unsettled>) {
         let patience = self.shared.patience(&self.key, self.opened);
         let left = patience.saturating_sub(self.shared.clock.now().mono.since(self.opened));
-        let mut asking = Box::pin(ask(Arc::clone(&self.shared), question(&self.key), tried));
-        match tokio::time::timeout(left, &mut asking).await {
-            Ok(heard) => self.hear(heard),
+        let mut asking = pin!(ask(Arc::clone(&self.shared), question(&self.key), tried));
+        let heard = match tokio::time::timeout(left, &mut asking).await {
+            Ok(heard) => heard,
             Err(_elapsed) => {
                 self.shared.cache.rest(&self.key, self.shared.clock.now().mono);
                 self.settle(&Err(Failure::Deadline));
-                // In a task of its own: whoever waits for this one waits for clients to be told, and they have been.
-                tokio::spawn(async move { self.hear(asking.await) });
+                asking.await
             }
-        }
+        };
+        self.hear(heard);
     }
 
     /// Takes in what upstreams came to.
@@ -378,7 +379,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn an_exchange_ends_when_its_clients_are_told_and_a_late_answer_is_still_kept() {
+    async fn clients_are_told_at_the_deadline_and_a_late_answer_is_still_kept() {
         let fake = UdpSocket::bind("127.0.0.1:0").unwrap();
         fake.set_read_timeout(Some(PATIENCE)).unwrap();
         let server = Server::plain(fake.local_addr().unwrap());
@@ -398,8 +399,9 @@ mod tests {
         let client = Client::new("127.0.0.1:53".parse().unwrap(), wire::Transport::Udp);
         let joined = forwarder.shared.join(&query, &client, Waiter::Task(sender), clock.now().mono);
         let flight = joined.ok().flatten().unwrap();
-        tokio::time::timeout(PATIENCE, flight.exchange(None)).await.unwrap();
-        assert_eq!(told.await.unwrap().unwrap_err(), Failure::Deadline);
+        tokio::spawn(flight.exchange(None));
+        let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+        assert_eq!(told.unwrap().unwrap_err(), Failure::Deadline);
 
         let asked = tokio::task::spawn_blocking(move || {
             let mut asked = [0; 512];
