@@ -8,19 +8,14 @@ use std::time::Duration;
 
 use embargo::cache::{self, Cache, KeyRef, Lookup};
 use embargo::clock::Clock;
-use embargo::config::{self, Args, Environment};
-use embargo::journal::{self, Journal};
 use embargo::metrics::Metrics;
-use embargo::serve::{
-    Admission, Client, Embargo, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig, start,
-};
+use embargo::serve::{Client, Embargo, Failure, Found, ListenConfig, Next, Running, Sockets, StreamConfig, start};
 use embargo::time::Now;
 use embargo::wire::{Answer, Layout, Query, Response, qtype, rcode};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::harness::{Question, read_frame, receive, sum, write_frame};
+use crate::harness::{Guarded, Question, read_frame, receive, sum, write_frame};
 
 /// Queries that may wait at a time.
 const WAITING_MAX: usize = 8;
@@ -51,7 +46,7 @@ struct World {
     /// The listening socket.
     listener: std::net::TcpListener,
     _running: Running,
-    _directory: TempDir,
+    _guarded: Guarded,
 }
 
 impl World {
@@ -60,19 +55,9 @@ impl World {
     }
 
     fn with((sockets, address): (Sockets, std::net::SocketAddr)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let list = directory.path().join("mine.txt");
-        std::fs::write(&list, "geo.example\n").unwrap();
-        let args = Args { state_dir: Some(directory.path().join("state")), list: vec![list], ..Args::default() };
-        let loaded = config::load(&args, &Environment::default()).unwrap();
-        let policy = config::policy(&loaded.settings, 1).policy.unwrap();
-        let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
-        let record = journal::Config::new(&loaded.state_dir);
-        let journal = Arc::new(Journal::start(record, Arc::clone(&metrics), clock.clone()).unwrap());
-        let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
-        guard.enforce(policy);
-        let handler = Embargo::new(guard, Silent(cache(&clock)));
+        let guarded = Guarded::new();
+        let (metrics, clock) = (Arc::clone(&guarded.metrics), guarded.clock.clone());
+        let handler = Embargo::new(Arc::clone(&guarded.guard), Silent(cache(&clock)));
         let listener = sockets.tcp[0].try_clone().unwrap();
         let limits = StreamConfig {
             connections_max: CONNECTIONS_MAX,
@@ -83,7 +68,7 @@ impl World {
         };
         let config = ListenConfig { waiting_max: WAITING_MAX, streams: limits };
         let running = start(handler, sockets, config, Arc::clone(&metrics), clock).unwrap();
-        Self { metrics, address, listener, _running: running, _directory: directory }
+        Self { metrics, address, listener, _running: running, _guarded: guarded }
     }
 
     /// After this its listening socket accepts nothing any more.

@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use embargo::clock::Clock;
-use embargo::config::{self, Args, Environment};
-use embargo::journal::{self, Filter, Journal, Store};
-use embargo::metrics::Metrics;
-use embargo::serve::{Admission, Embargo, Guard, Wrapped};
+use embargo::journal::{Filter, Store};
+use embargo::serve::{Embargo, Wrapped};
 use embargo::wire::{qtype, rcode};
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
@@ -19,7 +16,7 @@ use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseI
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::harness::{Question, Response, read_frame, write_frame};
+use crate::harness::{Guarded, Question, Response, read_frame, write_frame};
 
 /// Answers every name with authority; names that begin with `alias` lead to a banned one.
 struct Host;
@@ -44,19 +41,8 @@ impl RequestHandler for Host {
 
 #[tokio::test]
 async fn a_server_of_hickory_enforces_and_records_through_the_same_handler() {
-    let directory = tempfile::tempdir().unwrap();
-    let list = directory.path().join("mine.txt");
-    std::fs::write(&list, "geo.example\n").unwrap();
-    let args = Args { state_dir: Some(directory.path().join("state")), list: vec![list], ..Args::default() };
-    let loaded = config::load(&args, &Environment::default()).unwrap();
-    let policy = config::policy(&loaded.settings, 1).policy.unwrap();
-    let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
-    let journal =
-        Arc::new(Journal::start(journal::Config::new(&loaded.state_dir), Arc::clone(&metrics), clock.clone()).unwrap());
-    let admitted = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let guard = Arc::new(Guard::new(admitted, Arc::clone(&journal), Arc::clone(&metrics), clock));
-    guard.enforce(policy);
-    let mut hickory = Server::new(Embargo::new(guard, Wrapped::new(Host)));
+    let guarded = Guarded::new();
+    let mut hickory = Server::new(Embargo::new(Arc::clone(&guarded.guard), Wrapped::new(Host)));
     let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let (udp_address, tcp_address) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
     hickory.register_socket(udp);
@@ -88,11 +74,11 @@ async fn a_server_of_hickory_enforces_and_records_through_the_same_handler() {
     let plain = Response::read(buffer[..size].to_vec());
     assert_eq!((plain.rcode(), plain.answers().len()), (rcode::NOERROR, 1));
 
-    let writer = Arc::clone(&journal);
+    let writer = Arc::clone(&guarded.journal);
     tokio::task::spawn_blocking(move || writer.close(Duration::from_secs(10))).await.unwrap().unwrap();
-    let rows = Store::open_read_only(&loaded.state_dir).unwrap().attempts(&Filter::default()).unwrap();
+    let rows = Store::open_read_only(&guarded.state_dir()).unwrap().attempts(&Filter::default()).unwrap();
     assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 3);
-    let page = metrics.render();
+    let page = guarded.metrics.render();
     let counted = |name| crate::harness::sum(&page, name, &[]);
     assert_eq!((counted("dns_requests_total"), counted("dns_responses_total")), (5, 5));
 }

@@ -5,6 +5,7 @@
 //! let response = server.query("a.geo.example", A).await;
 //! ```
 
+mod guarded;
 mod question;
 mod response;
 
@@ -25,6 +26,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::upstream_fake::FakeUpstream;
 
+pub(crate) use guarded::Guarded;
 pub(crate) use question::Question;
 pub(crate) use response::{Response, Row};
 
