@@ -47,6 +47,7 @@ pub use endpoint::{Endpoint, Spoken};
 pub use log::count_panics;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
+pub(crate) use upstreams::out_of_place;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,17 @@ impl From<Diagnostic> for Unknown {
     }
 }
 
+/// What keeps a right configuration from being served on this machine; a warning, since it may be meant for another one.
+pub(crate) fn out_of_place(loaded: &Loaded) -> Option<Diagnostic> {
+    // The network's servers may come with the network.
+    let mistake = Wanted::read(&loaded.settings, loaded).err().filter(|unknown| !unknown.of_network)?.mistake;
+    Some(Diagnostic {
+        severity: Severity::Warning,
+        message: format!("not on this machine: {}", mistake.message),
+        ..mistake
+    })
+}
+
 impl Wanted {
     /// Whom `loaded` names, asked as patiently as `first` says: times take effect at a start only.
     ///

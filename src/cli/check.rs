@@ -7,7 +7,7 @@ use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::app::{BanRow, ListRow};
+use crate::app::{BanRow, ListRow, out_of_place};
 use crate::config;
 use crate::diag::{Diagnostic, Severity, shown};
 use crate::time::Timestamp;
@@ -70,6 +70,9 @@ impl Check {
         let mut diagnostics = std::mem::take(&mut found.mistakes);
         diagnostics.extend(found.loaded.iter().flat_map(|loaded| loaded.warnings(console.now)));
         diagnostics.append(&mut found.policy.diagnostics);
+        if !diagnostics.iter().any(Diagnostic::is_error) {
+            diagnostics.extend(found.loaded.as_ref().and_then(out_of_place));
+        }
         let checked = Checked::new(&found, &diagnostics, console.now);
         if self.json {
             console.json(&checked)?;

@@ -45,8 +45,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FORMAT", requires = "list")]
     list_format: Option<Format>,
     /// Threads that read UDP, by default one for each processor
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
 }
 
 impl Settings {
@@ -61,7 +61,7 @@ impl Settings {
             blocklists: self.blocklists.clone(),
             list: self.list.clone(),
             list_format: self.list_format.map(|format| format.0),
-            workers: self.workers,
+            workers: self.workers.and_then(|workers| NonZeroUsize::new(workers.into())),
         }
     }
 }

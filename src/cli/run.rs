@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::console::Console;
 use super::failure::Failure;
-use super::flags;
+use super::{EXIT_CODES, flags};
 use crate::app;
 
 /// Run the server (the default command)
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Run {
     /// Take the place of the server that runs with this state directory, without losing a query
     #[arg(long)]

@@ -82,7 +82,7 @@ fn each_verdict_says_what_happens() {
     ");
     insta::assert_snapshot!(text(&["status.acme.example"]), @r"
     ALLOW  status.acme.example A  at 2025-03-10T12:00:00.000Z
-    An allow rule lifts the ban: it is forwarded, and nothing is recorded.
+    An allow rule lifts the ban: it is answered as if there were none, and nothing is recorded.
 
       rule      !status.acme.example
       file      tests/fixtures/cli/blocklists/acme/rules.txt:5
@@ -99,7 +99,7 @@ fn each_verdict_says_what_happens() {
     ");
     insta::assert_snapshot!(text(&["other.example"]), @r"
     NONE  other.example A  at 2025-03-10T12:00:00.000Z
-    No ban has a say: it is forwarded, and nothing is recorded.
+    No ban has a say: it is answered as if there were none, and nothing is recorded.
     ");
     insta::assert_snapshot!(text(&["acme.example", "--at", "2024-07-01"]), @r"
     OBSERVE  acme.example A  at 2024-06-30T22:00:00.000Z

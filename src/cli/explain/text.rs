@@ -60,10 +60,13 @@ impl Page {
 /// What happens to the lookup, in a sentence.
 fn outcome(decision: &Decision<'_>, asked: &Asked<'_>) -> (Tone, String) {
     match decision {
-        Decision::Pass => (Tone::Good, "No ban has a say: it is forwarded, and nothing is recorded.".to_owned()),
-        Decision::Allow(_) => {
-            (Tone::Good, "An allow rule lifts the ban: it is forwarded, and nothing is recorded.".to_owned())
+        Decision::Pass => {
+            (Tone::Good, "No ban has a say: it is answered as if there were none, and nothing is recorded.".to_owned())
         }
+        Decision::Allow(_) => (
+            Tone::Good,
+            "An allow rule lifts the ban: it is answered as if there were none, and nothing is recorded.".to_owned(),
+        ),
         Decision::Observe(_) => {
             let why = match &asked.standing {
                 Some(Standing { mode: Mode::Enforce, .. }) => "the rule",
