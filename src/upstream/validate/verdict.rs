@@ -1,5 +1,7 @@
 //! From the validator's proofs to what a client is told.
 
+use std::collections::HashMap;
+
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{DnsResponse, Message};
@@ -67,6 +69,12 @@ impl Proven {
             Err(_error) => return None,
         };
         Some(Self { message: Box::new(response.into_parts().0), taken })
+    }
+
+    /// The TTLs of proven `RRsets`, by owner and type: the validator has lowered them to what the signature allows.
+    fn ttls(&self) -> HashMap<(Name, u16), u32> {
+        let proven = self.message.all_sections().filter(|record| record.proof.is_secure());
+        proven.filter_map(|record| Some(((our_name(&record.name)?, record.record_type().into()), record.ttl))).collect()
     }
 
     /// Records beside the answer that a secure answer is given without, by owner and type: what is not proven in the authority
@@ -161,18 +169,18 @@ impl<'a> Judge<'a> {
         self.response
     }
 
-    /// The answer, proven. No TTL outlasts a signature (RFC 4035 §5.3.3).
+    /// The answer, proven. No TTL is more than the signature allows that the validator found good (RFC 4035 §5.3.3): neither
+    /// its time left nor the TTL that the zone has signed.
     pub(super) fn secure(mut self, proven: Option<&Proven>) -> Result<Response, UpstreamError> {
         let unproven = proven.map(Proven::unproven_beside).unwrap_or_default();
         if !unproven.is_empty() {
             self.drop_beside(&unproven)?;
         }
-        let now = self.now.as_second();
-        let left = self.signatures().filter_map(|record| self.validity(record)).map(|(_from, until)| until - now).min();
-        let ttl_max = u32::try_from(left.unwrap_or(i64::from(u32::MAX)).max(0)).unwrap_or(u32::MAX);
+        let allowed = proven.map(Proven::ttls).unwrap_or_default();
         let Response { message, layout, .. } = &mut self.response;
         for record in layout.records.iter_mut().filter(|record| record.rtype != qtype::OPT) {
-            record.ttl = record.ttl.min(ttl_max);
+            let Some(&allowed) = rrset_of(message, record).and_then(|rrset| allowed.get(&rrset)) else { continue };
+            record.ttl = record.ttl.min(allowed);
             let at = record.ttl_offset();
             message[at..at + 4].copy_from_slice(&record.ttl.to_be_bytes());
         }
@@ -184,11 +192,7 @@ impl<'a> Judge<'a> {
     fn drop_beside(&mut self, sets: &[(Name, u16)]) -> Result<(), UpstreamError> {
         let Response { message, layout, .. } = &mut self.response;
         let dropped = |record: &RecordAt| {
-            let owner = LowerName::read_compressed(message, record.start).map(|(name, _end)| Name::from(&name));
-            let covered = if record.rtype == qtype::RRSIG { be16(message, record.rdata.start).ok() } else { None };
-            let rtype = covered.unwrap_or(record.rtype);
-            record.section != Section::Answer
-                && owner.is_ok_and(|owner| sets.iter().any(|set| (&set.0, set.1) == (&owner, rtype)))
+            record.section != Section::Answer && rrset_of(message, record).is_some_and(|rrset| sets.contains(&rrset))
         };
         let without = without(message, layout, dropped).map_err(unusable)?;
         (*layout, *message) = (Layout::read(&without).map_err(unusable)?, without);
@@ -214,6 +218,13 @@ impl<'a> Judge<'a> {
         response.layout = Layout::read(&response.message).map_err(unusable)?;
         Ok(response)
     }
+}
+
+/// Owner and type of the `RRset` that a record belongs to; a signature goes with what it covers.
+fn rrset_of(message: &[u8], record: &RecordAt) -> Option<(Name, u16)> {
+    let (owner, _end) = LowerName::read_compressed(message, record.start).ok()?;
+    let rtype = if record.rtype == qtype::RRSIG { be16(message, record.rdata.start).ok()? } else { record.rtype };
+    Some((Name::from(&owner), rtype))
 }
 
 fn unusable(_malformed: Malformed) -> UpstreamError {

@@ -5,7 +5,7 @@ mod world;
 
 use std::sync::Arc;
 
-use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Record, RecordType};
 
 use super::*;
@@ -236,14 +236,46 @@ async fn one_answer_has_only_so_many_questions_asked() {
     assert!(asked <= 97, "{asked}");
 }
 
-#[tokio::test]
-async fn no_ttl_outlasts_the_signatures() {
-    let (world, _zone, anchors) = world();
+/// The types and TTLs of the answer section for `a.signed.test` A where these records are the answer.
+async fn ttls(make: impl Fn(&Zone) -> Vec<Record>) -> Vec<(u16, u32)> {
+    let (mut world, zone, anchors) = world();
+    world.has(("a.signed.test", RecordType::A), make(&zone));
     let found = answer(world, anchors, &[], &ask("a.signed.test", RecordType::A, true)).await.unwrap();
-    let message = Message::from_vec(&found.message).unwrap();
-    // A day is left, so the records keep their hour.
-    assert!(message.answers.iter().all(|record| record.ttl == TTL));
-    assert_eq!(found.layout.records.iter().filter(|record| record.rtype == qtype::A).count(), 2);
+    let section = found.layout.section(crate::wire::Section::Answer);
+    section.map(|record| (record.rtype, record.ttl)).collect()
+}
+
+#[tokio::test]
+async fn no_ttl_outlasts_the_signature_over_its_record() {
+    let half = |zone: &Zone| zone.signed(vec![zone.at("a", address(1))], When::For(1800));
+    let found = ttls(half).await;
+    // A second or two may pass between signing and judging.
+    assert!(found.iter().all(|&(_rtype, ttl)| (1790..=1800).contains(&ttl)), "{found:?}");
+}
+
+#[tokio::test]
+async fn no_ttl_is_more_than_its_zone_has_signed_and_those_of_other_names_stay() {
+    let raised = |zone: &Zone| {
+        let mut records = zone.signed(vec![zone.at("a", alias("to.signed.test"))], When::Now);
+        for record in &mut records {
+            record.ttl = 9 * TTL;
+        }
+        let mut led = zone.signed(vec![zone.at("to", address(1))], When::Now);
+        for record in &mut led {
+            record.ttl = 60;
+        }
+        [records, led].concat()
+    };
+    let (cname, rrsig) = (qtype::CNAME, qtype::RRSIG);
+    assert_eq!(ttls(raised).await, [(cname, TTL), (rrsig, TTL), (qtype::A, 60), (rrsig, 60)]);
+}
+
+#[tokio::test]
+async fn what_is_not_judged_is_not_authentic_whatever_the_upstream_says() {
+    let (mut world, _zone, anchors) = world();
+    world.says(("long.signed.test", RecordType::A), ResponseCode::YXDomain, Vec::new(), Vec::new());
+    let found = answer(world, anchors, &[], &ask("long.signed.test", RecordType::A, true)).await;
+    assert_eq!(shown(found), "- 6 []");
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub(super) enum When {
     Now,
     Past,
     Future,
+    /// Now, and for so many seconds more.
+    For(i64),
 }
 
 /// A zone's name and key.
@@ -107,6 +109,7 @@ impl Zone {
             When::Now => (now - DAY, now + DAY),
             When::Past => (now - 3 * DAY, now - DAY),
             When::Future => (now + DAY, now + 3 * DAY),
+            When::For(seconds) => (now - DAY, now + seconds),
         };
         let serial = |second: i64| SerialNumber::new(u32::try_from(second).unwrap());
         let input = SigInput {
