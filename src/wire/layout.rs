@@ -1,12 +1,13 @@
 //! A bounds-checked walk over a whole message: where its records stand, without decoding what is not needed.
 //!
-//! Every owner name, and every name in the RDATA of the types that RFC 1035 and RFC 3597 §4 allow to be compressed, is
+//! Every owner name, and every name in the RDATA of the types in use that may have it compressed (RFC 1035, RFC 3597 §4), is
 //! followed once, so that a message which passes can be relayed without a client choking on it.
 
 use std::ops::Range;
 
 use super::name::{LowerName, NameError};
 use super::qtype;
+use super::rdata::walk_names;
 use super::response::OPTION_EDE;
 
 /// Octets of a header (RFC 1035 §4.1.1).
@@ -198,19 +199,17 @@ pub(super) fn read_record(message: &[u8], start: usize, section: Section) -> Res
     Ok(RecordAt { section, start, fields, rtype, class, ttl, rdata })
 }
 
-/// Follows the names of the types whose RDATA may be compressed, and holds the fixed sizes of addresses.
+/// Follows the names of the types in use whose RDATA may be compressed, and holds the fixed sizes of addresses.
 fn check_rdata(message: &[u8], rtype: u16, rdata: &Range<usize>) -> Result<(), Malformed> {
-    let ends = |end: usize| if end == rdata.end { Ok(()) } else { Err(Malformed::Rdata) };
-    let name = |at: usize| -> Result<usize, Malformed> {
-        Ok(LowerName::pass_compressed(message.get(..rdata.end).ok_or(Malformed::Cut)?, at)?)
-    };
+    let is = |size: usize| if rdata.len() == size { Ok(()) } else { Err(Malformed::Rdata) };
     match rtype {
-        qtype::A => ends(rdata.start + 4),
-        qtype::AAAA => ends(rdata.start + 16),
-        qtype::NS | qtype::CNAME | qtype::PTR | qtype::DNAME => ends(name(rdata.start)?),
-        qtype::MX => ends(name(rdata.start + 2)?),
-        qtype::SRV => ends(name(rdata.start + 6)?),
-        qtype::SOA => ends(name(name(rdata.start)?)? + 20),
+        qtype::A => is(4),
+        qtype::AAAA => is(16),
+        qtype::NS | qtype::CNAME | qtype::PTR | qtype::DNAME | qtype::MX | qtype::SRV | qtype::SOA => {
+            let within = message.get(..rdata.end).ok_or(Malformed::Cut)?;
+            walk_names(within, rtype, rdata, |at| Ok(LowerName::pass_compressed(within, at)?))
+        }
+        // The rest is looked into when an answer is kept: nobody here needs to understand it in a query.
         _ => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ mod present;
 mod private;
 mod proxy;
 mod query;
+mod rdata;
 mod relevant;
 mod response;
 mod steady;
@@ -27,8 +28,7 @@ pub use present::Presented;
 pub use private::is_private;
 pub use proxy::{NoHeader, PROXY_FIXED, PROXY_HEADER_MAX, PROXY_SIGNATURE, Proxied, proxy_header_size};
 pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
-pub use relevant::aliases_circle;
-pub use relevant::without;
+pub use relevant::{aliases_circle, without};
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).

@@ -7,6 +7,7 @@ use super::layout::{HEADER, Layout, Malformed, RecordAt, Section, be16};
 use super::name::LowerName;
 use super::qtype;
 use super::query::CLASS_ANY;
+use super::rdata::walk_names;
 
 /// Links of a chain at most; resolvers follow fewer.
 const LINKS_MAX: usize = 17;
@@ -14,8 +15,6 @@ const LINKS_MAX: usize = 17;
 const LEADING_MAX: usize = 64;
 /// QTYPEs from here to 255 ask for more than one type (MAILB, MAILA, ANY).
 const QTYPE_MANY: u16 = 253;
-/// Older types whose RDATA may hold compressed names that [`Layout::read`] does not follow (RFC 1035, RFC 3597 §4).
-const MAY_POINT: [u16; 15] = [3, 4, 7, 8, 9, 14, 17, 18, 21, 24, 26, 30, 35, 36, 38];
 
 /// The chain from the question, name by name.
 #[derive(Debug)]
@@ -139,8 +138,7 @@ pub(super) fn without_strays(message: &[u8], layout: &Layout, path: &Path) -> Re
 /// The message without the records that `drops` names, the OPT record last.
 ///
 /// # Errors
-/// [`Malformed`] when what is left can't be written anew: it holds names that nobody here can follow, or is too long without
-/// compression.
+/// [`Malformed`] when what is left can't be written anew: it is too long without compression.
 pub fn without(
     message: &[u8],
     layout: &Layout,
@@ -162,33 +160,19 @@ pub fn without(
     if out.len() > usize::from(u16::MAX) { Err(Malformed::Cut) } else { Ok(out) }
 }
 
-/// The octets in front of the names in the RDATA of a type whose names may be compressed, and how many there are.
-pub(super) fn names_in(rtype: u16) -> (usize, usize) {
-    match rtype {
-        qtype::NS | qtype::CNAME | qtype::PTR | qtype::DNAME => (0, 1),
-        qtype::MX => (2, 1),
-        qtype::SRV => (6, 1),
-        qtype::SOA => (0, 2),
-        _ => (0, 0),
-    }
-}
-
 fn rewrite(out: &mut Vec<u8>, message: &[u8], record: &RecordAt) -> Result<(), Malformed> {
     let (owner, _end) = LowerName::read_compressed(message, record.start)?;
     out.extend_from_slice(owner.wire());
     out.extend_from_slice(&message[record.fields..record.fields + 8]);
-    if MAY_POINT.contains(&record.rtype) {
-        return Err(Malformed::Rdata);
-    }
-    let (before, names) = names_in(record.rtype);
-    let mut at = record.rdata.start + before;
-    let mut rdata = message[record.rdata.start..at].to_vec();
-    for _ in 0..names {
+    let (mut rdata, mut copied) = (Vec::with_capacity(record.rdata.len()), record.rdata.start);
+    walk_names(message, record.rtype, &record.rdata, |at| {
         let (name, end) = LowerName::read_compressed(message, at)?;
+        rdata.extend_from_slice(&message[copied..at]);
         rdata.extend_from_slice(name.wire());
-        at = end;
-    }
-    rdata.extend_from_slice(&message[at..record.rdata.end]);
+        copied = end;
+        Ok(end)
+    })?;
+    rdata.extend_from_slice(&message[copied..record.rdata.end]);
     out.extend_from_slice(&u16::try_from(rdata.len()).map_err(|_beyond_64_kib| Malformed::Rdata)?.to_be_bytes());
     out.extend_from_slice(&rdata);
     Ok(())

@@ -6,7 +6,7 @@
 use super::layout::{HEADER, Layout, Malformed, RecordAt};
 use super::name::{LowerName, NameError};
 use super::qtype;
-use super::relevant::names_in;
+use super::rdata::walk_names;
 
 /// Octets of a TTL.
 const TTL: usize = 4;
@@ -18,14 +18,12 @@ const TTL: usize = 4;
 pub(super) fn check(message: &[u8], layout: &Layout) -> Result<(), Malformed> {
     for record in &layout.records {
         check_name(message, layout, record, record.start)?;
-        let (before, names) = names_in(record.rtype);
-        let mut at = record.rdata.start + before;
-        for _ in 0..names {
+        walk_names(message, record.rtype, &record.rdata, |at| {
             check_name(message, layout, record, at)?;
-            at = LowerName::pass_compressed(message, at)?;
-        }
+            Ok(LowerName::pass_compressed(message, at)?)
+        })?;
         // What is no name in such a type is its reader's affair, as all else in its data.
-        let whole = never_compressed(message, record).filter(|&at| {
+        let whole = never_compressed(record).filter(|&at| {
             let until = message.get(..record.rdata.end).unwrap_or_default();
             LowerName::pass_compressed(until, at).is_ok()
         });
@@ -36,17 +34,14 @@ pub(super) fn check(message: &[u8], layout: &Layout) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Where a name stands in the RDATA of a type that has it whole (RFC 3403 §4.1, RFC 4034 §3.1.7 and §4.1.1, RFC 9460 §2.2).
-/// There are readers that follow a pointer there too.
-fn never_compressed(message: &[u8], record: &RecordAt) -> Option<usize> {
+/// Where a name stands in the RDATA of a type that has it whole (RFC 4034 §3.1.7 and §4.1.1, RFC 9460 §2.2). There are readers
+/// that follow a pointer there too.
+fn never_compressed(record: &RecordAt) -> Option<usize> {
     let start = record.rdata.start;
-    // Behind the length of a character string, and the string.
-    let behind = |at: usize| message.get(at).map(|&size| at + 1 + usize::from(size));
     match record.rtype {
         qtype::RRSIG => Some(start + 18),
         qtype::NSEC => Some(start),
         qtype::SVCB | qtype::HTTPS => Some(start + 2),
-        qtype::NAPTR => behind(start + 4).and_then(behind).and_then(behind),
         _ => None,
     }
 }
@@ -130,8 +125,10 @@ mod tests {
         for (rtype, before) in types {
             check(1, &record(rtype, &before, 1), REFUSED);
             check(1, &record(rtype, &before, 12), Ok(()));
-            // A pointer forward, which is no name.
-            check(1, &record(rtype, &before, 0xFF), Ok(()));
+            // A pointer forward, which is no name; data that may have names must have them ([`walk_names`]).
+            if rtype != qtype::NAPTR {
+                check(1, &record(rtype, &before, 0xFF), Ok(()));
+            }
         }
     }
 

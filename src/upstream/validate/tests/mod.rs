@@ -11,7 +11,7 @@ use hickory_resolver::proto::rr::{Record, RecordType};
 use super::*;
 use crate::clock::Clock;
 use crate::wire::Layout;
-use world::{TTL, When, World, Zone, address, alias, name, server};
+use world::{TTL, When, World, Zone, address, alias, name, rewriting, server};
 
 const ZONE: &str = "signed.test";
 
@@ -30,6 +30,7 @@ fn world() -> (World, Zone, Anchors) {
     world.has((ZONE, RecordType::DNSKEY), signed(zone.keys()));
     world.has((ZONE, RecordType::NS), signed(vec![zone.at("", server("ns.signed.test"))]));
     world.has(("a.signed.test", RecordType::A), signed(vec![zone.at("a", address(1)), zone.at("a", address(2))]));
+    world.has(("a.signed.test", RecordType::NAPTR), signed(vec![zone.at("a", rewriting("b.signed.test"))]));
     let nsec = |label, next, types: &[RecordType]| signed(vec![zone.nsec(label, next, types)]);
     let nothing = |proof: Vec<Record>| [signed(vec![zone.soa()]), proof].concat();
     world.says(
@@ -113,6 +114,8 @@ async fn what_a_zone_has_signed_is_authentic() {
 async fn a_client_without_do_gets_the_same_without_proofs() {
     check("a.signed.test", RecordType::A, false, "AD 0 [1 1]").await;
     check("none.signed.test", RecordType::A, false, "AD 3 [6]").await;
+    // Its data holds a name, which has to be written anew.
+    check("a.signed.test", RecordType::NAPTR, false, "AD 0 [35]").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use hickory_resolver::proto::dnssec::crypto::EcdsaSigningKey;
 use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, NSEC, RRSIG, SigInput};
 use hickory_resolver::proto::dnssec::{Algorithm, DigestType, SigningKey as _, TBS};
 use hickory_resolver::proto::op::{Message, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, CNAME, NS, SOA};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, NAPTR, NS, SOA};
 use hickory_resolver::proto::rr::{DNSClass, Name as HickoryName, RData, Record, RecordType, SerialNumber};
 
 use super::super::{Anchors, Questions};
@@ -140,6 +140,11 @@ pub(super) fn alias(target: &str) -> RData {
 
 pub(super) fn server(target: &str) -> RData {
     RData::NS(NS(name(target)))
+}
+
+pub(super) fn rewriting(to: &str) -> RData {
+    let text = |text: &str| text.as_bytes().into();
+    RData::NAPTR(NAPTR::new(1, 2, text("s"), text("SIP+D2U"), text(""), name(to)))
 }
 
 /// What is answered to whom asks; every other question has no answer.
