@@ -1,16 +1,21 @@
 //! `[dnssec]` as written to what is validated.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
+use super::at::At;
 use super::convert::{each, flag, name};
+use super::disk::Origin;
 use super::file;
 use super::reader::Reader;
 use super::settings::DnssecSettings;
 use crate::diag::Diagnostic;
 use crate::upstream::{Anchors, Exempt, Validation};
+
+/// Octets of a file of trust anchors at most: it has a few lines.
+const ANCHORS_MAX: u64 = 64 * 1024;
 
 /// Reads the table; `base` is the directory that its relative path starts from, `zone` that in which a day begins.
 pub(super) fn settings(file: &file::Dnssec, base: &Path, zone: &TimeZone, reader: &mut Reader<'_>) -> DnssecSettings {
@@ -27,14 +32,20 @@ pub(super) fn settings(file: &file::Dnssec, base: &Path, zone: &TimeZone, reader
 
 /// What answers are validated by, if they are; reads the file of keys, and tells what is wrong with it.
 pub(super) fn validation(settings: &DnssecSettings, mistakes: &mut Vec<Diagnostic>) -> Option<Validation> {
-    let anchors = match &settings.trust_anchors {
-        None => Anchors::default(),
-        Some(path) => Anchors::from_file(&path.value).unwrap_or_else(|error| {
-            mistakes.push(path.error(error.to_string()));
-            Anchors::default()
-        }),
-    };
+    let anchors = settings.trust_anchors.as_ref().and_then(|path| anchors(path, mistakes)).unwrap_or_default();
     settings.validate.then(|| Validation { anchors, exempt: settings.exempt.clone() })
+}
+
+fn anchors(path: &At<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> Option<Anchors> {
+    let name = path.value.display();
+    let read = match Origin::File(path.value.clone()).read(ANCHORS_MAX) {
+        Ok(octets) => Anchors::from_text(&String::from_utf8_lossy(&octets)).map_err(|error| {
+            let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
+            format!("{name}{line}: {error}")
+        }),
+        Err(error) => Err(format!("{name} {error}")),
+    };
+    read.map_err(|mistake| mistakes.push(path.error(mistake))).ok()
 }
 
 /// A zone that is broken for now: without an end it would be forgotten, and stay open to whoever forges answers.

@@ -1,7 +1,6 @@
 //! What validation begins with, and where it is not done.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -9,9 +8,6 @@ use hickory_resolver::proto::dnssec::TrustAnchors;
 
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Name};
-
-/// Octets of a file of keys that are read at most.
-const FILE_MAX: usize = 64 * 1024;
 
 /// Keys that are trusted from the beginning.
 #[derive(Clone, Default)]
@@ -24,86 +20,61 @@ pub struct Anchors {
 /// Why a text gives no keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
-    /// The file can't be read.
-    #[error("can't read {}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        error: String,
-    },
-    /// It is no file of some keys.
-    #[error("{} has more than {FILE_MAX} octets; a file of trust anchors has a few lines", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
     /// A line is no DNSKEY record.
-    #[error("{}:{line}: no DNSKEY record: {reason}", path.display())]
+    #[error("no DNSKEY record: {reason}")]
     Line {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
+        /// Its number, from 1.
         line: usize,
         /// What is wrong with it.
         reason: String,
     },
     /// A line is a key of another zone than the root.
-    #[error("{}:{line}: the key of `{zone}`; only keys of the root can be anchors, everything else follows from them", path.display())]
+    #[error("the key of `{zone}`; only keys of the root can be anchors, everything else follows from them")]
     NotRoot {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
+        /// Its number, from 1.
         line: usize,
         /// The zone.
         zone: String,
     },
     /// There is no key in it.
-    #[error("{} has no DNSKEY record; write one a line, as `dig . DNSKEY +noall +answer` prints them", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("no DNSKEY record; write one a line, as `dig . DNSKEY +noall +answer` prints them")]
+    Empty,
+}
+
+impl AnchorError {
+    /// The line that is to blame, from 1, if it is one.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Line { line, .. } | Self::NotRoot { line, .. } => Some(*line),
+            Self::Empty => None,
+        }
+    }
 }
 
 impl Anchors {
-    /// Those of a file: one DNSKEY record a line, `;` begins a comment. They take the place of the root's own.
+    /// Those of a text: one DNSKEY record a line, `;` begins a comment. They take the place of the root's own.
     ///
     /// # Errors
     /// [`AnchorError`] naming the first line that is no key.
-    pub fn from_file(path: &Path) -> Result<Self, AnchorError> {
-        let owned = || path.to_owned();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| AnchorError::Unreadable { path: owned(), error: error.to_string() })?;
-        if text.len() > FILE_MAX {
-            return Err(AnchorError::TooLarge { path: owned() });
-        }
-        Self::from_text(&text, path)
-    }
-
-    pub(super) fn from_text(text: &str, path: &Path) -> Result<Self, AnchorError> {
+    pub fn from_text(text: &str) -> Result<Self, AnchorError> {
         let mut keys = 0;
-        for (number, line) in text.lines().enumerate() {
+        for (number, line) in (1..).zip(text.lines()) {
             let record = line.split(';').next().unwrap_or_default();
             if record.trim().is_empty() {
                 continue;
             }
-            let (path, line) = (path.to_owned(), number + 1);
             // Alone, so that a mistake has its line.
-            let key = match TrustAnchors::from_str(&format!("{record}\n")) {
-                Ok(key) => key,
-                Err(error) => return Err(AnchorError::Line { path, line, reason: error.to_string() }),
-            };
+            let key = TrustAnchors::from_str(&format!("{record}\n"))
+                .map_err(|error| AnchorError::Line { line: number, reason: error.to_string() })?;
             // hickory would look for a key of another zone in its parent all the same, and find the chain broken.
             if key.is_empty() {
                 let zone = record.split_whitespace().next().unwrap_or_default().to_owned();
-                return Err(AnchorError::NotRoot { path, line, zone });
+                return Err(AnchorError::NotRoot { line: number, zone });
             }
             keys += 1;
         }
         let all = TrustAnchors::from_str(text).ok().filter(|_all| keys > 0);
-        all.map(|all| Self { keys: Arc::new(all), text: text.into() })
-            .ok_or_else(|| AnchorError::Empty { path: path.to_owned() })
+        all.map(|all| Self { keys: Arc::new(all), text: text.into() }).ok_or(AnchorError::Empty)
     }
 
     pub(super) fn keys(&self) -> Arc<TrustAnchors> {
@@ -148,8 +119,8 @@ mod tests {
     const KEY: &str = ". 172800 IN DNSKEY 257 3 8 AwEAAa96jeuknZlaeSrvyAJj6ZHv28hhOKkx3rLGXVaC6rXTsDc449/cidltpkyGwCJNnOAlFNKF2jBosZBU5eeHspaQWOmOElZsjICMQMC3aeHbGiShvZsx4wMYSjH8e7Vrhbu6irwCzVBApESjbUdpWWmEnhathWu1jo+siFUiRAAxm9qyJNg/wOZqqzL/dL/q8PkcRU5oUKEpUge71M3ej2/7CPqpdVwuMoTvoB+ZOT4YeGyxMvHmbrxlFzGOHOijtzN+u1TQNatX2XBuzZNQ1K+s2CXkPIZo7s6JgZyvaBevYtxPvYLw4z9mR7K2vaF18UYH9Z9GNUUeayffKC73PYc=";
 
     fn check(text: &str, expected: Result<usize, &str>) {
-        let found = Anchors::from_text(text, Path::new("root.key"));
-        let found = found.map(|anchors| anchors.keys.len()).map_err(|error| error.to_string());
+        let found = Anchors::from_text(text);
+        let found = found.map(|anchors| anchors.keys.len()).map_err(|error| format!("{:?} {error}", error.line()));
         match expected {
             Ok(keys) => assert_eq!(found, Ok(keys), "{text}"),
             Err(beginning) => assert!(found.as_ref().is_err_and(|error| error.starts_with(beginning)), "{found:?}"),
@@ -159,10 +130,10 @@ mod tests {
     #[test]
     fn keys_are_read_and_a_mistake_has_its_line() {
         check(&format!("; the root\n{KEY} ;{{id = 38696}}\n\n"), Ok(1));
-        check("; nothing\n", Err("root.key has no DNSKEY record"));
-        check(&format!("{KEY}\n. IN DS 38696 8 2 00\n"), Err("root.key:2: no DNSKEY record"));
-        check(&format!("{KEY}\n. IN DNSKEY 257 3 8 ?\n"), Err("root.key:2: no DNSKEY record"));
-        check(&KEY.replace(". 172800", "test. 172800"), Err("root.key:1: the key of `test.`"));
+        check("; nothing\n", Err("None no DNSKEY record; write one"));
+        check(&format!("{KEY}\n. IN DS 38696 8 2 00\n"), Err("Some(2) no DNSKEY record:"));
+        check(&format!("{KEY}\n. IN DNSKEY 257 3 8 ?\n"), Err("Some(2) no DNSKEY record:"));
+        check(&KEY.replace(". 172800", "test. 172800"), Err("Some(1) the key of `test.`"));
     }
 
     #[test]
