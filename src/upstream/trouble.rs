@@ -23,6 +23,17 @@ struct State {
     logged: Option<(Arc<str>, Instant)>,
 }
 
+impl State {
+    /// Whether a reason has not been logged of late; it then counts as logged.
+    fn is_news(&mut self, why: &Arc<str>) -> bool {
+        let said = self.logged.as_ref().is_some_and(|(words, at)| words == why && at.elapsed() < APART);
+        if !said {
+            self.logged = Some((Arc::clone(why), Instant::now()));
+        }
+        !said
+    }
+}
+
 impl Trouble {
     pub(super) fn new(server: Server) -> Self {
         Self { server, state: Mutex::default() }
@@ -31,12 +42,17 @@ impl Trouble {
     /// The upstream can't be asked, and this is why.
     pub(super) fn is(&self, why: Arc<str>) {
         let mut state = self.state();
-        let said = state.logged.as_ref().is_some_and(|(words, at)| *words == why && at.elapsed() < APART);
-        if !said {
-            state.logged = Some((Arc::clone(&why), Instant::now()));
+        if state.is_news(&why) {
             tracing::warn!(server = %self.server, error = %why, "Upstream can't be asked.");
         }
         state.now = Some(why);
+    }
+
+    /// It can be asked still; this is why it may not be before long.
+    pub(super) fn looms(&self, why: &Arc<str>) {
+        if self.state().is_news(why) {
+            tracing::warn!(server = %self.server, error = %why, "Upstream is asked at the addresses that its name had last.");
+        }
     }
 
     /// It can be asked.

@@ -81,19 +81,29 @@ impl Whereabouts {
     /// once for a server by address.
     pub(super) async fn follow(&self, server: &Server, bootstrap: &Upstreams, trouble: &Trouble, gone: impl Fn()) {
         let Place::Host { name, port } = server.place() else { return };
-        let mut again = *AGAIN.start();
+        let (mut again, mut nowhere) = (*AGAIN.start(), false);
         loop {
             let asked = Instant::now();
             let wait = match look_up(bootstrap, name, *port).await {
                 Ok((found, ttl)) => {
                     again = *AGAIN.start();
+                    // As long as it was nowhere, there was no other trouble either.
+                    if std::mem::take(&mut nowhere) {
+                        trouble.is_over();
+                    }
                     if self.found(&found) {
                         gone();
                     }
                     ttl.min(TTL_MAX).max(self.apart)
                 }
                 Err(error) => {
-                    trouble.is(format!("its name can't be resolved: {error}").into());
+                    let why = format!("its name can't be resolved: {error}").into();
+                    nowhere = self.addresses.borrow().is_empty();
+                    if nowhere {
+                        trouble.is(why);
+                    } else {
+                        trouble.looms(&why);
+                    }
                     let wait = again;
                     again = (again * 2).min(*AGAIN.end());
                     wait

@@ -105,9 +105,31 @@ async fn old_addresses_are_kept_while_the_name_can_not_be_resolved() {
 
     bootstrap.now_does(|seen| once(reply(seen).rcode(rcode::SERVFAIL)));
     let before = bootstrap.queries_seen();
-    bootstrap.has_seen(before + 2).await;
+    // Two questions at a time: the first two have failed when the next are asked.
+    bootstrap.has_seen(before + 4).await;
 
+    assert_eq!(upstreams.status()[0].trouble, None, "it can still be asked");
     assert_eq!(address(&upstreams.ask(&question("b.example")).await.unwrap()), Some(TRUE));
+}
+
+#[tokio::test]
+async fn a_name_that_is_resolved_at_last_is_no_trouble_any_more() {
+    let (fake, authority) = upstream(Secure::Tls).await;
+    let bootstrap = FakeUpstream::scripted(|seen| once(reply(seen).nxdomain("example"))).await;
+    let config = named(Secure::Tls, fake.address().port(), &bootstrap, &authority);
+    let (upstreams, _) = start(&Config { connect_timeout: ms(100), ..config });
+    upstreams.ask(&question("a.example")).await.unwrap_err();
+    assert!(upstreams.status()[0].trouble.is_some());
+
+    bootstrap.now_does(|seen| {
+        let built = reply(seen).ttl(0);
+        once(if seen.qtype() == A { built.a(HERE) } else { built.soa("example") })
+    });
+    let before = bootstrap.queries_seen();
+    // Those after the first that are answered.
+    bootstrap.has_seen(before + 4).await;
+
+    assert_eq!(upstreams.status()[0].trouble, None);
 }
 
 #[tokio::test]
