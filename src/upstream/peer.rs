@@ -35,18 +35,17 @@ impl Peer {
         let (pins, names): (Vec<&str>, Vec<&str>) =
             known_by.split(',').filter(|part| !part.is_empty()).partition(|part| part.starts_with(PIN));
         let pins = pins.into_iter().map(str::parse).collect::<Result<Vec<Pin>, _>>()?;
+        let server = || format!("{}{written}", protocol.scheme());
         let name = match (names.as_slice(), host) {
             ([name], _) => Some(peer_name(name)?),
             ([], Host::Name(name)) => Some(Arc::clone(name)),
-            // An IPv6 address can't stand in both places that hickory puts the one name: it is in brackets in one of them.
-            ([], Host::Address { ip, .. }) if protocol == Protocol::Https && ip.is_ipv4() && pins.is_empty() => {
-                Some(ip.to_string().into())
+            // It can't stand in both places that hickory puts the one name: it is in brackets in one of them.
+            ([], Host::Address { ip, .. }) if protocol == Protocol::Https && ip.is_ipv6() => {
+                return Err(SpecError::NamelessUrl { server: server() });
             }
-            ([], Host::Address { ip, .. }) if !pins.is_empty() && (protocol != Protocol::Https || ip.is_ipv4()) => None,
-            ([], _) => {
-                let server = format!("{}{written}", protocol.scheme());
-                return Err(SpecError::Unauthenticated { server });
-            }
+            ([], Host::Address { .. }) if !pins.is_empty() => None,
+            ([], Host::Address { ip, .. }) if protocol == Protocol::Https => Some(ip.to_string().into()),
+            ([], Host::Address { .. }) => return Err(SpecError::Unauthenticated { server: server() }),
             _ => return Err(SpecError::PeerNames),
         };
         let path = if protocol == Protocol::Https { http_path(path)? } else { "".into() };

@@ -119,6 +119,12 @@ pub enum SpecError {
         /// The server as written.
         server: String,
     },
+    /// The host of an HTTP request must be a name there, whatever else the server is known by.
+    #[error("an IPv6 address over `https://` needs the name in its certificate behind it: `{server}#dns.example`")]
+    NamelessUrl {
+        /// The server as written, without what stands behind `#`.
+        server: String,
+    },
     /// What stands behind `#` is no host name.
     #[error("`{text}` is no name that a certificate can bear")]
     PeerName {
@@ -410,7 +416,10 @@ mod tests {
             "it is not said what this server is known by: write the name in its certificate, `tls://192.0.2.53#dns.example`",
         );
         check_error("quic://[2001:db8::53]:853", "it is not said what this server is known by");
-        check_error("https://[2001:db8::53]/q", "it is not said what this server is known by");
+        let nameless = "an IPv6 address over `https://` needs the name in its certificate behind it: \
+                        `https://[2001:db8::53]/q#dns.example`";
+        check_error("https://[2001:db8::53]/q", nameless);
+        check_error(&format!("https://[2001:db8::53]/q#sha256/{}=", "A".repeat(43)), nameless);
         check_error("tls://192.0.2.53#", "it is not said what this server is known by");
         check_error("tls://192.0.2.53#dns..example", "`dns..example` is no name that a certificate can bear");
         check_error("tls://192.0.2.53#a.example,b.example", "only one name");
