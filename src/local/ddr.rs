@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::rdata::service;
 use super::record::address;
-use crate::wire::{Name, Response, qtype};
+use crate::wire::{Name, Response, qtype, svc_param};
 
 /// TTL of the records, in seconds: an endpoint that is taken away is not asked for much longer.
 pub(super) const TTL: u32 = 300;
@@ -73,15 +73,17 @@ pub(super) fn respond<'t>(mut response: Response<'t>, endpoints: &[Endpoint]) ->
     response
 }
 
-/// Its `SvcParams` by key (RFC 9460 §14.3.2, RFC 9461 §5).
+/// Its parameters, by key.
 pub(super) fn parameters_of(endpoint: &Endpoint) -> Vec<(u16, Vec<u8>)> {
     let alpn = endpoint.encrypted.alpn();
     let counted = [&[u8::try_from(alpn.len()).unwrap_or_default()], alpn].concat();
-    let mut parameters = vec![(1, counted)];
+    let mut parameters = vec![(svc_param::ALPN, counted)];
     if endpoint.port != endpoint.encrypted.port() {
-        parameters.push((3, endpoint.port.to_be_bytes().to_vec()));
+        parameters.push((svc_param::PORT, endpoint.port.to_be_bytes().to_vec()));
     }
-    for (key, of_family) in [(4, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (6, IpAddr::is_ipv6)] {
+    let families =
+        [(svc_param::IPV4HINT, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (svc_param::IPV6HINT, IpAddr::is_ipv6)];
+    for (key, of_family) in families {
         let hints: Vec<u8> =
             endpoint.addresses.iter().filter(|address| of_family(address)).flat_map(|ip| address(*ip).1).collect();
         if !hints.is_empty() {
@@ -89,7 +91,7 @@ pub(super) fn parameters_of(endpoint: &Endpoint) -> Vec<(u16, Vec<u8>)> {
         }
     }
     if let Encrypted::Doh(path) = &endpoint.encrypted {
-        parameters.push((7, format!("{path}{{?dns}}").into_bytes()));
+        parameters.push((svc_param::DOHPATH, format!("{path}{{?dns}}").into_bytes()));
     }
     parameters
 }

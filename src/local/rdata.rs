@@ -1,8 +1,9 @@
 //! The data of a record from its presentation form to the wire.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::wire::{Name, qtype};
+use crate::wire::{Name, qtype, svc_param};
 
 /// Octets of a character-string at most (RFC 1035 §3.3).
 const STRING_MAX: usize = 255;
@@ -23,8 +24,10 @@ pub(super) fn read(rtype: u16, text: &str) -> Option<Vec<u8>> {
         }
         (qtype::SVCB | qtype::HTTPS, [priority, target, parameters @ ..]) => {
             let parameters = parameters.iter().map(|written| parameter(written)).collect::<Option<Vec<_>>>()?;
-            let target = name(target)?;
-            Some(service(priority.parse().ok()?, &target, parameters))
+            // A client takes a record with one twice for broken (RFC 9460 §2.2).
+            let keys: HashSet<u16> = parameters.iter().map(|(key, _value)| *key).collect();
+            let each_once = keys.len() == parameters.len();
+            each_once.then_some(service(priority.parse().ok()?, &name(target)?, parameters))
         }
         (qtype::TXT, [_, ..]) => strings(text),
         _ => None,
@@ -143,19 +146,19 @@ fn parameter(text: &str) -> Option<(u16, Vec<u8>)> {
                 octets.push(u8::try_from(id.len()).ok().filter(|size| *size > 0)?);
                 octets.extend_from_slice(id.as_bytes());
             }
-            Some((1, octets))
+            Some((svc_param::ALPN, octets))
         }
-        "no-default-alpn" if value.is_empty() => Some((2, Vec::new())),
-        "port" => Some((3, numbers(&[value])?)),
+        "no-default-alpn" if value.is_empty() => Some((svc_param::NO_DEFAULT_ALPN, Vec::new())),
+        "port" => Some((svc_param::PORT, numbers(&[value])?)),
         "ipv4hint" => {
             let hint = |address: IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
-            Some((4, addresses()?.into_iter().map(hint).collect::<Option<Vec<_>>>()?.concat()))
+            Some((svc_param::IPV4HINT, addresses()?.into_iter().map(hint).collect::<Option<Vec<_>>>()?.concat()))
         }
         "ipv6hint" => {
             let hint = |address: IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
-            Some((6, addresses()?.into_iter().map(hint).collect::<Option<Vec<_>>>()?.concat()))
+            Some((svc_param::IPV6HINT, addresses()?.into_iter().map(hint).collect::<Option<Vec<_>>>()?.concat()))
         }
-        "dohpath" => Some((7, value.as_bytes().to_vec())),
+        "dohpath" => Some((svc_param::DOHPATH, value.as_bytes().to_vec())),
         _ => None,
     }
 }

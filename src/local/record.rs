@@ -18,8 +18,8 @@ const NOT_OURS: [u16; 9] = [
     qtype::DS,
     qtype::RRSIG,
     qtype::DNSKEY,
-    47, // NSEC
-    50, // NSEC3
+    qtype::NSEC,
+    qtype::NSEC3,
 ];
 /// Types from here to the end of their block are questions, not records (RFC 6895 §3.1).
 const QUESTIONS: std::ops::RangeInclusive<u16> = 128..=255;
@@ -281,6 +281,7 @@ mod tests {
         wrong("x.example TYPE65280 x", "RFC 3597");
         wrong(r"x.example A \# 3 0a0000", "no value of type A");
         wrong(r"x.example HTTPS \# 2 0001", "no value of type HTTPS");
+        wrong("x.example HTTPS 1 . alpn=h2 alpn=h3", "no value of type HTTPS");
         wrong(r#"x.example TXT "open"#, "no value of type TXT");
     }
 

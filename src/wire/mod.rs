@@ -62,6 +62,17 @@ pub mod qtype {
     pub const CAA: u16 = 257;
 }
 
+/// Parameters of SVCB and HTTPS records (RFC 9460 §14.3.2, RFC 9461 §5).
+#[allow(missing_docs, reason = "the names are those of the IANA registry")]
+pub mod svc_param {
+    pub const ALPN: u16 = 1;
+    pub const NO_DEFAULT_ALPN: u16 = 2;
+    pub const PORT: u16 = 3;
+    pub const IPV4HINT: u16 = 4;
+    pub const IPV6HINT: u16 = 6;
+    pub const DOHPATH: u16 = 7;
+}
+
 /// How a message travelled; the word for it in metrics, JSON and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the variants are the transports' own names")]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::layout::{Layout, Section, be16};
 use super::name::LowerName;
-use super::qtype;
+use super::{qtype, svc_param};
 
 /// Whether an address belongs to this host or to a private network: unspecified, loopback, link-local, private (RFC 1918,
 /// RFC 4193), shared (RFC 6598), and those within IPv6 that stand for one of IPv4.
@@ -74,8 +74,8 @@ fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> {
         Some((key, value))
     });
     let of_key = |(key, value)| match key {
-        4 => Some(addresses(true, value)),
-        6 => Some(addresses(false, value)),
+        svc_param::IPV4HINT => Some(addresses(true, value)),
+        svc_param::IPV6HINT => Some(addresses(false, value)),
         _ => None,
     };
     parameters.filter_map(of_key).flatten()
