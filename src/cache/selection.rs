@@ -136,11 +136,9 @@ impl Cache {
 
 impl Row {
     fn of_answer(key: &Key, entry: &Arc<Entry>, now: Mono) -> Option<Self> {
-        let (state, left) = match () {
-            () if entry.is_fresh(now) => (State::Fresh, entry.ttl_left(now)),
-            () if entry.is_usable(now) => (State::Stale, entry.usable_left(now)),
-            () => return None,
-        };
+        let while_fresh = || entry.is_fresh(now).then(|| (State::Fresh, entry.ttl_left(now)));
+        let while_stale = || entry.is_usable(now).then(|| (State::Stale, entry.usable_left(now)));
+        let (state, left) = while_fresh().or_else(while_stale)?;
         Some(Self::new(key, entry, state, left, now))
     }
 
