@@ -1,4 +1,4 @@
-//! Who is to blame when a connection fails, and what an operator should read about it.
+//! Who is to blame when an attempt fails, and what an operator should read about it.
 
 use std::fmt;
 use std::io;
@@ -80,4 +80,18 @@ fn blame_io(error: &Arc<io::Error>) -> Failure {
         | io::ErrorKind::UnexpectedEof => FailReason::Closed,
         _ => FailReason::Local,
     })
+}
+
+/// Who is to blame for an error of a connected UDP socket: the kernel reports ICMP errors and missing routes there, and
+/// everything else is ours.
+pub(super) fn blame_datagram(error: &io::Error) -> FailReason {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::AddrNotAvailable => FailReason::Unreachable,
+        _ => FailReason::Local,
+    }
 }

@@ -5,13 +5,13 @@
 //! the operator has chosen fewer: 31.98 bits for each attempt, new ones every time. The connected socket leaves packets from
 //! other sources to the kernel and brings ICMP errors back.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::FailReason;
+use super::blame::blame_datagram;
 use super::member::Member;
 use super::message::{Ask, Judged};
 use crate::wire::PAYLOAD;
@@ -32,11 +32,11 @@ impl Conversation {
     /// Sends the query from a new socket.
     pub(super) async fn open(member: Arc<Member>, ask: Arc<Ask>, edns: bool) -> Result<Self, FailReason> {
         let address = member.server.address().ok_or(FailReason::Local)?;
-        let socket = member.source.connected(address).map_err(|error| blame(&error))?;
+        let socket = member.source.connected(address).map_err(|error| blame_datagram(&error))?;
         let socket = UdpSocket::from_std(socket).map_err(|_no_socket| FailReason::Local)?;
         let id = rand::random();
         let started = Instant::now();
-        socket.send(&ask.query(id, edns, false)).await.map_err(|error| blame(&error))?;
+        socket.send(&ask.query(id, edns, false)).await.map_err(|error| blame_datagram(&error))?;
         Ok(Self { member, ask, socket, id, started })
     }
 
@@ -51,25 +51,11 @@ impl Conversation {
         loop {
             // One octet more than announced shows that a datagram is too long.
             let mut message = Vec::with_capacity(UDP_MAX + 1);
-            let size = self.socket.recv_buf(&mut message).await.map_err(|error| blame(&error))?;
+            let size = self.socket.recv_buf(&mut message).await.map_err(|error| blame_datagram(&error))?;
             match self.ask.judge(message, Some(self.id), size > UDP_MAX, self.member.index) {
                 Ok(judged) => return Ok(judged),
                 Err(reason) => self.member.ignored(reason),
             }
         }
-    }
-}
-
-/// Who is to blame for an error of a connected socket: the kernel reports ICMP errors and missing routes there, and
-/// everything else is ours.
-pub(super) fn blame(error: &io::Error) -> FailReason {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::AddrNotAvailable => FailReason::Unreachable,
-        _ => FailReason::Local,
     }
 }

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::datagram::Conversation;
-use super::member::{Member, Permit};
+use super::limit::Permit;
+use super::member::Member;
 use super::message::{Ask, Judged, Response, dislikes_edns, is_answer};
 use super::outside::{self, Outcome, Unsettled};
 use super::plan::{Pace, Plan, Step};

@@ -1,12 +1,12 @@
-//! One upstream of the set: its address, its health, how much it is asked at once, its connections.
+//! One upstream of a group, and all that is known of it: whoever asks it tells it here what came of that.
 
 use std::num::NonZeroU64;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -14,20 +14,18 @@ use super::casing::Casing;
 use super::config::Config;
 use super::echo::Echo;
 use super::health::{Change, Health, Spoken};
+use super::limit::{Limits, Permit};
 use super::message::{Judged, is_answer};
 use super::order::Candidate;
+use super::round_trip::RoundTrip;
 use super::said::Said;
 use super::source::Source;
 use super::stream::Stream;
-use super::{BadPacket, FailReason, Observer, Protocol, Server};
+use super::{BadPacket, FailReason, Observer, Server};
 use crate::wire::Name;
 
 /// What is said of an upstream that leads back here.
 const LOOPS: &str = "it forwards to this server";
-/// Weight of the newest round trip in the mean (RFC 6298 §2).
-const SMOOTHING: f64 = 0.125;
-/// The same where it took less than half of the mean.
-const RECOVERY: f64 = 0.5;
 
 /// One upstream as it is now, for people and health checks.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,31 +67,9 @@ pub(super) struct Member {
     healthy: AtomicBool,
     calm: AtomicBool,
     said: Mutex<Said>,
-    in_flight: Limit,
-    late: Limit,
-    open: Arc<Shared>,
+    limits: Limits,
     observer: Arc<dyn Observer>,
     probe: Arc<Notify>,
-}
-
-/// So many at once.
-struct Limit(Arc<Semaphore>);
-
-/// So many at once, for those who count themselves.
-struct Shared {
-    max: usize,
-    taken: AtomicUsize,
-}
-
-/// The mean round trip in seconds, as the bits of an `f64`; not a number before the first response.
-struct RoundTrip(AtomicU64);
-
-/// The right to have one attempt open, given back when dropped.
-pub(super) struct Permit {
-    /// One of those within their patience, or of those beyond.
-    own: OwnedSemaphorePermit,
-    /// One of all.
-    open: Arc<Shared>,
 }
 
 impl Member {
@@ -106,14 +82,10 @@ impl Member {
         probe: Arc<Notify>,
     ) -> Self {
         observer.health(index, true);
-        // A socket for each question is dear; a share of a connection is not.
-        let (in_flight_max, late_max) = match server.protocol() {
-            Protocol::Plain => (config.in_flight_max.get(), config.late_max),
-            _ => (config.streams_max.get(), config.streams_max.get()),
-        };
         Self {
             index,
             stream: Stream::new(&server, config),
+            limits: Limits::new(&server, config),
             vouches: config.trust_ad && server.is_out_of_reach(),
             server,
             source: config.source.clone(),
@@ -123,14 +95,11 @@ impl Member {
             echo: Echo::default(),
             suspect: AtomicBool::new(false),
             queries: AtomicU64::new(0),
-            round_trip: RoundTrip(AtomicU64::new(f64::NAN.to_bits())),
+            round_trip: RoundTrip::default(),
             health: Mutex::default(),
             healthy: AtomicBool::new(true),
             calm: AtomicBool::new(true),
             said: Mutex::default(),
-            in_flight: Limit::new(in_flight_max),
-            late: Limit::new(late_max),
-            open: Arc::new(Shared { max: config.open_max, taken: AtomicUsize::new(0) }),
             observer,
             probe,
         }
@@ -150,7 +119,7 @@ impl Member {
         UpstreamStatus {
             server: self.server.clone(),
             healthy: health.is_healthy(),
-            in_flight: self.open.taken.load(Ordering::Relaxed),
+            in_flight: self.limits.open(),
             queries: self.queries.load(Ordering::Relaxed),
             failures: health.failures,
             srtt_ms: self.round_trip.seconds().map(|mean| mean * 1000.0),
@@ -167,16 +136,16 @@ impl Member {
 
     /// The same for an attempt that goes on by other means and was counted when it began.
     pub(super) fn admit_again(&self) -> Option<Permit> {
-        let own = self.in_flight.take().filter(|_own| self.open.enter());
-        if own.is_none() {
-            self.observer.failed(self.index, FailReason::Busy);
+        let permit = self.limits.permit();
+        if permit.is_none() {
+            self.was_busy();
         }
-        own.map(|own| Permit { own, open: Arc::clone(&self.open) })
+        permit
     }
 
     /// Whether one more question may be open here.
     pub(super) fn has_room(&self) -> bool {
-        self.open.taken.load(Ordering::Relaxed) < self.open.max
+        self.limits.has_room()
     }
 
     /// An attempt was not made because too many are open.
@@ -188,7 +157,7 @@ impl Member {
     /// back with [`Member::leave`].
     #[must_use]
     pub(super) fn enter(&self) -> bool {
-        let entered = self.open.enter();
+        let entered = self.limits.enter();
         if entered {
             self.queries.fetch_add(1, Ordering::Relaxed);
         }
@@ -197,7 +166,7 @@ impl Member {
 
     /// So many attempts of [`Member::enter`] have ended.
     pub(super) fn leave(&self, attempts: usize) {
-        self.open.taken.fetch_sub(attempts, Ordering::Relaxed);
+        self.limits.leave(attempts);
     }
 
     /// A response came.
@@ -220,11 +189,11 @@ impl Member {
     /// The beginning of a response came: the rest is yet to come, over TCP, and with it whatever is to be said of health. Of one
     /// that is silent there, clients have nothing.
     pub(super) fn was_truncated(&self, after: Duration) {
-        self.round_trip.add(after.as_secs_f64());
+        self.round_trip.add(after);
     }
 
     fn spoke(&self, answer: bool, after: Duration) {
-        self.round_trip.add(after.as_secs_f64());
+        self.round_trip.add(after);
         // Nearly always, so that threads that ask the same upstream don't wait for each other.
         if answer && self.calm.load(Ordering::Relaxed) {
             return;
@@ -234,7 +203,7 @@ impl Member {
 
     /// A response came to a probe; `usual` is what the best of the others takes for theirs.
     pub(super) fn probed(&self, answer: bool, after: Duration, usual: Duration) {
-        self.round_trip.add(after.as_secs_f64());
+        self.round_trip.add(after);
         let quick = after < self.hedge || after < 2 * usual;
         self.change(|health| health.probed(Spoken { answer, quick }, Instant::now()));
     }
@@ -306,7 +275,9 @@ impl Member {
             result
         } else {
             self.failed(FailReason::Timeout, name);
-            permit.own = self.late.take().ok_or(FailReason::Timeout)?;
+            if !self.limits.outlasts_patience(permit) {
+                return Err(FailReason::Timeout);
+            }
             attempt.await
         };
         match &result {
@@ -353,63 +324,5 @@ impl Member {
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    fn enter(&self) -> bool {
-        if self.taken.fetch_add(1, Ordering::Relaxed) < self.max {
-            return true;
-        }
-        self.taken.fetch_sub(1, Ordering::Relaxed);
-        false
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.open.taken.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl RoundTrip {
-    /// Of two that are added at the same moment one may be lost, which a mean can bear.
-    fn add(&self, seconds: f64) {
-        let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
-        // Much faster than it was is more than a lucky moment: it has recovered, and must not be passed over for long.
-        let weight = if seconds < mean / 2.0 { RECOVERY } else { SMOOTHING };
-        let mean = if mean.is_nan() { seconds } else { mean + (seconds - mean) * weight };
-        self.0.store(mean.to_bits(), Ordering::Relaxed);
-    }
-
-    fn seconds(&self) -> Option<f64> {
-        let mean = f64::from_bits(self.0.load(Ordering::Relaxed));
-        (!mean.is_nan()).then_some(mean)
-    }
-}
-
-impl Limit {
-    fn new(max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))))
-    }
-
-    fn take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_round_trip_is_a_moving_mean() {
-        let mean = RoundTrip(AtomicU64::new(f64::NAN.to_bits()));
-        assert_eq!(mean.seconds(), None);
-        mean.add(0.08);
-        mean.add(0.16);
-        assert!((mean.seconds().unwrap() - 0.09).abs() < 1e-9);
-        mean.add(0.01);
-        assert!((mean.seconds().unwrap() - 0.05).abs() < 1e-9, "an upstream that has become fast is soon seen to be");
     }
 }

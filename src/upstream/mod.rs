@@ -11,7 +11,9 @@
 //! datagram, stream        one exchange over UDP (ours) and over connections (hickory-resolver's)
 //! pool                    which connection a question takes (pure)
 //! whereabouts             where an upstream is that is written by host name
-//! connect, blame, trouble how one is made over TCP, TLS, HTTP/2 or QUIC; who is to blame if not, and who is told
+//! connect                 how one is made over TCP, TLS, HTTP/2 or QUIC
+//! blame, trouble          who is to blame when an attempt fails, and what an operator is told
+//! limit, round_trip       how much an upstream is asked at once, and how long it takes
 //! member                  one upstream: server, health, limits, connections
 //! exchange                one question on its way through all of them
 //! outside                 one thread's questions over UDP, many at a time, without a task for each
@@ -33,6 +35,7 @@ mod echo;
 mod error;
 mod exchange;
 mod health;
+mod limit;
 mod member;
 mod message;
 mod observer;
@@ -42,6 +45,7 @@ mod peer;
 mod plan;
 mod pool;
 mod probe;
+mod round_trip;
 mod said;
 mod server;
 mod servers;

@@ -60,7 +60,7 @@ use crate::socket::{BATCH, Incoming, Local, Outgoing, Readiness};
 use crate::time::Mono;
 use crate::wire::{HEADER, Layout, PAYLOAD};
 
-use super::datagram::blame;
+use super::blame::blame_datagram;
 use super::member::Member;
 use super::message::{AskRef, Found, ResponseRef, id_of, judge};
 use super::{BadPacket, Protocol, Upstreams};
@@ -348,7 +348,7 @@ impl<T> Outside<T> {
     fn send_again(&mut self, number: u16, slot: u16, now: Mono, report: &mut Report<'_, T>) {
         let Some(port) = self.open.ports.port(number) else { return };
         if let Err(error) = port.socket.send(&self.open.questions.question(slot).message) {
-            self.open.fail(slot, blame(&error), now, report);
+            self.open.fail(slot, blame_datagram(&error), now, report);
         }
     }
 
@@ -359,7 +359,7 @@ impl<T> Outside<T> {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => (),
             // Which question an ICMP error is about is not said: from here the upstream can't be reached.
             Err(error) => {
-                let (reason, open) = (blame(&error), port.ids.open().collect::<Vec<_>>());
+                let (reason, open) = (blame_datagram(&error), port.ids.open().collect::<Vec<_>>());
                 for slot in open {
                     self.open.fail(slot, reason, now, report);
                 }
