@@ -124,7 +124,7 @@ impl Parts {
         if self.loaded.load().validation != loaded.validation {
             self.validate(loaded.validation.as_ref());
             // What is kept was judged by the keys and exceptions before.
-            self.cache.clear(self.clock.now().mono);
+            self.cache.remove(&Selection::All, self.clock.now().mono);
         }
         let needs_restart = needs_restart(&self.first, &loaded);
         if !needs_restart.is_empty() {

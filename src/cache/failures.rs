@@ -101,11 +101,6 @@ impl Failures {
         self.store.remove(key);
     }
 
-    /// All questions are as if never asked.
-    pub(super) fn clear(&self) {
-        self.store.clear();
-    }
-
     /// Throws away those of the questions that are meant; says how many.
     pub(super) fn remove(&self, meant: impl Fn(&Key) -> bool) -> u64 {
         let found = self.store.iter().filter(|(key, _failed)| meant(key));

@@ -217,13 +217,6 @@ impl Cache {
         Mono(self.recovered.load(Ordering::Relaxed))
     }
 
-    /// Forgets every answer and every failure. What was asked for before `now` and comes later is not kept.
-    pub fn clear(&self, now: Mono) {
-        self.flushed.fetch_max(now.0.max(1), Ordering::Relaxed);
-        self.answers.clear();
-        self.failures.clear();
-    }
-
     /// Number of answers kept.
     pub fn len(&self) -> usize {
         self.answers.len()
