@@ -31,8 +31,8 @@ pub struct Config {
     pub exchange_max: Duration,
     /// An unhealthy upstream is probed this often.
     pub probe_interval: Duration,
-    /// Attempts with a socket of their own, within their patience. Each may hold a socket, so the sum over all upstreams of this and of `late_max`
-    /// belongs well below the limit of open files.
+    /// Attempts with a socket of their own, within their patience. Each may hold a socket, so the sum over all upstreams of
+    /// this and of `late_max` belongs well below the limit of open files.
     pub in_flight_max: NonZeroUsize,
     /// Attempts that stay open beyond their patience, so that a slow answer still fills the cache.
     pub late_max: usize,

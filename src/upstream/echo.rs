@@ -1,9 +1,9 @@
 //! Finds out that an upstream leads back to this server, through however many others.
 //!
-//! An upstream that is silent or ill is asked for a name made up for it alone. If that name then comes here as a query, whoever brings
-//! it has it from that upstream: a circle, in which every question would go round until somebody tires. Such an upstream is
-//! not asked, until a name made up anew no longer comes back. Such names alone go on being forwarded, or two servers of a
-//! circle would each take the other's refusal for its end.
+//! An upstream that is silent or ill is asked for a name made up for it alone. If that name then comes here as a query,
+//! whoever brings it has it from that upstream: a circle, in which every question would go round until somebody tires. Such
+//! an upstream is not asked, until a name made up anew no longer comes back. Such names alone go on being forwarded, or two
+//! servers of a circle would each take the other's refusal for its end.
 //!
 //! The names are in `example`, which nobody answers for by itself (RFC 6761 §6.5) and nobody owns. Guessing one, to have an
 //! upstream passed over, takes 64 bits within two seconds.

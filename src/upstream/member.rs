@@ -243,8 +243,8 @@ impl Member {
         heard.is_some()
     }
 
-    /// Whether it may lead back here, since something was wrong of late.
-    pub(super) fn is_suspect(&self) -> bool {
+    /// Whether it may lead back here, since something was wrong since this was last asked.
+    pub(super) fn takes_suspicion(&self) -> bool {
         let silent = self.suspect.swap(false, Ordering::Relaxed);
         silent || self.echo.loops() || !self.is_healthy()
     }

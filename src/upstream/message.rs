@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::wire::{
-    HEADER, Layout, LowerName, Malformed, Name, PAYLOAD, Section, aliases_circle, be16, extended_errors, qtype, rcode,
+    HEADER, Layout, LowerName, Malformed, Name, OPTION_PADDING, PAYLOAD, Section, aliases_circle, be16,
+    extended_errors, qtype, rcode,
 };
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
@@ -20,8 +21,6 @@ const RCODE: u16 = 0x000F;
 const DO: u16 = 0x8000;
 /// Queries are padded to a multiple of so many octets (RFC 8467 §4.1).
 const PADDED: usize = 128;
-/// The option that pads (RFC 7830 §3).
-const OPTION_PADDING: u16 = 12;
 /// Errors of validation: another upstream that does not validate would only hide them (RFC 8914 §4.6 to 4.13).
 const EDE_VALIDATION: RangeInclusive<u16> = 5..=12;
 
@@ -296,7 +295,8 @@ fn upper_rcode(ttl: u32) -> u16 {
     u16::from(ttl.to_be_bytes()[0])
 }
 
-/// Whether this is an answer: the name exists, does not, or can't. Every other RCODE speaks of the upstream rather than of the name.
+/// Whether this is an answer: the name exists, does not, or can't. Every other RCODE speaks of the upstream rather than of
+/// the name.
 pub(super) fn is_answer(rcode: u16) -> bool {
     matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN | rcode::YXDOMAIN)
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Ar
         let well = members.iter().filter(|member| member.is_healthy());
         let usual = well.filter_map(|member| member.mean()).min().unwrap_or_default();
         // A circle is seldom silent to the end: its servers give up at about the same time, and tell each other so.
-        let suspect: Vec<_> = members.iter().filter(|member| member.is_suspect()).collect();
+        let suspect: Vec<_> = members.iter().filter(|member| member.takes_suspicion()).collect();
         let ill = members.iter().filter(|member| !member.is_healthy());
         tokio::join!(join_all(ill.map(|member| probe(member, usual))), join_all(suspect.into_iter().map(seek)));
     }

@@ -83,8 +83,8 @@ impl Servers {
         }
     }
 
-    /// The servers that specifications mean. Reads `resolv_conf` for `system`, first to last until one names a server; leaves out of it what is in `listening`,
-    /// the addresses that this server itself answers on.
+    /// The servers that specifications mean. Reads `resolv_conf` for `system`, first to last until one names a server; leaves
+    /// out of it what is in `listening`, the addresses that this server itself answers on.
     ///
     /// # Errors
     /// [`ServersError`] naming the first specification that gives no server.

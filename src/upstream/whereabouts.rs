@@ -13,7 +13,7 @@ use super::message::{Ask, Response, is_answer};
 use super::server::{Place, Server};
 use super::trouble::Trouble;
 use super::{UpstreamError, Upstreams};
-use crate::wire::{CLASS_IN, Name, Section, qtype};
+use crate::wire::{CLASS_IN, Name, Section, qtype, sane_ttl};
 
 /// Addresses of one name at most; each that is dead costs its part of the time to connect.
 const ADDRESSES_MAX: usize = 8;
@@ -161,9 +161,7 @@ fn addresses(response: Option<&Response>, qtype: u16) -> Vec<(IpAddr, u32)> {
         let rdata = response.message.get(record.rdata.clone())?;
         let four = || <[u8; 4]>::try_from(rdata).ok().map(|octets| IpAddr::from(Ipv4Addr::from(octets)));
         let six = || <[u8; 16]>::try_from(rdata).ok().map(|octets| IpAddr::from(Ipv6Addr::from(octets)));
-        // A TTL with the first bit set is 0 (RFC 2181 §8).
-        let ttl = if record.ttl > i32::MAX.unsigned_abs() { 0 } else { record.ttl };
-        four().or_else(six).map(|ip| (ip, ttl))
+        four().or_else(six).map(|ip| (ip, sane_ttl(record.ttl)))
     });
     read.filter(|(ip, _ttl)| !ip.is_unspecified() && !ip.is_multicast()).take(ADDRESSES_MAX).collect()
 }

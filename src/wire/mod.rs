@@ -18,12 +18,12 @@ mod response;
 mod steady;
 pub mod rtype;
 
-pub use answer::{Answer, Fit, Target};
+pub use answer::{Answer, Fit, Target, sane_ttl};
 pub use chain::{Link, chain};
 pub use cookie::{COOKIE, Cookie, Cookies, Secret};
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors};
 pub use name::{LowerName, Name, NameError};
-pub use options::{Asked, Extras, NSID_MAX};
+pub use options::{Asked, Extras, NSID_MAX, OPTION_PADDING};
 pub use present::Presented;
 pub use private::is_private;
 pub use proxy::{NoHeader, PROXY_FIXED, PROXY_HEADER_MAX, PROXY_SIGNATURE, Proxied, proxy_header_size};

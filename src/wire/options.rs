@@ -13,7 +13,7 @@ const OPTION_COOKIE: u16 = 10;
 /// edns-tcp-keepalive (RFC 7828).
 const OPTION_KEEPALIVE: u16 = 11;
 /// Padding (RFC 7830).
-const OPTION_PADDING: u16 = 12;
+pub const OPTION_PADDING: u16 = 12;
 /// Octets in front of an option's data.
 const FRONT: usize = 4;
 /// Responses are padded to a multiple of this many octets (RFC 8467 §4.1).

@@ -217,8 +217,9 @@ impl<T> Outside<T> {
     }
 
     /// Reports questions whose upstream has been silent for the hedge time, counts those whose upstream has been silent for
-    /// its patience, and closes them when no client waits any longer; a reload that changes these times changes them for open questions too. To be called when
-    /// [`Outside::next_expiry`] has come, and about once a second while nothing is open, so that ports are not held for long.
+    /// its patience, and closes them when no client waits any longer; a reload that changes these times changes them for open
+    /// questions too. To be called when [`Outside::next_expiry`] has come, and about once a second while nothing is open, so
+    /// that ports are not held for long.
     pub fn expire(&mut self, now: Mono, mut report: impl FnMut(T, Result<ResponseRef<'_>, Unsettled>)) {
         while let Some(slot) = self.open.questions.silent(self.times.hedge, now) {
             self.open.silent(slot, now, &mut report);

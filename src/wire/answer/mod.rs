@@ -271,8 +271,8 @@ fn further(message: &[u8], layout: &Layout, rcode: u16) -> Option<(usize, u8)> {
     }
 }
 
-/// A TTL with the top bit set counts as 0 (RFC 2181 §8).
-fn sane_ttl(ttl: u32) -> u32 {
+/// What a TTL in seconds means: with the top bit set it counts as 0 (RFC 2181 §8).
+pub fn sane_ttl(ttl: u32) -> u32 {
     if i32::try_from(ttl).is_ok() { ttl } else { 0 }
 }
 
