@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::parts::Parts;
 use super::status::{CacheStatus, PolicyStatus, Reload, Status};
 use crate::admin::{Check, Readiness};
+use crate::policy::Mode;
 use crate::time::rfc3339;
 
 impl Parts {
@@ -37,7 +38,10 @@ impl Parts {
             Some(_) if self.last_good.load(Ordering::Relaxed) => {
                 Check::warning("policy", "the lists have mistakes; the last good copy is in force")
             }
-            Some(force) => Check::ok("policy", format!("{} bans in force", force.policy.bans().len())),
+            Some(force) => {
+                let on = force.policy.bans().iter().filter(|ban| ban.ceiling() != Mode::Off).count();
+                Check::ok("policy", format!("{on} bans in force"))
+            }
         };
         let status = self.tree.load().status();
         let healthy = status.iter().filter(|(_zone, upstream)| upstream.healthy).count();

@@ -244,10 +244,15 @@ impl Server {
             }
         }
         if let Some(policy) = &status.policy {
-            for ban in &policy.bans {
+            let is_off = |id: &str| policy.bans.iter().any(|ban| ban.id == id && ban.off);
+            for ban in policy.bans.iter().filter(|ban| !is_off(&ban.id)) {
                 writeln!(out, "  ban      {} ({}): {}", ban.id, ban.title, ban.mode)?;
             }
-            for list in &policy.lists {
+            let off: Vec<_> = policy.bans.iter().map(|ban| &*ban.id).filter(|id| is_off(id)).collect();
+            if !off.is_empty() {
+                writeln!(out, "  off      {}", off.join(", "))?;
+            }
+            for list in policy.lists.iter().filter(|list| !is_off(&list.ban)) {
                 let digest: String = list.digest.chars().take(16).collect();
                 writeln!(out, "  list     {}: {} rules, sha256 {digest}…", list.name, list.rules)?;
             }

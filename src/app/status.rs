@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::journal;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 use crate::time::{Timestamp, rfc3339};
 use crate::upstream::UpstreamStatus;
 
@@ -54,6 +54,9 @@ pub(crate) struct BanRow {
     /// Rules of all its lists.
     pub(crate) rules: u64,
     pub(crate) bound_by: Vec<String>,
+    /// That it does nothing to anybody, and no date will change that.
+    #[serde(skip)]
+    pub(super) off: bool,
 }
 
 /// One list, as `status` and `check` show it.
@@ -80,6 +83,7 @@ impl BanRow {
             action: ban.stance.action.as_str(),
             rules: rules(index),
             bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),
+            off: ban.ceiling() == Mode::Off,
         });
         rows.collect()
     }

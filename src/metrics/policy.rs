@@ -61,7 +61,7 @@ struct InForce {
 #[derive(Clone, Debug, Default)]
 pub struct AttemptCounters {
     /// By site, the one of clients that are of none first, and series.
-    places: Vec<Vec<[Place; Did::ALL.len()]>>,
+    places: Vec<Vec<Option<[Place; Did::ALL.len()]>>>,
 }
 
 impl AttemptCounters {
@@ -69,7 +69,7 @@ impl AttemptCounters {
     /// were made from; `None`: of no site. `tally` counts for the metrics that made them.
     pub fn count(&self, tally: &impl Tally, site: Option<usize>, series: usize, did: Did) {
         let places = self.places.get(site.map_or(0, |site| site + 1));
-        if let Some(places) = places.and_then(|of_site| of_site.get(series)) {
+        if let Some(Some(places)) = places.and_then(|of_site| of_site.get(series)) {
             tally.add(places[did.index()], 1);
         }
     }
@@ -104,14 +104,21 @@ impl Banned {
     }
 
     /// Takes over the bans, series and sites of a policy that comes into force. Gauges of bans that are gone vanish; counters
-    /// of their attempts stay as long as the process.
-    pub fn set_policy(&self, bans: &[(Arc<str>, Mode)], series: &[Series], sites: &[Arc<str>]) -> AttemptCounters {
+    /// of their attempts stay as long as the process. `None` stands for a series of a ban that is off whatever the date and
+    /// the client: it can't count, and the page is not filled with its zeros.
+    pub fn set_policy(
+        &self,
+        bans: &[(Arc<str>, Mode)],
+        series: &[Option<Series>],
+        sites: &[Arc<str>],
+    ) -> AttemptCounters {
         self.set_enforcement(bans);
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        in_force.series = series.iter().map(|(ban, _, evidence)| (Arc::clone(ban), *evidence)).collect();
+        in_force.series = series.iter().flatten().map(|(ban, _, evidence)| (Arc::clone(ban), *evidence)).collect();
         self.show_clients(&in_force);
         let sites = [DEFAULT_SITE].into_iter().chain(sites.iter().map(|site| &**site));
-        let places = |site| series.iter().map(|series| self.attempt_places(series, site)).collect();
+        let of_series = |series: &Option<Series>, site| series.as_ref().map(|series| self.attempt_places(series, site));
+        let places = |site| series.iter().map(|series| of_series(series, site)).collect();
         AttemptCounters { places: sites.map(places).collect() }
     }
 

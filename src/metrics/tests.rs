@@ -61,8 +61,8 @@ fn a_series_with_known_labels_is_there_before_it_is_counted() {
 fn labels_that_join_to_the_same_text_stay_two_series() {
     let metrics = Metrics::new();
     let series = [
-        (Arc::from("a"), Arc::from("bc"), Evidence::Installed),
-        (Arc::from("ab"), Arc::from("c"), Evidence::Installed),
+        Some((Arc::from("a"), Arc::from("bc"), Evidence::Installed)),
+        Some((Arc::from("ab"), Arc::from("c"), Evidence::Installed)),
     ];
     let counters = metrics.banned.set_policy(&[], &series, &[]);
     counters.count(&metrics, None, 0, Did::Nxdomain);
@@ -84,10 +84,22 @@ fn a_hostile_label_value_stays_inside_its_quotes() {
 }
 
 #[test]
+fn a_series_of_a_ban_that_is_off_is_not_on_the_page_and_counts_nothing() {
+    let metrics = Metrics::new();
+    let on = (Arc::from("acme"), Arc::from("update"), Evidence::Installed);
+    let counters = metrics.banned.set_policy(&[], &[None, Some(on)], &[]);
+    counters.count(&metrics, None, 0, Did::Nxdomain);
+    counters.count(&metrics, None, 1, Did::Nxdomain);
+    let page = metrics.render();
+    assert!(sum(&page, "embargo_attempts_total").eq(&1.0));
+    assert_eq!(page.lines().filter(|line| line.starts_with("embargo_attempts_total{")).count(), Did::ALL.len());
+}
+
+#[test]
 fn gauges_of_a_ban_vanish_with_it_and_its_counters_stay() {
     let metrics = Metrics::new();
     let ban: Arc<str> = Arc::from("acme");
-    let series = [(Arc::clone(&ban), Arc::from("update"), Evidence::Installed)];
+    let series = [Some((Arc::clone(&ban), Arc::from("update"), Evidence::Installed))];
     let figures = ClientFigures { ban: Arc::clone(&ban), evidence: Evidence::Installed, clients: [1, 2, 3] };
     metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]).count(
         &metrics,
@@ -187,7 +199,7 @@ fn count_one(worker: &Worker, counters: &AttemptCounters) {
 fn what_workers_count_is_summed_never_goes_back_and_stays_when_they_end() {
     const FAMILIES: [&str; 5] = ["dns_requests", "dns_responses", "attempts", "cache_hits", "journal_events"];
     let metrics = Arc::new(Metrics::new());
-    let series = [(Arc::from("acme"), Arc::from("update"), Evidence::Installed)];
+    let series = [Some((Arc::from("acme"), Arc::from("update"), Evidence::Installed))];
     let counters = metrics.banned.set_policy(&[], &series, &[]);
     let counted = |page: &str| FAMILIES.map(|name| sum(page, &format!("embargo_{name}_total")));
     let scraped = AtomicBool::new(false);

@@ -218,7 +218,7 @@ impl Ban {
     }
 
     /// The most that it ever does to any client.
-    pub(super) fn ceiling(&self) -> Mode {
+    pub fn ceiling(&self) -> Mode {
         self.stances().map(|stance| stance.mode).max().unwrap_or(Mode::Off)
     }
 

@@ -98,8 +98,10 @@ impl Guard {
         let own = policy.series().iter().map(|series| labels(series, series.evidence));
         let led = policy.series().iter().map(|series| labels(series, screen::weakened(series.evidence)));
         let series: Vec<_> = own.chain(led).collect();
+        let off = |id: &str| policy.bans().iter().any(|ban| *ban.id == *id && ban.ceiling() == Mode::Off);
+        let counted: Vec<_> = series.iter().map(|series| (!off(&series.0)).then(|| series.clone())).collect();
         let sites: Vec<Arc<str>> = policy.who().sites().map(|site| Arc::clone(&site.id)).collect();
-        let counters = self.metrics.banned.set_policy(&modes, &series, &sites);
+        let counters = self.metrics.banned.set_policy(&modes, &counted, &sites);
         let sites = [Arc::from(DEFAULT_SITE)].into_iter().chain(sites);
         let recorded =
             sites.map(|site| series.iter().map(|series| self.recorded_as(series, &site)).collect()).collect();

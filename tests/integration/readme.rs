@@ -120,7 +120,7 @@ fn embargo(arguments: &[&str]) -> Output {
 fn filled() -> Metrics {
     let metrics = Metrics::new();
     let (ban, category): (Arc<str>, Arc<str>) = ("acme".into(), "update".into());
-    let series = [(Arc::clone(&ban), category, Evidence::Installed)];
+    let series = [Some((Arc::clone(&ban), category, Evidence::Installed))];
     let _counters = metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]);
     metrics.banned.set_lists(&[ListFigures { list: "acme/rules.txt".into(), entries: 1, rejected_lines: 0 }]);
     let clients = [0; Window::ALL.len()];

@@ -37,7 +37,7 @@ impl Fixture {
     }
 
     fn with_series(self) -> Self {
-        let series = [(Arc::from("acme"), Arc::from("update"), Evidence::Installed)];
+        let series = [Some((Arc::from("acme"), Arc::from("update"), Evidence::Installed))];
         self.metrics.banned.set_policy(&[], &series, &[]);
         self
     }

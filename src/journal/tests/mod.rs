@@ -331,7 +331,7 @@ fn a_journal_that_is_dropped_writes_everything() {
 #[test]
 fn clients_are_counted_in_windows_that_roll_and_survive_a_restart() {
     let fixture = Fixture::new();
-    let series = [(Arc::from("acme"), Arc::from("update"), Evidence::Installed)];
+    let series = [Some((Arc::from("acme"), Arc::from("update"), Evidence::Installed))];
     fixture.metrics.banned.set_policy(&[], &series, &[]);
     let tried = Tried::new("a.upd.example");
     let shown = |metrics: &Metrics| {
