@@ -7,6 +7,7 @@ mod bad_config;
 mod bad_packets;
 mod blocking;
 mod blocklists;
+mod catalogue;
 mod cache;
 mod command_line;
 mod encrypted;
