@@ -20,10 +20,10 @@ use crate::wire::{LowerName, Transport, qtype};
 const CONFIG: &str = "tests/fixtures/cli/embargo.toml";
 
 /// What came of a command line.
-struct Ran {
-    code: u8,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) code: u8,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 fn now() -> Timestamp {
@@ -34,7 +34,7 @@ fn console<'w>(out: &'w mut dyn Write, err: &'w mut dyn Write) -> Console<'w> {
     Console { out, err, look: Look::default(), now: now(), environment: Environment::default() }
 }
 
-fn run(arguments: &[&str]) -> Ran {
+pub(super) fn run(arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let line = ["embargo"].iter().chain(arguments).map(OsString::from);
     let code = outcome(line, &mut console(&mut out, &mut err));
@@ -43,7 +43,7 @@ fn run(arguments: &[&str]) -> Ran {
 
 /// The one JSON document of a command that succeeded.
 #[track_caller]
-fn json_of(arguments: &[&str]) -> Value {
+pub(super) fn json_of(arguments: &[&str]) -> Value {
     let ran = run(arguments);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert_eq!(ran.out.matches('\n').count(), 1, "one document, one line");

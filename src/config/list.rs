@@ -1,9 +1,15 @@
 //! One list by itself, as the command line reads it: the format that is told or found, rules to a sink, mistakes.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use super::at::At;
+use super::ban::Declared;
 use super::disk::{Origin, ReadError};
-use super::policy::LIST_MAX;
+use super::policy::{LIST_MAX, Refused};
 use super::settings::Reading;
-use crate::policy::{HEAD, Line, ListFormat, ListReader, Parsed, Rule};
+use crate::diag::{Diagnostic, Severity, Source};
+use crate::policy::{HEAD, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule};
 
 /// What became of a list.
 #[derive(Debug)]
@@ -36,6 +42,38 @@ pub fn read_list(
         Ok(())
     })?;
     Ok(ListRead { format, detected: reading.format.is_none(), bytes, parsed: reader.finish(sink) })
+}
+
+/// The policy of a ban that is this list alone and always enforces, with what is wrong with the list; `None` when it can't be
+/// read or is no list.
+pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagnostic>) {
+    let origin = Origin::File(path.to_path_buf());
+    let name: Arc<str> = origin.name().into();
+    let mut diagnostics = Vec::new();
+    let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
+    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &mut diagnostics) else {
+        return (None, diagnostics);
+    };
+    let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
+    let ban = builder.ban(ban);
+    let list = builder.list(ListInfo::new(Arc::clone(&name), ban, ListFormat::Domains, ""));
+    let mut refused = Refused::default();
+    let read = read_list(&origin, reading, &mut |rule, line| {
+        if let Err(error) = builder.rule(list, rule) {
+            refused.add(|| line.warning(error.to_string()));
+        }
+    });
+    match read {
+        Ok(read) => {
+            diagnostics.extend(read.parsed.diagnostics);
+            diagnostics.extend(refused.finish(&name));
+        }
+        Err(error) => diagnostics.push(Diagnostic::whole(Severity::Error, name, error.to_string())),
+    }
+    let (policy, conflicts) = builder.build(0);
+    diagnostics.extend(conflicts);
+    let policy = Some(policy).filter(|_policy| !diagnostics.iter().any(Diagnostic::is_error));
+    (policy, diagnostics)
 }
 
 /// The format that a list's first lines tell; names alone if they tell none.

@@ -41,7 +41,7 @@ pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use last_good::{LastGoodError, last_good, save};
-pub use list::{ListRead, read_list};
+pub use list::{ListRead, list_policy, read_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};

@@ -394,20 +394,20 @@ fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
 
 /// Rules that the table did not take: the first are named, the rest counted.
 #[derive(Default)]
-struct Refused {
+pub(super) struct Refused {
     shown: Vec<Diagnostic>,
     count: usize,
 }
 
 impl Refused {
-    fn add(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
+    pub(super) fn add(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
         self.count += 1;
         if self.shown.len() < REFUSED_SHOWN {
             self.shown.push(diagnostic());
         }
     }
 
-    fn finish(mut self, name: &Arc<str>) -> Vec<Diagnostic> {
+    pub(super) fn finish(mut self, name: &Arc<str>) -> Vec<Diagnostic> {
         let more = self.count - self.shown.len();
         if more > 0 {
             let message = format!("{more} more rules were left out");

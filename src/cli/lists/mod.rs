@@ -1,5 +1,7 @@
-//! `embargo lists`: lists by themselves, before they are in force: their mistakes.
+//! `embargo lists`: lists by themselves, before they are in force, and the bans in the words of others.
 
+mod diff;
+mod export;
 mod lint;
 
 use clap::{Args, Subcommand};
@@ -8,7 +10,7 @@ use super::EXIT_CODES;
 use super::console::Console;
 use super::failure::Failure;
 
-/// Check lists
+/// Check lists, compare them, and write them for other resolvers
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Lists {
@@ -19,18 +21,26 @@ pub(super) struct Lists {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Lint(lint::Lint),
+    Diff(diff::Diff),
+    Export(export::Export),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   embargo lists lint names.txt hosts.txt --json
-  embargo lists lint zone.rpz --format rpz";
+  embargo lists diff old.txt new.txt
+  embargo lists export --format rpz --ban kaspersky > embargo.rpz";
 
 impl Lists {
     /// Does as the verb says.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         match self.verb {
             Verb::Lint(lint) => lint.execute(console),
+            Verb::Diff(diff) => diff.execute(console),
+            Verb::Export(export) => export.execute(console),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Lists on the command line: what is told of them, and what is written for others.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::cli::tests::{json_of, run};
+
+const CONFIG: &str = "tests/fixtures/cli/embargo.toml";
+
+fn written(directory: &Path, name: &str, text: &str) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn lint_tells_the_format_and_every_bad_line_and_is_exit_code_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = written(directory.path(), "good.txt", "0.0.0.0 a.example b.example\n");
+    let bad = written(directory.path(), "bad.txt", "||a.example^\n||b.example^$third-party\n");
+
+    let ran = run(&["lists", "lint", &good]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.out, format!("{good}: hosts, as its first lines tell; 2 rules, 0 lines not understood\n"));
+
+    let ran = run(&["lists", "lint", &good, &bad, "--json"]);
+    let linted: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &linted["ok"]), (1, &json!(false)));
+    let file = &linted["files"][1];
+    assert_eq!((&file["format"], &file["rules"], &file["bad_lines"]), (&json!("adblock"), &json!(1), &json!(1)));
+    assert_eq!((&file["diagnostics"][0]["line"], &file["diagnostics"][0]["column"]), (&json!(2), &json!(14)));
+
+    let ran = run(&["lists", "lint", &bad, "--format", "hosts"]);
+    assert!(ran.code == 1 && ran.err.contains(&format!("{bad}:1:1: warning: ")), "{}", ran.err);
+    for (name, text) in [("empty.txt", ""), ("page.txt", "<!DOCTYPE html>\n404\n")] {
+        assert_eq!(run(&["lists", "lint", &written(directory.path(), name, text)]).code, 1, "{name}");
+    }
+    assert_eq!(run(&["lists", "lint", "/nowhere/x.txt"]).code, 1);
+    assert_eq!(run(&["lists", "lint", &good, "--format", "host"]).code, 2);
+}
+
+#[test]
+fn export_writes_the_bans_in_force_and_tells_what_the_format_can_not_say() {
+    let ran = run(&["lists", "export", "--format", "rpz", "--config", CONFIG, "--ban", "acme"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out, @r"
+    ; Bans of Embargo as of 2025-03-10T12:00:00.123Z: acme
+    ; Names that are observed or excepted are let through.
+    $TTL 30
+    @ SOA localhost. hostmaster.localhost. 1741608000 3600 600 86400 30
+    @ NS localhost.
+    acme.example CNAME *.
+    *.acme.example CNAME .
+    upd.acme.example CNAME .
+    *.upd.acme.example CNAME .
+    www.acme.example CNAME rpz-passthru.
+    *.www.acme.example CNAME .
+    status.acme.example CNAME rpz-passthru.
+    *.status.acme.example CNAME rpz-passthru.
+    ");
+    let ran = run(&["lists", "export", "--format", "domains", "--config", CONFIG]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.err.starts_with("`domains` can't say all of it (2):\n"), "{}", ran.err);
+    assert_eq!(ran.out.matches("# Not said here: ").count(), 2);
+    let ran = run(&["lists", "export", "--format", "rpz", "--config", CONFIG, "--ban", "x"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("unknown ban `x`; known bans: acme, widgets"), "{}", ran.err);
+}
+
+#[test]
+fn diff_shows_rules_and_the_names_for_which_something_else_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = written(directory.path(), "old.txt", "a.example\nb.example\nc.example web visit\n");
+    let new = written(directory.path(), "new.txt", "a.example\n!ok.a.example\nc.example web ambiguous\nx.a.example\n");
+    let ran = run(&["lists", "diff", &old, &new]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out, @r"
+    - b.example uncategorised ambiguous enforce
+    + x.a.example uncategorised ambiguous enforce
+    + !ok.a.example uncategorised ambiguous allow
+    < c.example web visit observe
+    > c.example web ambiguous enforce
+    = b.example: nxdomain -> none
+    = *.b.example: nxdomain -> none
+    = c.example: observe -> nxdomain
+    = *.c.example: observe -> nxdomain
+    = ok.a.example: nxdomain -> allow
+    = *.ok.a.example: nxdomain -> allow
+    2 rules added, 1 removed, 1 changed; 6 verdicts changed
+    ");
+    let different = json_of(&["lists", "diff", &old, &new, "--json"]);
+    assert_eq!(different["removed"][0]["pattern"], "b.example");
+    assert_eq!(different["verdicts"].as_array().unwrap().len(), 6);
+    assert_eq!(run(&["lists", "diff", &old, "/nowhere"]).code, 1);
+}

@@ -1,0 +1,145 @@
+//! Two policies beside each other: rules that are new or gone, and what that changes for the names they name.
+
+use std::cmp::Ordering;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::attributes::Attributes;
+use super::ban::Evidence;
+use super::pattern::{PatternKind, PatternRef};
+use super::policy::Policy;
+use super::rule::Does;
+use super::verdict::{Client, Decision};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, qtype};
+
+/// What is different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Rules of the newer alone.
+    pub added: Vec<RuleRow>,
+    /// Rules of the older alone.
+    pub removed: Vec<RuleRow>,
+    /// Rules of both whose columns differ, as they were and as they are.
+    pub changed: Vec<(RuleRow, RuleRow)>,
+    /// Names, of those that such a rule names, for which something else is done.
+    pub verdicts: Vec<VerdictChange>,
+}
+
+/// A rule as it is written in our own format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRow {
+    /// What it matches.
+    pub pattern: String,
+    /// Its category.
+    pub category: Arc<str>,
+    /// What a match proves.
+    pub evidence: Evidence,
+    /// A mode or an action.
+    pub does: &'static str,
+}
+
+/// A name for which something else is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictChange {
+    /// The name; with `*.` in front: every name below it that no rule names.
+    pub name: String,
+    /// `none`, `allow`, `observe` or an action.
+    pub old: &'static str,
+    /// The same.
+    pub new: &'static str,
+}
+
+/// A rule in the order of its name.
+struct Row<'p> {
+    wire: &'p [u8],
+    attributes: &'p Attributes,
+}
+
+impl Policy {
+    /// What is different in `newer`, at a time.
+    pub fn compare(&self, newer: &Self, at: Timestamp) -> Comparison {
+        let (olds, news) = (self.rows(), newer.rows());
+        let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
+        let mut comparison = Comparison::default();
+        let mut names: Vec<&[u8]> = Vec::new();
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (Some(old), Some(new)) => old.order(new),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let old = if order.is_le() { olds.next() } else { None };
+            let new = if order.is_ge() { news.next() } else { None };
+            match (old, new) {
+                (Some(old), Some(new)) if old.attributes.same_columns(new.attributes) => continue,
+                (Some(old), Some(new)) => comparison.changed.push((old.shown(), new.shown())),
+                (Some(old), None) => comparison.removed.push(old.shown()),
+                (None, Some(new)) => comparison.added.push(new.shown()),
+                (None, None) => break,
+            }
+            let touched = old.into_iter().chain(new).filter(|row| row.attributes.kind != PatternKind::Glob);
+            names.extend(touched.map(|row| row.wire));
+        }
+        names.dedup();
+        comparison.verdicts = names.into_iter().flat_map(|wire| self.verdict_changes(newer, wire, at)).collect();
+        comparison
+    }
+
+    /// Every rule, by name.
+    fn rows(&self) -> Vec<Row<'_>> {
+        let attributes = |number: u16| &self.attributes[usize::from(number)];
+        let literals = self.literals.entries().map(|(number, wire)| Row { wire, attributes: attributes(number) });
+        let globs = self.globs.groups().iter().flat_map(|group| &group.globs);
+        let globs = globs.map(|glob| Row { wire: &glob.wire, attributes: attributes(glob.attributes) });
+        let mut rows: Vec<_> = literals.chain(globs).collect();
+        rows.sort_unstable_by(Row::order);
+        rows
+    }
+
+    fn verdict_changes(&self, newer: &Self, wire: &[u8], at: Timestamp) -> Vec<VerdictChange> {
+        // No rule names a label of one zero octet.
+        let below = [&[1, 0], wire].concat();
+        let both = [("", wire), ("*.", &below)];
+        let changes = both.into_iter().filter_map(|(prefix, asked)| {
+            let (asked, _end) = LowerName::read(asked, 0).ok()?;
+            let (old, new) = (self.in_a_word(&asked, at), newer.in_a_word(&asked, at));
+            let (name, _end) = LowerName::read(wire, 0).ok()?;
+            (old != new).then(|| VerdictChange { name: format!("{prefix}{name}"), old, new })
+        });
+        changes.collect()
+    }
+
+    fn in_a_word(&self, name: &LowerName, at: Timestamp) -> &'static str {
+        let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        match self.decide(name, qtype::A, &client, at).decision {
+            Decision::Pass => "none",
+            Decision::Allow(_) => "allow",
+            Decision::Observe(_) => "observe",
+            Decision::Enforce(_, blocked) => blocked.action.as_str(),
+        }
+    }
+}
+
+impl Row<'_> {
+    fn order(&self, other: &Self) -> Ordering {
+        let Attributes { kind, allow, .. } = self.attributes;
+        let Attributes { kind: other_kind, allow: other_allow, .. } = other.attributes;
+        (self.wire, kind, allow).cmp(&(other.wire, other_kind, other_allow))
+    }
+
+    fn shown(&self) -> RuleRow {
+        let Attributes { kind, allow, category, evidence, does, .. } = self.attributes;
+        RuleRow {
+            pattern: PatternRef { wire: self.wire, kind: *kind, allow: *allow }.to_string(),
+            category: Arc::clone(category),
+            evidence: *evidence,
+            does: match does {
+                _ if *allow => "allow",
+                Does::Mode(mode) => mode.as_str(),
+                Does::Action(action) => action.as_str(),
+            },
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The names that rules name, ancestors first, and what the policy says of each and below it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::policy::ban::{Action, Ban};
+use crate::policy::pattern::PatternRef;
+use crate::policy::policy::{BanIndex, Policy};
+use crate::policy::rule::Effect;
+use crate::policy::verdict::{Client, Decision};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, qtype};
+
+/// What is said of a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Said<'p> {
+    /// No rule speaks of it.
+    Nothing,
+    /// It is let through, by a rule.
+    Passes,
+    /// It is answered so, by this ban.
+    Blocked(Action, &'p Ban),
+}
+
+/// A name that a rule names.
+#[derive(Debug)]
+pub(super) struct Entry<'p> {
+    pub(super) name: LowerName,
+    /// What is said of it.
+    pub(super) here: Said<'p>,
+    /// What is said of a name below it that no rule names.
+    pub(super) below: Said<'p>,
+    /// What would be said if no rule named it: as below the nearest name above it that one does.
+    pub(super) inherited: Said<'p>,
+    /// The weight of what was said there, if it has one.
+    pub(super) weight: Option<u8>,
+}
+
+/// A name above, and what was said below it.
+#[derive(Debug)]
+pub(super) struct Above<'p> {
+    pub(super) name: LowerName,
+    pub(super) below: Said<'p>,
+    pub(super) weight: Option<u8>,
+}
+
+/// Some bans of a policy, at a time.
+pub(super) struct Judge<'p, 'c> {
+    policy: &'p Policy,
+    at: Timestamp,
+    chosen: &'c dyn Fn(BanIndex) -> bool,
+}
+
+impl Said<'_> {
+    /// Whether the name is blocked, by whatever action.
+    pub(super) fn is_block(&self) -> bool {
+        matches!(self, Self::Blocked(..))
+    }
+}
+
+impl<'p, 'c> Judge<'p, 'c> {
+    pub(super) fn new(policy: &'p Policy, at: Timestamp, chosen: &'c dyn Fn(BanIndex) -> bool) -> Self {
+        Self { policy, at, chosen }
+    }
+
+    fn counts(&self, attributes: u16) -> bool {
+        let attributes = &self.policy.attributes[usize::from(attributes)];
+        attributes.ceiling != Effect::Off && (self.chosen)(BanIndex(attributes.ban))
+    }
+
+    /// The globs, as they are written.
+    pub(super) fn globs(&self) -> impl Iterator<Item = PatternRef<'p>> {
+        let globs = self.policy.globs.groups().iter().flat_map(|group| &group.globs);
+        globs.filter(|glob| self.counts(glob.attributes)).map(|glob| {
+            let attributes = &self.policy.attributes[usize::from(glob.attributes)];
+            PatternRef { wire: &glob.wire, kind: attributes.kind, allow: attributes.allow }
+        })
+    }
+
+    /// The names of all other rules, each once, a name before those below it.
+    pub(super) fn names(&self) -> impl Iterator<Item = LowerName> {
+        let rules = self.policy.literals.entries().filter(|(attributes, _wire)| self.counts(*attributes));
+        let mut names: Vec<Box<[u8]>> = rules.map(|(_attributes, wire)| reversed(wire)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().filter_map(|name| {
+            let mut wire = reversed(&name).into_vec();
+            wire.push(0);
+            LowerName::read(&wire, 0).ok().map(|(name, _end)| name)
+        })
+    }
+
+    /// What is said of a name and below it; `None`: nothing at all.
+    pub(super) fn entry(&self, name: LowerName, above: Option<&Above<'p>>) -> Option<Entry<'p>> {
+        let here = self.said(&name);
+        // No rule names a label of one zero octet, and none that begins with `*` exists. Below a name that is too long there is
+        // none.
+        let child = [&[1, 0], name.wire()].concat();
+        let below = LowerName::read(&child, 0).map_or(here, |(child, _end)| self.said(&child));
+        let (inherited, weight) = above.map_or((Said::Nothing, None), |above| (above.below, above.weight));
+        let silent = matches!((here, below), (Said::Nothing, Said::Nothing)) && above.is_none();
+        (!silent).then_some(Entry { name, here, below, inherited, weight })
+    }
+
+    fn said(&self, name: &LowerName) -> Said<'p> {
+        // No ban that is exported depends on who asks.
+        let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        let left_out = |ban| !(self.chosen)(ban);
+        match self.policy.decide_without(name, qtype::A, &client, self.at, left_out).decision {
+            Decision::Pass => Said::Nothing,
+            Decision::Allow(_) | Decision::Observe(_) => Said::Passes,
+            Decision::Enforce(hit, blocked) => {
+                let denies = blocked.action == Action::Nxdomain && !blocked.nxdomain;
+                Said::Blocked(if denies { Action::Nodata } else { blocked.action }, hit.ban)
+            }
+        }
+    }
+}
+
+/// The labels of a name from the right, without the root's zero: so a name is the beginning of those below it.
+fn reversed(wire: &[u8]) -> Box<[u8]> {
+    let mut labels: Vec<&[u8]> = Vec::new();
+    let mut rest = wire;
+    while let Some(size) = rest.first().map(|size| usize::from(*size)).filter(|size| *size > 0)
+        && let Some((label, behind)) = rest.split_at_checked(1 + size)
+    {
+        labels.push(label);
+        rest = behind;
+    }
+    labels.reverse();
+    labels.concat().into()
+}

@@ -1,0 +1,63 @@
+//! Response policy zones: every name that a rule names, and `*.` in front of it, since resolvers differ on which wildcard is
+//! meant below a name that is there itself.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::entries::{Entry, Said};
+use super::page::Page;
+use crate::policy::ban::{Action, Ban};
+use crate::time::Timestamp;
+
+/// Octets on the wire that are left for the name of the zone, behind every name.
+const ZONE_MAX: usize = 32;
+const WIRE_MAX: usize = 255;
+
+/// What a zone begins with; its names are relative, so it may be loaded under any.
+pub(super) fn head(ttl: u64, at: Timestamp, page: &mut Page<'_>) -> io::Result<()> {
+    let serial = at.as_second().rem_euclid(1 << 32);
+    page.line(format_args!("$TTL {ttl}"))?;
+    page.line(format_args!("@ SOA localhost. hostmaster.localhost. {serial} 3600 600 86400 {ttl}"))?;
+    page.line(format_args!("@ NS localhost."))
+}
+
+pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let name = &entry.name;
+    if name.wire().len() + 2 + ZONE_MAX > WIRE_MAX {
+        return page.unsaid(format_args!("`{name}`: with the name of a zone behind it, it is no name"));
+    }
+    page.count();
+    if name.labels() == 0 {
+        return record(&"*", &entry.below, entry, page);
+    }
+    record(name, &entry.here, entry, page)?;
+    record(&format_args!("*.{name}"), &entry.below, entry, page)
+}
+
+fn record(owner: &dyn std::fmt::Display, said: &Said<'_>, entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    match said {
+        Said::Blocked(Action::Nxdomain, _ban) => page.line(format_args!("{owner} CNAME .")),
+        Said::Blocked(Action::Nodata, _ban) => page.line(format_args!("{owner} CNAME *.")),
+        Said::Blocked(Action::Drop, _ban) => page.line(format_args!("{owner} CNAME rpz-drop.")),
+        Said::Blocked(Action::Sinkhole, ban) => addresses(owner, ban, page),
+        Said::Blocked(Action::Refuse, _ban) => {
+            page.unsaid(format_args!("`{owner}` is refused here; there it does not exist"))?;
+            page.line(format_args!("{owner} CNAME ."))
+        }
+        // Only where something above is blocked: it would shield the name from the other zones of that resolver.
+        Said::Passes | Said::Nothing if matches!(entry.inherited, Said::Nothing) => Ok(()),
+        Said::Passes | Said::Nothing => page.line(format_args!("{owner} CNAME rpz-passthru.")),
+    }
+}
+
+fn addresses(owner: &dyn std::fmt::Display, ban: &Ban, page: &mut Page<'_>) -> io::Result<()> {
+    for address in &ban.sinkhole_v4 {
+        let address: &Ipv4Addr = address;
+        page.line(format_args!("{owner} A {address}"))?;
+    }
+    for address in &ban.sinkhole_v6 {
+        let address: &Ipv6Addr = address;
+        page.line(format_args!("{owner} AAAA {address}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! What is written is read again as the same verdicts, in every format that can say them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::diag::Source;
+use crate::policy::{
+    Action, Ban, BanKind, Client, Decision, Ede, ListFormat, ListInfo, Mode, PolicyBuilder, Stance, Strictness,
+};
+use crate::wire::{LowerName, qtype};
+
+fn policy(format: ListFormat, text: &str) -> Policy {
+    let ban = Ban {
+        id: "v".into(),
+        kind: BanKind::Ban,
+        title: "v".into(),
+        vendor: "v".into(),
+        stance: Stance {
+            mode: Mode::Enforce,
+            observe_from: None,
+            enforce_from: None,
+            schedule: None,
+            rollout: None,
+            action: Action::Nxdomain,
+        },
+        terms: Vec::new(),
+        ede: Ede { code: 15, text: "".into() },
+        ttl: Duration::from_secs(30),
+        sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 1)],
+        sinkhole_v6: vec!["2001:db8::1".parse().unwrap()],
+        contact: "".into(),
+        alternatives: "".into(),
+        laws: Vec::new(),
+        bound_by: Vec::new(),
+        milestones: Vec::new(),
+    };
+    let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
+    let ban = builder.ban(ban);
+    let list = builder.list(ListInfo::new("list", ban, format, ""));
+    let parsed = format.parse(&Source::new("list", text), Strictness::Strict, &mut |rule, _line| {
+        builder.rule(list, rule).unwrap();
+    });
+    assert_eq!(parsed.diagnostics, [], "{text}");
+    builder.build(1).0
+}
+
+fn export(policy: &Policy, format: ExportFormat) -> (String, Exported) {
+    let mut out = Vec::new();
+    let exported = policy.export(format, Timestamp::UNIX_EPOCH, &|_ban| true, &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), exported)
+}
+
+/// How a name is answered; `None`: it is let through.
+fn answer(policy: &Policy, name: &LowerName) -> Option<&'static str> {
+    let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    match policy.decide(name, qtype::A, &client, Timestamp::UNIX_EPOCH).decision {
+        Decision::Pass | Decision::Allow(_) | Decision::Observe(_) => None,
+        Decision::Enforce(_, blocked) if blocked.action == Action::Nxdomain && !blocked.nxdomain => Some("nodata"),
+        Decision::Enforce(_, blocked) => Some(blocked.action.as_str()),
+    }
+}
+
+/// The text without its head.
+#[track_caller]
+fn check(rules: &str, format: ExportFormat, expected: &[&str]) {
+    let (text, exported) = export(&policy(ListFormat::Rules, rules), format);
+    let lines: Vec<_> = text.lines().skip(if format == ExportFormat::Rpz { 5 } else { 2 }).collect();
+    assert_eq!(lines, expected, "{rules}");
+    assert_eq!(exported.unsaid, lines.iter().filter(|line| line.contains("Not said here: ")).count());
+    assert_eq!(exported.shown.len(), exported.unsaid.min(20));
+}
+
+const RULES: &str = "\
+geo.example
+!ok.geo.example
+=one.example c none sinkhole
+*.sub.example
+off.geo.example c none off
+seen.example c visit
+";
+
+#[test]
+fn a_policy_zone_has_every_name_and_what_is_below_it() {
+    check(
+        RULES,
+        ExportFormat::Rpz,
+        &[
+            "geo.example CNAME *.",
+            "*.geo.example CNAME .",
+            "ok.geo.example CNAME rpz-passthru.",
+            "*.ok.geo.example CNAME rpz-passthru.",
+            "one.example A 192.0.2.1",
+            "one.example AAAA 2001:db8::1",
+            "*.sub.example CNAME .",
+        ],
+    );
+    check(
+        "a.example c none drop\nb.example c none refuse\nksn-*.geo.example\n",
+        ExportFormat::Rpz,
+        &[
+            "; Not said here: `ksn-*.geo.example`: no `*` inside a label",
+            "a.example CNAME rpz-drop.",
+            "*.a.example CNAME rpz-drop.",
+            "; Not said here: `b.example` is refused here; there it does not exist",
+            "b.example CNAME .",
+            "; Not said here: `*.b.example` is refused here; there it does not exist",
+            "*.b.example CNAME .",
+        ],
+    );
+}
+
+#[test]
+fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
+    check(
+        RULES,
+        ExportFormat::Hosts,
+        &[
+            "0.0.0.0 geo.example",
+            "# Not said here: names below `geo.example`",
+            "0.0.0.0 one.example",
+            "# Not said here: names below `sub.example`",
+        ],
+    );
+    check(
+        RULES,
+        ExportFormat::Domains,
+        &[
+            "geo.example",
+            "# Not said here: `ok.geo.example` and names below it are let through",
+            "# Not said here: `one.example` alone",
+            "# Not said here: names below `sub.example` without itself",
+        ],
+    );
+    check(
+        RULES,
+        ExportFormat::Dnsmasq,
+        &[
+            "address=/geo.example/",
+            "server=/ok.geo.example/#",
+            "# Not said here: `one.example` alone",
+            "# Not said here: names below `sub.example` without itself",
+        ],
+    );
+    check(
+        RULES,
+        ExportFormat::Unbound,
+        &[
+            "local-zone: \"geo.example.\" always_nxdomain",
+            "local-zone: \"ok.geo.example.\" always_transparent",
+            "local-zone: \"one.example.\" transparent",
+            "local-data: \"one.example. A 0.0.0.0\"",
+            "local-data: \"one.example. AAAA ::\"",
+            "# Not said here: names below `sub.example` without itself",
+        ],
+    );
+    check(
+        "geo.example\n!ok.geo.example\nbad.ok.geo.example\n!=x.bad.ok.geo.example\n=one.example\n*.sub.example\n",
+        ExportFormat::Adblock,
+        &[
+            "||geo.example^",
+            "@@||ok.geo.example^",
+            "||bad.ok.geo.example^$important",
+            "@@|x.bad.ok.geo.example^$important",
+            "|one.example^",
+            "||*.sub.example^",
+        ],
+    );
+}
+
+fn rule(suffixes: bool) -> impl Strategy<Value = String> {
+    let kinds = if suffixes { vec!["", "", "!"] } else { vec!["", "=", "*.", "!", "!=", "!*."] };
+    let does = vec![
+        "",
+        "",
+        " c none nodata",
+        " c none drop",
+        " c none sinkhole",
+        " c none observe",
+        " c none off",
+        " c none refuse",
+    ];
+    (prop::sample::select(kinds), "([abc]\\.){0,3}geo\\.example", prop::sample::select(does))
+        .prop_map(|(kind, name, does)| format!("{kind}{name}{}\n", if kind.starts_with('!') { "" } else { does }))
+}
+
+fn rules() -> impl Strategy<Value = String> {
+    any::<bool>().prop_flat_map(|suffixes| prop::collection::vec(rule(suffixes), 1..9)).prop_map(|rules| rules.concat())
+}
+
+proptest! {
+    #[test]
+    fn every_format_is_read_again_as_the_same_verdicts(
+        rules in rules(),
+        names in prop::collection::vec("([abc]\\.){0,4}(geo\\.example|example|other\\.example)", 20),
+    ) {
+        let original = policy(ListFormat::Rules, &rules);
+        for (format, read_as) in [
+            (ExportFormat::Rpz, ListFormat::Rpz),
+            (ExportFormat::Hosts, ListFormat::Hosts),
+            (ExportFormat::Domains, ListFormat::Domains),
+            (ExportFormat::Unbound, ListFormat::Unbound),
+            (ExportFormat::Dnsmasq, ListFormat::Dnsmasq),
+            (ExportFormat::Adblock, ListFormat::Adblock),
+        ] {
+            let (text, exported) = export(&original, format);
+            let again = policy(read_as, &text);
+            for name in &names {
+                let name = LowerName::parse(name).unwrap();
+                let (old, new) = (answer(&original, &name), answer(&again, &name));
+                match (format, exported.unsaid) {
+                    (ExportFormat::Rpz, 0) => prop_assert_eq!(old, new, "{} {}", name, text),
+                    (ExportFormat::Rpz, _) | (_, 0) => prop_assert_eq!(old.is_some(), new.is_some(), "{} {}", name, text),
+                    (ExportFormat::Hosts, _) => prop_assert!(new.is_none() || old.is_some(), "{} {}", name, text),
+                    _ => (),
+                }
+            }
+        }
+    }
+}
