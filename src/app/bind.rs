@@ -88,6 +88,12 @@ fn udp(address: SocketAddr, workers: NonZeroUsize, held: &mut Held) -> io::Resul
     Ok(sockets)
 }
 
+/// The one UDP socket of an address that QUIC is spoken on.
+pub(super) fn quic(address: SocketAddr, held: &mut Held) -> io::Result<UdpSocket> {
+    let first = held.take_udp(address, serve::LOOK_UP)?.into_iter().next();
+    first.map_or_else(|| socket::plain_udp(address), Ok)
+}
+
 /// Whether the machine does not have the address at all.
 fn missing(error: &io::Error) -> bool {
     // EAFNOSUPPORT has no kind of its own: the kernel knows no IPv6.

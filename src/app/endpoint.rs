@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use super::bind;
 use crate::config::Settings;
@@ -10,7 +11,7 @@ use crate::serve::{Encrypted, Sockets};
 use crate::socket::Held;
 use crate::tls::ServerTls;
 
-/// An address on which DNS is spoken otherwise than in clear. Its form as text is a URL.
+/// An address on which DNS is spoken in another way. Its form as text is a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// How it is spoken there.
@@ -24,6 +25,12 @@ pub struct Endpoint {
 pub enum Spoken {
     /// DNS over TLS (RFC 7858).
     Tls,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
+    /// DNS over HTTPS at this path (RFC 8484).
+    Https(Arc<str>),
+    /// The same in clear, for reverse proxies alone; no client is to be sent there.
+    Http(Arc<str>),
 }
 
 impl fmt::Display for Endpoint {
@@ -31,11 +38,15 @@ impl fmt::Display for Endpoint {
         let Self { spoken, address } = self;
         match spoken {
             Spoken::Tls => write!(f, "tls://{address}"),
+            Spoken::Quic => write!(f, "quic://{address}"),
+            Spoken::Https(path) => write!(f, "https://{address}{path}"),
+            Spoken::Http(path) => write!(f, "http://{address}{path}"),
         }
     }
 }
 
-/// Takes from `held`, or binds, them all, and adds their sockets to `sockets`. Without a certificate there are none.
+/// Takes from `held`, or binds, them all, and adds their sockets to `sockets`. Without a certificate there are none but
+/// those for proxies.
 ///
 /// # Errors
 /// One message that names the address, the likely reason and the way out.
@@ -45,12 +56,20 @@ pub(super) fn bind_all(
     held: &mut Held,
     sockets: &mut Sockets,
 ) -> Result<Vec<Endpoint>, String> {
-    let mut endpoints = Vec::new();
+    let (wanted, mut endpoints) = (&settings.encrypted, Vec::new());
+    let path: Arc<str> = wanted.https_path.as_str().into();
+    let mut tcp =
+        |addresses: &[SocketAddr], spoken| each(addresses, &spoken, |address| bind::tcp(address, held), &mut endpoints);
+    sockets.http = tcp(&wanted.listen_http, Spoken::Http(Arc::clone(&path)))?;
     if let Some(tls) = tls {
-        let dot =
-            each(&settings.encrypted.listen_tls, &Spoken::Tls, |address| bind::tcp(address, held), &mut endpoints)?;
-        sockets.encrypted = Some(Encrypted { tls: tls.clone(), dot });
+        sockets.encrypted = Some(Encrypted {
+            tls: tls.clone(),
+            dot: tcp(&wanted.listen_tls, Spoken::Tls)?,
+            https: tcp(&wanted.listen_https, Spoken::Https(Arc::clone(&path)))?,
+            quic: each(&wanted.listen_quic, &Spoken::Quic, |address| bind::quic(address, held), &mut endpoints)?,
+        });
     }
+    sockets.path = path;
     Ok(endpoints)
 }
 
@@ -76,6 +95,12 @@ trait Bound {
 }
 
 impl Bound for TcpListener {
+    fn address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+impl Bound for UdpSocket {
     fn address(&self) -> io::Result<SocketAddr> {
         self.local_addr()
     }

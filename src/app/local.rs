@@ -1,9 +1,19 @@
 //! Data of our own into force: own records, the hosts file, special-use names.
 
-use crate::config::{self, Settings};
+use super::designated::designated;
+use super::parts::Parts;
+use crate::config::{self, Loaded, Settings};
 use crate::local::{self, Local};
 use crate::upstream::Servers;
 use crate::wire::is_private;
+
+impl Parts {
+    /// Puts into force what is answered here by these settings, while `servers` are asked for the rest.
+    pub(super) fn answer_locally(&self, loaded: &Loaded, servers: &Servers) {
+        let designated = designated(&self.endpoints, &self.listen, loaded);
+        self.guard.answer_locally(local(&loaded.settings, servers).designating(designated));
+    }
+}
 
 /// What is answered here by these settings, while `servers` are asked for the rest.
 pub(super) fn local(settings: &Settings, servers: &Servers) -> Local {
@@ -21,7 +31,6 @@ pub(super) fn local(settings: &Settings, servers: &Servers) -> Local {
             // One that is known by name only may be anywhere.
             server.address().is_some_and(|address| is_private(address.ip()))
         }),
-        endpoints: Vec::new(),
         rebinding: settings.local.rebind_protection.then(|| settings.local.rebind_allow.clone()),
     })
 }

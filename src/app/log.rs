@@ -15,9 +15,18 @@ use crate::config::{LogFormat, LogSettings};
 use crate::metrics::{Level, Metrics};
 
 /// hickory logs query names unescaped, so none of it is let through, whatever the level. notify tells of watches that ended
-/// with their folders, which the poll behind it notices too.
-const SILENCED: [&str; 5] =
-    ["hickory_server=off", "hickory_net=off", "hickory_proto=off", "hickory_resolver=off", "notify=warn"];
+/// with their folders, which the poll behind it notices too. What the libraries of encrypted transports have to tell is written by
+/// clients: a name that rustls does not like, say.
+const SILENCED: [&str; 8] = [
+    "hickory_server=off",
+    "hickory_net=off",
+    "hickory_proto=off",
+    "hickory_resolver=off",
+    "h2=off",
+    "quinn_proto=off",
+    "rustls=off",
+    "notify=warn",
+];
 
 /// Starts logging; a second start in one process (tests) changes nothing.
 pub(super) fn init(settings: &LogSettings, metrics: Arc<Metrics>, clock: Clock) {

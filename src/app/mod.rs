@@ -11,6 +11,7 @@ mod bind;
 mod cache;
 mod certificate;
 pub mod control;
+mod designated;
 mod endpoint;
 mod files;
 mod handover;

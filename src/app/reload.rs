@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::local::local;
 use super::map;
 use super::parts::Parts;
 use super::served::admission;
@@ -81,7 +80,7 @@ impl Parts {
                     tracing::info!(?servers, "The servers of the system have changed; these are asked now.");
                     self.ask_by(tree).await;
                     // Names of a private network are no business of upstreams that are not in it.
-                    self.guard.answer_locally(local(&self.loaded.load().settings, wanted.root()));
+                    self.answer_locally(&self.loaded.load(), wanted.root());
                 }
             }
             Err(unknown) => {
@@ -120,7 +119,7 @@ impl Parts {
             let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);
             self.ask_by(tree).await;
         }
-        self.guard.answer_locally(local(&loaded.settings, &self.tree.load().root().config.servers));
+        self.answer_locally(&loaded, &self.tree.load().root().config.servers);
         if self.loaded.load().validation != loaded.validation {
             self.validate(loaded.validation.as_ref());
             // What is kept was judged by the keys and exceptions before.
@@ -191,6 +190,10 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
     [
         ("listen", old.listen != new.listen),
         ("listen_tls", old.encrypted.listen_tls != new.encrypted.listen_tls),
+        ("listen_https", old.encrypted.listen_https != new.encrypted.listen_https),
+        ("listen_http", old.encrypted.listen_http != new.encrypted.listen_http),
+        ("listen_quic", old.encrypted.listen_quic != new.encrypted.listen_quic),
+        ("https path", old.encrypted.https_path != new.encrypted.https_path),
         ("admin", old.admin != new.admin),
         ("workers", old.workers != new.workers),
         ("state_dir", first.state_dir != now.state_dir),

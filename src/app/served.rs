@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) fn admission(settings: &Settings, listening: &[SocketAddr]) -> Admission {
     look(settings, listening).unwrap_or_else(|error| {
         tracing::warn!(%error, "The host does not tell which networks it is in: `on-link` in `allow` stands for none.");
-        Admission::new(written(settings)).behind(settings.proxies.clone())
+        behind(Admission::new(written(settings)), settings)
     })
 }
 
@@ -46,7 +46,12 @@ fn look(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Admission> 
     if settings.allow.contains(&Allowed::OnLink) {
         networks.extend(on_link(listening)?);
     }
-    Ok(Admission::new(networks).behind(settings.proxies.clone()))
+    Ok(behind(Admission::new(networks), settings))
+}
+
+/// The proxies that are believed, of either kind.
+fn behind(admission: Admission, settings: &Settings) -> Admission {
+    admission.behind(settings.proxies.clone()).behind_web(settings.encrypted.https_proxies.clone())
 }
 
 fn written(settings: &Settings) -> Vec<IpNet> {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::control::Asking;
+use super::designated::designated;
 use super::endpoint::Endpoint;
 use super::handover::{self, Before, Heir, Predecessor};
 use super::local::local;
@@ -29,6 +30,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::journal::Journal;
+use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::serve::{self, Chain, Embargo, Forwarder, Guard, Running, Sockets};
 use crate::socket::{Held, reachable};
@@ -41,6 +43,8 @@ const CARRIED_MAX: usize = 64;
 /// Parts that are checked but not yet listening.
 pub struct Prepared {
     parts: Parts,
+    /// What is answered here, but for what is known when it is bound.
+    local: Local,
     /// `None`: the disk takes nothing.
     control: Option<UnixListener>,
     before: Before,
@@ -101,7 +105,6 @@ impl Server {
         let admission = admission(&loaded.settings, &loaded.settings.listen);
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
         guard.show(map::hop(&loaded.settings));
-        guard.answer_locally(local);
         guard.limit(map::rates(&loaded.settings));
         let (guard, tree) = (Arc::new(guard), Arc::new(ArcSwap::new(tree)));
         let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
@@ -131,7 +134,7 @@ impl Server {
             admin: None,
             successors,
         };
-        Ok(Prepared { parts, control, before, asking })
+        Ok(Prepared { parts, local, control, before, asking })
     }
 
     /// Where DNS is served.
@@ -286,7 +289,7 @@ impl Prepared {
     /// # Errors
     /// [`Failure`] when the lists have mistakes and there is no good copy, or an address can't be had.
     pub async fn start(self) -> Result<Server, Failure> {
-        let Self { mut parts, control, before: Before { mut held, predecessor, .. }, asking } = self;
+        let Self { mut parts, local, control, before: Before { mut held, predecessor, .. }, asking } = self;
         let loaded = parts.loaded.load_full();
         // Before the files are read: what changes while they are is then seen as a change.
         let watch = tokio::sync::Mutex::new(Watch::new(loaded.watched()));
@@ -304,6 +307,8 @@ impl Prepared {
         parts.listen = listen;
         parts.admin = admin.as_ref().and_then(|listener| listener.local_addr().ok());
 
+        let designated = designated(&parts.endpoints, &parts.listen, &loaded);
+        parts.guard.answer_locally(local.designating(designated));
         let parts = Arc::new(parts);
         parts.validate(loaded.validation.as_ref());
         let forwarder = Forwarder::new(

@@ -7,10 +7,13 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::convert::{each, listen};
+use super::convert::{each, listen, network};
 use super::file::{self, File, Text, Texts};
 use super::reader::Reader;
 use super::settings::{EncryptedSettings, TlsSettings};
+
+/// Octets of a path at most.
+const PATH_MAX: usize = 256;
 
 /// Both files are needed; a missing one is a mistake, which keeps the whole out of force.
 pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader<'_>) -> TlsSettings {
@@ -24,13 +27,38 @@ pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader
 
 /// Where clients are served over encrypted transports, which needs a certificate and addresses that nothing else is served on.
 pub(super) fn settings(file: &File, reader: &mut Reader<'_>) -> EncryptedSettings {
-    for span in [&file.listen_tls].into_iter().filter_map(named) {
+    for span in [&file.listen_tls, &file.listen_https, &file.listen_quic].into_iter().filter_map(named) {
         if file.tls.is_none() {
             reader.error(span, "needs a certificate: write `[tls]` with `certificate` and `key`");
         }
     }
-    each_once([&file.listen, &file.listen_tls], reader);
-    EncryptedSettings { listen_tls: each(&file.listen_tls, listen, reader).unwrap_or_default() }
+    if let Some(span) = named(&file.listen_http)
+        && named(&file.https.proxies).is_none()
+    {
+        reader.error(span, "is for reverse proxies, which are heard in clear: name them in `[https]` as `proxies`");
+    }
+    each_once([&file.listen, &file.listen_tls, &file.listen_https, &file.listen_http], reader);
+    each_once([&file.listen, &file.listen_quic], reader);
+    let mut addresses = |texts| each(texts, listen, reader).unwrap_or_default();
+    EncryptedSettings {
+        listen_tls: addresses(&file.listen_tls),
+        listen_https: addresses(&file.listen_https),
+        listen_http: addresses(&file.listen_http),
+        listen_quic: addresses(&file.listen_quic),
+        https_path: path(&file.https.path, EncryptedSettings::default().https_path, reader),
+        https_proxies: each(&file.https.proxies, network, reader).unwrap_or_default(),
+    }
+}
+
+/// A path as it stands in a request and in a URI template.
+fn path(written: &Text, default: String, reader: &mut Reader<'_>) -> String {
+    let Some(text) = written else { return default };
+    let path = text.get_ref();
+    let fits = |octet: u8| octet.is_ascii_graphic() && !b"?#{}\"<>\\^`|".contains(&octet);
+    if !path.starts_with('/') || path.len() > PATH_MAX || !path.bytes().all(fits) {
+        reader.error(text.span(), "no path; write for example \"/dns-query\"");
+    }
+    path.clone()
 }
 
 /// Where something is written, if it is.

@@ -33,6 +33,9 @@ pub(super) type Moment = Option<Spanned<Datetime>>;
 pub(super) struct File {
     pub(super) listen: Texts,
     pub(super) listen_tls: Texts,
+    pub(super) listen_https: Texts,
+    pub(super) listen_http: Texts,
+    pub(super) listen_quic: Texts,
     pub(super) admin: Text,
     pub(super) allow: Texts,
     pub(super) proxies: Texts,
@@ -52,6 +55,7 @@ pub(super) struct File {
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
     pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) https: Https,
     pub(super) journal: Journal,
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<List>>,
@@ -188,6 +192,14 @@ pub(super) struct Tcp {
 pub(super) struct Tls {
     pub(super) certificate: Text,
     pub(super) key: Text,
+}
+
+/// `[https]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Https {
+    pub(super) path: Text,
+    pub(super) proxies: Texts,
 }
 
 /// `[journal]`.

@@ -242,10 +242,20 @@ pub struct TcpSettings {
 }
 
 /// Where clients are served over encrypted transports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedSettings {
     /// Addresses to serve DNS over TLS on.
     pub listen_tls: Vec<SocketAddr>,
+    /// The same over HTTPS.
+    pub listen_https: Vec<SocketAddr>,
+    /// The same over HTTP in clear, for the reverse proxies of `https_proxies`.
+    pub listen_http: Vec<SocketAddr>,
+    /// Addresses to serve DNS over QUIC on.
+    pub listen_quic: Vec<SocketAddr>,
+    /// The path that is asked over HTTPS and HTTP.
+    pub https_path: String,
+    /// Networks of reverse proxies that say by `X-Forwarded-For` for whom they ask; they too have to be among `allow`.
+    pub https_proxies: Vec<IpNet>,
 }
 
 /// Files in PEM.
@@ -451,6 +461,19 @@ impl Default for TcpSettings {
             connections_per_client_max: 64,
             queries_in_flight_max: 64,
             idle: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for EncryptedSettings {
+    fn default() -> Self {
+        Self {
+            listen_tls: Vec::new(),
+            listen_https: Vec::new(),
+            listen_http: Vec::new(),
+            listen_quic: Vec::new(),
+            https_path: "/dns-query".to_owned(),
+            https_proxies: Vec::new(),
         }
     }
 }

@@ -52,8 +52,6 @@ pub struct Config {
     pub forwarded: Vec<Name>,
     /// Whether every upstream is within a private network: then it may know the names of that network.
     pub private_upstreams: bool,
-    /// Our own encrypted endpoints that clients may be led to.
-    pub endpoints: Vec<Endpoint>,
     /// Whether no public name may have a private address, and the names that may none the less, with all below them.
     pub rebinding: Option<Vec<Name>>,
 }
@@ -67,7 +65,6 @@ impl Default for Config {
             passed: Vec::new(),
             forwarded: Vec::new(),
             private_upstreams: false,
-            endpoints: Vec::new(),
             rebinding: None,
         }
     }
@@ -137,7 +134,7 @@ impl Local {
             zones,
             ends,
             forwarded,
-            endpoints: config.endpoints,
+            endpoints: Vec::new(),
             ttl: config.ttl,
             rebinding: config.rebinding.map(excepted),
         };
@@ -146,6 +143,12 @@ impl Local {
         local.add_loopback();
         local.note_those_above();
         local
+    }
+
+    /// Leads clients that ask for encrypted endpoints of ours to these.
+    #[must_use]
+    pub fn designating(self, endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, ..self }
     }
 
     /// Only what no setting takes away.

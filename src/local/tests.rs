@@ -209,7 +209,7 @@ fn resolver_arpa_leads_to_our_own_endpoints_and_nowhere_else() {
         addresses: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
     };
     let endpoints = vec![endpoint(Encrypted::Doh("/dns-query".into()), 443), endpoint(Encrypted::Dot, 8853)];
-    let local = Local::new(Config { endpoints, ..Config::default() });
+    let local = Local::new(Config::default()).designating(endpoints);
     let told = "0 _dns.resolver.arpa SVCB 300, _dns.resolver.arpa SVCB 300, dns.example A 300, dns.example AAAA 300";
     check(&local, "_dns.resolver.arpa", qtype::SVCB, Some(told));
     check(&local, "_dns.resolver.arpa", qtype::A, Some("0 resolver.arpa SOA 300"));

@@ -1,6 +1,6 @@
 //! Connections from clients, over every stream transport.
 
-use super::labels::Cut;
+use super::labels::{Cut, HttpFault};
 use super::registry::Registry;
 use super::table::Cell;
 use crate::wire::Transport;
@@ -8,8 +8,9 @@ use crate::wire::Transport;
 /// Connections from clients. What comes on them is counted with all other messages, by [`Dns`](super::Dns).
 #[derive(Debug)]
 pub struct Connections {
-    open: Vec<Cell>, // embargo_dns_connections{proto}
-    cut: Vec<Cell>,  // embargo_dns_connections_cut_total{reason}
+    open: Vec<Cell>,        // embargo_dns_connections{proto}
+    cut: Vec<Cell>,         // embargo_dns_connections_cut_total{reason}
+    http_faults: Vec<Cell>, // embargo_dns_http_faults_total{reason}
     /// Listening sockets that died and were bound anew.
     pub rebound: Cell, // embargo_dns_listeners_rebound_total
 }
@@ -22,6 +23,11 @@ impl Connections {
             "Connections that Embargo closed before their clients had done with them, by reason.",
             ["reason"],
         );
+        let http_faults = registry.counters(
+            "dns_http_faults_total",
+            "HTTP requests that were answered without DNS, by reason.",
+            ["reason"],
+        );
         Self {
             open: Transport::ALL
                 .iter()
@@ -32,6 +38,7 @@ impl Connections {
                 })
                 .collect(),
             cut: Cut::ALL.iter().map(|reason| cut.fixed([reason.as_str()])).collect(),
+            http_faults: HttpFault::ALL.iter().map(|fault| http_faults.fixed([fault.as_str()])).collect(),
             rebound: registry
                 .counter("dns_listeners_rebound_total", "Listening sockets that died and were bound anew."),
         }
@@ -40,6 +47,11 @@ impl Connections {
     /// Connections open now.
     pub fn open(&self, transport: Transport) -> &Cell {
         &self.open[transport as usize]
+    }
+
+    /// HTTP requests with this fault.
+    pub fn http_fault(&self, fault: HttpFault) -> &Cell {
+        &self.http_faults[fault.index()]
     }
 
     /// Connections closed for this reason.

@@ -64,12 +64,12 @@ label! {
         NotServed = "not_served",
         /// A proxy did not say for whom it speaks, or somebody who is no proxy did.
         ProxyHeader = "proxy_header",
-        /// Its TLS handshake failed, or did not end in time.
-        Handshake = "handshake",
         /// The server has as much work as it takes on.
         Shed = "shed",
         /// The server has as much work for this client as is its share, and keeps the rest for others.
         ClientShare = "client_share",
+        /// It breaks the rules of its transport, and the connection ended with it.
+        Breach = "breach",
         /// The kernel did not take the response.
         SendFailure = "send_failure",
         /// The connection ended, or the work was given up, before there was a response.
@@ -88,6 +88,30 @@ label! {
         ProxyHeader = "proxy_header",
         /// Its TLS handshake failed, or did not end in time.
         Handshake = "handshake",
+        /// It spoke HTTP in clear, and was no listed reverse proxy.
+        Clear = "clear",
+    }
+}
+
+label! {
+    /// Why an HTTP request was answered without DNS: the status that it got, and more.
+    HttpFault {
+        /// No message, no base64url, or a message that is no query: 400.
+        NoQuery = "no_query",
+        /// A proxy does not say for whom it speaks: 400.
+        Unnamed = "unnamed",
+        /// Another path: 404.
+        Path = "path",
+        /// Neither GET nor POST: 405.
+        Method = "method",
+        /// A body that did not come in time: 408.
+        Slow = "slow",
+        /// More than a DNS message can have: 413.
+        Large = "large",
+        /// Another media type: 415.
+        Type = "type",
+        /// A query that was shed: 503.
+        Overload = "overload",
     }
 }
 

@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 pub use connections::Connections;
 pub use dns::Dns;
-pub use labels::{Cut, Did, DropReason, Family, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window};
+pub use labels::{
+    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window,
+};
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
 pub use place::Place;

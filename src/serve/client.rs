@@ -59,6 +59,12 @@ impl Client {
         }
     }
 
+    /// The client at `source`, whose request this one, a reverse proxy, hands on. Such a proxy was asked over a stream.
+    pub(super) fn hands_on(self, source: IpAddr) -> Self {
+        let via = Via::Proxy { address: self.address(), proven: self.verified() };
+        Self { socket: SocketAddr::new(source, 0), via, ..self }
+    }
+
     /// Its address.
     pub fn address(&self) -> IpAddr {
         self.socket.ip()
@@ -89,18 +95,25 @@ impl Client {
 pub struct Admission {
     networks: Vec<IpNet>,
     proxies: Vec<IpNet>,
+    web_proxies: Vec<IpNet>,
 }
 
 impl Admission {
     /// Serves these networks and nobody else. An open resolver harms others (RFC 5358).
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { networks, proxies: Vec::new() }
+        Self { networks, proxies: Vec::new(), web_proxies: Vec::new() }
     }
 
     /// Has proxies in these networks say by a PROXY header for whom they speak, and believes nobody else who says so.
     #[must_use]
     pub fn behind(self, proxies: Vec<IpNet>) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// Has reverse proxies in these networks say by `X-Forwarded-For` whose requests they hand on, and believes nobody else.
+    #[must_use]
+    pub fn behind_web(self, web_proxies: Vec<IpNet>) -> Self {
+        Self { web_proxies, ..self }
     }
 
     /// Whether `address` is served.
@@ -122,6 +135,11 @@ impl Admission {
     /// Whether `address` has to say for whom it speaks.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether `address` is that of a reverse proxy.
+    pub(super) fn is_web_proxy(&self, address: IpAddr) -> bool {
+        self.web_proxies.iter().any(|network| network.contains(&address))
     }
 
     /// Who asks by a datagram of `sender`, and the message in it.

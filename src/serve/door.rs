@@ -131,6 +131,15 @@ impl<N: Next> Door<N> {
         }
     }
 
+    /// Records what a message was about that breaks the rules of its transport, and gets no response.
+    pub(super) fn record_only(&self, message: &[u8], client: &Client, ledger: &mut Ledger) {
+        let recorded = catch_unwind(AssertUnwindSafe(|| {
+            let at_once = self.at_once(&self.view(), message, client, ledger, self.now(), &mut Vec::new());
+            at_once.unwrap_or_else(|unanswered| self.shed(message, &unanswered, Failure::Overload))
+        }));
+        drop(recorded);
+    }
+
     /// Records what a query was about that nobody has time for, and ends it by what is at hand, or in silence.
     pub(super) fn shed(&self, message: &[u8], unanswered: &Unanswered, full: Failure) -> Ending {
         match Query::read(message) {

@@ -52,6 +52,14 @@ impl<M: Deref<Target: Tally>> Sent<M> {
 }
 
 impl Ending {
+    /// Why there is no response, if there is none.
+    pub(super) fn silence(&self) -> Option<DropReason> {
+        match self {
+            Self::Response { .. } => None,
+            Self::Silence(reason) => Some(*reason),
+        }
+    }
+
     /// The response to hand over, and how it is then counted; silence is counted at once.
     #[inline]
     pub(super) fn into_response<M: Deref<Target: Tally>>(self, ledger: Ledger<M>) -> Option<(Vec<u8>, Sent<M>)> {

@@ -39,6 +39,8 @@
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
 //! stream     a task for each connection, in clear or inside TLS; what has to wait does so in a task of its own
+//!  https       the same for requests of HTTP in place of messages with their length
+//! quic       a task for each connection and each query on it
 //! ```
 //! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
 
@@ -51,10 +53,12 @@ mod forwarder;
 mod guard;
 mod handler;
 mod hop;
+mod https;
 mod misses;
 mod next;
 mod pipeline;
 mod proof;
+mod quic;
 mod rates;
 mod ending;
 mod room;
@@ -117,6 +121,10 @@ pub struct Sockets {
     pub udp: Vec<UdpSocket>,
     /// Non-blocking TCP listeners.
     pub tcp: Vec<TcpListener>,
+    /// The same for HTTP in clear, from reverse proxies.
+    pub http: Vec<TcpListener>,
+    /// The path that is asked over HTTP and HTTPS.
+    pub path: Arc<str>,
     /// Those on which nobody on the way can read what is said.
     pub encrypted: Option<Encrypted>,
 }
@@ -128,21 +136,33 @@ pub struct Encrypted {
     pub tls: ServerTls,
     /// Non-blocking TCP listeners for DNS over TLS.
     pub dot: Vec<TcpListener>,
+    /// The same for DNS over HTTPS.
+    pub https: Vec<TcpListener>,
+    /// UDP sockets for DNS over QUIC.
+    pub quic: Vec<UdpSocket>,
 }
 
 impl Sockets {
     /// Every one of them.
     pub fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let dot = self.encrypted.iter().flat_map(|encrypted| &encrypted.dot);
-        self.udp.iter().map(AsFd::as_fd).chain(self.tcp.iter().chain(dot).map(AsFd::as_fd))
+        let encrypted = self.encrypted.iter().flat_map(|encrypted| encrypted.dot.iter().chain(&encrypted.https));
+        let tcp = self.tcp.iter().chain(&self.http).chain(encrypted);
+        let udp = self.udp.iter().chain(self.encrypted.iter().flat_map(|encrypted| &encrypted.quic));
+        udp.map(AsFd::as_fd).chain(tcp.map(AsFd::as_fd))
     }
 
     /// The TCP listeners, each with what is spoken on it.
-    fn lines(tcp: Vec<TcpListener>, encrypted: Option<Encrypted>) -> io::Result<Vec<(TcpListener, Line)>> {
-        let mut lines: Vec<_> = tcp.into_iter().map(|listener| (listener, Line::Dns)).collect();
-        if let Some(Encrypted { tls, dot }) = encrypted {
-            let line = Line::Dot(tls.acceptor(Speech::Dot).map_err(io::Error::other)?);
-            lines.extend(dot.into_iter().map(|listener| (listener, line.clone())));
+    fn lines(&mut self) -> io::Result<Vec<(TcpListener, Line)>> {
+        let mut lines = Vec::new();
+        let mut speak = |line: &Line, listeners: &mut Vec<TcpListener>| {
+            lines.extend(listeners.drain(..).map(|listener| (listener, line.clone())));
+        };
+        speak(&Line::Dns, &mut self.tcp);
+        speak(&Line::Https(None, Arc::clone(&self.path)), &mut self.http);
+        if let Some(Encrypted { tls, dot, https, quic: _ }) = &mut self.encrypted {
+            let acceptor = |speech| tls.acceptor(speech).map_err(io::Error::other);
+            speak(&Line::Dot(acceptor(Speech::Dot)?), dot);
+            speak(&Line::Https(Some(acceptor(Speech::Https)?), Arc::clone(&self.path)), https);
         }
         Ok(lines)
     }
@@ -165,7 +185,7 @@ type Adopt = dyn Fn(Carried) -> io::Result<()> + Send + Sync;
 /// The runtime's, when it can't take a socket, or rustls's.
 pub fn start<N: Next>(
     handler: Embargo<N>,
-    sockets: Sockets,
+    mut sockets: Sockets,
     config: ListenConfig,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -180,7 +200,7 @@ pub fn start<N: Next>(
         stop,
         tasks.clone(),
     ));
-    for (number, socket) in sockets.udp.into_iter().enumerate() {
+    for (number, socket) in sockets.udp.drain(..).enumerate() {
         let (door, address) = (Arc::clone(&door), socket.local_addr()?);
         let listener = udp::Listener { door, socket: Arc::new(socket), address, runtime: Handle::current() };
         // The tracker waits for the thread as for a task, so that the end finds no datagram half answered.
@@ -191,10 +211,16 @@ pub fn start<N: Next>(
         })?;
     }
     let places = stream::Places::new(config.streams, metrics, clock);
-    for (listener, line) in Sockets::lines(sockets.tcp, sockets.encrypted)? {
+    for (listener, line) in sockets.lines()? {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tasks.spawn(stream::listen(Arc::clone(&door), listener, address, line, Arc::clone(&places)));
+    }
+    if let Some(Encrypted { tls, quic, .. }) = sockets.encrypted {
+        for socket in quic {
+            let listener = quic::Listener::new(socket, &tls, &places)?;
+            tasks.spawn(listener.listen(Arc::clone(&door)));
+        }
     }
     let heir = Arc::clone(&door.heir);
     let runtime = Handle::current();

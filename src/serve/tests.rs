@@ -293,9 +293,8 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     )
-    .run(&(asks(), any::<bool>()), |(ask, over_tcp)| {
+    .run(&(asks(), prop::sample::select(Transport::ALL.to_vec())), |(ask, transport)| {
         let message = ask.octets();
-        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
         let client = Client::new(source, transport);
         let is_query = Query::read(&message).is_ok();
         let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));

@@ -73,6 +73,19 @@ pub(super) fn set_udp(socket: &Socket, address: SocketAddr, patience: Duration) 
     Ok(())
 }
 
+/// Binds a UDP socket that somebody else reads, who sets what else he needs; it does not block.
+///
+/// # Errors
+/// The operating system's, most often that the port is taken or privileged.
+pub fn plain_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    only_own_family(&socket, address)?;
+    socket.set_nonblocking(true)?;
+    let _smaller = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 /// Binds a UDP socket to `local` and connects it to `peer`: it sends there and hears nobody else, except what came before it
 /// was connected. Port 0 lets the system choose, as does an unspecified address. It never blocks.
 ///

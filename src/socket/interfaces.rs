@@ -33,6 +33,14 @@ pub fn on_link(listening: &[SocketAddr]) -> io::Result<Vec<IpNet>> {
     Ok(prefixes(&legs, listening))
 }
 
+/// The addresses of this host, on all its interfaces.
+///
+/// # Errors
+/// The system's, when it does not tell them.
+pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect())
+}
+
 fn prefixes(legs: &[Leg], listening: &[SocketAddr]) -> Vec<IpNet> {
     let serves = |leg: &Leg| {
         listening.iter().any(|own| match own.ip().to_canonical() {

@@ -14,10 +14,10 @@ mod interfaces;
 mod ready;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
-pub use bind::{connected_udp, reachable, tcp, udp, udp_again};
+pub use bind::{connected_udp, plain_udp, reachable, tcp, udp, udp_again};
 pub use control::{Local, send_now, thrown_away};
 pub use fault::{AcceptFault, is_dead};
 pub use held::Held;
-pub use interfaces::on_link;
+pub use interfaces::{on_link, own_addresses};
 pub use pass::{PASSED_AT_ONCE, Passing};
 pub use ready::Readiness;

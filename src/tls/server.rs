@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::ring::Ticketer;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -67,6 +68,17 @@ impl ServerTls {
             Speech::Https => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         };
         Ok(Arc::new(config).into())
+    }
+
+    /// For DNS over QUIC (RFC 9250), beside which nothing else is spoken there.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn quic(&self) -> Result<Arc<dyn quinn::crypto::ServerConfig>, Error> {
+        let mut config = self.config()?;
+        config.alpn_protocols = vec![b"doq".to_vec()];
+        let config = QuicServerConfig::try_from(config).map_err(|error| Error::General(error.to_string()))?;
+        Ok(Arc::new(config))
     }
 
     /// TLS 1.2 and 1.3, no early data: it can be replayed, and a query in it would count twice.

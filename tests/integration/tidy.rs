@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -20,6 +20,8 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("rustix", &["priority", "socket"]),
     ("rustls", &["tls"]),
     ("tokio_rustls", &["serve", "tls"]),
+    ("hyper", &["admin", "serve"]),
+    ("quinn", &["serve", "tls"]),
     ("if_addrs", &["socket"]),
     ("idna", &["policy"]),
 ];

@@ -18,6 +18,7 @@ mod clients;
 mod crowd;
 mod dhcp;
 mod disk;
+mod doors;
 mod dnsperf;
 mod encrypted;
 mod failover;

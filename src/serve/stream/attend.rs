@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::metrics::Cut;
 use crate::serve::client::Client;
 use crate::serve::door::Door;
+use crate::serve::https;
 use crate::serve::next::Next;
 
 use super::conversation::{converse, shut_down};
@@ -27,6 +28,8 @@ pub(super) struct Arrival {
     peer: Client,
     /// Whether that is a proxy, which has to say for whom it speaks.
     is_proxy: bool,
+    /// Whether it stands for many clients, of which none can be told yet.
+    is_many: bool,
     /// What was read of it before.
     begun: Vec<u8>,
 }
@@ -35,8 +38,10 @@ impl Arrival {
     /// A connection from `source`, just accepted.
     pub(super) fn now<N: Next>(door: &Door<N>, line: &Line, stream: TcpStream, source: SocketAddr) -> Self {
         let peer = Client::new(source, line.transport());
-        let is_proxy = door.view().admission.is_proxy(peer.address());
-        Self { stream, line: line.clone(), peer, is_proxy, begun: Vec::new() }
+        let (view, address) = (door.view(), peer.address());
+        let is_proxy = view.admission.is_proxy(address);
+        let is_many = is_proxy || matches!(line, Line::Https(..)) && view.admission.is_web_proxy(address);
+        Self { stream, line: line.clone(), peer, is_proxy, is_many, begun: Vec::new() }
     }
 }
 
@@ -50,17 +55,18 @@ pub(in crate::serve) fn adopt<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>
     let peer = Client::new(client, Line::Dns.transport());
     // Whom a proxy speaks for is not carried over: its connections end with the server that they were made to.
     let stream = TcpStream::from_std(stream)?;
-    let arrival = Arrival { stream, line: Line::Dns, peer, is_proxy: false, begun: unread };
+    let arrival = Arrival { stream, line: Line::Dns, peer, is_proxy: false, is_many: false, begun: unread };
     attend(door, places, arrival);
     Ok(())
 }
 
 /// Leads a connection to its end, which comes at once when it has to make way for another one, in a task of its own.
 pub(super) fn attend<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, arrival: Arrival) {
-    let client = (!arrival.is_proxy).then(|| arrival.peer.address());
+    let client = (!arrival.is_many).then(|| arrival.peer.address());
     let Some(place) = places.place(arrival.peer.transport, client) else { return };
     let (config, owner) = (places.config, Arc::clone(door));
     door.tasks.spawn(async move {
+        let place = Arc::new(place);
         tokio::select! {
             biased;
             () = place.has_to_make_way() => (),
@@ -69,8 +75,8 @@ pub(super) fn attend<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, arrival
     });
 }
 
-async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamConfig, place: &Place) {
-    let Arrival { mut stream, line, peer, is_proxy, begun } = arrival;
+async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamConfig, place: &Arc<Place>) {
+    let Arrival { mut stream, line, peer, is_proxy, begun, is_many: _ } = arrival;
     // A response is one write of one segment; it must not wait for an acknowledgement.
     let _best_effort = stream.set_nodelay(true);
     let mut client = peer;
@@ -85,6 +91,7 @@ async fn lead<N: Next>(door: &Arc<Door<N>>, arrival: Arrival, config: &StreamCon
         }
         // In a box, or every connection in clear would take as much memory.
         Line::Dot(tls) => Box::pin(private(door, stream, &tls, client, config, place)).await,
+        Line::Https(tls, path) => Box::pin(web(door, stream, tls.as_ref(), path, client, config, place)).await,
     }
 }
 
@@ -134,6 +141,29 @@ async fn private<N: Next>(
     let (mut reader, mut writer) = tokio::io::split(stream);
     if converse(door, &[], &mut reader, &mut writer, client, config, place).await.is_some() {
         shut_down(&mut writer, config.slow).await;
+    }
+}
+
+/// Answers requests of HTTP; in clear those of reverse proxies alone: what anybody else says there could be read and changed on
+/// the way.
+async fn web<N: Next>(
+    door: &Arc<Door<N>>,
+    stream: TcpStream,
+    tls: Option<&TlsAcceptor>,
+    path: Arc<str>,
+    client: Client,
+    config: &StreamConfig,
+    place: &Arc<Place>,
+) {
+    match tls {
+        Some(tls) => {
+            let Some(stream) = greet(door, tls, stream, config, place).await else { return };
+            https::converse(door, stream, client, path, config, place).await;
+        }
+        None if door.view().admission.is_web_proxy(client.address()) => {
+            https::converse(door, stream, client, path, config, place).await;
+        }
+        None => door.metrics().connections.cut(Cut::Clear).inc(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is spoken on the connections of a listener.
 
+use std::sync::Arc;
+
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,6 +20,8 @@ pub(in crate::serve) enum Line {
     Dns,
     /// The same inside TLS (RFC 7858).
     Dot(TlsAcceptor),
+    /// DNS over HTTPS at this path (RFC 8484). Without TLS it is in clear, where only reverse proxies are heard.
+    Https(Option<TlsAcceptor>, Arc<str>),
 }
 
 impl Line {
@@ -25,6 +29,7 @@ impl Line {
         match self {
             Self::Dns => Transport::Tcp,
             Self::Dot(_) => Transport::Dot,
+            Self::Https(..) => Transport::Doh,
         }
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(super) use attend::adopt;
 pub(super) use line::Line;
 pub(super) use listen::listen;
-pub(super) use places::Places;
+pub(super) use places::{Place, Places};
 
 /// Limits of connections, over all stream transports together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

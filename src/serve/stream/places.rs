@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -24,7 +25,7 @@ const PER_HANDSHAKE: usize = 4;
 /// The connections there are.
 #[derive(Debug)]
 pub(in crate::serve) struct Places {
-    pub(super) config: StreamConfig,
+    pub(in crate::serve) config: StreamConfig,
     metrics: Arc<Metrics>,
     clock: Clock,
     held: Mutex<Everyone>,
@@ -235,6 +236,16 @@ impl Place {
         self.held.make_way.notified().await;
     }
 
+    /// Returns when no answer has been owed for so long.
+    pub(in crate::serve) async fn idle_out(&self, patience: Duration) {
+        loop {
+            let now = self.held.clock.now().mono;
+            let idle = self.held.idle_since().map_or(Duration::ZERO, |since| now.since(since));
+            let Some(left) = patience.checked_sub(idle).filter(|left| !left.is_zero()) else { return };
+            tokio::time::sleep(left).await;
+        }
+    }
+
     /// Says that a TLS handshake begins; the oldest one may have to make way for it.
     pub(in crate::serve) fn handshake(&self) -> Handshake {
         let (handshake, another_goes) = self.places.handshakes.begin();
@@ -267,8 +278,6 @@ impl Drop for Owed {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt as _;
 
     use super::*;

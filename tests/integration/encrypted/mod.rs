@@ -2,7 +2,12 @@
 
 mod certificate;
 mod client;
+mod ddr;
 mod dot;
+mod floods;
+mod https;
+mod proxies;
+mod quic;
 
 use std::net::SocketAddr;
 
@@ -13,10 +18,12 @@ use crate::harness::{RunningServer, TestServer};
 use crate::upstream_fake::FakeUpstream;
 use crate::upstream_fake::certificates::{Authority, Certificate};
 
-use client::Dot;
+use client::{Dot, Http, Quic};
 
-/// A listed proxy. Loopback has many addresses.
+/// A listed proxy that speaks by PROXY headers. Loopback has many addresses.
 const PROXY: [u8; 4] = [127, 0, 0, 2];
+/// A listed reverse proxy.
+const WEB_PROXY: [u8; 4] = [127, 0, 0, 4];
 /// A client that is none.
 const ANYBODY: [u8; 4] = [127, 0, 0, 3];
 /// The name in its certificates.
@@ -53,6 +60,28 @@ impl World {
         self.address(|spoken| *spoken == Spoken::Tls)
     }
 
+    fn https(&self) -> SocketAddr {
+        self.address(|spoken| matches!(spoken, Spoken::Https(_)))
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.address(|spoken| matches!(spoken, Spoken::Http(_)))
+    }
+
+    fn quic(&self) -> SocketAddr {
+        self.address(|spoken| *spoken == Spoken::Quic)
+    }
+
+    /// A client over QUIC that believes the authority.
+    async fn doq(&self) -> Quic {
+        Quic::connect(self.quic(), &self.authority.trust()).await.unwrap()
+    }
+
+    /// A client over HTTP/2 that believes the authority.
+    async fn http_2(&self) -> Http {
+        Http::connect(self.https(), &self.authority.trust()).await.unwrap()
+    }
+
     /// A client over TLS that believes the authority.
     async fn dot(&self) -> Dot {
         Dot::connect(self.tls(), &self.authority.trust()).await.unwrap()
@@ -63,9 +92,9 @@ impl World {
 fn settings(files: &TempDir, tables: &str) -> String {
     let at = files.path().display();
     format!(
-        "listen_tls = [\"127.0.0.1:0\"]\n\
+        "listen_tls = [\"127.0.0.1:0\"]\nlisten_https = [\"127.0.0.1:0\"]\nlisten_http = [\"127.0.0.1:0\"]\nlisten_quic = [\"127.0.0.1:0\"]\n\
          allow = [\"127.0.0.0/8\", \"192.0.2.0/24\"]\nproxies = [\"127.0.0.2\"]\n\
-         [tls]\ncertificate = \"{at}/chain.pem\"\nkey = \"{at}/key.pem\"\n{tables}"
+         [tls]\ncertificate = \"{at}/chain.pem\"\nkey = \"{at}/key.pem\"\n[https]\nproxies = [\"127.0.0.4\"]\n{tables}"
     )
 }
 
