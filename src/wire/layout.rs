@@ -37,6 +37,10 @@ pub enum Malformed {
     /// An EDNS option that is longer than its record, or whose data has the wrong form.
     #[error("message has a malformed EDNS option")]
     Options,
+    /// A signature of the whole message (TSIG, SIG(0)): it is for whoever shares the key, nothing may stand behind it
+    /// (RFC 8945 §5.1), and it is true of no message that is given to anybody else.
+    #[error("message is signed for somebody else")]
+    Signed,
     /// CNAME or DNAME records that lead back to where they began, or too many of them.
     #[error("message has a chain of CNAMEs without end")]
     Chain,

@@ -42,6 +42,7 @@ pub mod qtype {
     pub const HINFO: u16 = 13;
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
+    pub const SIG: u16 = 24;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
     pub const NAPTR: u16 = 35;

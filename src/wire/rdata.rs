@@ -18,7 +18,6 @@ fn form(rtype: u16) -> Option<Form> {
     const RP: u16 = 17;
     const AFSDB: u16 = 18;
     const RT: u16 = 21;
-    const SIG: u16 = 24;
     const PX: u16 = 26;
     const NXT: u16 = 30;
     const KX: u16 = 36;
@@ -31,7 +30,7 @@ fn form(rtype: u16) -> Option<Form> {
         PX => Form(2, 0, 2, Some(0)),
         qtype::SRV => Form(6, 0, 1, Some(0)),
         qtype::NAPTR => Form(4, 3, 1, Some(0)),
-        SIG => Form(18, 0, 1, None),
+        qtype::SIG => Form(18, 0, 1, None),
         NXT => Form(0, 0, 1, None),
         _ => return None,
     })

@@ -72,6 +72,9 @@ impl Answer {
 
     fn keep_relevant(message: &[u8], layout: &Layout, path: &Path) -> Result<Self, Malformed> {
         steady::check(message, layout)?;
+        if layout.records.iter().any(|record| is_transaction_signature(message, record)) {
+            return Err(Malformed::Signed);
+        }
         let (mut body, mut extended, mut options) = (message[..layout.end].to_vec(), 0, Vec::new());
         if let (Some(index), Some(opt)) = (layout.opt, layout.opt()) {
             if index + 1 != layout.records.len() {
@@ -250,6 +253,12 @@ impl Fit<'_> {
     fn ttl(&self, ttl: u32) -> u32 {
         sane_ttl(ttl).saturating_sub(self.age).max(self.ttl_min).min(self.ttl_max)
     }
+}
+
+/// Whether a record signs the message that it stands in: TSIG, or a SIG that covers no type, SIG(0) (RFC 2931 §3).
+fn is_transaction_signature(message: &[u8], record: &RecordAt) -> bool {
+    let covers_none = || be16(message, record.rdata.start).is_ok_and(|covered| covered == 0);
+    record.rtype == qtype::TSIG || record.rtype == qtype::SIG && covers_none()
 }
 
 /// Where the records begin that a positive answer is one without, and the count in the header that begins with them: addresses

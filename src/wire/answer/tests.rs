@@ -196,3 +196,21 @@ fn records_behind_the_opt_are_kept_and_point_where_they_did() {
     assert_eq!(rows, expected.map(|(owner, rtype)| (owner.to_owned(), rtype)));
     assert_eq!((owner(layout.records[0].rdata.start), layout.end), ("ns.example".to_owned(), given.len()));
 }
+
+#[test]
+fn a_message_that_is_signed_for_somebody_else_is_not_kept() {
+    let keep = |rtype: u16, rdata: &[u8]| {
+        let mut message = QUESTION.to_vec();
+        (message[2], message[11]) = (0x81, 1);
+        message.push(0);
+        message.extend_from_slice(&rtype.to_be_bytes());
+        message.extend_from_slice(&[0, 255, 0, 0, 0, 0, 0]);
+        message.push(u8::try_from(rdata.len()).unwrap());
+        message.extend_from_slice(rdata);
+        Answer::keep(&message, &Layout::read(&message).unwrap()).map(|_kept| ())
+    };
+    let sig = |covered: u8| [&[0, covered][..], &[0; 16], &[0, 1]].concat();
+    assert_eq!(keep(qtype::TSIG, &[0; 16]), Err(Malformed::Signed));
+    assert_eq!(keep(qtype::SIG, &sig(0)), Err(Malformed::Signed));
+    assert_eq!(keep(qtype::SIG, &sig(1)), Ok(()));
+}
