@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::console::Console;
 use super::failure::Failure;
 use super::when::When;
-use crate::config;
-use crate::policy::{Evidence, ListFormat};
+use crate::config::{self, PolicyLoad};
+use crate::policy::{Evidence, ListFormat, Policy};
 
 const UPSTREAM_HELP: &str = "Servers to forward to: system, 192.0.2.1, [2001:db8::1]:53, tcp://192.0.2.1, tls://192.0.2.1#dns.example, \
                              https://192.0.2.1/dns-query#dns.example, quic://192.0.2.1#dns.example";
@@ -42,8 +42,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     list: Vec<PathBuf>,
     /// The format of those lists; by default their first lines tell
-    #[arg(long, value_name = "FORMAT", requires = "list")]
-    list_format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", requires = "list", value_parser = one_of(ListFormat::ALL, ListFormat::as_str))]
+    list_format: Option<ListFormat>,
     /// Threads that read UDP, by default one for each processor
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -60,9 +60,49 @@ impl Settings {
             state_dir: self.state_dir.clone(),
             blocklists: self.blocklists.clone(),
             list: self.list.clone(),
-            list_format: self.list_format.map(|format| format.0),
+            list_format: self.list_format,
             workers: self.workers.and_then(|workers| NonZeroUsize::new(workers.into())),
         }
+    }
+}
+
+/// Which bans and lists to look at: those on disk, whether a server runs with them or not.
+#[derive(Clone, Debug, Default, Args)]
+#[group(skip)]
+pub(super) struct OnDisk {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the ban folders, instead of the configured ones
+    #[arg(long, value_name = "DIR")]
+    blocklists: Option<PathBuf>,
+    /// A list beside the configured ones, enforced as a ban of its own; may be given several times
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// The format of those lists; by default their first lines tell
+    #[arg(long, value_name = "FORMAT", requires = "list", value_parser = one_of(ListFormat::ALL, ListFormat::as_str))]
+    list_format: Option<ListFormat>,
+}
+
+impl OnDisk {
+    /// The settings, what came of loading the policy, and the policy.
+    ///
+    /// # Errors
+    /// Their mistakes.
+    pub(super) fn load(&self, console: &Console<'_>) -> Result<(config::Settings, PolicyLoad, Policy), Failure> {
+        let args = config::Args {
+            config: self.config.clone(),
+            blocklists: self.blocklists.clone(),
+            list: self.list.clone(),
+            list_format: self.list_format,
+            // Nothing is kept here, so a machine without a place for state is no reason to fail.
+            state_dir: Some(PathBuf::new()),
+            ..config::Args::default()
+        };
+        let settings = config::load(&args, &console.environment).map_err(Failure::Mistakes)?.settings;
+        let mut load = config::policy(&settings, 1);
+        let Some(policy) = load.policy.take() else { return Err(Failure::Mistakes(load.diagnostics)) };
+        Ok((settings, load, policy))
     }
 }
 
@@ -110,55 +150,18 @@ pub(super) struct Rows {
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<When>,
     /// Only this evidence
-    #[arg(long, value_name = "GRADE")]
-    pub(super) evidence: Option<Grade>,
+    #[arg(long, value_name = "GRADE", value_parser = one_of(Evidence::ALL, Evidence::as_str))]
+    pub(super) evidence: Option<Evidence>,
     /// At most so many rows, the newest; by default 100 in a table and all in JSON
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: Option<u32>,
 }
 
-/// [`Evidence`] as an argument, so that `--help` lists the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Grade(pub(super) Evidence);
-
-impl ValueEnum for Grade {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Grade; Evidence::ALL.len()] = {
-            let mut all = [Grade(Evidence::None); Evidence::ALL.len()];
-            let mut index = 0;
-            while index < all.len() {
-                all[index] = Grade(Evidence::ALL[index]);
-                index += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.as_str()))
-    }
-}
-
-/// [`ListFormat`] as an argument, so that `--help` lists the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Format(pub(super) ListFormat);
-
-impl ValueEnum for Format {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Format; ListFormat::ALL.len()] = {
-            let mut all = [Format(ListFormat::Rules); ListFormat::ALL.len()];
-            let mut index = 0;
-            while index < all.len() {
-                all[index] = Format(ListFormat::ALL[index]);
-                index += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.as_str()))
-    }
+/// One of a set of words, so that `--help` lists them.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [T; N],
+    as_str: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let words = PossibleValuesParser::new(all.map(as_str));
+    words.try_map(move |word| all.into_iter().find(|value| as_str(*value) == word).ok_or("no such word"))
 }

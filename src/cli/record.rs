@@ -42,7 +42,7 @@ impl Rows {
             client: self.client.map(|client| client.to_canonical()),
             since: self.since.map(resolve),
             until: self.until.map(resolve),
-            evidence: self.evidence.map(|grade| grade.0),
+            evidence: self.evidence,
             limit: shown.map(|shown| if json { shown } else { shown.saturating_add(1) }),
         };
         Wanted { filter, shown: shown.map(|shown| usize::try_from(shown).unwrap_or(usize::MAX)) }

@@ -24,8 +24,6 @@ use crate::wire::{EDE_TEXT_MAX, ede};
 const ID_MAX: usize = 32;
 /// RFC 8914 codes that a blocked answer may carry.
 const EDE_CODES: [u16; 4] = [ede::FORGED_ANSWER, ede::BLOCKED, ede::CENSORED, ede::FILTERED];
-/// TTL of blocked answers when nobody says otherwise: short, so that a lifted ban is felt soon.
-const TTL_DEFAULT: Duration = Duration::from_secs(30);
 const TTL_LIMITS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 
 /// What a ban does, as far as one file says so; what it leaves out is taken from the file below it.
@@ -190,7 +188,7 @@ impl Declared {
             stance,
             terms,
             ede: Ede { code: change.ede_code.map_or(ede::BLOCKED, |at| at.value), text },
-            ttl: change.ttl.map_or(TTL_DEFAULT, |at| at.value),
+            ttl: change.ttl.map_or(Ban::TTL_DEFAULT, |at| at.value),
             sinkhole_v4: addresses.iter().filter_map(|address| as_v4(*address)).collect(),
             sinkhole_v6: addresses.iter().filter_map(|address| as_v6(*address)).collect(),
             contact,

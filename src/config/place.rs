@@ -9,7 +9,7 @@ use super::Args;
 pub const CONFIG_FILES: [&str; 2] = ["config/embargo.toml", "/etc/embargo/embargo.toml"];
 
 /// Where the host's own servers are written; the second is read when the first names only ourselves, which is so when
-/// Embargo has taken the stub's place on a host with systemd-resolved.
+/// Embargo listens in place of systemd-resolved.
 const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 /// The state directory of an installed service.
 const SYSTEM_STATE: &str = "/var/lib/embargo";

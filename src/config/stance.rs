@@ -98,13 +98,14 @@ impl StanceChange {
         if let Some(action) = self.action.as_ref().filter(|action| action.value == Action::Sinkhole && !has_sinkhole) {
             mistakes.push(action.error("the action `sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"]"));
         }
+        let default = Stance::default();
         Stance {
-            mode: self.mode.map_or(Mode::Enforce, |at| at.value),
+            mode: self.mode.map_or(default.mode, |at| at.value),
             observe_from: self.observe_from.map(|at| at.value),
             enforce_from: self.enforce_from.map(|at| at.value),
             schedule: self.schedule.and_then(Limit::into_inner),
             rollout: self.rollout.and_then(Limit::into_inner),
-            action: self.action.map_or(Action::Nxdomain, |at| at.value),
+            action: self.action.map_or(default.action, |at| at.value),
         }
     }
 }

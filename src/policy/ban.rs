@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::stance::{Stance, Term};
 use super::who::Membership;
+use crate::wire::ede;
 
 /// What is done about a rule or a ban: the ceiling for each rule of a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,6 +203,31 @@ pub struct Ban {
 }
 
 impl Ban {
+    /// TTL of blocked answers when nobody says otherwise: short, so that a lifted ban is felt soon.
+    pub const TTL_DEFAULT: Duration = Duration::from_secs(30);
+
+    /// A ban of which nothing is said but its id: see [`Stance::default`] for what it does.
+    pub fn named(id: impl Into<Arc<str>>) -> Self {
+        let id = id.into();
+        Self {
+            kind: BanKind::Ban,
+            title: Arc::clone(&id),
+            vendor: "".into(),
+            stance: Stance::default(),
+            terms: Vec::new(),
+            ede: Ede { code: ede::BLOCKED, text: "".into() },
+            ttl: Self::TTL_DEFAULT,
+            sinkhole_v4: Vec::new(),
+            sinkhole_v6: Vec::new(),
+            contact: "".into(),
+            alternatives: "".into(),
+            laws: Vec::new(),
+            bound_by: Vec::new(),
+            milestones: Vec::new(),
+            id,
+        }
+    }
+
     /// Every stance that it takes towards some client.
     pub(super) fn stances(&self) -> impl Iterator<Item = &Stance> {
         [&self.stance].into_iter().chain(self.terms.iter().map(|term| &term.stance))

@@ -1,6 +1,8 @@
 //! Hours of the week, in a time zone.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
@@ -9,10 +11,62 @@ use jiff::{Span, Zoned};
 use crate::time::Timestamp;
 
 /// When something is in force: within any of its windows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Schedule {
     windows: Vec<Window>,
     zone: TimeZone,
+    known: Arc<Known>,
+}
+
+/// Two schedules are equal if they are written alike.
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.windows, &self.zone) == (&other.windows, &other.zone)
+    }
+}
+
+/// The stretch of time that was worked out last, so that the calendar is asked once for all queries in it: its first and its
+/// last minute since 1970 and whether it is open, in one word that threads may read and write as they like. Zero: none.
+#[derive(Debug, Default)]
+struct Known(AtomicU64);
+
+/// A stretch of time in which nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    open: bool,
+    /// `None`: for ever.
+    until: Option<Timestamp>,
+}
+
+/// Bits of a minute since 1970: until the year 2480.
+const MINUTE_BITS: u32 = 28;
+/// Stands for a stretch that never ends.
+const NEVER: u64 = (1 << MINUTE_BITS) - 1;
+
+impl Known {
+    /// The stretch, if `at` lies in it.
+    fn get(&self, at: Timestamp) -> Option<Stretch> {
+        let word = self.0.load(Ordering::Relaxed);
+        let (from, until) = (word >> (MINUTE_BITS + 1), word >> 1 & NEVER);
+        let minute = minute(at)?;
+        let holds = word != 0 && from <= minute && (minute < until || until == NEVER);
+        let until =
+            if until == NEVER { None } else { Some(Timestamp::from_second(i64::try_from(until * 60).ok()?).ok()?) };
+        holds.then_some(Stretch { open: word & 1 == 1, until })
+    }
+
+    /// Keeps a stretch that `at` lies in. One whose end is no whole minute is not kept.
+    fn set(&self, at: Timestamp, Stretch { open, until }: Stretch) {
+        let end = until.map_or(Some(NEVER), |until| minute(until).filter(|_end| until.as_second() % 60 == 0));
+        if let (Some(from), Some(end)) = (minute(at), end) {
+            self.0.store(from << (MINUTE_BITS + 1) | end << 1 | u64::from(open), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The minute since 1970 that a moment lies in.
+fn minute(at: Timestamp) -> Option<u64> {
+    u64::try_from(at.as_second().div_euclid(60)).ok().filter(|minute| *minute < NEVER)
 }
 
 /// Hours of some days of each week: `mon-fri 08:00-18:00`.
@@ -112,21 +166,37 @@ fn hour(text: &str) -> Option<Time> {
 impl Schedule {
     /// These windows in this zone.
     pub fn new(windows: Vec<Window>, zone: TimeZone) -> Self {
-        Self { windows, zone }
+        Self { windows, zone, known: Arc::default() }
     }
 
     /// Whether some window is open at `at`.
     pub fn is_open(&self, at: Timestamp) -> bool {
-        self.spans(at, 0).any(|(from, to)| from <= at && at < to)
+        self.stretch(at).open
     }
 
     /// The next moment after `at` at which [`Schedule::is_open`] changes; `None` if it never does.
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
-        let open = self.is_open(at);
+        self.stretch(at).until
+    }
+
+    fn stretch(&self, at: Timestamp) -> Stretch {
+        self.known.get(at).unwrap_or_else(|| {
+            let stretch = self.work_out(at);
+            // Edges are whole minutes, so what holds at `at` holds from the beginning of its minute on.
+            self.known.set(at, stretch);
+            stretch
+        })
+    }
+
+    fn work_out(&self, at: Timestamp) -> Stretch {
+        // A day more than edges are looked for in: what ends on the last one may go on there.
+        let spans: Vec<_> = self.spans(at, DAYS_AHEAD + 1).collect();
+        let is_open = |at: Timestamp| spans.iter().any(|(from, to)| *from <= at && at < *to);
+        let open = is_open(at);
         let mut edges: Vec<_> = self.spans(at, DAYS_AHEAD).flat_map(|(from, to)| [from, to]).collect();
         edges.retain(|edge| *edge > at);
         edges.sort_unstable();
-        edges.into_iter().find(|edge| self.is_open(*edge) != open)
+        Stretch { open, until: edges.into_iter().find(|edge| is_open(*edge) != open) }
     }
 
     /// What is open on the day of `at`, the day before and the `ahead` days after.
@@ -150,6 +220,8 @@ impl fmt::Display for Window {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn schedule(windows: &[&str], zone: &str) -> Schedule {
@@ -195,6 +267,20 @@ mod tests {
         let days = schedule(&["mon 00:00-24:00", "tue 00:00-12:00"], "UTC");
         changes(&days, "2026-03-29T12:00:00Z", &["2026-03-30T00:00:00Z", "2026-03-31T12:00:00Z"]);
         assert_eq!(schedule(&["daily 00:00-24:00"], "UTC").next_change(time("2026-03-29T12:00:00Z")), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_would_be_worked_out() {
+        let night = schedule(&["mon-fri 08:00-12:30", "sat 22:00-06:00"], "Europe/Berlin");
+        let start = time("2026-03-26T00:00:00Z");
+        // Over both ends of windows and a change of clocks, forwards in unequal steps and back again.
+        let steps = (0..3_000_u64).chain((0..3_000).rev());
+        for at in steps.map(|step| start + Duration::from_secs(step * 211)) {
+            let stretch = Stretch { open: night.is_open(at), until: night.next_change(at) };
+            assert_eq!(stretch, night.work_out(at), "{at}");
+        }
+        let long_ago = time("1969-12-31T23:59:59Z");
+        assert_eq!(night.is_open(long_ago), night.work_out(long_ago).open);
     }
 
     #[test]

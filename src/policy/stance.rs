@@ -46,6 +46,14 @@ pub(super) struct Asker<'p> {
     pub(super) at: Timestamp,
 }
 
+/// What a ban does of which nothing is said: it enforces at every time on every client, by NXDOMAIN.
+impl Default for Stance {
+    fn default() -> Self {
+        let (mode, action) = (Mode::Enforce, Action::Nxdomain);
+        Self { mode, observe_from: None, enforce_from: None, schedule: None, rollout: None, action }
+    }
+}
+
 impl Stance {
     /// The mode in force at `at` for clients that a rollout has reached.
     pub fn mode_at(&self, at: Timestamp) -> Mode {

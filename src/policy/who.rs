@@ -128,12 +128,6 @@ impl Who {
         self.groups.iter().filter(|group| group.kind == GroupKind::Site)
     }
 
-    /// The number of a group.
-    pub fn find(&self, id: &str) -> Option<GroupIndex> {
-        let at = self.groups.iter().position(|group| *group.id == *id)?;
-        u16::try_from(at).ok().map(GroupIndex)
-    }
-
     /// The groups that an address is of.
     pub fn of(&self, address: IpAddr) -> &Membership {
         let key = key(address);

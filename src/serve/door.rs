@@ -131,6 +131,14 @@ impl<N: Next> Door<N> {
         }
     }
 
+    /// Answers one message, however long that takes, where whoever brought it has nothing else to wait for.
+    pub(super) async fn answer(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
+        match self.at_once_or_permit(&message, &client, ledger) {
+            Ok(ending) => ending,
+            Err(_permit) => self.carry(message, client, ledger).await,
+        }
+    }
+
     /// Records what a message was about that breaks the rules of its transport, and gets no response.
     pub(super) fn record_only(&self, message: &[u8], client: &Client, ledger: &mut Ledger) {
         let recorded = catch_unwind(AssertUnwindSafe(|| {

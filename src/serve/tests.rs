@@ -16,9 +16,7 @@ use crate::cache::{self, Cache, KeyRef, Lookup};
 use crate::clock::Hands;
 use crate::journal::{self, Journal};
 use crate::metrics::{Family, Outcome};
-use crate::policy::{
-    Action, Ban, BanKind, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule, Stance,
-};
+use crate::policy::{Action, Ban, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule};
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
 use crate::wire::{Answer, Layout, Name, Query, Response, Secret, Transport, qtype, rcode};
@@ -131,28 +129,10 @@ impl World {
 
 fn policy() -> crate::policy::Policy {
     let ban = Ban {
-        id: "vendor".into(),
-        kind: BanKind::Ban,
-        title: "vendor".into(),
-        vendor: "Vendor".into(),
-        stance: Stance {
-            mode: Mode::Enforce,
-            observe_from: None,
-            enforce_from: None,
-            schedule: None,
-            rollout: None,
-            action: Action::Nxdomain,
-        },
-        terms: Vec::new(),
         ede: Ede { code: 15, text: "banned".into() },
-        ttl: Duration::from_secs(30),
         sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 80)],
         sinkhole_v6: vec!["2001:db8::80".parse().unwrap()],
-        contact: "".into(),
-        alternatives: "".into(),
-        laws: Vec::new(),
-        bound_by: Vec::new(),
-        milestones: Vec::new(),
+        ..Ban::named("vendor")
     };
     let mut builder = PolicyBuilder::new(7, Vec::new());
     let index = builder.ban(ban);

@@ -4,40 +4,10 @@
 #![expect(clippy::expect_used, reason = "a bench that can't be set up has nothing to measure")]
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use embargo::diag::Source;
-use embargo::policy::{
-    Action, Ban, BanKind, Ede, ListFormat, ListInfo, Mode, Policy, PolicyBuilder, Stance, Strictness,
-};
+use embargo::policy::{Ban, ListFormat, ListInfo, Policy, PolicyBuilder, Strictness};
 use embargo::wire::LowerName;
-
-fn ban() -> Ban {
-    Ban {
-        id: "list".into(),
-        kind: BanKind::Ban,
-        title: "List".into(),
-        vendor: "List".into(),
-        stance: Stance {
-            mode: Mode::Enforce,
-            observe_from: None,
-            enforce_from: None,
-            schedule: None,
-            rollout: None,
-            action: Action::Nxdomain,
-        },
-        terms: Vec::new(),
-        ede: Ede { code: 15, text: "".into() },
-        ttl: Duration::from_secs(30),
-        sinkhole_v4: Vec::new(),
-        sinkhole_v6: Vec::new(),
-        contact: "".into(),
-        alternatives: "".into(),
-        laws: Vec::new(),
-        bound_by: Vec::new(),
-        milestones: Vec::new(),
-    }
-}
 
 /// Spreads numbers, so that neighbours in a list are none in the table.
 fn spread(number: u32) -> u32 {
@@ -56,7 +26,7 @@ pub(crate) fn list(size: u32) -> Source {
 /// The policy that enforces a list.
 pub(crate) fn load(source: &Source) -> Policy {
     let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
-    let ban = builder.ban(ban());
+    let ban = builder.ban(Ban::named("list"));
     let list = builder.list(ListInfo::new("list", ban, ListFormat::Domains, ""));
     ListFormat::Domains.parse(source, Strictness::Lenient, &mut |rule, _line| {
         builder.rule(list, rule).expect("nothing here is protected");

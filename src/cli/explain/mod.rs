@@ -6,7 +6,6 @@ mod text;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -15,10 +14,10 @@ use serde::Serialize;
 use super::EXIT_CODES;
 use super::console::Console;
 use super::failure::Failure;
-use super::flags::Format;
+use super::flags::OnDisk;
 use super::query::{qname, qtype};
 use super::when::When;
-use crate::config::{self, PolicyLoad};
+use crate::config::PolicyLoad;
 use crate::diag::Source;
 use crate::policy::{Candidate, Client, Decision, EndUse, Explanation, Hit, Policy};
 use crate::time::{Timestamp, rfc3339};
@@ -43,18 +42,8 @@ pub(super) struct Explain {
     at: Option<When>,
     #[arg(long, help = JSON_HELP)]
     json: bool,
-    /// Configuration file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Directory of the ban folders, instead of the configured ones
-    #[arg(long, value_name = "DIR")]
-    blocklists: Option<PathBuf>,
-    /// A list, enforced as a ban of its own; may be given several times
-    #[arg(long, value_name = "FILE")]
-    list: Vec<PathBuf>,
-    /// The format of those lists; by default their first lines tell
-    #[arg(long, value_name = "FORMAT", requires = "list")]
-    list_format: Option<Format>,
+    #[command(flatten)]
+    on_disk: OnDisk,
 }
 
 const JSON_HELP: &str = "One JSON object of {name, type, client, groups, at, verdict, ban, pattern, file, line, category, \
@@ -122,19 +111,8 @@ struct LawRow {
 impl Explain {
     /// Loads what is on disk, asks policy, and shows what it says.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let args = config::Args {
-            config: self.config.clone(),
-            blocklists: self.blocklists.clone(),
-            list: self.list.clone(),
-            list_format: self.list_format.map(|format| format.0),
-            // Nothing is kept here, so a machine without a place for state is no reason to fail.
-            state_dir: Some(PathBuf::new()),
-            ..config::Args::default()
-        };
-        let loaded = config::load(&args, &console.environment).map_err(Failure::Mistakes)?;
-        let mut load = config::policy(&loaded.settings, 1);
-        let Some(policy) = load.policy.take() else { return Err(Failure::Mistakes(load.diagnostics)) };
-        let at = self.at.map_or(console.now, |at| at.resolve(console.now, &loaded.settings.time_zone));
+        let (settings, load, policy) = self.on_disk.load(console)?;
+        let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
         self.tell(&policy, &mut Lines::new(&load), at, console)
     }
 
@@ -147,20 +125,18 @@ impl Explain {
     ) -> Result<(), Failure> {
         let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
         let explanation = policy.explain(&self.name, self.qtype, &client, at);
-        let standing = explanation.verdict.decision.hit().map(|hit| (hit, policy.standing(hit.ban_index, &client, at)));
-        let groups = policy.who().of(client.address).iter().map(|index| policy.who().group(index).id.to_string());
-        let mut explained = self.explained(&explanation, lines, at);
-        explained.groups = groups.collect();
-        explained.mode = standing.map(|(_hit, standing)| standing.mode.as_str());
+        let standing = explanation.verdict.decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
+        let asked = text::Asked { policy, client, qtype: self.qtype, at, standing };
+        let explained = self.explained(&explanation, lines, &asked);
         if self.json {
             return Ok(console.json(&explained)?);
         }
-        let asked = text::Asked { policy, qtype: self.qtype, at, standing: standing.map(|(_hit, standing)| standing) };
         let text = text::render(console.look, &explained, &explanation.verdict.decision, &asked);
         Ok(write!(console.out, "{text}")?)
     }
 
-    fn explained(&self, explanation: &Explanation<'_>, lines: &mut Lines<'_>, at: Timestamp) -> Explained {
+    fn explained(&self, explanation: &Explanation<'_>, lines: &mut Lines<'_>, asked: &text::Asked<'_>) -> Explained {
+        let who = asked.policy.who();
         let (verdict, hit) = match &explanation.verdict.decision {
             Decision::Pass => ("none", None),
             Decision::Allow(hit) => ("allow", Some(hit)),
@@ -195,8 +171,8 @@ impl Explain {
             name: self.name.to_string(),
             r#type: rtype::mnemonic(self.qtype).into_owned(),
             client: self.client,
-            groups: Vec::new(),
-            at: rfc3339(at),
+            groups: who.of(asked.client.address).iter().map(|index| who.group(index).id.to_string()).collect(),
+            at: rfc3339(asked.at),
             verdict,
             ban: hit.map(|hit| hit.ban.id.to_string()),
             pattern: hit.map(|hit| hit.pattern.to_string()),
@@ -205,7 +181,7 @@ impl Explain {
             category: attempt.map(|hit| hit.category.to_string()),
             evidence: attempt.map(|hit| hit.evidence.as_str()),
             action: action(&explanation.verdict.decision),
-            mode: None,
+            mode: asked.standing.map(|standing| standing.mode.as_str()),
             others,
             law: hit.map(laws).unwrap_or_default(),
         }

@@ -7,7 +7,7 @@ use crate::cli::console::{Look, Tone};
 use crate::cli::table::Table;
 use crate::diag::shown;
 use crate::policy::{
-    Action, Ban, BanKind, Blocked, Decision, EndUse, Evidence, Hit, Law, Mode, Policy, Stance, Standing,
+    Action, Ban, BanKind, Blocked, Client, Decision, EndUse, Evidence, Hit, Law, Mode, Policy, Stance, Standing,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -15,6 +15,7 @@ use crate::time::{Timestamp, rfc3339};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'p> {
     pub(super) policy: &'p Policy,
+    pub(super) client: Client,
     pub(super) qtype: u16,
     pub(super) at: Timestamp,
     pub(super) standing: Option<Standing<'p>>,

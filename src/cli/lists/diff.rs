@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::super::EXIT_CODES;
 use super::super::console::Console;
 use super::super::failure::{Failure, write_lines};
-use super::super::flags::Format;
+use super::super::flags::one_of;
 use crate::config::{Reading, list_policy};
-use crate::policy::{Comparison, Policy, RuleRow, Strictness, VerdictChange};
+use crate::policy::{Comparison, ListFormat, Policy, RuleRow, Strictness, VerdictChange};
 
 /// Show which rules of a list are new or gone, and what that changes
 #[derive(Debug, Args)]
@@ -23,8 +23,8 @@ pub(super) struct Diff {
     #[arg(value_name = "NEW")]
     new: PathBuf,
     /// The format of both; by default the first lines of each tell
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = one_of(ListFormat::ALL, ListFormat::as_str))]
+    format: Option<ListFormat>,
     #[arg(long, help = JSON_HELP)]
     json: bool,
 }
@@ -74,7 +74,7 @@ struct Verdict {
 impl Diff {
     /// Reads both lists and compares them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let reading = Reading { format: self.format.map(|format| format.0), strictness: Strictness::Lenient };
+        let reading = Reading { format: self.format, strictness: Strictness::Lenient };
         let (old, new) = (read(&self.old, reading, console)?, read(&self.new, reading, console)?);
         let comparison = old.compare(&new, console.now);
         if self.json {

@@ -9,10 +9,10 @@ use super::super::EXIT_CODES;
 use super::super::check::DiagnosticRow;
 use super::super::console::Console;
 use super::super::failure::{Failure, write_lines};
-use super::super::flags::Format;
+use super::super::flags::one_of;
 use crate::config::{Origin, ReadError, Reading, read_list};
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::Strictness;
+use crate::policy::{ListFormat, Strictness};
 
 /// Check list files by themselves: every line that is not understood
 #[derive(Debug, Args)]
@@ -22,8 +22,8 @@ pub(super) struct Lint {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Their format; by default the first lines of each tell
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = one_of(ListFormat::ALL, ListFormat::as_str))]
+    format: Option<ListFormat>,
     #[arg(long, help = JSON_HELP)]
     json: bool,
 }
@@ -60,7 +60,7 @@ struct FileRow {
 impl Lint {
     /// Reads every file, then tells everything.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let reading = Reading { format: self.format.map(|format| format.0), strictness: Strictness::Lenient };
+        let reading = Reading { format: self.format, strictness: Strictness::Lenient };
         let mut linted = Linted { ok: true, files: Vec::new() };
         for path in &self.files {
             let (row, diagnostics) = lint(path, reading);

@@ -1,41 +1,19 @@
 //! What is written is read again as the same verdicts, in every format that can say them.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::diag::Source;
-use crate::policy::{
-    Action, Ban, BanKind, Client, Decision, Ede, ListFormat, ListInfo, Mode, PolicyBuilder, Stance, Strictness,
-};
+use crate::policy::{Action, Ban, Client, Decision, ListFormat, ListInfo, PolicyBuilder, Strictness};
 use crate::wire::{LowerName, qtype};
 
 fn policy(format: ListFormat, text: &str) -> Policy {
     let ban = Ban {
-        id: "v".into(),
-        kind: BanKind::Ban,
-        title: "v".into(),
-        vendor: "v".into(),
-        stance: Stance {
-            mode: Mode::Enforce,
-            observe_from: None,
-            enforce_from: None,
-            schedule: None,
-            rollout: None,
-            action: Action::Nxdomain,
-        },
-        terms: Vec::new(),
-        ede: Ede { code: 15, text: "".into() },
-        ttl: Duration::from_secs(30),
         sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 1)],
         sinkhole_v6: vec!["2001:db8::1".parse().unwrap()],
-        contact: "".into(),
-        alternatives: "".into(),
-        laws: Vec::new(),
-        bound_by: Vec::new(),
-        milestones: Vec::new(),
+        ..Ban::named("v")
     };
     let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
     let ban = builder.ban(ban);

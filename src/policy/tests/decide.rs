@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_name_bans_itself_and_all_below_it_and_nothing_that_only_looks_like_it() {
-    let policy = World::new().ban(ban("v"), "geo.example").build();
+    let policy = World::new().ban(Ban::named("v"), "geo.example").build();
     check(&policy, "geo.example", "nxdomain v/geo.example soa geo.example");
     check(&policy, "GEO.Example", "nxdomain v/geo.example soa geo.example");
     check(&policy, "a.b.geo.example", "nxdomain v/geo.example soa geo.example");
@@ -17,8 +17,9 @@ fn a_name_bans_itself_and_all_below_it_and_nothing_that_only_looks_like_it() {
 
 #[test]
 fn each_pattern_kind_matches_its_names_only() {
-    let policy =
-        World::new().ban(ban("v"), "=exact.example\n*.below.example\nksn-*.glob.example\nftp.d*.x.example").build();
+    let policy = World::new()
+        .ban(Ban::named("v"), "=exact.example\n*.below.example\nksn-*.glob.example\nftp.d*.x.example")
+        .build();
     check(&policy, "exact.example", "nxdomain-as-nodata v/=exact.example soa exact.example");
     check(&policy, "a.exact.example", "pass");
     check(&policy, "below.example", "pass");
@@ -35,7 +36,7 @@ fn each_pattern_kind_matches_its_names_only() {
 fn within_a_ban_labels_then_kind_then_allow_decide() {
     let rules = "a.example\n!b.a.example\nc.b.a.example\n=d.a.example c none observe\nd.a.example\n*.d.a.example c none sinkhole\n\
                  e.a.example\n!e.a.example\n*f.a.example c none refuse\nff.a.example c none drop\n!g*.a.example\ng*.a.example";
-    let policy = World::new().ban(ban("v"), rules).build();
+    let policy = World::new().ban(Ban::named("v"), rules).build();
     check(&policy, "b.a.example", "allow v/!b.a.example");
     check(&policy, "x.b.a.example", "allow v/!b.a.example");
     check(&policy, "x.c.b.a.example", "nxdomain v/c.b.a.example soa a.example");
@@ -50,8 +51,9 @@ fn within_a_ban_labels_then_kind_then_allow_decide() {
 
 #[test]
 fn of_two_equal_globs_the_longer_wins_and_then_the_first_by_octets() {
-    let policy =
-        World::new().ban(ban("v"), "ab*.x.example\na*.x.example\n*b.x.example\nab.*.y.example\na*.c.y.example").build();
+    let policy = World::new()
+        .ban(Ban::named("v"), "ab*.x.example\na*.x.example\n*b.x.example\nab.*.y.example\na*.c.y.example")
+        .build();
     check(&policy, "ab.x.example", "nxdomain-as-nodata v/ab*.x.example soa x.example");
     check(&policy, "acb.x.example", "nxdomain-as-nodata v/*b.x.example soa x.example");
     check(&policy, "ab.c.y.example", "nxdomain-as-nodata v/a*.c.y.example soa c.y.example");
@@ -61,7 +63,7 @@ fn of_two_equal_globs_the_longer_wins_and_then_the_first_by_octets() {
 fn the_fourth_column_and_the_evidence_say_what_is_done() {
     let rules = "a.example c installed\nb.example c visit\nc.example c none\nd.example c visit enforce\ne.example c none drop\n\
                  f.example c installed off\ng.example c likely observe\nh.example c likely nodata";
-    let policy = World::new().ban(taking(Stance { action: Action::Refuse, ..ALWAYS }, "v"), rules).build();
+    let policy = World::new().ban(taking(Stance { action: Action::Refuse, ..Stance::default() }, "v"), rules).build();
     check(&policy, "a.example", "refuse v/a.example soa a.example");
     check(&policy, "b.example", "observe v/b.example");
     check(&policy, "c.example", "observe v/c.example");
@@ -74,7 +76,8 @@ fn the_fourth_column_and_the_evidence_say_what_is_done() {
 
 #[test]
 fn a_rule_that_is_off_leaves_the_name_to_the_rule_above_it() {
-    let policy = World::new().ban(ban("v"), "a.example\nb.a.example c none off\n!c.a.example c none off").build();
+    let policy =
+        World::new().ban(Ban::named("v"), "a.example\nb.a.example c none off\n!c.a.example c none off").build();
     check(&policy, "b.a.example", "nxdomain v/a.example soa a.example");
     check(&policy, "c.a.example", "nxdomain v/a.example soa a.example");
 }
@@ -82,8 +85,8 @@ fn a_rule_that_is_off_leaves_the_name_to_the_rule_above_it() {
 #[test]
 fn a_ban_caps_its_rules() {
     let rules = "a.example\nb.example c none drop\n!c.a.example";
-    let off = World::new().ban(taking(Stance { mode: Mode::Off, ..ALWAYS }, "v"), rules).build();
-    let observe = World::new().ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "v"), rules).build();
+    let off = World::new().ban(taking(Stance { mode: Mode::Off, ..Stance::default() }, "v"), rules).build();
+    let observe = World::new().ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "v"), rules).build();
     for (name, capped) in [
         ("a.example", "observe v/a.example"),
         ("b.example", "observe v/b.example"),
@@ -97,9 +100,9 @@ fn a_ban_caps_its_rules() {
 #[test]
 fn bans_are_decided_apart_and_the_enforcing_one_goes_first() {
     let policy = World::new()
-        .ban(ban("m"), "a.example\nb.example c none observe\n!c.example\n!d.example\ne.example")
-        .ban(ban("z"), "a.example c none sinkhole\nb.example\nc.example\nd.example c none observe\n!e.example")
-        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "b"), "a.example\nx.b.example")
+        .ban(Ban::named("m"), "a.example\nb.example c none observe\n!c.example\n!d.example\ne.example")
+        .ban(Ban::named("z"), "a.example c none sinkhole\nb.example\nc.example\nd.example c none observe\n!e.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "b"), "a.example\nx.b.example")
         .build();
     check(&policy, "a.example", "nxdomain m/a.example soa a.example, sinkhole z/a.example, observe b/a.example");
     check(&policy, "x.b.example", "nxdomain z/b.example soa b.example, observe b/x.b.example, observe m/b.example");
@@ -111,9 +114,9 @@ fn bans_are_decided_apart_and_the_enforcing_one_goes_first() {
 #[test]
 fn allow_is_said_only_when_no_ban_has_a_say_and_by_the_first_ban() {
     let policy = World::new()
-        .ban(ban("z"), "!a.example")
-        .ban(ban("b"), "!a.example\n!b.example")
-        .ban(ban("c"), "b.example c none observe")
+        .ban(Ban::named("z"), "!a.example")
+        .ban(Ban::named("b"), "!a.example\n!b.example")
+        .ban(Ban::named("c"), "b.example c none observe")
         .build();
     check(&policy, "a.example", "allow b/!a.example");
     check(&policy, "b.example", "observe c/b.example");
@@ -122,7 +125,7 @@ fn allow_is_said_only_when_no_ban_has_a_say_and_by_the_first_ban() {
 #[test]
 fn dates_lift_a_ban_from_off_to_observe_to_enforce() {
     let (observe_from, enforce_from) = (Some(time("2024-06-20T00:00:00Z")), Some(time("2024-09-29T00:00:00Z")));
-    let stance = Stance { observe_from, enforce_from, ..ALWAYS };
+    let stance = Stance { observe_from, enforce_from, ..Stance::default() };
     let dated = Ban { ttl: Duration::from_secs(3600), ..taking(stance, "v") };
     let policy = World::new().ban(dated, "a.example\nb.example c visit\n!c.a.example").build();
     let verdict = |text: &str, at: &str| {
@@ -146,8 +149,8 @@ fn dates_lift_a_ban_from_off_to_observe_to_enforce() {
 
 #[test]
 fn the_ttl_of_a_blocked_answer_ends_where_another_ban_takes_over() {
-    let later = taking(Stance { enforce_from: Some(time("2030-01-01T00:00:10Z")), ..ALWAYS }, "a");
-    let policy = World::new().ban(ban("v"), "a.example").ban(later, "a.example").build();
+    let later = taking(Stance { enforce_from: Some(time("2030-01-01T00:00:10Z")), ..Stance::default() }, "a");
+    let policy = World::new().ban(Ban::named("v"), "a.example").ban(later, "a.example").build();
     let ttl = |at: &str| match policy.decide(&name("a.example"), qtype::A, &CLIENT, time(at)).decision {
         Decision::Enforce(_, blocked) => blocked.ttl,
         other => panic!("{other:?}"),
@@ -161,7 +164,7 @@ fn the_ttl_of_a_blocked_answer_ends_where_another_ban_takes_over() {
 fn nxdomain_is_said_only_where_every_name_below_gets_it() {
     let rules = "a.example\n!x.y.a.example\nb.example\nwww.b.example c visit\nc.example\nx.c.example c none sinkhole\n\
                  f.example\n!a*.z.f.example\ng.example\nx.g.example c none off\nh.example\n!a.b*.h.example";
-    let policy = World::new().ban(ban("v"), rules).build();
+    let policy = World::new().ban(Ban::named("v"), rules).build();
     check(&policy, "a.example", "nxdomain-as-nodata v/a.example soa a.example");
     check(&policy, "y.a.example", "nxdomain-as-nodata v/a.example soa a.example");
     check(&policy, "z.a.example", "nxdomain v/a.example soa a.example");
@@ -180,8 +183,8 @@ fn nxdomain_is_said_only_where_every_name_below_gets_it() {
 #[test]
 fn what_another_ban_observes_below_leaves_nxdomain_standing_and_what_it_answers_does_not() {
     let policy = World::new()
-        .ban(ban("m"), "a.example\nb.example\nc.example")
-        .ban(ban("n"), "x.a.example c none observe\n!y.a.example\nx.b.example c none nodata\nx.c.example")
+        .ban(Ban::named("m"), "a.example\nb.example\nc.example")
+        .ban(Ban::named("n"), "x.a.example c none observe\n!y.a.example\nx.b.example c none nodata\nx.c.example")
         .build();
     check(&policy, "a.example", "nxdomain m/a.example soa a.example");
     check(&policy, "b.example", "nxdomain-as-nodata m/b.example soa b.example");
@@ -190,15 +193,16 @@ fn what_another_ban_observes_below_leaves_nxdomain_standing_and_what_it_answers_
 
 #[test]
 fn one_ban_that_answers_everything_below_with_nxdomain_is_enough() {
-    let policy = World::new().ban(ban("c"), "a.example\n!x.y.a.example").ban(ban("d"), "a.example").build();
+    let policy =
+        World::new().ban(Ban::named("c"), "a.example\n!x.y.a.example").ban(Ban::named("d"), "a.example").build();
     check(&policy, "a.example", "nxdomain c/a.example soa a.example, nxdomain d/a.example");
     check(&policy, "x.y.a.example", "nxdomain d/a.example soa a.example");
 }
 
 #[test]
 fn a_dated_ban_below_an_enforced_one_lifts_nothing() {
-    let later = taking(Stance { enforce_from: Some(time("2040-01-01T00:00:00Z")), ..ALWAYS }, "a");
-    let policy = World::new().ban(ban("m"), "a.example").ban(later, "x.a.example").build();
+    let later = taking(Stance { enforce_from: Some(time("2040-01-01T00:00:00Z")), ..Stance::default() }, "a");
+    let policy = World::new().ban(Ban::named("m"), "a.example").ban(later, "x.a.example").build();
     check(&policy, "a.example", "nxdomain m/a.example soa a.example");
     check(&policy, "x.a.example", "nxdomain m/a.example soa a.example, observe a/x.a.example");
 }
@@ -206,11 +210,13 @@ fn a_dated_ban_below_an_enforced_one_lifts_nothing() {
 #[test]
 fn the_soa_is_owned_by_the_topmost_name_that_the_ban_enforces() {
     let rules = "a.example c none observe\nc.b.a.example\ne.d.c.b.a.example\n=f.example\n*.f.example\ng*.example.com\nh*.co.uk\nh*.x.co.uk";
-    let policy =
-        World::new().ban(ban("v"), rules).ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "w"), "com\nuk").build();
+    let policy = World::new()
+        .ban(Ban::named("v"), rules)
+        .ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "w"), "com\nuk")
+        .build();
     check(&policy, "x.e.d.c.b.a.example", "nxdomain v/e.d.c.b.a.example soa c.b.a.example");
     check(&policy, "x.f.example", "nxdomain v/*.f.example soa f.example");
-    let between = World::new().ban(ban("v"), "*.a.example\n=b.a.example c none observe").build();
+    let between = World::new().ban(Ban::named("v"), "*.a.example\n=b.a.example c none observe").build();
     check(&between, "d.c.b.a.example", "nxdomain v/*.a.example soa c.b.a.example");
     check(&policy, "g1.example.com", "nxdomain-as-nodata v/g*.example.com soa example.com, observe w/com");
     check(&policy, "h1.co.uk", "nxdomain-as-nodata v/h*.co.uk soa h1.co.uk, observe w/uk");
@@ -220,7 +226,10 @@ fn the_soa_is_owned_by_the_topmost_name_that_the_ban_enforces() {
 #[test]
 fn ds_directly_below_a_public_suffix_is_asked_of_the_parent() {
     let policy = World::new()
-        .ban(ban("v"), "vendor.com\nvendor.co.uk\n=vendor.org c none observe\ngithub.io\n=a.github.io\nb.example")
+        .ban(
+            Ban::named("v"),
+            "vendor.com\nvendor.co.uk\n=vendor.org c none observe\ngithub.io\n=a.github.io\nb.example",
+        )
         .build();
     let at = time("2030-01-01T00:00:00Z");
     let ds = |text: &str| shown(&policy, text, qtype::DS, at);
@@ -233,7 +242,7 @@ fn ds_directly_below_a_public_suffix_is_asked_of_the_parent() {
     assert_eq!(ds("b.github.io"), "nxdomain v/github.io soa github.io");
     assert_eq!(shown(&policy, "vendor.com", qtype::DNSKEY, at), "nxdomain v/vendor.com soa vendor.com");
     assert_eq!(policy.decide(&name("vendor.com"), qtype::DS, &CLIENT, at).ttl_cap, None);
-    let apart = World::new().ban(ban("a"), "=a.github.io").ban(ban("b"), "github.io").build();
+    let apart = World::new().ban(Ban::named("a"), "=a.github.io").ban(Ban::named("b"), "github.io").build();
     let expected = "nxdomain a/=a.github.io soa a.github.io, nxdomain b/github.io";
     assert_eq!(shown(&apart, "a.github.io", qtype::DS, at), expected);
 }
@@ -241,7 +250,7 @@ fn ds_directly_below_a_public_suffix_is_asked_of_the_parent() {
 #[test]
 fn a_hit_says_what_the_record_needs() {
     let policy = World::new()
-        .ban(ban("v"), "a.example update installed\nb.example update installed\nc.example web visit")
+        .ban(Ban::named("v"), "a.example update installed\nb.example update installed\nc.example web visit")
         .build();
     let verdict = policy.decide(&name("x.b.example"), qtype::A, &CLIENT, time("2030-01-01T00:00:00Z"));
     let hit = verdict.decision.hit().unwrap();

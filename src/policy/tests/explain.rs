@@ -24,12 +24,12 @@ fn check(policy: &Policy, text: &str, qtype: u16, at: &str, expected: &[&str]) {
 fn every_rule_is_shown_with_the_reason_it_lost() {
     let rules = "a.example\nb.a.example\n=a.example\n*.b.a.example\nb*.a.example\n!b*.a.example\nb.a.example c none off\n=b.a.example c none off";
     let (policy, _warnings) = World::new()
-        .ban(ban("v"), rules)
-        .ban(taking(Stance { mode: Mode::Off, ..ALWAYS }, "o"), "a.example")
-        .ban(taking(Stance { observe_from: Some(time("2040-01-01T00:00:00Z")), ..ALWAYS }, "n"), "a.example")
-        .ban(ban("w"), "!b.a.example\na.example")
-        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "x"), "a.example")
-        .ban(ban("y"), "a.example c none drop")
+        .ban(Ban::named("v"), rules)
+        .ban(taking(Stance { mode: Mode::Off, ..Stance::default() }, "o"), "a.example")
+        .ban(taking(Stance { observe_from: Some(time("2040-01-01T00:00:00Z")), ..Stance::default() }, "n"), "a.example")
+        .ban(Ban::named("w"), "!b.a.example\na.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "x"), "a.example")
+        .ban(Ban::named("y"), "a.example c none drop")
         .warned();
     check(
         &policy,
@@ -57,10 +57,10 @@ fn every_rule_is_shown_with_the_reason_it_lost() {
 #[test]
 fn a_verdict_that_is_no_block_is_explained_too() {
     let policy = World::new()
-        .ban(ban("a"), "!x.example\nc*.uk\nvendor.com")
-        .ban(ban("b"), "!x.example")
-        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "c"), "y.example")
-        .ban(taking(Stance { mode: Mode::Observe, ..ALWAYS }, "d"), "y.example")
+        .ban(Ban::named("a"), "!x.example\nc*.uk\nvendor.com")
+        .ban(Ban::named("b"), "!x.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "c"), "y.example")
+        .ban(taking(Stance { mode: Mode::Observe, ..Stance::default() }, "d"), "y.example")
         .build();
     let at = "2030-01-01T00:00:00Z";
     check(&policy, "x.example", qtype::A, at, &["a/!x.example allow", "b/!x.example allow: other ban first"]);

@@ -5,7 +5,7 @@ use super::*;
 /// Rules of an enforcing ban, with the protected name `ns.own.example`, and the messages they meet.
 #[track_caller]
 fn check(rules: &str, expected: &[&str]) {
-    let (_policy, warnings) = World::protecting(&["ns.own.example"]).ban(ban("v"), rules).warned();
+    let (_policy, warnings) = World::protecting(&["ns.own.example"]).ban(Ban::named("v"), rules).warned();
     let messages: Vec<_> =
         warnings.iter().filter_map(|warning| warning.split("warning: ").nth(1)?.lines().next()).collect();
     assert_eq!(messages, expected, "{rules}");
@@ -39,7 +39,7 @@ fn rules_that_only_look_dangerous_stand() {
 
 #[test]
 fn a_ban_that_only_observes_may_match_anything() {
-    let observing = taking(Stance { mode: Mode::Observe, ..ALWAYS }, "v");
+    let observing = taking(Stance { mode: Mode::Observe, ..Stance::default() }, "v");
     let policy = World::protecting(&["ns.own.example"]).ban(observing, ".\ncom\nown.example").build();
     super::check(&policy, "ns.own.example", "observe v/own.example");
     super::check(&policy, "a.com", "observe v/com");
@@ -48,7 +48,7 @@ fn a_ban_that_only_observes_may_match_anything() {
 
 #[test]
 fn a_warning_points_at_the_line_and_the_rest_of_the_list_stands() {
-    let (policy, warnings) = World::new().ban(ban("v"), "a.example\n  com # oops\nb.example").warned();
+    let (policy, warnings) = World::new().ban(Ban::named("v"), "a.example\n  com # oops\nb.example").warned();
     let shown = "v/rules.txt:2:3: warning: `com` is a public suffix, which no list can enforce; the rule is left out\n    \
                  2 |   com # oops\n      |   ^^^";
     assert_eq!(warnings, [shown]);
@@ -59,11 +59,11 @@ fn a_warning_points_at_the_line_and_the_rest_of_the_list_stands() {
 
 #[test]
 fn a_glob_enforces_names_and_never_a_public_suffix() {
-    let policy = World::new().ban(ban("v"), "c*.uk\nc*.example.uk\n!c*.jp").build();
+    let policy = World::new().ban(Ban::named("v"), "c*.uk\nc*.example.uk\n!c*.jp").build();
     super::check(&policy, "co.uk", "pass");
     super::check(&policy, "cyber.uk", "nxdomain-as-nodata v/c*.uk soa cyber.uk");
     super::check(&policy, "co.jp", "allow v/!c*.jp");
-    let observing = World::new().ban(ban("v"), "c*.uk c visit").build();
+    let observing = World::new().ban(Ban::named("v"), "c*.uk c visit").build();
     super::check(&observing, "co.uk", "observe v/c*.uk");
 }
 
@@ -86,7 +86,7 @@ fn attributes_are_bounded() {
 #[test]
 fn a_pattern_that_stands_already_is_dropped_and_counted() {
     let rules = "a.example\nA.example.\na.example uncategorised ambiguous # again\nk*.example\nk*.example\n!a.example\n=a.example";
-    let (policy, warnings) = World::new().ban(ban("v"), rules).warned();
+    let (policy, warnings) = World::new().ban(Ban::named("v"), rules).warned();
     assert_eq!(warnings, [""; 0]);
     assert_eq!((policy.lists()[0].entries, policy.lists()[0].duplicates), (4, 3));
 }
@@ -94,7 +94,7 @@ fn a_pattern_that_stands_already_is_dropped_and_counted() {
 #[test]
 fn the_same_pattern_with_other_columns_is_dropped_and_said() {
     let mut world = World::new();
-    let index = world.builder.ban(ban("v"));
+    let index = world.builder.ban(Ban::named("v"));
     world.list(index, "one", "a.example update installed\nk*.example");
     world.list(index, "two", "a.example\nb.example\nb.example web\nk*.example web");
     let (policy, warnings) = world.warned();

@@ -21,40 +21,9 @@ const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 /// Of the second of the groups that [`World::with_groups`] makes.
 const MEMBER: Client = Client { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) };
 
-/// Enforces at every time on every client, by NXDOMAIN.
-const ALWAYS: Stance = Stance {
-    mode: Mode::Enforce,
-    observe_from: None,
-    enforce_from: None,
-    schedule: None,
-    rollout: None,
-    action: Action::Nxdomain,
-};
-
 /// A ban that takes this stance.
 fn taking(stance: Stance, id: &str) -> Ban {
-    Ban { stance, ..ban(id) }
-}
-
-/// A ban that enforces, always, by NXDOMAIN.
-fn ban(id: &str) -> Ban {
-    Ban {
-        id: id.into(),
-        kind: BanKind::Ban,
-        title: id.into(),
-        vendor: id.into(),
-        stance: ALWAYS,
-        terms: Vec::new(),
-        ede: Ede { code: 15, text: "".into() },
-        ttl: Duration::from_secs(30),
-        sinkhole_v4: Vec::new(),
-        sinkhole_v6: Vec::new(),
-        contact: "".into(),
-        alternatives: "".into(),
-        laws: Vec::new(),
-        bound_by: Vec::new(),
-        milestones: Vec::new(),
-    }
+    Ban { stance, ..Ban::named(id) }
 }
 
 fn time(text: &str) -> Timestamp {

@@ -236,7 +236,7 @@ fn stance() -> impl Strategy<Value = Stance> {
         observe_from,
         enforce_from,
         action,
-        ..ALWAYS
+        ..Stance::default()
     })
 }
 
@@ -349,7 +349,7 @@ proptest! {
     #[test]
     fn a_ban_without_exceptions_gives_nxdomain_to_all_it_covers(labels in prop::collection::vec(prop::collection::vec(prop::sample::select(LABELS.to_vec()), 1..4), 1..9), asked in asked()) {
         let rules = labels.into_iter().map(|labels| Made { ban: 0, allow: false, kind: "", labels, columns: "likely" });
-        let model = Model::new(vec![ban("v")], rules.collect(), CLIENT);
+        let model = Model::new(vec![Ban::named("v")], rules.collect(), CLIENT);
         let banned = model.winner(0, &asked, at(0)).is_some();
         prop_assert_eq!(nxdomain(&model.policy(), &asked, &CLIENT, at(0)), banned.then_some(true));
     }

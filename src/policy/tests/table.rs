@@ -5,7 +5,7 @@ use super::*;
 /// A policy of one plain list with this many names of 20 characters.
 fn plain(count: usize) -> Policy {
     let mut builder = PolicyBuilder::new(3, Vec::new());
-    let index = builder.ban(ban("list"));
+    let index = builder.ban(Ban::named("list"));
     let list = builder.list(ListInfo::new("list", index, ListFormat::Domains, "00"));
     for number in 0..count {
         let pattern = Pattern::parse(&format!("n{number:011}.example")).unwrap();
@@ -58,7 +58,7 @@ fn no_name_is_asked_for_ahead_of_a_small_table() {
 #[test]
 fn a_list_that_stands_twice_costs_its_memory_once() {
     let mut builder = PolicyBuilder::new(3, Vec::new());
-    let index = builder.ban(ban("list"));
+    let index = builder.ban(Ban::named("list"));
     for round in 0..2 {
         let list = builder.list(ListInfo::new(format!("list {round}"), index, ListFormat::Domains, "00"));
         for number in 0..50_000 {
@@ -79,7 +79,7 @@ fn a_list_that_stands_twice_costs_its_memory_once() {
 
 #[test]
 fn a_policy_without_rules_passes_everything() {
-    let policy = World::new().ban(ban("v"), "").build();
+    let policy = World::new().ban(Ban::named("v"), "").build();
     check(&policy, "a.example", "pass");
     check(&policy, ".", "pass");
     check(&PolicyBuilder::new(0, Vec::new()).build(1).0, "a.example", "pass");
@@ -90,7 +90,7 @@ fn names_of_127_labels_are_rules_too() {
     let of = |labels: usize| vec!["a"; labels].join(".");
     assert!(Pattern::parse(&of(128)).is_err());
     let rules = format!("{} c none observe\na.a.a\n!b.{}", of(127), of(125));
-    let policy = World::new().ban(ban("v"), &rules).build();
+    let policy = World::new().ban(Ban::named("v"), &rules).build();
     let at = time("2030-01-01T00:00:00Z");
     assert_eq!(shown(&policy, &of(127), qtype::A, at), format!("observe v/{}", of(127)));
     assert_eq!(shown(&policy, &of(126), qtype::A, at), "nxdomain-as-nodata v/a.a.a soa a.a.a");
@@ -100,7 +100,10 @@ fn names_of_127_labels_are_rules_too() {
 #[test]
 fn rules_at_every_label_of_a_name_are_all_found() {
     let names: Vec<_> = (2..=40).map(|labels| vec!["a"; labels].join(".")).collect();
-    let policy = World::new().ban(ban("v"), &names.join("\n")).ban(ban("w"), &names.join(" c none observe\n")).build();
+    let policy = World::new()
+        .ban(Ban::named("v"), &names.join("\n"))
+        .ban(Ban::named("w"), &names.join(" c none observe\n"))
+        .build();
     check(&policy, "a.a", "nxdomain v/a.a soa a.a, observe w/a.a");
     let deepest = names.last().unwrap();
     check(&policy, &format!("b.{deepest}"), &format!("nxdomain v/{deepest} soa a.a, nxdomain w/{deepest}"));

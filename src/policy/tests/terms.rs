@@ -18,7 +18,7 @@ fn check_for(policy: &Policy, client: &Client, asked: &str, expected: &str) {
 
 #[test]
 fn a_ban_can_be_off_for_all_and_in_force_for_one_group() {
-    let ban = two_faced(Stance { mode: Mode::Off, ..ALWAYS }, ALWAYS);
+    let ban = two_faced(Stance { mode: Mode::Off, ..Stance::default() }, Stance::default());
     let policy = World::new().with_groups().ban(ban, "a.example\nx.a.example c visit").build();
     check_for(&policy, &CLIENT, "a.example", "pass");
     check_for(&policy, &STRANGER, "a.example", "pass");
@@ -30,10 +30,10 @@ fn a_ban_can_be_off_for_all_and_in_force_for_one_group() {
 fn the_first_term_that_speaks_of_a_client_holds() {
     let term = |groups: &[u16], mode| Term {
         groups: groups.iter().copied().map(GroupIndex).collect(),
-        stance: Stance { mode, ..ALWAYS },
+        stance: Stance { mode, ..Stance::default() },
     };
     let terms = vec![term(&[0], Mode::Off), term(&[0, 1], Mode::Observe), term(&[1], Mode::Off)];
-    let policy = World::new().with_groups().ban(Ban { terms, ..ban("v") }, "a.example").build();
+    let policy = World::new().with_groups().ban(Ban { terms, ..Ban::named("v") }, "a.example").build();
     check_for(&policy, &STRANGER, "a.example", "pass");
     check_for(&policy, &MEMBER, "a.example", "observe v/a.example");
     check_for(&policy, &CLIENT, "a.example", "nxdomain v/a.example soa a.example");
@@ -41,9 +41,9 @@ fn the_first_term_that_speaks_of_a_client_holds() {
 
 #[test]
 fn nxdomain_is_not_said_above_a_name_that_another_ban_answers_otherwise_for_some() {
-    let refusing = two_faced(ALWAYS, Stance { action: Action::Refuse, ..ALWAYS });
+    let refusing = two_faced(Stance::default(), Stance { action: Action::Refuse, ..Stance::default() });
     // `v` sorts before `w`, so below x.a.example it has its say first.
-    let policy = World::new().with_groups().ban(ban("w"), "a.example").ban(refusing, "x.a.example").build();
+    let policy = World::new().with_groups().ban(Ban::named("w"), "a.example").ban(refusing, "x.a.example").build();
     for client in [CLIENT, MEMBER] {
         check_for(&policy, &client, "a.example", "nxdomain-as-nodata w/a.example soa a.example");
     }
@@ -53,7 +53,7 @@ fn nxdomain_is_not_said_above_a_name_that_another_ban_answers_otherwise_for_some
 #[test]
 fn outside_its_hours_a_ban_observes_and_answers_live_no_longer_than_the_hour() {
     let hours = Schedule::new(vec![Window::parse("daily 08:00-18:00").unwrap()], TimeZone::UTC);
-    let ban = taking(Stance { schedule: Some(hours), ..ALWAYS }, "v");
+    let ban = taking(Stance { schedule: Some(hours), ..Stance::default() }, "v");
     let policy = World::new().ban(ban, "a.example").build();
     let at = |hour: &str| {
         let at = time(&format!("2030-01-01T{hour}Z"));
@@ -74,7 +74,7 @@ fn outside_its_hours_a_ban_observes_and_answers_live_no_longer_than_the_hour() {
 #[test]
 fn a_rollout_enforces_on_its_share_and_observes_the_others() {
     let share = Share::new(25).unwrap();
-    let ban = taking(Stance { rollout: Some(share), ..ALWAYS }, "v");
+    let ban = taking(Stance { rollout: Some(share), ..Stance::default() }, "v");
     let policy = World::new().ban(ban, "a.example").build();
     let mut enforced = 0;
     for last in 0..=255 {
@@ -90,8 +90,8 @@ fn a_rollout_enforces_on_its_share_and_observes_the_others() {
 #[test]
 fn a_standing_tells_the_term_and_whether_the_rollout_has_reached_the_client() {
     let share = Share::new(1).unwrap();
-    let lab = Stance { rollout: Some(share), ..ALWAYS };
-    let policy = World::new().with_groups().ban(two_faced(ALWAYS, lab), "a.example").build();
+    let lab = Stance { rollout: Some(share), ..Stance::default() };
+    let policy = World::new().with_groups().ban(two_faced(Stance::default(), lab), "a.example").build();
     let at = time("2030-01-01T00:00:00Z");
     let of = |client: &Client| policy.standing(BanIndex(0), client, at);
     assert_eq!((of(&CLIENT).mode, of(&CLIENT).term.is_some()), (Mode::Enforce, false));

@@ -151,14 +151,7 @@ impl<N: Next> Visit<N> {
     async fn respond(&self, message: Vec<u8>, client: Client) -> Result<Response<Reply<N>>, Unsaid> {
         let owed = self.place.owe();
         let mut ledger = self.door.opened(&client);
-        let ending = match self.door.at_once_or_permit(&message, &client, &mut ledger) {
-            Ok(ending) => ending,
-            Err(permit) => {
-                let ending = self.door.carry(message, client, &mut ledger).await;
-                drop(permit);
-                ending
-            }
-        };
+        let ending = self.door.answer(message, client, &mut ledger).await;
         // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
         drop(owed);
         let (age, silence) = (reply::fresh_for(&ending), ending.silence());

@@ -55,14 +55,7 @@ impl<N: Next> Exchange<N> {
             ledger.dropped(DropReason::Breach);
             return self.connection.close(PROTOCOL_ERROR, why);
         }
-        let ending = match self.door.at_once_or_permit(&message, &self.client, &mut ledger) {
-            Ok(ending) => ending,
-            Err(permit) => {
-                let ending = self.door.carry(message, self.client, &mut ledger).await;
-                drop(permit);
-                ending
-            }
-        };
+        let ending = self.door.answer(message, self.client, &mut ledger).await;
         // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
         drop(owed);
         self.end(ending, ledger, send).await;

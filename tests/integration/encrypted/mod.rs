@@ -12,9 +12,10 @@ mod quic;
 use std::net::SocketAddr;
 
 use embargo::app::Spoken;
+use embargo::wire::{Transport, rcode};
 use tempfile::TempDir;
 
-use crate::harness::{RunningServer, TestServer};
+use crate::harness::{Response, RunningServer, TestServer};
 use crate::upstream_fake::FakeUpstream;
 use crate::upstream_fake::certificates::{Authority, Certificate};
 
@@ -80,6 +81,16 @@ impl World {
     /// A client over HTTP/2 that believes the authority.
     async fn http_2(&self) -> Http {
         Http::connect(self.https(), &self.authority.trust()).await.unwrap()
+    }
+
+    /// Whether a banned name was blocked by this answer, and recorded as the only attempt, that of `client`.
+    async fn has_blocked(&self, answer: Vec<u8>, client: [u8; 4], transport: Transport) {
+        assert_eq!(Response::read(answer).rcode(), rcode::NXDOMAIN);
+        assert_eq!(self.upstream.queries_seen(), 0);
+        let attempts = self.server.attempts().await;
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].transport, attempts[0].verified), (Some(transport), true));
+        assert_eq!(attempts[0].client, Some(client.into()));
     }
 
     /// A client over TLS that believes the authority.

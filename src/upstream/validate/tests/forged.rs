@@ -79,15 +79,21 @@ fn covers_all_but(zone: &Zone, owner: &str, opt_out: bool) -> Vec<Record> {
     zone.signed(vec![zone.at(&label, RData::DNSSEC(DNSSECRData::NSEC3(nsec3)))], When::Now)
 }
 
-#[tokio::test]
-async fn opting_out_says_nothing_of_what_is_below_a_zone_that_is_signed() {
-    // `signed.test` is in `test`, whose only other names have opted out. What is below it is none of them.
+/// The root, `test` in it, and `signed.test` in that, each signed and vouched for by the one above.
+fn three_zones() -> (World, Zone, Zone, Zone) {
     let (mut world, root, above, zone) = (World::default(), Zone::new(""), Zone::new("test"), Zone::new(ZONE));
     world.has((".", RecordType::DNSKEY), root.signed(root.keys(), When::Now));
     world.has(("test", RecordType::DS), root.signed(vec![root.at("test", above.ds())], When::Now));
     world.has(("test", RecordType::DNSKEY), above.signed(above.keys(), When::Now));
     world.has((ZONE, RecordType::DS), above.signed(vec![above.at("signed", zone.ds())], When::Now));
     world.has((ZONE, RecordType::DNSKEY), zone.signed(zone.keys(), When::Now));
+    (world, root, above, zone)
+}
+
+#[tokio::test]
+async fn opting_out_says_nothing_of_what_is_below_a_zone_that_is_signed() {
+    // `signed.test` is in `test`, whose only other names have opted out. What is below it is none of them.
+    let (mut world, root, above, zone) = three_zones();
     world.has(("www.signed.test", RecordType::NS), vec![zone.at("www", server("ns.evil.test"))]);
     let denial = [above.signed(vec![above.soa()], When::Now), covers_all_but(&above, ZONE, true)].concat();
     world.says(("www.signed.test", RecordType::DS), ResponseCode::NoError, Vec::new(), denial);
@@ -99,12 +105,7 @@ async fn opting_out_says_nothing_of_what_is_below_a_zone_that_is_signed() {
 #[tokio::test]
 async fn a_zone_above_says_nothing_of_what_is_closer_than_a_wildcard() {
     for opt_out in [true, false] {
-        let (mut world, root, above, zone) = (World::default(), Zone::new(""), Zone::new("test"), Zone::new(ZONE));
-        world.has((".", RecordType::DNSKEY), root.signed(root.keys(), When::Now));
-        world.has(("test", RecordType::DS), root.signed(vec![root.at("test", above.ds())], When::Now));
-        world.has(("test", RecordType::DNSKEY), above.signed(above.keys(), When::Now));
-        world.has((ZONE, RecordType::DS), above.signed(vec![above.at("signed", zone.ds())], When::Now));
-        world.has((ZONE, RecordType::DNSKEY), zone.signed(zone.keys(), When::Now));
+        let (mut world, root, above, zone) = three_zones();
         let mut records = zone.signed_as(vec![zone.at("*.w", address(5))], &name("*.w.signed.test"), 3, When::Now);
         for record in &mut records {
             record.name = name("b.w.signed.test");
