@@ -105,8 +105,11 @@ impl Share {
     /// Whether a client is of the share for the ban with this id.
     ///
     /// Every server with the same share and ban says the same, and a greater share holds all of a smaller one. Clients in one
-    /// IPv6 /64 are one (RFC 8981: a host changes its address there).
+    /// IPv6 /64 are one (RFC 8981: a host changes its address there). Nobody, the unspecified address, is of every share.
     pub fn holds(self, ban: &str, address: IpAddr) -> bool {
+        if address.is_unspecified() {
+            return true;
+        }
         let (v4, v6);
         let client: &[u8] = match address {
             IpAddr::V4(address) => {
@@ -183,6 +186,12 @@ mod tests {
         };
         assert_eq!(of(1), of(2));
         assert!(of(1).contains(&true) && of(1).contains(&false));
+    }
+
+    #[test]
+    fn nobody_is_of_every_share() {
+        let least = Share::new(1).unwrap();
+        assert!(["a", "b", "c", "d"].iter().all(|ban| least.holds(ban, super::super::verdict::Client::NOBODY.address)));
     }
 
     #[test]

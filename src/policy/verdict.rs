@@ -1,6 +1,6 @@
 //! What policy says about one question.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::ban::{Action, Ban, Evidence};
@@ -13,6 +13,11 @@ use super::rule::Effect;
 pub struct Client {
     /// The address the query came from.
     pub address: IpAddr,
+}
+
+impl Client {
+    /// Nobody: of no group, and of every share that a ban is enforced on, so that nothing is let through in nobody's name.
+    pub const NOBODY: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 }
 
 /// What is to be done with one question.

@@ -107,7 +107,6 @@ impl Questions for Chain {
         let Some(in_force) = self.guard.in_force() else { return true };
         let (name, now) = (LowerName::from(name), self.clock.now().wall);
         // Nobody's question, so no client's exception applies.
-        let nobody = policy::Client { address: std::net::Ipv4Addr::UNSPECIFIED.into() };
-        matches!(in_force.policy.decide(&name, qtype, &nobody, now).decision, Decision::Enforce(..))
+        matches!(in_force.policy.decide(&name, qtype, &policy::Client::NOBODY, now).decision, Decision::Enforce(..))
     }
 }

@@ -1,7 +1,5 @@
 //! The names that rules name, ancestors first, and what the policy says of each and below it.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use crate::policy::ban::{Action, Ban};
 use crate::policy::pattern::PatternRef;
 use crate::policy::policy::{BanIndex, Policy};
@@ -64,7 +62,12 @@ impl<'p, 'c> Judge<'p, 'c> {
 
     fn counts(&self, attributes: u16) -> bool {
         let attributes = &self.policy.attributes[usize::from(attributes)];
-        attributes.ceiling != Effect::Off && (self.chosen)(BanIndex(attributes.ban))
+        attributes.ceiling != Effect::Off && self.is_told(BanIndex(attributes.ban))
+    }
+
+    /// Whether the ban is exported: another resolver can't tell the clients of a share from others.
+    fn is_told(&self, ban: BanIndex) -> bool {
+        (self.chosen)(ban) && self.policy.bans[ban.0].stance.rollout.is_none()
     }
 
     /// The globs, as they are written.
@@ -102,10 +105,8 @@ impl<'p, 'c> Judge<'p, 'c> {
     }
 
     fn said(&self, name: &LowerName) -> Said<'p> {
-        // No ban that is exported depends on who asks.
-        let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-        let left_out = |ban| !(self.chosen)(ban);
-        match self.policy.decide_without(name, qtype::A, &client, self.at, left_out).decision {
+        let left_out = |ban| !self.is_told(ban);
+        match self.policy.decide_without(name, qtype::A, &Client::NOBODY, self.at, left_out).decision {
             Decision::Pass => Said::Nothing,
             Decision::Allow(_) | Decision::Observe(_) => Said::Passes,
             Decision::Enforce(hit, blocked) => {

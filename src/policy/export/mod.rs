@@ -145,7 +145,7 @@ impl Policy {
             page.unsaid(format_args!("`{id}` is to {mode} from {change}: export again then"))?;
         }
         if ban.stance.rollout.is_some() {
-            page.unsaid(format_args!("`{id}` is enforced on a share of clients: here on all or on none"))?;
+            page.unsaid(format_args!("`{id}` is enforced on a share of clients only: it is left out here"))?;
         }
         if !ban.terms.is_empty() {
             page.unsaid(format_args!(

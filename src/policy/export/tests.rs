@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::diag::Source;
-use crate::policy::{Action, Ban, Client, Decision, ListFormat, ListInfo, PolicyBuilder, Strictness};
+use crate::policy::{Action, Ban, Client, Decision, ListFormat, ListInfo, PolicyBuilder, Share, Stance, Strictness};
 use crate::wire::{LowerName, qtype};
 
 fn policy(format: ListFormat, text: &str) -> Policy {
@@ -196,5 +196,21 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_ban_that_is_rolled_out_is_left_out_and_said_to_be() {
+    let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
+    let stance = Stance { rollout: Share::new(99), ..Stance::default() };
+    let ban = builder.ban(Ban { stance, ..Ban::named("v") });
+    let list = builder.list(ListInfo::new("list", ban, ListFormat::Domains, ""));
+    let source = Source::new("list", "a.example\n");
+    ListFormat::Domains.parse(&source, Strictness::Strict, &mut |rule, _line| builder.rule(list, rule).unwrap());
+    let (policy, _warnings) = builder.build(1);
+    for format in ExportFormat::ALL {
+        let (text, exported) = export(&policy, format);
+        assert!(!text.contains("a.example"), "{text}");
+        assert!(text.contains("`v` is enforced on a share of clients only") && exported.unsaid == 1, "{text}");
     }
 }

@@ -10,14 +10,15 @@ mod proxies;
 mod quic;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use embargo::app::Spoken;
 use embargo::wire::{Transport, rcode};
 use tempfile::TempDir;
 
 use crate::harness::{Response, RunningServer, TestServer};
-use crate::upstream_fake::FakeUpstream;
 use crate::upstream_fake::certificates::{Authority, Certificate};
+use crate::upstream_fake::{Act, FakeUpstream, Seen, reply};
 
 use client::{Dot, Http, Quic};
 
@@ -97,6 +98,14 @@ impl World {
     async fn dot(&self) -> Dot {
         Dot::connect(self.tls(), &self.authority.trust()).await.unwrap()
     }
+}
+
+/// `192.0.2.1`, for names that say `slow` a while later.
+fn address(seen: &Seen) -> Vec<Act> {
+    let slow = seen.octets.windows(4).any(|octets| octets == b"slow");
+    let mut acts = if slow { vec![Act::Wait(Duration::from_millis(300))] } else { Vec::new() };
+    acts.push(Act::Send(reply(seen).a([192, 0, 2, 1]).octets()));
+    acts
 }
 
 /// Where its certificate stands.

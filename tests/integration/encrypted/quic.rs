@@ -7,10 +7,10 @@ use embargo::wire::Transport;
 use futures_util::future::join_all;
 use tokio::net::UdpSocket;
 
-use super::World;
 use super::client::{Quic, framed};
+use super::{World, address};
 use crate::harness::{Question, Response};
-use crate::upstream_fake::{A, Act, reply};
+use crate::upstream_fake::A;
 
 /// A query as it is sent over QUIC: its id is 0.
 fn message(name: &str) -> Vec<u8> {
@@ -22,12 +22,7 @@ fn message(name: &str) -> Vec<u8> {
 #[tokio::test]
 async fn queries_on_one_connection_are_answered_each_on_its_stream_in_the_order_in_which_they_are_ready() {
     let world = World::new("").await;
-    world.upstream.now_does(|seen| {
-        let slow = seen.octets.windows(4).any(|octets| octets == b"slow");
-        let mut acts = if slow { vec![Act::Wait(Duration::from_millis(300))] } else { Vec::new() };
-        acts.push(Act::Send(reply(seen).a([192, 0, 2, 1]).octets()));
-        acts
-    });
+    world.upstream.now_does(address);
     let client = world.doq().await;
     let slow = async {
         let answer = client.ask(&message("slow.example")).await.unwrap();
