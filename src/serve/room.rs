@@ -16,7 +16,7 @@ use foldhash::quality::RandomState;
 const SHARES: usize = 4096;
 const ROWS: usize = 2;
 /// Times what is free that one client may have.
-const SHARE_OF_FREE: usize = 2;
+pub(super) const SHARE_OF_FREE: usize = 2;
 
 /// Room for so many. Nobody queues for it, so it needs no more than counts.
 #[derive(Debug)]
@@ -74,14 +74,20 @@ impl Room {
         (taken < self.max).then_some(permit)
     }
 
-    /// One address of IPv4 or one network of IPv6, of which a single machine has as many addresses as it likes, is a client.
+    /// One address of IPv4 or one network of IPv6 is a client.
     fn shares_of(&self, client: IpAddr) -> [usize; ROWS] {
-        let client = match client.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-            ip @ IpAddr::V4(_) => ip,
-        };
+        let client = client.to_canonical();
+        let client = network_of(client).map_or(client, IpAddr::V6);
         let hash = usize::try_from(self.hasher.hash_one(client) & u64::from(u32::MAX)).unwrap_or_default();
         [hash % SHARES, SHARES + hash / SHARES % SHARES]
+    }
+}
+
+/// The network of an IPv6 address: a single machine has as many addresses in it as it likes.
+pub(super) fn network_of(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        IpAddr::V4(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::StreamConfig;
 use super::handshakes::{Handshake, Handshakes};
 use crate::clock::Clock;
 use crate::metrics::{Cut, Metrics};
+use crate::serve::room::{SHARE_OF_FREE, network_of};
 use crate::time::Mono;
 use crate::wire::Transport;
 
@@ -36,7 +37,17 @@ pub(in crate::serve) struct Places {
 struct Everyone {
     next: u64,
     all: Queue,
-    by_client: HashMap<IpAddr, Queue>,
+    by_owner: HashMap<Owner, Queue>,
+}
+
+/// Of whom connections are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// One client.
+    Address(IpAddr),
+    /// All clients of one network, since a single machine may be all of them. A network may have many machines too: so its limit
+    /// is none while there is room, and never less than that of one client.
+    Network(Ipv6Addr),
 }
 
 /// Connections in the order in which each became idle, as far as that was known when it was looked at last: none has become
@@ -103,7 +114,7 @@ impl Places {
         });
         held.all.insert(now, &new);
         if let Some(client) = client {
-            held.by_client.entry(client).or_default().insert(now, &new);
+            held.insert(client, now, &new);
         }
         drop(held);
         self.metrics.connections.open(transport).inc();
@@ -125,12 +136,23 @@ impl Places {
     }
 
     fn room_for_client(&self, held: &mut Everyone, client: IpAddr, now: Mono) -> bool {
-        let Some(own) = held.by_client.get_mut(&client) else { return true };
-        if own.len() < self.config.connections_per_client_max {
-            return true;
+        owners(client).all(|owner| {
+            let limit = self.limit(held, owner);
+            let Some(own) = held.by_owner.get_mut(&owner).filter(|own| own.len() >= limit) else { return true };
+            let found = own.longest_idle(now);
+            self.evict(held, found)
+        })
+    }
+
+    fn limit(&self, held: &Everyone, owner: Owner) -> usize {
+        let StreamConfig { connections_max, connections_per_client_max, .. } = self.config;
+        match owner {
+            Owner::Address(_) => connections_per_client_max,
+            Owner::Network(_) => {
+                let free = connections_max.saturating_sub(held.all.len());
+                connections_per_client_max.max(SHARE_OF_FREE * free)
+            }
         }
-        let found = own.longest_idle(now);
-        self.evict(held, found)
     }
 
     fn evict_any(&self, held: &mut Everyone, now: Mono) -> bool {
@@ -156,13 +178,26 @@ impl Everyone {
     /// Forgets a connection, if it was not forgotten before.
     fn remove(&mut self, gone: &Held) {
         self.all.remove(gone);
-        let Some(client) = gone.client.get() else { return };
-        let Entry::Occupied(mut own) = self.by_client.entry(*client) else { return };
-        own.get_mut().remove(gone);
-        if own.get().len() == 0 {
-            own.remove();
+        for owner in gone.client.get().into_iter().flat_map(|client| owners(*client)) {
+            let Entry::Occupied(mut own) = self.by_owner.entry(owner) else { continue };
+            own.get_mut().remove(gone);
+            if own.get().len() == 0 {
+                own.remove();
+            }
         }
     }
+
+    /// Counts a connection with those of its client.
+    fn insert(&mut self, client: IpAddr, seen: Mono, held: &Arc<Held>) {
+        for owner in owners(client) {
+            self.by_owner.entry(owner).or_default().insert(seen, held);
+        }
+    }
+}
+
+/// With whose connections one of this client is counted.
+fn owners(client: IpAddr) -> impl Iterator<Item = Owner> {
+    [Some(Owner::Address(client)), network_of(client).map(Owner::Network)].into_iter().flatten()
 }
 
 impl Queue {
@@ -227,7 +262,7 @@ impl Place {
         }
         // Said once only: the first word stands.
         let client = *self.held.client.get_or_init(|| client);
-        held.by_client.entry(client).or_default().insert(now, &self.held);
+        held.insert(client, now, &self.held);
         true
     }
 
@@ -350,6 +385,36 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_of_one_ipv6_network_leave_room_for_others_and_have_all_that_nobody_else_wants() {
+        let (places, hands) = places(30, 4);
+        let address = |host: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, host]));
+        let own: Vec<Place> = (0..22)
+            .map(|host| {
+                hands.advance(Duration::from_millis(1));
+                places.place(Transport::Dot, address(host)).unwrap()
+            })
+            .collect();
+        let gone = own.iter().filter(|place| makes_way(place)).count();
+        assert_eq!(gone, 2, "two thirds are its own");
+        let others: Vec<Place> = (0..10).map(|last| places.place(Transport::Dot, client(last)).unwrap()).collect();
+        // Now there is no room, and it makes way for itself, however many addresses it has.
+        let _own = places.place(Transport::Dot, address(100)).unwrap();
+        assert!(others.iter().all(|place| !makes_way(place)));
+        assert!(makes_way(&own[2]));
+    }
+
+    #[test]
+    fn a_network_with_no_more_than_one_client_may_have_is_not_limited_however_little_is_free() {
+        let (places, hands) = places(6, 4);
+        let address = |host: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, host]));
+        let others: Vec<Place> = (0..4).map(|last| places.place(Transport::Dot, client(last)).unwrap()).collect();
+        hands.advance(Duration::from_millis(1));
+        let own: Vec<Place> = (0..4).map(|host| places.place(Transport::Dot, address(host)).unwrap()).collect();
+        assert_eq!(others.iter().filter(|place| makes_way(place)).count(), 2);
+        assert!(own.iter().all(|place| !makes_way(place)));
+    }
+
+    #[test]
     fn one_whose_client_is_known_late_counts_as_that_clients() {
         let (places, _hands) = places(8, 1);
         let early = places.place(Transport::Tcp, client(1)).unwrap();
@@ -371,7 +436,7 @@ mod tests {
             assert!(makes_way(&held[0]), "it makes way");
             drop((held, third));
             let everyone = places.held();
-            assert!(everyone.all.order.is_empty() && everyone.all.seen.is_empty() && everyone.by_client.is_empty());
+            assert!(everyone.all.order.is_empty() && everyone.all.seen.is_empty() && everyone.by_owner.is_empty());
         }
         assert_eq!(places.metrics.connections.open(Transport::Tcp).value(), 0);
     }
