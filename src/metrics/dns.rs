@@ -1,6 +1,6 @@
 //! Queries and responses.
 
-use super::labels::{DropReason, Family, Outcome, qtype_labels, rcode_labels};
+use super::labels::{DropReason, Family, Outcome, Shed, qtype_labels, rcode_labels};
 use super::place::Place;
 use super::registry::Registry;
 use super::table::Cell;
@@ -15,6 +15,7 @@ pub struct Dns {
     pub receive_overflow: Cell, // embargo_dns_receive_overflow_total
     /// Answers held back because they gave a public name a private address.
     pub rebinding: Cell, // embargo_dns_rebinding_total
+    shed: Vec<Cell>, // embargo_dns_shed_total{reason}
 }
 
 impl Dns {
@@ -44,12 +45,25 @@ impl Dns {
             "Responses cut down to TC because their clients, which prove nothing, were sent many lately.",
             Place::RATE_LIMITED,
         );
+        let shed = registry.counters(
+            "dns_shed_total",
+            "Queries answered with SERVFAIL because too many were open, by reason.",
+            ["reason"],
+        );
         Self {
+            shed: Shed::ALL.iter().map(|reason| shed.fixed([reason.as_str()])).collect(),
             rebinding: registry
                 .counter("dns_rebinding_total", "Answers held back because they gave a public name a private address."),
             receive_overflow: registry
                 .counter("dns_receive_overflow_total", "Datagrams the kernel dropped because its buffer was full."),
         }
+    }
+}
+
+impl Dns {
+    /// Queries for which nobody was asked for this reason.
+    pub fn shed(&self, reason: Shed) -> &Cell {
+        &self.shed[reason.index()]
     }
 }
 

@@ -64,16 +64,22 @@ label! {
         NotServed = "not_served",
         /// A proxy did not say for whom it speaks, or somebody who is no proxy did.
         ProxyHeader = "proxy_header",
-        /// The server has as much work as it takes on.
-        Shed = "shed",
-        /// The server has as much work for this client as is its share, and keeps the rest for others.
-        ClientShare = "client_share",
         /// It breaks the rules of its transport, and the connection ended with it.
         Breach = "breach",
         /// The kernel did not take the response.
         SendFailure = "send_failure",
         /// The connection ended, or the work was given up, before there was a response.
         ClientGone = "client_gone",
+    }
+}
+
+label! {
+    /// Why upstreams were not asked for a query.
+    Shed {
+        /// As many questions are open as the server takes on.
+        Room = "room",
+        /// As many of this client are open as is its share, and the rest is kept for others.
+        ClientShare = "client_share",
     }
 }
 
@@ -110,8 +116,6 @@ label! {
         Large = "large",
         /// Another media type: 415.
         Type = "type",
-        /// A query that was shed: 503.
-        Overload = "overload",
     }
 }
 

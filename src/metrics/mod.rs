@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use connections::Connections;
 pub use dns::Dns;
 pub use labels::{
-    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, UpstreamFailure, Window,
+    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, UpstreamFailure, Window,
 };
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};

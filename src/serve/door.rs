@@ -143,17 +143,19 @@ impl<N: Next> Door<N> {
     pub(super) fn record_only(&self, message: &[u8], client: &Client, ledger: &mut Ledger) {
         let recorded = catch_unwind(AssertUnwindSafe(|| {
             let at_once = self.at_once(&self.view(), message, client, ledger, self.now(), &mut Vec::new());
-            at_once.unwrap_or_else(|unanswered| self.shed(message, &unanswered, Failure::Overload))
+            if let (Err(unanswered), Ok(query)) = (at_once, Query::read(message)) {
+                self.begin(&unanswered, &query);
+            }
         }));
         drop(recorded);
     }
 
-    /// Records what a query was about that nobody has time for, and ends it by what is at hand, or in silence.
+    /// Records what a query was about that nobody has time for, and ends it by what is at hand, or by SERVFAIL.
     pub(super) fn shed(&self, message: &[u8], unanswered: &Unanswered, full: Failure) -> Ending {
         match Query::read(message) {
             Ok(query) => self.handler.shed(unanswered, &query, full),
             // Only a query comes here.
-            Err(_unfit) => Ending::Silence(DropReason::Shed),
+            Err(_unfit) => Ending::Silence(DropReason::ClientGone),
         }
     }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::cache::{Entry, Lookup};
+use crate::metrics::Shed;
 use crate::time::Now;
 use crate::upstream::Bogus;
 use crate::wire::{Query, ede};
@@ -108,7 +109,19 @@ impl Failure {
             Self::Busy => Some((ede::NO_REACHABLE_AUTHORITY, "too many questions are open at every upstream")),
             // RFC 4035 §5.5: SERVFAIL, with the reason as far as it is known (RFC 8914 §4.7 to 4.13).
             Self::Bogus(bogus) => Some((bogus.code, bogus.text)),
-            Self::Overload | Self::Share | Self::Silent => None,
+            // No code says it better (RFC 8914 §4.1); a stub asks its next server.
+            Self::Overload => Some((ede::OTHER, "too many questions are open")),
+            Self::Share => Some((ede::OTHER, "too many questions of this client are open")),
+            Self::Silent => None,
+        }
+    }
+
+    /// Why nobody was asked, if that is why there is no answer.
+    pub(super) fn shed(self) -> Option<Shed> {
+        match self {
+            Self::Overload => Some(Shed::Room),
+            Self::Share => Some(Shed::ClientShare),
+            _ => None,
         }
     }
 

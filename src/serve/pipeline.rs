@@ -164,7 +164,7 @@ impl<N: Next> Embargo<N> {
         }
     }
 
-    /// The end of a query that may not wait: a stale answer, if there is one. A lookup of a banned name is an attempt also when
+    /// The end of a query that may not wait: a stale answer if there is one, else SERVFAIL. A lookup of a banned name is an attempt also when
     /// it is shed.
     pub(super) fn shed(&self, unanswered: &Unanswered, query: &Query<'_>, full: Failure) -> Ending {
         self.begin(unanswered, query);
@@ -204,10 +204,19 @@ impl<N: Next> Embargo<N> {
                     (found, Outcome::Stale)
                 }
                 (None, Ok(found)) => (found, Outcome::Forwarded),
-                (None, Err(failure)) => return failed(judged.query, judged.client, failure),
+                (None, Err(failure)) => return self.failed(judged, failure),
             },
         };
         self.give(self.tally(), judged, found, outcome, room)
+    }
+
+    /// The end of a query that nobody could answer.
+    fn failed(&self, judged: &Judged<'_>, failure: Failure) -> Ending {
+        if let Some(shed) = failure.shed() {
+            self.guard.metrics().dns.shed(shed).inc();
+        }
+        let Some((code, why)) = failure.ede() else { return Ending::Silence(DropReason::ClientGone) };
+        Ending::servfail(judged.query, judged.client, code, why)
     }
 
     /// Who counts where no thread has a block of its own.
@@ -344,14 +353,4 @@ fn not_handed_on(hop: &Hop, query: &Query<'_>, client: &Client, forwards: bool) 
         _ => return None,
     };
     Some(Ending::refused(query, client, ede::PROHIBITED, why))
-}
-
-/// The end of a query that nobody could answer.
-fn failed(query: &Query<'_>, client: &Client, failure: Failure) -> Ending {
-    match (failure.ede(), failure) {
-        (Some((code, why)), _) => Ending::servfail(query, client, code, why),
-        (None, Failure::Silent) => Ending::Silence(DropReason::ClientGone),
-        (None, Failure::Share) => Ending::Silence(DropReason::ClientShare),
-        (None, _) => Ending::Silence(DropReason::Shed),
-    }
 }

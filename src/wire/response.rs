@@ -37,6 +37,7 @@ pub mod rcode {
 /// Extended DNS error codes of RFC 8914 that Embargo sends, by itself or because a ban says so.
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]
 pub mod ede {
+    pub const OTHER: u16 = 0;
     pub const STALE_ANSWER: u16 = 3;
     pub const FORGED_ANSWER: u16 = 4;
     pub const DNSSEC_BOGUS: u16 = 6;

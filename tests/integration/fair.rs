@@ -6,10 +6,10 @@ use std::time::Duration;
 use embargo::app::control::Request;
 use embargo::clock::Clock;
 use embargo::time::{Mono, Now};
-use embargo::wire::{qtype, rcode};
+use embargo::wire::{ede, qtype, rcode};
 use tokio::net::UdpSocket;
 
-use crate::harness::{Question, RunningServer, TestServer, receive, sum};
+use crate::harness::{Question, Response, RunningServer, TestServer, receive, sum};
 use crate::upstream_fake::{Act, FakeUpstream, Seen, reply};
 
 /// Answers every name but those below `dead.example`.
@@ -50,13 +50,18 @@ async fn a_client_that_asks_for_dead_names_without_end_costs_no_other_client_an_
     for number in 0..200 {
         assert_eq!(ask(&modest, &format!("after{number}.example")).await, rcode::NOERROR, "{number}");
     }
+    // It is told at once what it gets no more of.
+    let again = client(&server, "127.0.0.1").await;
+    again.send(&Question::new("full.dead.example", qtype::A).edns(1232).octets()).await.unwrap();
+    let told = Response::read(receive(&again).await);
+    assert_eq!((told.rcode(), told.ede().map(|ede| ede.0)), (rcode::SERVFAIL, Some(ede::OTHER)));
     let page = server.metrics().await;
-    let refused = sum(&page, "dns_dropped_total", &[("reason", "client_share")]);
-    assert!(refused > 2_000, "{refused}");
-    assert_eq!(sum(&page, "dns_dropped_total", &[]), refused, "nothing else is dropped");
-    // What was not refused waits still.
-    assert_eq!(sum(&page, "dns_requests_total", &[]), 6_000 + 60 + 200);
-    assert_eq!(sum(&page, "dns_responses_total", &[]), 60 + 200);
+    let shed = sum(&page, "dns_shed_total", &[("reason", "client_share")]);
+    assert!(shed > 2_000, "{shed}");
+    assert_eq!(sum(&page, "dns_shed_total", &[]) + sum(&page, "dns_dropped_total", &[]), shed, "nothing else is lost");
+    // What was not shed waits still.
+    assert_eq!(sum(&page, "dns_requests_total", &[]), 6_000 + 60 + 200 + 1);
+    assert_eq!(sum(&page, "dns_responses_total", &[]), 60 + 200 + shed);
 }
 
 #[tokio::test]

@@ -157,15 +157,16 @@ async fn more_misses_than_may_wait_are_shed_and_counted_and_known_names_still_an
     let all = u64::try_from(WAITING_MAX * 20).unwrap();
     let waiting = u64::try_from(WAITING_MAX).unwrap();
     world.counts("dns_requests_total", &[], all).await;
-    world.counts("dns_dropped_total", &[("reason", "shed")], all - waiting).await;
+    world.counts("dns_shed_total", &[("reason", "room")], all - waiting).await;
     // Permits are of the server, not of a listener.
     write_frame(&mut stream, &miss(0)).await;
-    world.counts("dns_dropped_total", &[("reason", "shed")], all - waiting + 1).await;
+    assert_eq!(u16::from(read_frame(&mut stream).await.unwrap()[3] & 15), rcode::SERVFAIL);
+    world.counts("dns_shed_total", &[("reason", "room")], all - waiting + 1).await;
 
     world.answers().await;
     write_frame(&mut stream, &Question::new("geo.example", qtype::A).octets()).await;
     assert_eq!(u16::from(read_frame(&mut stream).await.unwrap()[3] & 15), rcode::NXDOMAIN);
-    world.counts("dns_responses_total", &[], 3).await;
+    world.counts("dns_responses_total", &[], all - waiting + 4).await;
     world.counts("dns_requests_total", &[], all + 4).await;
 }
 

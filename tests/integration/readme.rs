@@ -9,7 +9,7 @@ use std::fs;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use embargo::metrics::{ClientFigures, ListFigures, Metrics, Window};
+use embargo::metrics::{ClientFigures, DropReason, ListFigures, Metrics, Window};
 use embargo::policy::{Evidence, Mode};
 
 use super::tidy::root;
@@ -52,6 +52,14 @@ fn readme_shows_the_metrics_that_the_server_exposes() {
     let exposed = exposed(&filled().render());
     assert!(exposed.len() > 20, "{exposed:?}");
     assert_eq!(differences("README", &told, "the page", &exposed), Vec::<String>::new());
+}
+
+#[test]
+fn readme_says_of_each_reason_for_silence_what_it_is() {
+    let readme = read("README.md");
+    let cells = first_cells(section(&readme, "## Queries without a response"));
+    let told: BTreeSet<&str> = cells.iter().flat_map(|cell| cell.split(", ")).collect();
+    assert_eq!(told, DropReason::ALL.iter().map(|reason| reason.as_str()).collect());
 }
 
 #[test]

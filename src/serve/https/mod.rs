@@ -160,7 +160,6 @@ impl<N: Next> Visit<N> {
         }
         match silence {
             Some(DropReason::Short | DropReason::ResponseBit) => Ok(self.fault(HttpFault::NoQuery)),
-            Some(DropReason::Shed | DropReason::ClientShare) => Ok(self.fault(HttpFault::Overload)),
             _ => Err(Unsaid),
         }
     }

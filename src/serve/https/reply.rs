@@ -51,7 +51,6 @@ pub(super) fn to_fault<N>(door: &Arc<Door<N>>, fault: HttpFault) -> Response<Rep
         HttpFault::Slow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
         HttpFault::Large => (StatusCode::PAYLOAD_TOO_LARGE, "no DNS message has more than 65535 octets\n"),
         HttpFault::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the type is application/dns-message\n"),
-        HttpFault::Overload => (StatusCode::SERVICE_UNAVAILABLE, "the server has as much work as it takes on\n"),
     };
     let mut response = response(door, status, "text/plain", Bytes::from_static(text.as_bytes()));
     let headers = response.headers_mut();

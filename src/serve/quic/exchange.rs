@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 
-use super::{EXCESSIVE_LOAD, PROTOCOL_ERROR, REQUEST_CANCELLED, UNSPECIFIED_ERROR};
+use super::{PROTOCOL_ERROR, REQUEST_CANCELLED, UNSPECIFIED_ERROR};
 use crate::metrics::{DropReason, Ledger};
 use crate::serve::client::Client;
 use crate::serve::door::Door;
@@ -76,7 +76,6 @@ impl<N: Next> Exchange<N> {
         }
         match silence {
             Some(DropReason::Short | DropReason::ResponseBit) => self.connection.close(PROTOCOL_ERROR, b"no query"),
-            Some(DropReason::Shed | DropReason::ClientShare) => give_up(&mut send, EXCESSIVE_LOAD),
             _ => give_up(&mut send, UNSPECIFIED_ERROR),
         }
     }
