@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::observer::{Observed, name};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Loaded, Settings};
+use crate::config::{Loaded, Settings, UpstreamSettings};
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
 use crate::upstream::{
@@ -60,11 +62,12 @@ impl Wanted {
             [] => None,
             specs => Some(Servers::from_specs(specs, &now.listen, resolv_conf).map_err(whole)?),
         };
-        let config = |specs: &[UpstreamSpec], order: Order, trust_ad: bool| -> Result<Config, ServersError> {
+        let config = |specs: &[UpstreamSpec], order: Order, trust_ad: bool, ecs_from: &[IpNet]| {
             let servers = Servers::from_specs(specs, &now.listen, resolv_conf)?;
-            Ok(Config {
+            Ok::<_, ServersError>(Config {
                 order,
                 trust_ad,
+                subnets_from: ecs_from.to_vec(),
                 hedge: first.upstream.hedge_after,
                 deadline: first.upstream.deadline,
                 exchange_max: first.upstream.exchange_max,
@@ -75,9 +78,10 @@ impl Wanted {
                 ..Config::new(servers)
             })
         };
-        let root = config(&now.upstream.servers, now.upstream.order, now.upstream.trust_ad).map_err(whole)?;
+        let UpstreamSettings { servers, order, trust_ad, ecs_from, .. } = &now.upstream;
+        let root = config(servers, *order, *trust_ad, ecs_from).map_err(whole)?;
         let groups = now.forwards.iter().map(|forward| {
-            let config = config(&forward.servers.value, forward.order, forward.trust_ad);
+            let config = config(&forward.servers.value, forward.order, forward.trust_ad, &forward.ecs_from);
             let config = config.map_err(|error| Unknown {
                 of_network: error.is_of_network(),
                 mistake: forward.servers.error(error.to_string()),

@@ -202,6 +202,7 @@ fn upstream(
         servers: at_least_one(&file.servers, upstream_spec(has_some(&file.bootstrap)), default.servers, reader),
         order: order(&file.order, reader),
         trust_ad: flag(&file.trust_ad, default.trust_ad),
+        ecs_from: each(&file.ecs_from, network, reader).unwrap_or(default.ecs_from),
         bootstrap: each(&file.bootstrap, bootstrap_spec, reader).unwrap_or(default.bootstrap),
         trust: trust::files(file, base, reader),
         hedge_after: reader.duration(&file.hedge_after, HEDGE, default.hedge_after),
@@ -287,7 +288,8 @@ fn forwards(written: &[Spanned<file::Forward>], bootstrap: bool, reader: &mut Re
         let servers = given(&file.servers, "servers", &table, upstream_spec(bootstrap), reader);
         let span = file.servers.as_ref().map_or(table, Spanned::span);
         let (order, trust_ad) = (order(&file.order, reader), flag(&file.trust_ad, false));
-        forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order, trust_ad });
+        let ecs_from = each(&file.ecs_from, network, reader).unwrap_or_default();
+        forwards.push(ForwardSettings { zones, servers: reader.at(servers, span), order, trust_ad, ecs_from });
     }
     forwards
 }

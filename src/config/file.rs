@@ -87,6 +87,7 @@ pub(super) struct Upstream {
     pub(super) servers: Texts,
     pub(super) order: Text,
     pub(super) trust_ad: Flag,
+    pub(super) ecs_from: Texts,
     pub(super) bootstrap: Texts,
     pub(super) ca_file: Text,
     pub(super) client_certificate: Text,
@@ -125,6 +126,7 @@ pub(super) struct Forward {
     pub(super) servers: Texts,
     pub(super) order: Text,
     pub(super) trust_ad: Flag,
+    pub(super) ecs_from: Texts,
 }
 
 /// `[local]`.

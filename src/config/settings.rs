@@ -107,6 +107,8 @@ pub struct UpstreamSettings {
     pub order: Order,
     /// Whether their word that an answer is authentic is believed, where nobody on the way can have changed it.
     pub trust_ad: bool,
+    /// Networks of clients whose subnet (RFC 7871) they are told.
+    pub ecs_from: Vec<IpNet>,
     /// Who resolves the host names of servers; all of them by address.
     pub bootstrap: Vec<UpstreamSpec>,
     /// For encrypted servers.
@@ -145,6 +147,8 @@ pub struct ForwardSettings {
     pub order: Order,
     /// As [`UpstreamSettings::trust_ad`].
     pub trust_ad: bool,
+    /// As [`UpstreamSettings::ecs_from`].
+    pub ecs_from: Vec<IpNet>,
 }
 
 /// Validation of answers (RFC 4035).
@@ -401,6 +405,7 @@ impl Default for UpstreamSettings {
             servers: vec![UpstreamSpec::System],
             order: Order::Listed,
             trust_ad: false,
+            ecs_from: Vec::new(),
             bootstrap: Vec::new(),
             trust: TrustFiles::default(),
             hedge_after: Duration::from_millis(300),

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally as _};
 use crate::time::{Mono, Now};
 use crate::upstream::{Ask, AskRef, Response, Tree, Unsettled, UpstreamError, Upstreams, ValidationError, Validator};
-use crate::wire::{self, Answer, Layout, PAYLOAD, Query, ede, extended_errors, rcode};
+use crate::wire::{self, Answer, Layout, PAYLOAD, Query, Subnet, ede, extended_errors, rcode};
 
 use super::client::Client;
 use super::flight::{FlightNumber, Flights, Joined};
@@ -116,11 +116,18 @@ impl Forwarder {
 }
 
 impl Next for Forwarder {
+    fn is_tailored(&self, query: &Query<'_>, client: &Client) -> bool {
+        self.shared.tailors(query, client).is_some()
+    }
+
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
         self.shared.cache.get(&KeyRef::of(query), now.mono)
     }
 
     async fn ask(&self, query: &Query<'_>, client: &Client, now: Now) -> Result<Found, Failure> {
+        if let Some(subnet) = self.shared.tailors(query, client) {
+            return self.shared.ask_alone(query, client, subnet).await;
+        }
         let (sender, answer) = oneshot::channel();
         match self.shared.join(query, client, Waiter::Task(sender), now.mono) {
             Ok(None) => (),
@@ -168,6 +175,33 @@ impl Shared {
         }
     }
 
+    /// The network that upstreams are asked for in this client's name, if it says one and they are to be told.
+    #[inline]
+    pub(super) fn tailors(&self, query: &Query<'_>, client: &Client) -> Option<Subnet> {
+        let subnet = query.subnet()?;
+        let tree = self.tree.load();
+        let told = &tree.branch(query.name.wire(), query.qtype).config.subnets_from;
+        told.iter().any(|network| network.contains(&client.address())).then_some(subnet)
+    }
+
+    /// Asks for one client and nobody else: an answer that depends on where its client is reaches neither the cache nor whoever
+    /// asks the same meanwhile. Ends within the deadline, and with it the exchange.
+    async fn ask_alone(self: &Arc<Self>, query: &Query<'_>, client: &Client, subnet: Subnet) -> Result<Found, Failure> {
+        if self.tree.load().hears(query.name.wire()) {
+            return Err(Failure::Loop);
+        }
+        let _permit = self.room.permit(client.address())?;
+        let question = Ask { subnet: Some(subnet), ..question(&KeyRef::of(query).to_key()) };
+        let heard = tokio::time::timeout(self.config.deadline, ask(Arc::clone(self), question, None)).await;
+        let Heard { response, authentic, subnet } = heard.map_err(|_elapsed| Failure::Deadline)??;
+        let answer = Answer::keep(&response.message, &response.layout).map_err(|_malformed| Failure::Refused)?;
+        if speaks_of_us(answer.rcode()) {
+            return Err(Failure::Refused);
+        }
+        let entry = Arc::new(Entry::unkept(answer, authentic, self.clock.now().mono));
+        Ok(Found { subnet, ..Found::kept(entry) })
+    }
+
     /// The question of a query whose answer is to be renewed for nobody in particular; none if it is being asked already, or if
     /// too much is.
     fn renewal(self: &Arc<Self>, query: &Query<'_>, now: Mono) -> Option<Flight> {
@@ -211,10 +245,7 @@ impl Flight {
         let Ok(answer) = Answer::keep(message, layout) else { return Err(self.failed(Failure::Refused, now)) };
         let key = self.key.clone();
         match answer.rcode() {
-            // These speak of our query or our standing with that server, not of the name; SERVFAIL does, and says why.
-            rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16.. => {
-                Err(self.failed(Failure::Refused, now))
-            }
+            rcode if speaks_of_us(rcode) => Err(self.failed(Failure::Refused, now)),
             rcode::SERVFAIL => {
                 let bogus = extended_errors(message, layout).any(|code| ede::BOGUS.contains(&code));
                 Ok(self.shared.cache.fail(key, answer, if bogus { Cause::Bogus } else { Cause::Said }, now))
@@ -274,7 +305,9 @@ impl Flight {
     fn hear(mut self, heard: Result<Heard, Failure>) {
         let now = self.shared.clock.now().mono;
         let asked = match heard {
-            Ok(Heard { response, authentic }) => self.keep(&response.message, &response.layout, authentic, now),
+            Ok(Heard { response, authentic, subnet: _ }) => {
+                self.keep(&response.message, &response.layout, authentic, now)
+            }
             Err(failure) => Err(self.failed(failure, now)),
         };
         self.settle(&asked);
@@ -289,11 +322,19 @@ impl Drop for Flight {
     }
 }
 
+/// Whether a response code speaks of our query or our standing with that server, and not of the name; SERVFAIL does, and says
+/// why.
+fn speaks_of_us(rcode: u16) -> bool {
+    matches!(rcode, rcode::FORMERR | rcode::NOTIMP | rcode::REFUSED | rcode::NOTAUTH | 16..)
+}
+
 /// What an upstream said.
 struct Heard {
     response: Response,
     /// Whether its AD bit is believed.
     authentic: bool,
+    /// For which networks it says that it is.
+    subnet: Option<Subnet>,
 }
 
 async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<Heard, Failure> {
@@ -304,12 +345,13 @@ async fn ask(shared: Arc<Shared>, ask: Ask, tried: Option<Unsettled>) -> Result<
             Some(tried) => upstreams.ask_after(&ask, tried).await,
         };
         let response = response.map_err(failure)?;
-        let authentic = upstreams.vouches(response.upstream);
-        return Ok(Heard { response, authentic });
+        let (authentic, subnet) = (upstreams.vouches(response.upstream), response.subnet());
+        return Ok(Heard { response, authentic, subnet });
     };
     let response = upstreams.ask(&Validator::question(&ask)).await.map_err(failure)?;
-    match validator.validate(&ask, response, shared.clock.now().wall).await {
-        Ok(response) => Ok(Heard { response, authentic: true }),
+    let (asked, subnet) = (Ask { subnet: None, ..ask }, response.subnet());
+    match validator.validate(&asked, response, shared.clock.now().wall).await {
+        Ok(response) => Ok(Heard { response, authentic: true, subnet }),
         Err(ValidationError::Bogus(bogus)) => Err(Failure::Bogus(bogus)),
         Err(ValidationError::Unanswered(error)) => Err(failure(error)),
     }
@@ -350,6 +392,7 @@ fn question(key: &Key) -> Ask {
         qclass: key.rest.qclass,
         dnssec_ok: key.rest.dnssec_ok,
         checking_disabled: key.rest.checking_disabled,
+        subnet: None,
     }
 }
 

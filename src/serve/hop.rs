@@ -96,6 +96,7 @@ impl Hop {
             cookie,
             nsid: self.config.nsid.as_deref().filter(|_nsid| asked.nsid),
             keepalive: client.idle.filter(|_idle| asked.keepalive).map(tenths),
+            subnet: None,
             padded: asked.padding && client.transport.is_encrypted(),
         };
         Heard { extras, client }

@@ -7,7 +7,7 @@ use crate::cache::{Entry, Lookup};
 use crate::metrics::Shed;
 use crate::time::Now;
 use crate::upstream::Bogus;
-use crate::wire::{Query, ede};
+use crate::wire::{Query, Subnet, ede};
 
 use super::client::Client;
 use super::forwarder::Forwarder;
@@ -19,6 +19,12 @@ pub trait Next: Send + Sync + 'static {
     /// What answers from data of its own says `false`: it is asked whatever RD and class are.
     fn forwards(&self) -> bool {
         true
+    }
+
+    /// Whether an answer to this query of this client is for the network alone that it says it is in (RFC 7871). Then what is
+    /// known already is of no use to it, and its answer of none to others.
+    fn is_tailored(&self, _query: &Query<'_>, _client: &Client) -> bool {
+        false
     }
 
     /// What is known already; never waits. A fresh answer is counted as a hit of the cache by whoever gives it.
@@ -44,12 +50,14 @@ pub struct Found {
     pub entry: Arc<Entry>,
     /// The response as another handler wrote it, to be handed on untouched when policy has nothing against it.
     pub verbatim: Option<Vec<u8>>,
+    /// For which networks it is, if the client has said in which it is (RFC 7871).
+    pub subnet: Option<Subnet>,
 }
 
 impl Found {
     /// An answer as it is kept, or as if it were.
     pub(super) fn kept(entry: Arc<Entry>) -> Self {
-        Self { entry, verbatim: None }
+        Self { entry, verbatim: None, subnet: None }
     }
 }
 

@@ -139,7 +139,7 @@ impl<N: Next> Embargo<N> {
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
-        let known = self.next.known(query, now);
+        let known = if self.next.is_tailored(query, client) { Lookup::Miss } else { self.next.known(query, now) };
         // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
         if forwards && !query.recursion_desired() && !matches!(known, Lookup::Fresh(_)) {
             self.guard.record(tally, &judged);
@@ -182,7 +182,10 @@ impl<N: Next> Embargo<N> {
     ) -> Ending {
         let (client, now) = (&unanswered.client, unanswered.now);
         let hop = self.guard.hop_for(query);
-        let heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, now));
+        let mut heard = hop.as_ref().and_then(|hop| hop.hear_all(query, client, now));
+        if let (Some(heard), Ok(found)) = (&mut heard, &asked) {
+            heard.extras.subnet = found.subnet;
+        }
         let with = heard.as_ref().map(|heard| query.with(&heard.extras));
         let query = with.as_ref().unwrap_or(query);
         let ending = self.after_asking(&unanswered.judge(query, client), asked, room);

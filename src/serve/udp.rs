@@ -186,6 +186,9 @@ impl<N: Next> Listener<N> {
         let (Some(forwarder), Ok(query)) = (self.door.forwarder(), Query::read(datagram.octets)) else {
             return self.carry(datagram, client, ledger, permit);
         };
+        if forwarder.tailors(&query, &client).is_some() {
+            return self.carry(datagram, client, ledger, permit);
+        }
         self.door.begin(&unanswered, &query);
         let waiting = Box::new(Waiting {
             octets: datagram.octets.into(),

@@ -49,7 +49,7 @@ impl<H: RequestHandler> Next for Wrapped<H> {
         }
         let answer = Answer::keep(&message, &layout).map_err(|_malformed| Failure::Refused)?;
         let entry = Arc::new(Entry::unkept(answer, true, now.mono));
-        Ok(Found { entry, verbatim: Some(message) })
+        Ok(Found { verbatim: Some(message), ..Found::kept(entry) })
     }
 }
 

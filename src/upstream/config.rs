@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{Order, Servers, Source};
 use crate::tls::Trust;
 
@@ -17,6 +19,8 @@ pub struct Config {
     /// Whether the AD bit of upstreams on this host, or behind an encrypted transport, is believed (RFC 4035 §4.9.3). From
     /// others it never is: anybody on the way could set it.
     pub trust_ad: bool,
+    /// Clients whose subnet (RFC 7871) these servers are told, if they say one.
+    pub subnets_from: Vec<IpNet>,
     /// Where questions come from.
     pub source: Source,
     /// The next upstream is asked after this much silence; earlier attempts stay open.
@@ -63,6 +67,7 @@ impl Config {
             servers,
             order: Order::Listed,
             trust_ad: false,
+            subnets_from: Vec::new(),
             source: Source::default(),
             hedge: Duration::from_millis(300),
             retry: Duration::from_millis(800),

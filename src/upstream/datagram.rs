@@ -11,9 +11,10 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::FailReason;
+use super::ask::Ask;
 use super::blame::blame_datagram;
 use super::member::Member;
-use super::message::{Ask, Judged};
+use super::message::Judged;
 use crate::wire::PAYLOAD;
 
 /// Octets of a response at most, as announced: no fragments, which can be forged past the id (RFC 9715).

@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::Ask;
 use super::datagram::Conversation;
 use super::limit::Permit;
 use super::member::Member;
-use super::message::{Ask, Judged, Response, dislikes_edns, is_answer};
+use super::message::{Judged, Response, dislikes_edns, is_answer};
 use super::outside::{self, Outcome, Unsettled};
 use super::plan::{Pace, Plan, Step};
 use super::{FailReason, Protocol, UpstreamError};

@@ -1,10 +1,10 @@
-//! Our query as octets, and the judgement of what came back for it.
+//! The judgement of what came back for a query of ours.
 
 use std::ops::RangeInclusive;
 
+use super::ask::Ask;
 use crate::wire::{
-    HEADER, Layout, LowerName, Malformed, Name, OPTION_PADDING, PAYLOAD, Section, aliases_circle, be16,
-    extended_errors, qtype, rcode,
+    HEADER, Layout, LowerName, Malformed, Section, Subnet, aliases_circle, be16, extended_errors, qtype, rcode,
 };
 
 /// Bits of the second 16 in a header (RFC 1035 §4.1.1, RFC 4035 §3).
@@ -12,32 +12,10 @@ const QR: u16 = 0x8000;
 const OPCODE: u16 = 0x7800;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
-const RD: u16 = 0x0100;
 const RA: u16 = 0x0080;
-const AD: u16 = 0x0020;
-const CD: u16 = 0x0010;
 const RCODE: u16 = 0x000F;
-/// Bit of an OPT record's flags (RFC 3225).
-const DO: u16 = 0x8000;
-/// Queries are padded to a multiple of so many octets (RFC 8467 §4.1).
-const PADDED: usize = 128;
 /// Errors of validation: another upstream that does not validate would only hide them (RFC 8914 §4.6 to 4.13).
 const EDE_VALIDATION: RangeInclusive<u16> = 5..=12;
-
-/// A question for an upstream. Equal values are the same query on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ask {
-    /// QNAME.
-    pub name: Name,
-    /// QTYPE.
-    pub qtype: u16,
-    /// QCLASS.
-    pub qclass: u16,
-    /// DO: the answer shall carry DNSSEC records (RFC 3225).
-    pub dnssec_ok: bool,
-    /// CD: the upstream shall not validate (RFC 4035 §3.2.2).
-    pub checking_disabled: bool,
-}
 
 /// An upstream's response.
 #[derive(Clone, Debug)]
@@ -121,66 +99,7 @@ pub(super) enum Judged {
     Useless,
 }
 
-/// A question that borrows its name, so that asking it allocates nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct AskRef<'n> {
-    /// In lower case on the wire.
-    name: &'n [u8],
-    qtype: u16,
-    qclass: u16,
-    dnssec_ok: bool,
-    checking_disabled: bool,
-}
-
-impl<'n> AskRef<'n> {
-    /// The question of these parts, which are those of [`Ask`].
-    pub fn new(name: &'n LowerName, qtype: u16, qclass: u16, dnssec_ok: bool, checking_disabled: bool) -> Self {
-        Self { name: name.wire(), qtype, qclass, dnssec_ok, checking_disabled }
-    }
-
-    /// Appends the query in octets: RD, AD (so that AD in the response is meaningful, RFC 6840 §5.7), CD as given, and with
-    /// `edns` an OPT record with DO as given and no option. Nothing else of a client reaches an upstream. Returns the
-    /// offset behind the question.
-    pub(super) fn write(&self, octets: &mut Vec<u8>, id: u16, edns: bool) -> usize {
-        let flags = RD | AD | if self.checking_disabled { CD } else { 0 };
-        for word in [id, flags, 1, 0, 0, u16::from(edns)] {
-            octets.extend_from_slice(&word.to_be_bytes());
-        }
-        octets.extend_from_slice(self.name);
-        octets.extend_from_slice(&self.qtype.to_be_bytes());
-        octets.extend_from_slice(&self.qclass.to_be_bytes());
-        let question_end = octets.len();
-        if edns {
-            let flags = if self.dnssec_ok { DO } else { 0 };
-            octets.push(0);
-            for word in [qtype::OPT, PAYLOAD, 0, flags, 0] {
-                octets.extend_from_slice(&word.to_be_bytes());
-            }
-        }
-        question_end
-    }
-}
-
-impl<'n> From<&'n Ask> for AskRef<'n> {
-    fn from(ask: &'n Ask) -> Self {
-        let Ask { name, qtype, qclass, dnssec_ok, checking_disabled } = ask;
-        let (qtype, qclass) = (*qtype, *qclass);
-        Self { name: name.wire(), qtype, qclass, dnssec_ok: *dnssec_ok, checking_disabled: *checking_disabled }
-    }
-}
-
 impl Ask {
-    /// The query in octets, as [`AskRef::write`] has it; `padded`, if it has an OPT record, so that its length says little
-    /// about the name.
-    pub(super) fn query(&self, id: u16, edns: bool, padded: bool) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(2 * PADDED);
-        let _question_end = AskRef::from(self).write(&mut octets, id, edns);
-        if edns && padded {
-            pad(&mut octets);
-        }
-        octets
-    }
-
     /// Judges octets that may be the response to this question. `id` is that of our query, or `None` where the
     /// transport has matched it. `cut` says that the octets are only the beginning of the message.
     pub(super) fn judge(
@@ -197,11 +116,19 @@ impl Ask {
         let ours = |message: &[u8]| if self.is_question_of(message) { Ok(()) } else { Err(BadPacket::Question) };
         let mut layout = Layout::empty();
         Ok(match judge(&message, cut, &mut layout, ours)? {
+            // The network is part of the question (RFC 7871 §7.3).
+            Found::Whole(_) if !self.is_for_subnet(&message, &layout) => return Err(BadPacket::Question),
             Found::Whole(rcode) => Judged::Whole(Box::new(Response { message, layout, rcode, upstream })),
             Found::Truncated => Judged::Truncated,
             Found::Bare(rcode) => Judged::Bare(rcode),
             Found::Useless => Judged::Useless,
         })
+    }
+
+    /// Whether a response is for the network that was asked for, if it says for which it is.
+    fn is_for_subnet(&self, message: &[u8], layout: &Layout) -> bool {
+        let Some(asked) = &self.subnet else { return true };
+        Subnet::of_response(message, layout).is_ok_and(|told| told.is_none_or(|told| told.is_for(asked)))
     }
 
     /// Whether the message's first question is ours; the name may differ in case (RFC 4343).
@@ -212,18 +139,6 @@ impl Ask {
                 && be16(message, end + 2) == Ok(self.qclass)
         })
     }
-}
-
-/// Pads a query that ends in an OPT record without options (RFC 7830).
-fn pad(octets: &mut Vec<u8>) {
-    let (record_end, unpadded) = (octets.len(), octets.len() + 4);
-    let padding = unpadded.next_multiple_of(PADDED) - unpadded;
-    // Less than PADDED, so both fit.
-    let length = |octets: usize| u16::try_from(octets).unwrap_or_default().to_be_bytes();
-    octets[record_end - 2..].copy_from_slice(&length(4 + padding));
-    octets.extend_from_slice(&OPTION_PADDING.to_be_bytes());
-    octets.extend_from_slice(&length(padding));
-    octets.resize(unpadded + padding, 0);
 }
 
 /// The id of a message that is long enough to be one.
@@ -307,6 +222,11 @@ pub(super) fn dislikes_edns(rcode: u16) -> bool {
 }
 
 impl Response {
+    /// For which networks it says that it is (RFC 7871).
+    pub fn subnet(&self) -> Option<Subnet> {
+        Subnet::of_response(&self.message, &self.layout).ok().flatten()
+    }
+
     /// The codes of its extended DNS errors (RFC 8914).
     pub fn extended_errors(&self) -> impl Iterator<Item = u16> {
         self.borrow().extended_errors()
@@ -346,11 +266,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::edns_options;
+    use crate::wire::Name;
 
     fn ask() -> Ask {
         let name = Name::parse("a.example").unwrap();
-        Ask { name, qtype: 1, qclass: 1, dnssec_ok: true, checking_disabled: true }
+        Ask { name, qtype: 1, qclass: 1, dnssec_ok: true, checking_disabled: true, subnet: None }
     }
 
     /// A response to [`ask`] with id 7: one address, one OPT record.
@@ -363,27 +283,6 @@ mod tests {
 
     fn judge(message: Vec<u8>) -> Result<Judged, BadPacket> {
         ask().judge(message, Some(7), false, 0)
-    }
-
-    #[test]
-    fn the_query_carries_the_question_and_our_own_edns() {
-        let expected =
-            b"\x12\x34\x01\x30\0\x01\0\0\0\0\0\x01\x01a\x07example\0\0\x01\0\x01\0\0\x29\x04\xD0\0\0\x80\0\0\0";
-        assert_eq!(ask().query(0x1234, true, false), expected);
-        let plain = Ask { dnssec_ok: false, checking_disabled: false, ..ask() }.query(0x1234, false, true);
-        assert_eq!(plain, b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01");
-    }
-
-    #[test]
-    fn a_padded_query_has_a_length_that_says_little() {
-        for letters in 1..=60 {
-            let name = Name::parse(&format!("{}.{}.example", "a".repeat(letters), "b".repeat(letters))).unwrap();
-            let octets = Ask { name, ..ask() }.query(0, true, true);
-            assert_eq!(octets.len() % 128, 0, "{letters}");
-            let layout = Layout::read(&octets).unwrap();
-            let (option, value) = edns_options(&octets[layout.opt().unwrap().rdata.clone()]).next().unwrap();
-            assert!(option == 12 && value.iter().all(|&octet| octet == 0));
-        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! server, servers, config what is meant
 //! tree                    which group of upstreams is asked for which names
 //! order                   who of a group is asked first (pure)
-//! message                 our query; the judgement of what came back
+//! ask                     our query as octets
+//! message                 the judgement of what came back
 //! plan                    when to ask whom next (pure)
 //! health                  whether an upstream is worth asking in its turn (pure)
 //! datagram, stream        one exchange over UDP (ours) and over connections (hickory-resolver's)
@@ -26,6 +27,7 @@
 //! The only user of `hickory_resolver`. Leaves caching, equal questions in flight, the client's deadline and every policy
 //! to [`serve`](crate::serve).
 
+mod ask;
 mod blame;
 mod casing;
 mod config;
@@ -65,10 +67,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use ask::{Ask, AskRef};
 pub use config::Config;
 pub use error::UpstreamError;
 pub use member::UpstreamStatus;
-pub use message::{Ask, AskRef, BadPacket, Response, ResponseRef};
+pub use message::{BadPacket, Response, ResponseRef};
 pub use observer::{FailReason, Observer, Unobserved};
 pub use order::Order;
 pub use outside::{Outside, Unsettled, Why};

@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::ask::Ask;
 use super::datagram::Conversation;
 use super::member::Member;
-use super::message::{Ask, Judged, is_answer};
+use super::message::{Judged, is_answer};
 use super::{FailReason, Protocol};
 use crate::wire::{CLASS_IN, LowerName, Name, qtype};
 
@@ -38,7 +39,8 @@ pub(super) async fn run(members: Vec<Arc<Member>>, every: Duration, fell_ill: Ar
 /// Asks for the root's name servers, which every resolver has at hand and no policy forbids to ask.
 async fn probe(member: &Arc<Member>, usual: Duration) {
     let name = Name::from(&LowerName::ROOT);
-    let ask = Ask { name, qtype: qtype::NS, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
+    let ask =
+        Ask { name, qtype: qtype::NS, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false, subnet: None };
     let started = Instant::now();
     if let Ok(Ok(judged)) = timeout(member.patience, exchange(member, ask)).await {
         let answer = match judged {
@@ -52,7 +54,8 @@ async fn probe(member: &Arc<Member>, usual: Duration) {
 /// Asks for a name that only this upstream is asked for, to see whether it comes back here.
 async fn seek(member: &Arc<Member>) {
     let name = member.echo.seek();
-    let ask = Ask { name, qtype: qtype::TXT, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
+    let ask =
+        Ask { name, qtype: qtype::TXT, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false, subnet: None };
     // Whatever it says: what counts is whether it asks.
     let _said = timeout(member.patience, exchange(member, ask)).await;
     member.sought();

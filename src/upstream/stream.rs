@@ -12,10 +12,11 @@ use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message};
 use tokio::time::{Instant, timeout};
 
+use super::ask::Ask;
 use super::blame::{Failure, blame};
 use super::config::Config;
 use super::connect::{Connector, Exchange};
-use super::message::{Ask, Judged};
+use super::message::Judged;
 use super::pool::{Limits, Pool, Taken};
 use super::trouble::Trouble;
 use super::whereabouts::Whereabouts;

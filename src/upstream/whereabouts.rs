@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::message::{Ask, Response, is_answer};
+use super::ask::Ask;
+use super::message::{Response, is_answer};
 use super::server::{Place, Server};
 use super::trouble::Trouble;
 use super::{UpstreamError, Upstreams};
@@ -131,7 +132,14 @@ enum LookUpError {
 /// The addresses of a name, IPv6 and IPv4 in turn (RFC 8305 §4), and how long they hold.
 async fn look_up(bootstrap: &Upstreams, name: &str, port: u16) -> Result<(Vec<SocketAddr>, Duration), LookUpError> {
     let name = Name::parse(name).map_err(|_no_name| LookUpError::NoName)?;
-    let ask = |qtype| Ask { name: name.clone(), qtype, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false };
+    let ask = |qtype| Ask {
+        name: name.clone(),
+        qtype,
+        qclass: CLASS_IN,
+        dnssec_ok: false,
+        checking_disabled: false,
+        subnet: None,
+    };
     let (six, four) = (ask(qtype::AAAA), ask(qtype::A));
     let (six, four) = tokio::join!(bootstrap.ask(&six), bootstrap.ask(&four));
     // One of them will do.

@@ -16,6 +16,7 @@ mod rdata;
 mod relevant;
 mod response;
 mod steady;
+mod subnet;
 pub mod rtype;
 
 pub use answer::{Answer, Fit, Target, sane_ttl};
@@ -30,6 +31,7 @@ pub use proxy::{NoHeader, PROXY_FIXED, PROXY_HEADER_MAX, PROXY_SIGNATURE, Proxie
 pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use relevant::{aliases_circle, without};
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
+pub use subnet::Subnet;
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]

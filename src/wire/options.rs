@@ -1,10 +1,12 @@
 //! EDNS options, each of which concerns one hop (RFC 6891 §6.1.2): what a client asks for by them, and what a response to it
-//! carries. Nothing here is ever passed on, in either direction, and an option that is not named here is ignored.
+//! carries. Nothing here is passed on, in either direction, but for the subnet of a client for which that is set; an option that
+//! is not named here is ignored.
 
 use std::ops::Range;
 
 use super::cookie::{COOKIE, Cookie};
 use super::layout::{Malformed, be16};
+use super::subnet::{OPTION_SUBNET, Subnet};
 
 /// Name server identifier (RFC 5001).
 const OPTION_NSID: u16 = 3;
@@ -26,6 +28,8 @@ pub const NSID_MAX: usize = 128;
 pub struct Asked {
     /// Where in the message the data of its first COOKIE option stands; further ones are ignored (RFC 7873 §5.2).
     cookie: Option<(u16, u16)>,
+    /// The same of its first client subnet (RFC 7871).
+    subnet: Option<(u16, u16)>,
     /// It wants to know which server answers.
     pub nsid: bool,
     /// It wants to know how long the connection may be idle.
@@ -43,7 +47,7 @@ impl Asked {
         if rdata.is_empty() {
             return Ok(None);
         }
-        let mut asked = Self { cookie: None, nsid: false, keepalive: false, padding: false };
+        let mut asked = Self { cookie: None, subnet: None, nsid: false, keepalive: false, padding: false };
         let mut at = rdata.start;
         while at < rdata.end {
             let cut = |_cut: Malformed| Malformed::Options;
@@ -52,9 +56,11 @@ impl Asked {
             if at + usize::from(size) > rdata.end {
                 return Err(Malformed::Options);
             }
+            // A query is far shorter than 64 KiB.
+            let place = u16::try_from(at).ok().map(|at| (at, size));
             match code {
-                // A query is far shorter than 64 KiB.
-                OPTION_COOKIE if asked.cookie.is_none() => asked.cookie = u16::try_from(at).ok().map(|at| (at, size)),
+                OPTION_COOKIE if asked.cookie.is_none() => asked.cookie = place,
+                OPTION_SUBNET if asked.subnet.is_none() => asked.subnet = place,
                 OPTION_NSID => asked.nsid = true,
                 OPTION_KEEPALIVE => asked.keepalive = true,
                 OPTION_PADDING => asked.padding = true,
@@ -75,12 +81,20 @@ impl Asked {
     /// # Errors
     /// [`Malformed::Options`] when it is no cookie.
     pub fn cookie<'m>(&self, message: &'m [u8]) -> Result<Option<Cookie<'m>>, Malformed> {
-        let Some((at, size)) = self.cookie.map(|(at, size)| (usize::from(at), usize::from(size))) else {
-            return Ok(None);
-        };
-        let cookie = message.get(at..at + size).and_then(Cookie::read);
-        cookie.map(Some).ok_or(Malformed::Options)
+        let Some(place) = self.cookie else { return Ok(None) };
+        data(message, place).and_then(Cookie::read).map(Some).ok_or(Malformed::Options)
     }
+
+    /// The client subnet in `message`, which these options were read from; one that is malformed is as none.
+    #[inline]
+    pub fn subnet(&self, message: &[u8]) -> Option<Subnet> {
+        data(message, self.subnet?).and_then(Subnet::of_query)
+    }
+}
+
+/// The data of an option.
+fn data(message: &[u8], (at, size): (u16, u16)) -> Option<&[u8]> {
+    message.get(usize::from(at)..)?.get(..usize::from(size))
 }
 
 /// What a response tells this client, beside the answer.
@@ -92,6 +106,8 @@ pub struct Extras<'a> {
     pub nsid: Option<&'a [u8]>,
     /// How long the connection may be idle, in tenths of a second.
     pub keepalive: Option<u16>,
+    /// For which networks the answer is.
+    pub subnet: Option<Subnet>,
     /// Whether the response is padded; only on encrypted transports, where its length says something else can't be seen.
     pub padded: bool,
 }
@@ -103,6 +119,7 @@ impl Extras<'_> {
         one(self.cookie.map(|cookie| cookie.len()))
             + one(self.nsid.map(<[u8]>::len))
             + one(self.keepalive.map(|_tenths| 2))
+            + self.subnet.map_or(0, |subnet| subnet.size())
     }
 
     /// Appends the options, padding left out.
@@ -115,6 +132,9 @@ impl Extras<'_> {
         }
         if let Some(nsid) = self.nsid {
             push(octets, OPTION_NSID, nsid);
+        }
+        if let Some(subnet) = &self.subnet {
+            subnet.write(octets);
         }
     }
 
@@ -193,12 +213,14 @@ mod tests {
 
     #[test]
     fn the_size_told_is_the_size_written() {
-        let extras = Extras { cookie: Some([7; COOKIE]), nsid: Some(b"ns1"), keepalive: Some(100), padded: true };
+        let subnet = Subnet::of_query(b"\0\x01\x18\0\xC0\0\x02");
+        let extras =
+            Extras { cookie: Some([7; COOKIE]), nsid: Some(b"ns1"), keepalive: Some(100), subnet, padded: true };
         let mut octets = Vec::new();
         extras.write(&mut octets);
         assert_eq!(octets.len(), extras.size());
         assert_eq!(octets[..6], [0, 10, 0, 24, 7, 7]);
-        assert_eq!(octets[28..], *b"\0\x0b\0\x02\0\x64\0\x03\0\x03ns1");
+        assert_eq!(octets[28..], *b"\0\x0b\0\x02\0\x64\0\x03\0\x03ns1\0\x08\0\x07\0\x01\x18\0\xC0\0\x02");
         assert_eq!(Extras::default().size(), 0);
     }
 }

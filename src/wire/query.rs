@@ -5,7 +5,7 @@
 use super::layout::{HEADER, Malformed, be16, read_record};
 use super::name::LowerName;
 use super::options::{Asked, Extras};
-use super::{Section, qtype};
+use super::{Section, Subnet, qtype};
 
 /// QCLASS IN.
 pub const CLASS_IN: u16 = 1;
@@ -137,6 +137,12 @@ impl<'m> Query<'m> {
     /// DO: the client wants DNSSEC records.
     pub fn dnssec_ok(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// In which network the client says that it is (RFC 7871).
+    #[inline]
+    pub fn subnet(&self) -> Option<Subnet> {
+        self.edns?.options?.subnet(self.message)
     }
 
     /// The question's name as the client wrote it, on the wire.

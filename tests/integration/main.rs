@@ -27,6 +27,7 @@ mod proxies;
 mod readme;
 mod regression;
 mod reload;
+mod subnets;
 mod survives;
 mod tidy;
 mod upstream;

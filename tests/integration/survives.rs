@@ -13,6 +13,7 @@
 //! a side channel that finds open ports          a_stranger_who_knows_everything_else_is_not_heard
 //! equal questions, to be forged by birthday     equal_questions_that_wait_together_are_asked_once
 //! a client's subnet passed on                   no_option_of_a_client_is_passed_on_or_echoed_and_the_answer_is_cached_for_all
+//! an answer for one network given to another    an_answer_for_one_network_reaches_no_other_whoever_asks_in_which_order_and_over_what
 //! records of other names                        what_an_upstream_says_of_other_names_and_types_reaches_no_client
 //! an injected cache shared with a zone          each_name_is_asked_of_the_servers_of_its_longest_zone_alone
 //! a lie before the true answer                  a_bad_packet_first_never_hides_the_true_answer

@@ -60,9 +60,10 @@ use crate::socket::{BATCH, Incoming, Local, Outgoing, Readiness};
 use crate::time::Mono;
 use crate::wire::{HEADER, Layout, PAYLOAD};
 
+use super::ask::AskRef;
 use super::blame::blame_datagram;
 use super::member::Member;
-use super::message::{AskRef, Found, ResponseRef, id_of, judge};
+use super::message::{Found, ResponseRef, id_of, judge};
 use super::{BadPacket, Protocol, Upstreams};
 
 use open::{Open, Report};

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Questions;
 use super::verdict::too_much_to_verify;
 use crate::upstream::UpstreamError;
-use crate::upstream::message::Ask;
+use crate::upstream::ask::Ask;
 use crate::wire::{LowerName, Name, qtype};
 
 /// Questions that the validation of one answer may ask. A chain of ten zones needs some thirty; a chain of aliases has more
@@ -176,7 +176,7 @@ fn ask_of(request: &DnsRequest) -> Option<Ask> {
     let wire = query.name().to_lowercase().to_bytes().ok()?;
     let (name, _end) = LowerName::read(&wire, 0).ok()?;
     let (qtype, qclass) = (query.query_type().into(), query.query_class().into());
-    Some(Ask { name: Name::from(&name), qtype, qclass, dnssec_ok: true, checking_disabled: true })
+    Some(Ask { name: Name::from(&name), qtype, qclass, dnssec_ok: true, checking_disabled: true, subnet: None })
 }
 
 /// One of our names as one of hickory's.

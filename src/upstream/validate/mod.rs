@@ -32,7 +32,8 @@ use hickory_resolver::proto::rr::{DNSClass, RecordType};
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
-use super::message::{Ask, Response};
+use super::ask::Ask;
+use super::message::Response;
 use crate::time::Timestamp;
 use crate::wire::{CLASS_IN, LowerName, Name, qtype};
 pub use anchors::{AnchorError, Anchors, Exempt};
@@ -166,6 +167,7 @@ impl Validator {
                 qclass: CLASS_IN,
                 dnssec_ok: true,
                 checking_disabled: true,
+                subnet: None,
             };
             if self.questions.bars(&ask.name, ask.qtype) || !rest.spend() {
                 return false;

@@ -9,7 +9,8 @@ use hickory_resolver::proto::rr::{Name as HickoryName, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::BinEncodable;
 
 use super::super::UpstreamError;
-use super::super::message::{Ask, Response};
+use super::super::ask::Ask;
+use super::super::message::Response;
 use super::handle::hickory_name;
 use super::led::{Fault, Led};
 use crate::time::Timestamp;

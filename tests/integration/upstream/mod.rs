@@ -117,7 +117,7 @@ fn start(config: &Config) -> (Upstreams, Recorder) {
 
 fn question(name: &str) -> Ask {
     let name = Name::parse(name).unwrap();
-    Ask { name, qtype: qtype::A, qclass: 1, dnssec_ok: false, checking_disabled: false }
+    Ask { name, qtype: qtype::A, qclass: 1, dnssec_ok: false, checking_disabled: false, subnet: None }
 }
 
 /// The RDATA of the last address in the response.

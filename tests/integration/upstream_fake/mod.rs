@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use embargo::wire::edns_options;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
@@ -293,6 +294,12 @@ impl Seen {
         self.word(10) == 1
     }
 
+    /// The data of its first EDNS option of this code.
+    pub(crate) fn option(&self, wanted: u16) -> Option<&[u8]> {
+        let options = if self.has_edns() { &self.additional()[11..] } else { &[] };
+        edns_options(options).find(|(code, _value)| *code == wanted).map(|(_code, value)| value)
+    }
+
     /// The DO bit.
     pub(crate) fn dnssec_ok(&self) -> bool {
         self.has_edns() && self.additional()[7] & 0x80 != 0
@@ -451,12 +458,16 @@ impl Reply {
     }
 
     /// An extended DNS error (RFC 8914).
-    pub(crate) fn ede(mut self, code: u16, text: &str) -> Self {
+    pub(crate) fn ede(self, code: u16, text: &str) -> Self {
+        self.option(15, &[&code.to_be_bytes(), text.as_bytes()].concat())
+    }
+
+    /// An EDNS option.
+    pub(crate) fn option(mut self, code: u16, value: &[u8]) -> Self {
         let options = self.options.get_or_insert_default();
-        options.extend_from_slice(&15_u16.to_be_bytes());
-        options.extend_from_slice(&u16::try_from(text.len() + 2).unwrap().to_be_bytes());
         options.extend_from_slice(&code.to_be_bytes());
-        options.extend_from_slice(text.as_bytes());
+        options.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+        options.extend_from_slice(value);
         self
     }
 

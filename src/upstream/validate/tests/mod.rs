@@ -65,7 +65,7 @@ fn world() -> (World, Zone, Anchors) {
 
 fn ask(qname: &str, qtype: RecordType, dnssec_ok: bool) -> Ask {
     let name = Name::parse(qname).unwrap();
-    Ask { name, qtype: qtype.into(), qclass: CLASS_IN, dnssec_ok, checking_disabled: false }
+    Ask { name, qtype: qtype.into(), qclass: CLASS_IN, dnssec_ok, checking_disabled: false, subnet: None }
 }
 
 async fn answer(world: World, anchors: Anchors, exempt: &[&str], ask: &Ask) -> Result<Response, ValidationError> {

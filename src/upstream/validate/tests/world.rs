@@ -16,7 +16,7 @@ use hickory_resolver::proto::rr::{DNSClass, Name as HickoryName, RData, Record, 
 use super::super::{Anchors, Questions};
 use crate::clock::Clock;
 use crate::upstream::UpstreamError;
-use crate::upstream::message::Ask;
+use crate::upstream::ask::Ask;
 use crate::wire::Name;
 
 /// TTL of every record.
