@@ -47,7 +47,7 @@ impl Dns {
         );
         let shed = registry.counters(
             "dns_shed_total",
-            "Queries answered with SERVFAIL because too many were open, by reason.",
+            "Queries answered with SERVFAIL because too much is open already, by reason.",
             ["reason"],
         );
         Self {

@@ -74,11 +74,11 @@ label! {
 }
 
 label! {
-    /// Why upstreams were not asked for a query.
+    /// Why a query got no answer although one could have been had.
     Shed {
-        /// As many questions are open as the server takes on.
+        /// As many questions are open as the server takes on, or as many octets of answers wait to be taken.
         Room = "room",
-        /// As many of this client are open as is its share, and the rest is kept for others.
+        /// As many of this client as is its share, and the rest is kept for others.
         ClientShare = "client_share",
     }
 }

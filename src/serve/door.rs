@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Tally, Worker};
 use crate::time::Now;
-use crate::wire::Query;
+use crate::wire::{PAYLOAD, Query};
 
 use super::client::Client;
 use super::ending::Ending;
@@ -24,6 +24,10 @@ use super::room::{Permit, Room};
 use super::stream::Carried;
 use super::waiting::{Asked, Finish};
 
+/// Octets of large responses that may wait to be taken at a time, by all clients of streams together. Else a client that asks
+/// for much and takes nothing could have each of its connections hold some megabytes.
+const UNTAKEN_MAX: usize = 64 << 20;
+
 /// What every listener of ours shares.
 #[derive(Debug)]
 pub(super) struct Door<N> {
@@ -32,6 +36,8 @@ pub(super) struct Door<N> {
     clock: Clock,
     /// For queries that wait for an answer; when there is no room, they are shed and counted.
     room: Arc<Room>,
+    /// For octets of large responses that wait to be taken.
+    untaken: Arc<Room>,
     /// Cancelled when nothing more is to be read.
     pub(super) stop: CancellationToken,
     /// Every task that still owes a client an answer, and every listener.
@@ -53,7 +59,8 @@ impl<N: Next> Door<N> {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { handler, metrics, clock, room: Room::new(waiting_max), stop, tasks, heir: Arc::default() }
+        let (room, untaken) = (Room::new(waiting_max), Room::new(UNTAKEN_MAX));
+        Self { handler, metrics, clock, room, untaken, stop, tasks, heir: Arc::default() }
     }
 
     /// Opens the ledger of a message just read.
@@ -132,8 +139,8 @@ impl<N: Next> Door<N> {
     }
 
     /// Answers one message, however long that takes, where whoever brought it has nothing else to wait for.
-    pub(super) async fn answer(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
-        match self.at_once_or_permit(&message, &client, ledger) {
+    pub(super) async fn answer(&self, message: &[u8], client: Client, ledger: &mut Ledger) -> Ending {
+        match self.at_once_or_permit(message, &client, ledger) {
             Ok(ending) => ending,
             Err(_permit) => self.carry(message, client, ledger).await,
         }
@@ -148,6 +155,21 @@ impl<N: Next> Door<N> {
             }
         }));
         drop(recorded);
+    }
+
+    /// The response to a client of a stream, which may take its time to take it, and the right to keep it until then. Instead
+    /// of a large one for which there is no room it is SERVFAIL.
+    pub(super) fn keep_for(&self, ending: Ending, message: &[u8], client: &Client) -> (Ending, Option<Permit>) {
+        let size = match &ending {
+            Ending::Response { message, .. } if message.len() > usize::from(PAYLOAD) => message.len(),
+            _ => return (ending, None),
+        };
+        match (self.untaken.permit_many(client.address(), size), Query::read(message)) {
+            (Ok(permit), _) => (ending, Some(permit)),
+            (Err(full), Ok(query)) => (self.handler.unkept(&query, client, full.into()), None),
+            // No response to anything else is large.
+            (Err(_full), Err(_unfit)) => (Ending::Silence(DropReason::ClientGone), None),
+        }
     }
 
     /// Records what a query was about that nobody has time for, and ends it by what is at hand, or by SERVFAIL.
@@ -171,8 +193,8 @@ impl<N: Next> Door<N> {
 
     /// Has one message answered, however long that takes; says how it ended. As it was read at first, not by hickory's
     /// `Request`, which refuses options and records that others may send and that nobody here looks at.
-    pub(super) async fn carry(&self, message: Vec<u8>, client: Client, ledger: &mut Ledger) -> Ending {
-        self.handler.end(&message, &client, ledger, self.now()).await
+    pub(super) async fn carry(&self, message: &[u8], client: Client, ledger: &mut Ledger) -> Ending {
+        self.handler.end(message, &client, ledger, self.now()).await
     }
 }
 

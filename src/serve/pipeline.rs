@@ -222,6 +222,12 @@ impl<N: Next> Embargo<N> {
         Ending::servfail(judged.query, judged.client, code, why)
     }
 
+    /// The end of a query whose answer is there but can't be kept until its client takes it.
+    pub(super) fn unkept(&self, query: &Query<'_>, client: &Client, full: Failure) -> Ending {
+        full.shed().into_iter().for_each(|shed| self.guard.metrics().dns.shed(shed).inc());
+        Ending::servfail(query, client, ede::OTHER, "too many large answers wait to be taken")
+    }
+
     /// Who counts where no thread has a block of its own.
     fn tally(&self) -> &Metrics {
         self.guard.metrics()

@@ -27,10 +27,11 @@ pub(super) struct Room {
     hasher: RandomState,
 }
 
-/// The right to one place, given back when dropped.
+/// The right to a place or several, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     room: Arc<Room>,
+    places: usize,
     /// Of whom it is a share; `None`: of nobody's.
     shares: Option<[usize; ROWS]>,
 }
@@ -55,11 +56,19 @@ impl Room {
     /// # Errors
     /// Why there is none.
     pub(super) fn permit(self: &Arc<Self>, client: IpAddr) -> Result<Permit, Full> {
+        self.permit_many(client, 1)
+    }
+
+    /// So many places for this client; the last of all may be some too many.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn permit_many(self: &Arc<Self>, client: IpAddr, places: usize) -> Result<Permit, Full> {
         let shares = self.shares_of(client);
-        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        let own = shares.map(|share| self.shares[share].fetch_add(1, Ordering::Relaxed)).into_iter().min();
+        let taken = self.taken.fetch_add(places, Ordering::Relaxed);
+        let own = shares.map(|share| self.shares[share].fetch_add(places, Ordering::Relaxed)).into_iter().min();
         // From here on whoever gets none gives back what was counted.
-        let permit = Permit { room: Arc::clone(self), shares: Some(shares) };
+        let permit = Permit { room: Arc::clone(self), places, shares: Some(shares) };
         match self.max.saturating_sub(taken) {
             0 => Err(Full::Room),
             free if own > Some(SHARE_OF_FREE * free) => Err(Full::Share),
@@ -70,7 +79,7 @@ impl Room {
     /// A place for no client in particular, if there is one.
     pub(super) fn any(self: &Arc<Self>) -> Option<Permit> {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit { room: Arc::clone(self), shares: None };
+        let permit = Permit { room: Arc::clone(self), places: 1, shares: None };
         (taken < self.max).then_some(permit)
     }
 
@@ -94,9 +103,9 @@ pub(super) fn network_of(address: IpAddr) -> Option<Ipv6Addr> {
 impl Drop for Permit {
     fn drop(&mut self) {
         for share in self.shares.into_iter().flatten() {
-            self.room.shares[share].fetch_sub(1, Ordering::Relaxed);
+            self.room.shares[share].fetch_sub(self.places, Ordering::Relaxed);
         }
-        self.room.taken.fetch_sub(1, Ordering::Relaxed);
+        self.room.taken.fetch_sub(self.places, Ordering::Relaxed);
     }
 }
 
@@ -144,6 +153,18 @@ mod tests {
         assert!(room.permit(client(202)).is_ok());
         drop((greedy, modest));
         assert!(all(&room, client(201)).0.len() > 1000);
+    }
+
+    #[test]
+    fn many_places_are_taken_and_given_back_together() {
+        let room = Room::new(100);
+        let first = room.permit_many(client(1), 90).unwrap();
+        assert_eq!(room.permit_many(client(1), 5).unwrap_err(), Full::Share);
+        let second = room.permit_many(client(2), 20).unwrap();
+        assert_eq!(room.permit(client(3)).unwrap_err(), Full::Room);
+        drop((first, second));
+        assert_eq!(room.taken.load(Ordering::Relaxed), 0);
+        assert!(room.shares.iter().all(|share| share.load(Ordering::Relaxed) == 0));
     }
 
     #[test]

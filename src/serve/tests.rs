@@ -291,13 +291,13 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
                 // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
                 let _shed = door.shed(&message, &unanswered, Failure::Overload);
                 let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-                runtime.block_on(handler.carry(message, client, &mut ledger));
+                runtime.block_on(handler.carry(&message, client, &mut ledger));
                 prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
                 return Ok(());
             }
         };
         let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-        let other = runtime.block_on(handler.carry(message, client, &mut ledger));
+        let other = runtime.block_on(handler.carry(&message, client, &mut ledger));
         ledger.responded(Outcome::Local, 0, Mono(0));
         let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
         count.set(count.get() + 1);

@@ -213,7 +213,7 @@ impl<N: Next> Listener<N> {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {
-            let ending = door.carry(octets, client, &mut ledger).await;
+            let ending = door.carry(&octets, client, &mut ledger).await;
             if let Some((message, sent)) = ending.into_response(ledger) {
                 // To the source as it came: a link-local one names its interface.
                 let taken = send_now(&socket, &message, source, local).is_ok();

@@ -54,6 +54,7 @@
 //! frames cut anywhere, or of 65,535 octets      messages_come_out_as_they_went_in_however_the_stream_is_cut of_a_message_of_65535_octets_only_as_much_is_kept_as_shows_that_it_is_too_long
 //! queries without end on a connection           a_stream_whose_answers_wait_is_read_no_further_than_its_limit
 //! answers that are never read                   a_stream_that_takes_no_answers_is_cut_off_in_time_and_others_see_nothing_of_it
+//! large answers that are never read              large_answers_that_one_client_never_takes_over_https_leave_room_for_those_of_others large_answers_that_one_client_never_takes_over_quic_leave_room_for_those_of_others
 //! zone transfers                                what_is_not_forwarded_is_refused_and_says_why
 //! stalled handshakes                            at_the_limit_of_handshakes_the_oldest_goes_and_no_connection_that_is_through_with_it
 //! a certificate that changes                    a_certificate_is_exchanged_under_load_and_no_query_fails

@@ -151,12 +151,13 @@ impl<N: Next> Visit<N> {
     async fn respond(&self, message: Vec<u8>, client: Client) -> Result<Response<Reply<N>>, Unsaid> {
         let owed = self.place.owe();
         let mut ledger = self.door.opened(&client);
-        let ending = self.door.answer(message, client, &mut ledger).await;
+        let ending = self.door.answer(&message, client, &mut ledger).await;
+        let (ending, permit) = self.door.keep_for(ending, &message, &client);
         // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
         drop(owed);
         let (age, silence) = (reply::fresh_for(&ending), ending.silence());
         if let Some((message, sent)) = ending.into_response(ledger) {
-            return Ok(reply::with(&self.door, message, sent, age));
+            return Ok(reply::with(&self.door, reply::octets(message, permit), sent, age));
         }
         match silence {
             Some(DropReason::Short | DropReason::ResponseBit) => Ok(self.fault(HttpFault::NoQuery)),

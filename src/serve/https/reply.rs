@@ -13,6 +13,7 @@ use crate::metrics::{HttpFault, Outcome};
 use crate::serve::door::Door;
 use crate::serve::ending::{Ending, Sent};
 use crate::serve::next::Next;
+use crate::serve::room::Permit;
 use crate::wire::{Layout, Section, qtype, rcode};
 
 /// A body of one piece.
@@ -30,9 +31,28 @@ impl<N> Reply<N> {
     }
 }
 
+/// A message that keeps its right to wait for as long as anybody holds it: HTTP/2 takes it long before its client does.
+pub(super) fn octets(message: Vec<u8>, permit: Option<Permit>) -> Bytes {
+    match permit {
+        None => message.into(),
+        Some(permit) => Bytes::from_owner(Waits { message, _permit: permit }),
+    }
+}
+
+struct Waits {
+    message: Vec<u8>,
+    _permit: Permit,
+}
+
+impl AsRef<[u8]> for Waits {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
+    }
+}
+
 /// The response with a DNS message, which may be given again for `age` seconds.
-pub(super) fn with<N>(door: &Arc<Door<N>>, message: Vec<u8>, sent: Sent, age: u32) -> Response<Reply<N>> {
-    let mut response = response(door, StatusCode::OK, MESSAGE_TYPE, message.into());
+pub(super) fn with<N>(door: &Arc<Door<N>>, message: Bytes, sent: Sent, age: u32) -> Response<Reply<N>> {
+    let mut response = response(door, StatusCode::OK, MESSAGE_TYPE, message);
     response.body_mut().open = Some(sent);
     // Kept for this client alone: policy may answer another one otherwise.
     if let Ok(value) = format!("private, max-age={age}").try_into() {

@@ -55,10 +55,12 @@ impl<N: Next> Exchange<N> {
             ledger.dropped(DropReason::Breach);
             return self.connection.close(PROTOCOL_ERROR, why);
         }
-        let ending = self.door.answer(message, self.client, &mut ledger).await;
+        let ending = self.door.answer(&message, self.client, &mut ledger).await;
+        let (ending, permit) = self.door.keep_for(ending, &message, &self.client);
         // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
         drop(owed);
         self.end(ending, ledger, send).await;
+        drop(permit);
     }
 
     async fn end(&self, ending: Ending, ledger: Ledger, mut send: SendStream) {

@@ -12,6 +12,7 @@ use crate::serve::client::Client;
 use crate::serve::door::Door;
 use crate::serve::ending::{Ending, Sent};
 use crate::serve::next::Next;
+use crate::serve::room::Permit;
 
 use super::StreamConfig;
 use super::frame::{Frames, append};
@@ -23,8 +24,8 @@ const UNTAKEN_MAX: usize = 4;
 /// When the door stops, the rest of a query that has begun to come is waited for this long.
 const HALF_READ: Duration = Duration::from_millis(200);
 
-/// One response on its way to the connection's writer, and how it is then counted.
-type Ready = (Vec<u8>, Sent);
+/// One response on its way to the connection's writer, how it is then counted, and its right to be there.
+type Ready = (Vec<u8>, Sent, Option<Permit>);
 
 /// What reading a connection needs.
 struct Conversation<'c, N> {
@@ -102,24 +103,22 @@ impl<N: Next> Conversation<'_, N> {
             let permit = match door.at_once_or_permit(&message, client, &mut ledger) {
                 Ok(ending) => {
                     drop(owed);
-                    self.hand_over(ending, ledger, &sender).await;
+                    let kept = door.keep_for(ending, &message, client);
+                    hand_over(kept, ledger, &sender, hang_up).await;
                     continue;
                 }
                 Err(permit) => permit,
             };
             let (owner, client, sender, hang_up) = (Arc::clone(door), *client, sender.clone(), hang_up.clone());
             door.tasks.spawn(async move {
-                let ending = owner.carry(message, client, &mut ledger).await;
+                let ending = owner.carry(&message, client, &mut ledger).await;
                 // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
                 drop((permit, owed));
-                hand_over(ending, ledger, &sender, &hang_up).await;
+                let kept = owner.keep_for(ending, &message, &client);
+                hand_over(kept, ledger, &sender, &hang_up).await;
                 drop(slot);
             });
         }
-    }
-
-    async fn hand_over(&self, ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Ready>) {
-        hand_over(ending, ledger, sender, &self.hang_up).await;
     }
 
     /// Writes responses, those that are ready at the same time together. Says whether the client took them all.
@@ -128,7 +127,7 @@ impl<N: Next> Conversation<'_, N> {
         while receiver.recv_many(&mut ready, UNTAKEN_MAX).await > 0 {
             let taken = write_all(writer, &ready, self.config.slow).await;
             let now = self.door.now().mono;
-            for (_message, sent) in ready.drain(..) {
+            for (_message, sent, _permit) in ready.drain(..) {
                 sent.end(if taken { Ok(now) } else { Err(DropReason::ClientGone) });
             }
             if !taken {
@@ -147,21 +146,26 @@ async fn late<N: Next>(door: &Door<N>) {
 }
 
 /// Gives a response to the connection's writer, or ends the message without one.
-async fn hand_over(ending: Ending, ledger: Ledger, sender: &mpsc::Sender<Ready>, hang_up: &CancellationToken) {
+async fn hand_over(
+    (ending, permit): (Ending, Option<Permit>),
+    ledger: Ledger,
+    sender: &mpsc::Sender<Ready>,
+    hang_up: &CancellationToken,
+) {
     // To drop one answer of a stream is to leave its client guessing, so the stream is closed.
     if ending == Ending::Silence(DropReason::PolicyDrop) {
         hang_up.cancel();
     }
-    if let Some(ready) = ending.into_response(ledger) {
+    if let Some((message, sent)) = ending.into_response(ledger) {
         // The writer may be gone: the ledger goes with the response and counts the client as gone.
-        let _gone = sender.send(ready).await;
+        let _gone = sender.send((message, sent, permit)).await;
     }
 }
 
 /// Whether the client has taken these responses in time. Length and message go together (RFC 7766 §8).
 async fn write_all(writer: &mut (impl AsyncWrite + Unpin), ready: &[Ready], slow: Duration) -> bool {
-    let mut octets = Vec::with_capacity(ready.iter().map(|(message, _sent)| message.len() + 2).sum());
-    for (message, _sent) in ready {
+    let mut octets = Vec::with_capacity(ready.iter().map(|(message, ..)| message.len() + 2).sum());
+    for (message, ..) in ready {
         append(&mut octets, message);
     }
     let written = tokio::time::timeout(slow, async {

@@ -10,7 +10,7 @@ use embargo::tls::Trust;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, StatusCode};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, ReadToEndError};
+use quinn::{ClientConfig, Connection, Endpoint, ReadToEndError, TransportConfig};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -188,10 +188,28 @@ impl Quic {
     }
 
     pub(super) async fn offering(to: SocketAddr, trust: &Trust, alpn: &[u8]) -> Result<Self, quinn::ConnectionError> {
+        Self::with(to, trust, alpn, TransportConfig::default()).await
+    }
+
+    /// One that takes no more than so many octets on each stream.
+    pub(super) async fn taking(to: SocketAddr, trust: &Trust, octets: u32) -> Result<Self, quinn::ConnectionError> {
+        let mut transport = TransportConfig::default();
+        transport.stream_receive_window(octets.into());
+        Self::with(to, trust, b"doq", transport).await
+    }
+
+    async fn with(
+        to: SocketAddr,
+        trust: &Trust,
+        alpn: &[u8],
+        transport: TransportConfig,
+    ) -> Result<Self, quinn::ConnectionError> {
         let mut config = trust.client(true, &[]).unwrap().into_inner();
         config.alpn_protocols = vec![alpn.to_vec()];
         let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        endpoint.set_default_client_config(ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap())));
+        let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+        config.transport_config(Arc::new(transport));
+        endpoint.set_default_client_config(config);
         let connection = endpoint.connect(to, NAME).unwrap().await?;
         Ok(Self { connection, endpoint })
     }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use h2::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::client::{self, MESSAGE_TYPE, post};
+use super::client::{self, Http, MESSAGE_TYPE, Quic, framed, post};
 use super::{ANYBODY, World};
-use crate::harness::Question;
-use crate::upstream_fake::A;
+use crate::harness::{Question, Response};
+use crate::upstream_fake::{A, Act, Seen, TC, reply};
 
 /// Longer than anything here takes; only a fault lets a test wait for it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,4 +98,84 @@ async fn a_head_that_is_too_large_is_refused_over_http_1() {
     let answer = tokio::time::timeout(PATIENCE, sent).await.expect("the server hangs up");
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
     others_are_served(&world).await;
+}
+
+const TXT: u16 = 16;
+/// Records of the large answer, each of them this large.
+const RECORDS: usize = 200;
+const RECORD: usize = 256;
+
+/// Says something long about every name.
+fn large(seen: &Seen) -> Vec<Act> {
+    if !seen.tcp {
+        return vec![Act::Send(reply(seen).with(TC).octets())];
+    }
+    let record = |answer: crate::upstream_fake::Reply, number: usize| {
+        answer.answer(TXT, &[&[255, u8::try_from(number).unwrap()][..], &[b'x'; RECORD - 2]].concat())
+    };
+    vec![Act::Send((0..RECORDS).fold(reply(seen), record).octets())]
+}
+
+/// Asks for it, with the id that QUIC wants.
+fn asks_for_much() -> Vec<u8> {
+    let mut message = Question::new("large.example", TXT).octets();
+    message[..2].fill(0);
+    message
+}
+
+/// Returns when the server has given up large answers, and looks whether another client still gets its own.
+async fn others_get_large_answers(world: &World) {
+    let shed = async {
+        while world.server.metric("dns_shed_total", &[("reason", "client_share")]).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, shed).await.expect("one client has its share");
+    let tcp = client::tcp([127, 0, 0, 7], world.https()).await;
+    let other = Http::on(tcp, &world.authority.trust()).await.unwrap();
+    let answer = other.post(&asks_for_much()).await.unwrap();
+    assert_eq!(Response::read(answer.body).answers().len(), RECORDS);
+    let modest = world.http_2().await.post(&Question::new("large.example", TXT).octets()).await.unwrap();
+    assert_eq!(modest.status.as_u16(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_that_one_client_never_takes_over_https_leave_room_for_those_of_others() {
+    let world = World::new("").await;
+    world.upstream.now_does(large);
+    let mut held = Vec::new();
+    for _connection in 0..16 {
+        let stream = client::tls(client::tcp(ANYBODY, world.https()).await, &world.authority.trust(), b"h2").await;
+        // It takes one octet of each answer, and the rest is for the server to keep.
+        let mut takes_nothing = h2::client::Builder::new();
+        takes_nothing.initial_window_size(1);
+        let (mut send, connection) = takes_nothing.handshake::<_, Bytes>(stream.unwrap()).await.unwrap();
+        let connection = tokio::spawn(connection);
+        for _stream in 0..64 {
+            send = send.ready().await.unwrap();
+            let (response, mut body) = send.send_request(post("/dns-query", MESSAGE_TYPE), false).unwrap();
+            body.send_data(Bytes::from(asks_for_much()), true).unwrap();
+            held.push(response);
+        }
+        drop(connection);
+    }
+    others_get_large_answers(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_that_one_client_never_takes_over_quic_leave_room_for_those_of_others() {
+    let world = World::new("").await;
+    world.upstream.now_does(large);
+    let (mut held, mut clients) = (Vec::new(), Vec::new());
+    for _connection in 0..16 {
+        let client = Quic::taking(world.quic(), &world.authority.trust(), 1).await.unwrap();
+        for _stream in 0..64 {
+            let (mut send, receive) = client.connection.open_bi().await.unwrap();
+            send.write_all(&framed(&asks_for_much())).await.unwrap();
+            send.finish().unwrap();
+            held.push((send, receive));
+        }
+        clients.push(client);
+    }
+    others_get_large_answers(&world).await;
 }
