@@ -114,6 +114,7 @@ impl Parts {
         self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));
+        self.journal.keep_names(loaded.settings.names);
         self.guard.show(map::hop(&loaded.settings));
         if let Some(wanted) = wanted {
             let tree = wanted.grow(Some(&self.tree.load()), &self.metrics, &self.cache, &self.clock);

@@ -101,6 +101,7 @@ impl Server {
         let ended = before.ended.take();
         let journal = Journal::start_after(ended, map::journal(&loaded), Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
+        journal.keep_names(loaded.settings.names);
         let journal = Arc::new(journal);
         let admission = admission(&loaded.settings, &loaded.settings.listen);
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::{Failure, Usage};
 use super::when::When;
 use crate::config::{self, PolicyLoad};
 use crate::policy::{Evidence, ListFormat, Policy};
@@ -155,6 +156,17 @@ pub(super) struct Rows {
     /// At most so many rows, the newest; by default 100 in a table and all in JSON
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: Option<u32>,
+}
+
+/// A ban that nobody has is a mistake: an empty answer would be taken for one.
+///
+/// # Errors
+/// It names those that there are.
+pub(super) fn known_bans(policy: &Policy, wanted: &[String]) -> Result<(), Failure> {
+    let ids: Vec<&str> = policy.bans().iter().map(|ban| &*ban.id).collect();
+    let Some(unknown) = wanted.iter().find(|ban| !ids.contains(&ban.as_str())) else { return Ok(()) };
+    let message = format!("unknown ban `{unknown}`; known bans: {}\n", ids.join(", "));
+    Err(Failure::Usage(Usage(Box::new(clap::Error::raw(ErrorKind::InvalidValue, message)))))
 }
 
 /// One of a set of words, so that `--help` lists them.

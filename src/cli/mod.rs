@@ -13,6 +13,7 @@ mod failure;
 mod flags;
 mod healthcheck;
 mod lists;
+mod preview;
 mod query;
 mod record;
 mod reload;
@@ -83,6 +84,7 @@ enum Command {
     Reload(reload::Reload),
     Cache(Box<cache::Cache>),
     Lists(Box<lists::Lists>),
+    Preview(Box<preview::Preview>),
 }
 
 impl Command {
@@ -98,6 +100,7 @@ impl Command {
             Self::Reload(reload) => reload.execute(console),
             Self::Cache(cache) => cache.execute(console),
             Self::Lists(lists) => lists.execute(console),
+            Self::Preview(preview) => preview.execute(console),
         }
     }
 }

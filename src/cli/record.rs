@@ -1,5 +1,7 @@
 //! What `attempts` and `clients` share: reading the record, while a server writes it and after it died.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -61,18 +63,8 @@ pub(super) fn show<R: Serialize>(
 ) -> Result<(), Failure> {
     let directory = state.directory(console)?;
     let wanted = rows.wanted(console.now, json);
-    match control::ask(&directory, &Request::Flush, FLUSH) {
-        // Without a running server there is nothing to wait for.
-        Ok(_) | Err(ControlError::Unreachable { .. }) => (),
-        // One that is stuck must not hide the record, but whoever reads it must know.
-        Err(error) => {
-            let told = shown(&error.to_string());
-            writeln!(console.err, "embargo: the newest rows may be missing: {told}")?;
-        }
-    }
-    let rows = Store::open_read_only(&directory)
-        .and_then(|store| read(&store, &wanted.filter))
-        .map_err(|error| Failure::cannot(error, NEXT))?;
+    flush(console, &directory)?;
+    let rows = Store::open_read_only(&directory).and_then(|store| read(&store, &wanted.filter)).map_err(unread)?;
     if json {
         return Ok(console.json(&rows)?);
     }
@@ -86,6 +78,27 @@ pub(super) fn show<R: Serialize>(
         writeln!(console.out, "More match; these are the newest {}. --limit N shows more.", shown.len())?;
     }
     Ok(())
+}
+
+/// Has a running server write what it holds.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn flush(console: &mut Console<'_>, directory: &Path) -> io::Result<()> {
+    match control::ask(directory, &Request::Flush, FLUSH) {
+        // Without a running server there is nothing to wait for.
+        Ok(_) | Err(ControlError::Unreachable { .. }) => Ok(()),
+        // One that is stuck must not hide the record, but whoever reads it must know.
+        Err(error) => {
+            let told = shown(&error.to_string());
+            writeln!(console.err, "embargo: the newest rows may be missing: {told}")
+        }
+    }
+}
+
+/// That the record can't be read, and what to do.
+pub(super) fn unread(error: StoreError) -> Failure {
+    Failure::cannot(error, NEXT)
 }
 
 /// A moment in a table: UTC, to the second; JSON has milliseconds.

@@ -13,11 +13,11 @@ use super::at::At;
 use super::convert::reading;
 use super::file;
 use super::reader::Reader;
-use super::settings::Reading;
+use super::settings::{Reading, Settings};
 use super::stance::{StanceChange, TermChange};
 use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::{Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Strictness};
+use crate::policy::{Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode, Strictness};
 use crate::wire::{EDE_TEXT_MAX, ede};
 
 /// Characters of an id at most.
@@ -100,6 +100,21 @@ impl Change {
             sinkhole: self.sinkhole.or(below.sinkhole),
             contact: self.contact.or(below.contact),
             alternatives: self.alternatives.or(below.alternatives),
+        }
+    }
+}
+
+impl Settings {
+    /// Gives a ban this mode, as if the configuration said so. What it says for the clients of some groups stays.
+    pub fn set_mode(&mut self, ban: &str, mode: Mode) {
+        if !self.bans.iter().any(|change| *change.id.value == *ban) {
+            let id = At::new(ban.into(), &Source::new("--ban", ban), 0..ban.len());
+            self.bans.push(BanChange { id, change: Change::default(), bound_by: Vec::new(), terms: Vec::new() });
+        }
+        let named = self.bans.iter_mut().find(|change| *change.id.value == *ban);
+        if let Some(change) = named {
+            let word = mode.as_str();
+            change.change.stance.set_mode(At::new(mode, &Source::new("--mode", word), 0..word.len()));
         }
     }
 }

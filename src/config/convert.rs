@@ -31,6 +31,7 @@ use super::trust;
 use super::unreadable::Unreadable;
 use super::who;
 use crate::diag::{Diagnostic, Source};
+use crate::journal::NamesConfig;
 use crate::policy::{Group, ListFormat, Strictness};
 use crate::upstream::{GROUPS_MAX, Order, UpstreamSpec};
 use crate::wire::Name;
@@ -67,6 +68,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         encrypted: encrypted::settings(&file, &mut reader),
         tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
+        names: names(&file.names, default.names, &mut reader),
         log: log(&file.log, default.log, &mut reader),
         lists: file.list.iter().filter_map(|list| list_file(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
@@ -365,6 +367,16 @@ fn journal(file: &file::Journal, default: JournalSettings, reader: &mut Reader<'
         size_max_bytes: reader.bytes(&file.size_max, 16 << 20..=16 << 40, default.size_max_bytes),
         rows_in_memory_max: reader.count(&file.rows_in_memory_max, 1_000..=10_000_000, default.rows_in_memory_max),
         rows_per_second_max: reader.count(&file.rows_per_second_max, 100..=1_000_000, default.rows_per_second_max),
+    }
+}
+
+fn names(file: &file::Names, default: NamesConfig, reader: &mut Reader<'_>) -> NamesConfig {
+    /// Two years: who asked what is nobody's business for longer.
+    const DAYS_MAX: u32 = 732;
+    NamesConfig {
+        enabled: flag(&file.enabled, default.enabled),
+        keep_days: reader.days(&file.keep, DAYS_MAX, default.keep_days),
+        size_max_bytes: reader.bytes(&file.size_max, 1 << 20..=1 << 40, default.size_max_bytes),
     }
 }
 

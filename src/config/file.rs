@@ -57,6 +57,7 @@ pub(super) struct File {
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) https: Https,
     pub(super) journal: Journal,
+    pub(super) names: Names,
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<List>>,
     pub(super) group: Vec<Spanned<Group>>,
@@ -213,6 +214,15 @@ pub(super) struct Journal {
     pub(super) size_max: Measure,
     pub(super) rows_in_memory_max: Count,
     pub(super) rows_per_second_max: Count,
+}
+
+/// `[names]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Names {
+    pub(super) enabled: Flag,
+    pub(super) keep: Measure,
+    pub(super) size_max: Measure,
 }
 
 /// `[log]`.

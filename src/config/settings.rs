@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use crate::journal::NamesConfig;
 use crate::local::{self, Record};
 use crate::policy::{Group, ListFormat, Strictness};
 use crate::serve::AnyAnswer;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// The record.
     pub journal: JournalSettings,
+    /// The record of names asked.
+    pub names: NamesConfig,
     /// The log.
     pub log: LogSettings,
     /// Further lists, each a ban of its own.
@@ -391,6 +394,7 @@ impl Default for Settings {
             encrypted: EncryptedSettings::default(),
             tls: None,
             journal: JournalSettings::default(),
+            names: NamesConfig::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             lists: Vec::new(),
             groups: Vec::new(),

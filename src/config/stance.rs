@@ -68,6 +68,11 @@ impl StanceChange {
         }
     }
 
+    /// Says this mode, whatever it said.
+    pub(super) fn set_mode(&mut self, mode: At<Mode>) {
+        self.mode = Some(mode);
+    }
+
     /// This change where it says something, `below` where it does not.
     pub(super) fn over(self, below: Self) -> Self {
         Self {

@@ -115,7 +115,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Makes directory and file so that nobody else can read them: who tried what is personal data.
-fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

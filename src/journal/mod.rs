@@ -1,7 +1,8 @@
 //! The durable record: who tried what, when, and what that proves.
 //!
 //! [`Journal::record`] folds an attempt into memory and never waits for the disk; one thread writes what was folded to
-//! `embargo.db` once a second. [`Store`] reads it, while a server writes it or long after.
+//! `embargo.db` once a second. [`Store`] reads it, while a server writes it or long after. What names were asked beside
+//! those is recorded by [`Journal::note_name`] in a file of its own, where the operator wants that; [`NameStore`] reads it.
 
 mod asked;
 mod batch;
@@ -13,6 +14,7 @@ mod hash;
 mod insert;
 mod known;
 mod migrate;
+mod names;
 mod overflow;
 mod pace;
 mod pending;
@@ -34,7 +36,8 @@ use std::time::Duration;
 
 pub use config::Config;
 pub use error::{JournalError, StoreError};
-pub use read::{AttemptRow, ClientRow, Filter, Store};
+pub use names::{Coverage, NameRow, NameStore, NamesConfig};
+pub use read::{AttemptRow, ClientRow, Filter, Store, Tried};
 pub use series::{Series, SeriesId};
 use writer::{Answer, Command, Shared, Writer};
 
@@ -150,6 +153,26 @@ impl Journal {
         if !self.shared.fold.add(attempt) {
             let reason = if record.writable.value() == 0 { Loss::Disk } else { Loss::Overflow };
             record.lost(reason).inc();
+        }
+    }
+
+    /// Records names, or no longer, as `config` has it from now on.
+    pub fn keep_names(&self, config: NamesConfig) {
+        *self.shared.names_config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.shared.names.turn(config.enabled);
+    }
+
+    /// Whether names are recorded.
+    #[inline]
+    pub fn keeps_names(&self) -> bool {
+        self.shared.names.is_on()
+    }
+
+    /// Records that `client` asked for this name: in the file within ten seconds, or counted as lost. Never waits for the
+    /// disk, and allocates nothing if that client asked for it shortly before.
+    pub fn note_name(&self, name: &LowerName, client: IpAddr, at: Timestamp) {
+        if !self.closed.load(Ordering::Relaxed) {
+            self.shared.names.add(name, client, at);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crate::wire::{Transport, rtype};
 
 /// Time to wait while another process opens or checkpoints the store.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which rows to read; every field that is set narrows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,21 @@ pub struct ClientRow {
     pub count: u64,
 }
 
+/// What one client tried by one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Who asked; `None`: too many rows at once to tell.
+    pub client: Option<IpAddr>,
+    /// The name asked for, with RFC 4343 escapes; `None`: too many rows at once to tell.
+    pub qname: Option<String>,
+    /// The rule's pattern; `None`: too many rows at once to tell.
+    pub pattern: Option<String>,
+    /// How many attempts.
+    pub count: u64,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
 /// The store, open for reading.
 #[derive(Debug)]
 pub struct Store {
@@ -168,6 +183,33 @@ impl Store {
         self.rows(sql, filter, client_row)
     }
 
+    /// Visits what each client tried by each rule; only attempts of the time from `since` on. Reads the whole record, whatever
+    /// its size, without holding it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read to the end.
+    pub fn visit_tried(&self, since: Option<Timestamp>, visit: &mut dyn FnMut(Tried)) -> Result<(), StoreError> {
+        let sql = "SELECT client, name, pattern, sum(count), max(last_ms) FROM attempts \
+                   WHERE minute >= ?1 / 60000 AND last_ms >= ?1 GROUP BY client, name, pattern";
+        let since = since.map_or(0, Timestamp::as_millisecond);
+        let mut read = || -> Result<(), Unreadable> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query([since])?;
+            while let Some(row) = rows.next()? {
+                visit(tried(row)?);
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
+    fn unreadable(&self, error: Unreadable) -> StoreError {
+        match error {
+            Unreadable::Value(reason) => StoreError::value(&self.path, reason),
+            Unreadable::Sqlite(error) => StoreError::new(&self.path, &error),
+        }
+    }
+
     fn rows<T>(
         &self,
         sql: &str,
@@ -188,10 +230,7 @@ impl Store {
             }
             Ok(read_rows)
         };
-        select().map_err(|error| match error {
-            Unreadable::Value(reason) => StoreError::value(&self.path, reason),
-            Unreadable::Sqlite(error) => StoreError::new(&self.path, &error),
-        })
+        select().map_err(|error| self.unreadable(error))
     }
 }
 
@@ -223,7 +262,7 @@ fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
         client: client.map(|client| address(&client)).transpose()?,
         device: told(row.get(3)?),
         site: row.get(4)?,
-        pattern: pattern(row, &qname)?,
+        pattern: pattern(row, 10, &qname)?,
         qname: told(qname),
         qtype: Some(row.get(6)?).filter(|&qtype| qtype != SEVERAL_TYPES).map(type_in_words).transpose()?,
         ban: row.get(7)?,
@@ -233,6 +272,18 @@ fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
         transport: transport.map(|word_| word(Transport::ALL, Transport::as_str, &word_)).transpose()?,
         verified: row.get(13)?,
         count: count(row.get(14)?)?,
+    })
+}
+
+fn tried(row: &Row<'_>) -> Result<Tried, Unreadable> {
+    let client: Option<String> = told(row.get(0)?);
+    let qname: String = row.get(1)?;
+    Ok(Tried {
+        client: client.map(|client| address(&client)).transpose()?,
+        pattern: pattern(row, 2, &qname)?,
+        qname: told(qname),
+        count: count(row.get(3)?)?,
+        last: moment(row.get(4)?)?,
     })
 }
 
@@ -250,8 +301,8 @@ fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
 }
 
 /// The pattern, which is written as a number when it is so many of the name's last characters.
-fn pattern(row: &Row<'_>, qname: &str) -> Result<Option<String>, Unreadable> {
-    let ValueRef::Integer(size) = row.get_ref(10)? else { return Ok(told(row.get(10)?)) };
+fn pattern(row: &Row<'_>, column: usize, qname: &str) -> Result<Option<String>, Unreadable> {
+    let ValueRef::Integer(size) = row.get_ref(column)? else { return Ok(told(row.get(column)?)) };
     let start = usize::try_from(size).ok().and_then(|size| qname.len().checked_sub(size));
     let end = start.and_then(|start| qname.get(start..)).filter(|end| !end.is_empty());
     end.map(|end| Some(end.to_owned())).ok_or_else(|| Unreadable::Value(format!("pattern of {size} characters")))
@@ -286,7 +337,7 @@ fn word<T: Copy, const N: usize>(all: [T; N], as_str: fn(T) -> &'static str, tex
 }
 
 /// The file as SQLite's URI (RFC 8089, with everything escaped that could mean something).
-fn uri(path: &Path, how: &str) -> String {
+pub(super) fn uri(path: &Path, how: &str) -> String {
     let mut uri = String::from("file:");
     for &octet in path.as_os_str().as_bytes() {
         if octet.is_ascii_alphanumeric() || b"/-_.".contains(&octet) {

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::batch::Batch;
 use super::database::Database;
 use super::fold::Fold;
+use super::names::{self, NamesConfig};
 use super::steady::Steady;
 use super::{BEFORE_MAX, Config, Status, StoreError};
 use crate::clock::Clock;
@@ -37,17 +38,29 @@ pub(super) enum Command {
     Close(Answer),
 }
 
+/// How much of the names asked is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// What is due.
+    Some,
+    /// Everything.
+    All,
+}
+
 /// What the journal and its writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) fold: Fold,
+    pub(super) names: names::Fold,
+    pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
     status: Mutex<Status>,
 }
 
 impl Shared {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
-        Self { fold: Fold::new(config), metrics, status: Mutex::default() }
+        let (names, names_config) = (names::Fold::default(), Mutex::default());
+        Self { fold: Fold::new(config), names, names_config, metrics, status: Mutex::default() }
     }
 
     /// How the journal is now.
@@ -71,6 +84,7 @@ pub(super) struct Writer {
     run: i64,
     database: Option<Database>,
     batch: Batch,
+    names: names::Keeper,
     trouble: Option<StoreError>,
     losses: Losses,
     reopen_in: u32,
@@ -87,6 +101,7 @@ impl Writer {
     /// Opens the store, if nobody else writes it yet; whether that worked is in the status.
     pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock, before: Option<Receiver<()>>) -> Self {
         let (run, batch, now) = (rand::random::<i64>(), Batch::default(), clock.now());
+        let names = names::Keeper::new(config.state_dir.clone(), config.lock_timeout);
         let mut writer = Self {
             config,
             shared,
@@ -95,6 +110,7 @@ impl Writer {
             run,
             database: None,
             batch,
+            names,
             trouble: None,
             losses: Losses::default(),
             reopen_in: 0,
@@ -124,14 +140,14 @@ impl Writer {
             if Database::is_older(&self.config) {
                 info!("The journal is brought to a new format; attempts are kept in memory meanwhile.");
             }
-            self.tick().unwrap_or_default();
+            self.tick(Due::Some).unwrap_or_default();
         }
         let mut wait = self.config.commit_interval;
         loop {
             match commands.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {
                     let began = self.clock.now().mono;
-                    self.tick().unwrap_or_default();
+                    self.tick(Due::Some).unwrap_or_default();
                     // From one drain to the next, not from a commit: what a kill may lose is one interval, however long
                     // the disk took.
                     let spent = self.clock.now().mono.since(began);
@@ -139,7 +155,7 @@ impl Writer {
                 }
                 Ok(Command::Flush(answer)) => {
                     self.reopen_in = 0;
-                    let result = self.tick();
+                    let result = self.tick(Due::All);
                     // Whoever asked may have stopped waiting.
                     answer.try_send(result).unwrap_or_default();
                 }
@@ -157,19 +173,22 @@ impl Writer {
     }
 
     /// Writes what waits and says how it went.
-    fn tick(&mut self) -> Result<(), StoreError> {
+    fn tick(&mut self, due: Due) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.jumped_back |= self.steady.look(now, self.config.commit_interval);
         let now = now.wall;
         let result = self.write(now).and_then(|()| self.keep_up(now));
         self.report(&result);
-        result
+        // Whatever became of the attempts: it is another file.
+        let Shared { names, names_config, metrics, .. } = &*self.shared;
+        let names = self.names.tick(names, names_config, metrics, self.steady.earlier(now), due == Due::All);
+        result.and(names)
     }
 
     /// Writes what waits for the last time; what can't be written is lost.
     fn finish(&mut self) -> Result<(), StoreError> {
         self.reopen_in = 0;
-        let mut result = self.tick();
+        let mut result = self.tick(Due::All);
         // Attempts that were being recorded while the journal was closed.
         let now = self.clock.now().wall;
         self.shared.fold.drain(now, &mut self.batch);
@@ -178,7 +197,7 @@ impl Writer {
             result = self.add_batch(now);
         }
         if let (Ok(()), Some(database)) = (&result, &self.database) {
-            result = database.checkpoint();
+            result = database.checkpoint().and(self.names.finish());
         }
         self.shared.metrics.record.overflow.add(self.shared.fold.take_folded());
         let lost = self.batch.attempts();

@@ -42,6 +42,10 @@ pub struct Record {
     pub last_commit: Moment, // embargo_journal_last_commit_timestamp_seconds
     /// The store's files.
     pub size_bytes: Cell, // embargo_journal_size_bytes
+    /// Queries in the record of names.
+    pub names_stored: Cell, // embargo_names_stored_total
+    /// Queries that the record of names had no room for.
+    pub names_lost: Cell, // embargo_names_lost_total
     lost: Vec<Cell>, // embargo_journal_lost_total{reason}
 }
 
@@ -72,6 +76,9 @@ impl Record {
                 "When the store was last written, in seconds since 1970; 0 = never.",
             )),
             size_bytes: registry.gauge("journal_size_bytes", "Size of the store's files."),
+            names_stored: registry
+                .counter("names_stored_total", "Queries that this process added to the record of names."),
+            names_lost: registry.counter("names_lost_total", "Queries that the record of names had no room for."),
             lost: Loss::ALL.iter().map(|reason| lost.fixed([reason.as_str()])).collect(),
         }
     }

@@ -8,7 +8,7 @@ use super::ban::Evidence;
 use super::pattern::{PatternKind, PatternRef};
 use super::policy::Policy;
 use super::rule::Does;
-use super::verdict::{Client, Decision};
+use super::verdict::Client;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
 
@@ -111,12 +111,7 @@ impl Policy {
     }
 
     fn in_a_word(&self, name: &LowerName, at: Timestamp) -> &'static str {
-        match self.decide(name, qtype::A, &Client::NOBODY, at).decision {
-            Decision::Pass => "none",
-            Decision::Allow(_) => "allow",
-            Decision::Observe(_) => "observe",
-            Decision::Enforce(_, blocked) => blocked.action.as_str(),
-        }
+        self.decide(name, qtype::A, &Client::NOBODY, at).decision.as_str()
     }
 }
 

@@ -62,6 +62,16 @@ pub enum Decision<'p> {
 }
 
 impl<'p> Decision<'p> {
+    /// `none`, `allow`, `observe`, or the word of the action.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pass => "none",
+            Self::Allow(_) => "allow",
+            Self::Observe(_) => "observe",
+            Self::Enforce(_, blocked) => blocked.action.as_str(),
+        }
+    }
+
     /// The rule that decided.
     pub fn hit(&self) -> Option<&Hit<'p>> {
         match self {

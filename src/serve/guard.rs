@@ -185,12 +185,20 @@ impl Guard {
     /// Records what the verdict on a query says: one attempt for each ban that observes or enforces.
     pub(super) fn record(&self, tally: &impl Tally, judged: &Judged<'_>) {
         let (first, did) = match &judged.verdict.decision {
-            Decision::Pass | Decision::Allow(_) => return,
+            Decision::Pass | Decision::Allow(_) => return self.note(judged.query, judged.client, judged.now),
             Decision::Observe(hit) => (hit, Did::Observe),
             Decision::Enforce(hit, blocked) => (hit, did(blocked)),
         };
         for hit in std::iter::once(first).chain(&judged.verdict.also) {
             self.count(tally, judged, hit, hit.series, did);
+        }
+    }
+
+    /// Notes the name of a query that is no attempt, where names are recorded.
+    #[inline]
+    pub(super) fn note(&self, query: &Query<'_>, client: &Client, now: Now) {
+        if self.journal.keeps_names() && !client.is_health_check() {
+            self.journal.note_name(&query.name, client.address(), now.wall);
         }
     }
 

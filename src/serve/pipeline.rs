@@ -159,7 +159,9 @@ impl<N: Next> Embargo<N> {
 
     /// Records a query whose answer is asked for.
     pub(super) fn begin(&self, unanswered: &Unanswered, query: &Query<'_>) {
-        if !unanswered.unruled {
+        if unanswered.unruled {
+            self.guard.note(query, &unanswered.client, unanswered.now);
+        } else {
             self.guard.record(self.tally(), &unanswered.judge(query, &unanswered.client));
         }
     }

@@ -22,6 +22,7 @@ mod listeners;
 mod local;
 mod network;
 mod plugin;
+mod preview;
 mod protection;
 mod proxies;
 mod readme;

@@ -1,13 +1,12 @@
 //! `embargo lists export`: what the bans do, in the words of resolvers that can't be replaced.
 
 use clap::Args;
-use clap::error::ErrorKind;
 
 use super::super::EXIT_CODES;
 use super::super::console::Console;
-use super::super::failure::{Failure, Usage, write_lines};
-use super::super::flags::{OnDisk, one_of};
-use crate::policy::{BanIndex, ExportFormat, Policy};
+use super::super::failure::{Failure, write_lines};
+use super::super::flags::{OnDisk, known_bans, one_of};
+use crate::policy::{BanIndex, ExportFormat};
 
 /// Write what the bans do, as of now, for another resolver
 #[derive(Debug, Args)]
@@ -54,7 +53,7 @@ impl Export {
         let (_settings, load, policy) = self.on_disk.load(console)?;
         let warnings: Vec<String> = load.diagnostics.iter().map(ToString::to_string).collect();
         write_lines(&warnings, console.err)?;
-        self.known(&policy)?;
+        known_bans(&policy, &self.ban)?;
         let chosen = |BanIndex(index): BanIndex| {
             let id = policy.bans().get(index).map(|ban| &*ban.id);
             self.ban.is_empty() || self.ban.iter().any(|ban| Some(ban.as_str()) == id)
@@ -73,13 +72,5 @@ impl Export {
             told.push(format!("  and {more} more; all stand in the output as comments"));
         }
         Ok(write_lines(&told, console.err)?)
-    }
-
-    /// A ban that nobody has is a mistake: an empty list would be taken for one.
-    fn known(&self, policy: &Policy) -> Result<(), Failure> {
-        let ids: Vec<&str> = policy.bans().iter().map(|ban| &*ban.id).collect();
-        let Some(unknown) = self.ban.iter().find(|ban| !ids.contains(&ban.as_str())) else { return Ok(()) };
-        let message = format!("unknown ban `{unknown}`; known bans: {}\n", ids.join(", "));
-        Err(Failure::Usage(Usage(Box::new(clap::Error::raw(ErrorKind::InvalidValue, message)))))
     }
 }
