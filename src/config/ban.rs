@@ -370,7 +370,7 @@ fn lists(written: Option<&Spanned<Vec<Spanned<file::ListName>>>>, reader: &mut R
     for name in written.get_ref() {
         let (list, span): (_, Range<usize>) = (&name.get_ref().0, name.span());
         // What a ban is made of is not guessed.
-        let mut reading = reading(list, Strictness::Strict, reader);
+        let mut reading = reading(&list.format, &list.strict, Strictness::Strict, reader);
         reading.format = reading.format.or(Some(ListFormat::Rules));
         match &list.file {
             None => reader.missing("file", Some(span)),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ use super::ban::{BanChange, Change, is_id};
 use super::dnssec;
 use super::encrypted;
 use super::file::{self, File, Text, Texts};
+use super::further;
 use super::hop;
 use super::local;
 use super::rate_limit;
 use super::reader::Reader;
 use super::settings::{
-    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, ListFile, LogFormat, LogSettings, Reading,
-    Settings, TcpSettings, UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, LogFormat, LogSettings, Reading, Settings,
+    TcpSettings, UpstreamSettings,
 };
 use super::stance::TermChange;
 use super::trust;
@@ -70,7 +71,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
         log: log(&file.log, default.log, &mut reader),
-        lists: file.list.iter().filter_map(|list| list_file(list, base, &mut reader)).collect(),
+        lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         groups,
         time_zone: zone,
@@ -393,19 +394,10 @@ fn log(file: &file::Log, default: LogSettings, reader: &mut Reader<'_>) -> LogSe
     LogSettings { format: format.map_or(default.format, |at| at.value), level }
 }
 
-fn list_file(list: &Spanned<file::List>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
-    let (table, list) = (list.span(), list.get_ref());
-    let file = reader.required(&list.file, "file", Some(table.clone()));
-    let reading = reading(list, Strictness::Lenient, reader);
-    let span = list.file.as_ref().map_or(table, Spanned::span);
-    let path: PathBuf = base.join(&*file);
-    (!file.is_empty()).then(|| ListFile { path: reader.at(path, span), reading })
-}
-
 /// How a list is read; what is not written is left open, or to `strictness`.
-pub(super) fn reading(list: &file::List, strictness: Strictness, reader: &mut Reader<'_>) -> Reading {
-    let format = reader.word(&list.format, "list format", &ListFormat::ALL, ListFormat::as_str).map(|at| at.value);
-    let strictness = match list.strict.as_ref().map(Spanned::get_ref) {
+pub(super) fn reading(format: &Text, strict: &file::Flag, strictness: Strictness, reader: &mut Reader<'_>) -> Reading {
+    let format = reader.word(format, "list format", &ListFormat::ALL, ListFormat::as_str).map(|at| at.value);
+    let strictness = match strict.as_ref().map(Spanned::get_ref) {
         Some(true) => Strictness::Strict,
         Some(false) => Strictness::Lenient,
         None => strictness,

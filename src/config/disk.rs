@@ -33,6 +33,9 @@ pub enum ReadError {
     /// Nothing of this name.
     #[error("does not exist")]
     Missing,
+    /// Other octets than those that came.
+    #[error("is damaged: it is not what came")]
+    Damaged,
     /// The system's own words.
     #[error("can't be read: {0}")]
     Io(io::Error),

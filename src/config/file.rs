@@ -59,7 +59,7 @@ pub(super) struct File {
     pub(super) journal: Journal,
     pub(super) names: Names,
     pub(super) log: Log,
-    pub(super) list: Vec<Spanned<List>>,
+    pub(super) list: Vec<Spanned<FurtherList>>,
     pub(super) group: Vec<Spanned<Group>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
@@ -234,6 +234,25 @@ pub(super) struct Log {
 }
 
 /// `[[list]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FurtherList {
+    pub(super) id: Text,
+    pub(super) file: Text,
+    pub(super) url: Text,
+    pub(super) format: Text,
+    pub(super) strict: Flag,
+    pub(super) refresh: Measure,
+    pub(super) time_max: Measure,
+    pub(super) size_max: Measure,
+    pub(super) shrink_max: Text,
+    pub(super) growth_max: Text,
+    pub(super) minisign_key: Text,
+    pub(super) ca_file: Text,
+    pub(super) internal: Flag,
+}
+
+/// A list of a ban's folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct List {

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use super::at::At;
 use super::digest::hex_digest;
 use super::disk::Origin;
+use super::further::ListFile;
 use super::policy::{LoadedFile, PolicyLoad, UnknownBan, load};
-use super::settings::{Blocklists, ListFile, Reading, Settings};
+use super::settings::{Blocklists, Reading, Settings};
 use crate::diag::Source;
 use crate::policy::{ListFormat, Strictness};
 
@@ -118,7 +119,7 @@ fn saved_lists(lists: &Path) -> Result<Vec<ListFile>, LastGoodError> {
         for entry in entries {
             let path = entry.map_err(|error| LastGoodError::Io { path: directory.clone(), error })?.path();
             let reading = Reading { format: Some(format), strictness: Strictness::Lenient };
-            found.push(ListFile { path: unwritten(path), reading });
+            found.push(ListFile::new(unwritten(path), reading));
         }
     }
     found.sort_by(|left, right| left.path.value.cmp(&right.path.value));
@@ -220,10 +221,10 @@ mod tests {
         fs::write(directory.join("more.txt"), "more.example\n").unwrap();
         Settings {
             blocklists: Blocklists::Directory(unwritten(directory.join("blocklists"))),
-            lists: vec![ListFile {
-                path: unwritten(directory.join("more.txt")),
-                reading: Reading { format: None, strictness: Strictness::Lenient },
-            }],
+            lists: vec![ListFile::new(
+                unwritten(directory.join("more.txt")),
+                Reading { format: None, strictness: Strictness::Lenient },
+            )],
             ..Settings::default()
         }
     }

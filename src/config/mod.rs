@@ -14,6 +14,7 @@ mod dnssec;
 mod disk;
 mod encrypted;
 mod file;
+mod further;
 mod hop;
 mod last_good;
 mod list;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
+pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
 pub use list::{ListRead, list_policy, read_list};
 pub use local::{LocalLoad, local};
@@ -47,8 +49,8 @@ pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, ListFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading,
-    Settings, TcpSettings, TlsSettings, UpstreamSettings,
+    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading, Settings,
+    TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
@@ -110,7 +112,7 @@ impl Loaded {
             Blocklists::Directory(path) => Some(path.value.clone()),
         };
         let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
-        let lists = self.settings.lists.iter().map(|list| list.path.value.clone());
+        let lists = self.settings.lists.iter().flat_map(ListFile::watched);
         let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
@@ -182,6 +184,7 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
     }
     let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
     let trust = settings.upstream.trust.read(&mut mistakes);
+    further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
     let loaded = state_dir.map(|state_dir| Loaded {
         settings: settings.clone(),
@@ -233,7 +236,7 @@ fn lay_over(settings: &mut Settings, args: &Args, mistakes: &mut Vec<Diagnostic>
         settings.blocklists = Blocklists::Directory(typed("--blocklists", directory));
     }
     let reading = Reading { format: args.list_format, strictness: Strictness::Lenient };
-    let lists = args.list.iter().map(|path| ListFile { path: typed("--list", path), reading });
+    let lists = args.list.iter().map(|path| ListFile::new(typed("--list", path), reading));
     settings.lists.extend(lists);
     settings.workers = args.workers.or(settings.workers);
 }

@@ -9,8 +9,9 @@ use super::at::At;
 use super::ban::{BanChange, Declared, is_id};
 use super::digest::{Digest, hex_digest};
 use super::disk::{Origin, ReadError};
+use super::further::{ListFile, Provenance, unique_id};
 use super::list::detect;
-use super::settings::{Blocklists, ListFile, Reading, Settings};
+use super::settings::{Blocklists, Reading, Settings};
 use super::suggest::nearest_first;
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
@@ -117,10 +118,11 @@ pub fn policy(settings: &Settings, generation: u64) -> PolicyLoad {
 
 pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) -> PolicyLoad {
     let protected = settings.protected.iter().cloned();
-    let clocks = CLOCKS.iter().filter_map(|name| Name::parse(name).ok());
+    let sources = settings.lists.iter().filter_map(|list| list.elsewhere.as_ref()?.host_name());
+    let own = CLOCKS.into_iter().chain(sources).filter_map(|name| Name::parse(name).ok());
     let mut loader = Loader {
         settings,
-        builder: PolicyBuilder::new(rand::random(), protected.chain(clocks).collect())
+        builder: PolicyBuilder::new(rand::random(), protected.chain(own).collect())
             .knowing(Who::new(settings.groups.clone()))
             .pausing(make_way),
         diagnostics: Vec::new(),
@@ -193,7 +195,7 @@ impl Loader<'_> {
             let origin = self.settings.blocklists.file(id, &list.file.value);
             let saved_as = |_format| saved_as(&list.file.value);
             // Without a ban its rules are still read, for their mistakes.
-            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref()) {
+            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref(), Provenance::Own) {
                 self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
             }
         }
@@ -205,20 +207,35 @@ impl Loader<'_> {
     fn list_file(&mut self, list: &ListFile) {
         let origin = Origin::File(list.path.value.clone());
         let stem = list.path.value.file_stem().unwrap_or_default().to_string_lossy();
-        let id = unique_id(&stem, &self.ids);
-        self.ids.insert(Arc::clone(&id));
+        let id = list.id.as_ref().map_or_else(|| self.free_id(&stem), |id| Arc::clone(&id.value));
         let known = self.diagnostics.len();
+        if !self.ids.insert(Arc::clone(&id)) {
+            self.diagnostics.extend(list.id.as_ref().map(|at| at.error(format!("there is a ban `{id}` already"))));
+        }
         let saved_as = |format: ListFormat| Path::new("lists").join(format.as_str()).join(&*id);
         let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
-        let declared = Declared::of_list(Arc::clone(&id), &stem, place);
+        let title = if list.id.is_some() { &*id } else { &*stem };
+        let declared = Declared::of_list(Arc::clone(&id), title, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref()) {
-            self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name())));
+        match self.rules(&origin, saved_as, list.reading, added.as_ref(), list.provenance()) {
+            Ok(()) => (),
+            // No source of a list may keep the others out of force.
+            Err(error) if list.elsewhere.is_some() => {
+                let message = format!("{error}; until the list comes, the ban `{id}` has no rule");
+                self.diagnostics.push(Diagnostic::whole(Severity::Warning, origin.name(), message));
+            }
+            Err(error) => self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name()))),
         }
         if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
             self.failed.push(id);
         }
+    }
+
+    /// An id made of a file's name, which no ban has and no other list asks for.
+    fn free_id(&self, stem: &str) -> Arc<str> {
+        let wanted = self.settings.lists.iter().filter_map(|list| list.id.as_ref());
+        unique_id(stem, &self.ids.iter().chain(wanted.map(|id| &id.value)).cloned().collect())
     }
 
     /// The text of a declaration.
@@ -241,13 +258,14 @@ impl Loader<'_> {
     /// strict, for its mistakes, and once for its rules.
     ///
     /// # Errors
-    /// [`ReadError`] when it can't be read.
+    /// [`ReadError`] when it can't be read, or is not the copy that is known.
     fn rules(
         &mut self,
         origin: &Origin,
         saved_as: impl Fn(ListFormat) -> PathBuf,
         Reading { format, strictness }: Reading,
         added: Option<&(BanIndex, Ban)>,
+        provenance: Provenance,
     ) -> Result<(), ReadError> {
         let name: Arc<str> = origin.name().into();
         let detected = format.is_none();
@@ -260,7 +278,13 @@ impl Loader<'_> {
             }
             Ok(())
         })?;
-        let file = LoadedFile { origin: origin.clone(), digest: digest.finish(), saved_as: saved_as(format) };
+        let digest = digest.finish();
+        if let Provenance::Foreign(kept) = &provenance
+            && !kept.as_ref().ok_or(ReadError::Missing)?.knows(&digest)
+        {
+            return Err(ReadError::Damaged);
+        }
+        let file = LoadedFile { origin: origin.clone(), digest, saved_as: saved_as(format) };
         let checked = check.finish(&mut |_rule, _line| ());
         if checked.bad_lines > 0 {
             // Rules can't be taken back from the table.
@@ -268,7 +292,10 @@ impl Loader<'_> {
         } else {
             let info = |index| ListInfo { detected, ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest) };
             let list = added.map(|(index, ban)| (self.builder.list(info(*index)), ban));
-            self.second_reading(&file, &name, (format, strictness), list);
+            // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
+            let exact = format == ListFormat::Rules || strictness == Strictness::Strict;
+            let exact = exact && matches!(provenance, Provenance::Own);
+            self.second_reading(&file, (format, strictness), list, exact);
         }
         self.files.push(file);
         Ok(())
@@ -277,13 +304,12 @@ impl Loader<'_> {
     fn second_reading(
         &mut self,
         file: &LoadedFile,
-        name: &Arc<str>,
         (format, strictness): (ListFormat, Strictness),
         list: Option<(ListIndex, &Ban)>,
+        exact: bool,
     ) {
+        let name: &Arc<str> = &file.origin.name().into();
         let (mut refused, mut unaddressed) = (Refused::default(), 0_usize);
-        // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
-        let exact = format == ListFormat::Rules || strictness == Strictness::Strict;
         let mut add = |rule: &Rule, line: &Line<'_>| {
             let Some((list, ban)) = list else { return };
             let needs_addresses = needs_addresses(rule, ban);
@@ -414,49 +440,5 @@ impl Refused {
             self.shown.push(Diagnostic::whole(Severity::Warning, Arc::clone(name), message));
         }
         self.shown
-    }
-}
-
-/// An id made of a file's stem that no other ban has.
-fn unique_id(stem: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
-    let cleaned: String = stem
-        .chars()
-        .map(|character| character.to_ascii_lowercase())
-        .map(|character| if character.is_ascii_lowercase() || character.is_ascii_digit() { character } else { '-' })
-        .collect();
-    let trimmed = cleaned.trim_matches('-');
-    let base = if trimmed.is_empty() { "list" } else { trimmed };
-    let numbered = |number: usize| {
-        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
-        // Room for the number: an id has 32 characters at most.
-        let kept: String = base.chars().take(32 - suffix.len()).collect();
-        format!("{}{suffix}", kept.trim_end_matches('-'))
-    };
-    // One more candidate than there are ids: one of them is free.
-    let free = (1..=taken.len() + 1).map(numbered).find(|id| !taken.contains(id.as_str()));
-    free.unwrap_or_default().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_of_lists_are_valid_and_unique() {
-        let mut taken = BTreeSet::new();
-        for (stem, expected) in [
-            ("My List_v2", "my-list-v2"),
-            ("my list v2", "my-list-v2-2"),
-            ("---", "list"),
-            ("", "list-2"),
-            ("ünïcode", "n-code"),
-            (&"x".repeat(40), &"x".repeat(32)),
-            (&"x".repeat(41), &format!("{}-2", "x".repeat(30))),
-        ] {
-            let id = unique_id(stem, &taken);
-            assert_eq!(&*id, expected);
-            assert!(is_id(&id));
-            taken.insert(id);
-        }
     }
 }

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use crate::journal::NamesConfig;
+use super::further::ListFile;
 use crate::local::{self, Record};
 use crate::policy::{Group, ListFormat, Strictness};
 use crate::serve::AnyAnswer;
@@ -318,15 +319,6 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
-}
-
-/// A list that makes a ban of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ListFile {
-    /// The file.
-    pub path: At<PathBuf>,
-    /// How to read it.
-    pub reading: Reading,
 }
 
 /// How a list is read.

@@ -7,6 +7,7 @@
 mod block;
 mod connections;
 mod dns;
+mod fetches;
 mod labels;
 mod latency;
 mod ledger;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use connections::Connections;
 pub use dns::Dns;
+pub use fetches::{FetchResult, Fetches};
 pub use labels::{
     Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, UpstreamFailure, Window,
 };
@@ -48,6 +50,8 @@ pub struct Metrics {
     pub connections: Connections,
     /// Bans, lists, attempts.
     pub banned: Banned,
+    /// Lists that come from elsewhere.
+    pub fetches: Fetches,
     /// The journal.
     pub record: Record,
     /// The cache.
@@ -67,6 +71,7 @@ impl Metrics {
             dns: Dns::new(&registry),
             connections: Connections::new(&registry),
             banned: Banned::new(&registry),
+            fetches: Fetches::new(&registry),
             record: Record::new(&registry),
             cache: Cache::new(&registry),
             upstreams: Upstreams::new(&registry),

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
@@ -20,10 +20,14 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("rustix", &["priority", "socket"]),
     ("rustls", &["tls"]),
     ("tokio_rustls", &["serve", "tls"]),
-    ("hyper", &["admin", "serve"]),
+    ("hyper", &["admin", "lists", "serve"]),
     ("quinn", &["serve", "tls"]),
     ("if_addrs", &["socket"]),
     ("idna", &["policy"]),
+    ("url", &["lists"]),
+    ("flate2", &["lists"]),
+    ("minisign_verify", &["lists"]),
+    ("indicatif", &["cli"]),
 ];
 
 /// The only module with `unsafe` blocks.

@@ -1,0 +1,282 @@
+//! `[[list]]`: lists beside the ban folders, each a ban of its own; from a file, or from elsewhere.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::at::At;
+use super::ban::is_id;
+use super::convert::{flag, reading, seconds};
+use super::file::{self, Text};
+use super::policy::LIST_MAX;
+use super::reader::Reader;
+use super::settings::Reading;
+use super::tls;
+use crate::diag::Diagnostic;
+use crate::lists::{Guards, Kept, ListUrl, SigningKey, Store};
+use crate::policy::Strictness;
+use crate::tls::Trust;
+
+const HOUR: u64 = 60 * 60;
+
+/// A list that makes a ban of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListFile {
+    /// The file; of a list that comes from elsewhere, where its copy is kept.
+    pub path: At<PathBuf>,
+    /// How to read it.
+    pub reading: Reading,
+    /// The ban's id; `None`: made of the file's name.
+    pub id: Option<At<Arc<str>>>,
+    /// Where it comes from; `None`: the operator's own file.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Where a list comes from, and what is taken from there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elsewhere {
+    /// As it is written.
+    pub source: String,
+    /// What is taken.
+    pub guards: Guards,
+    /// How it comes.
+    pub way: Way,
+}
+
+/// How a list comes. To add a way: a variant here, and what the compiler then asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Way {
+    /// Over HTTP.
+    Url(Box<Subscribed>),
+}
+
+/// A list at a URL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribed {
+    /// Where it is.
+    pub url: ListUrl,
+    /// It is asked for this often.
+    pub refresh: Duration,
+    /// It must have come within this.
+    pub time_max: Duration,
+    /// Whose signature must lie beside it.
+    pub signed_by: Option<SigningKey>,
+    /// Whether it may come from an address that is not of the public internet.
+    pub internal: bool,
+    /// Authorities for its server, in place of those that are compiled in.
+    pub authorities: Option<At<PathBuf>>,
+    /// The same once they are read.
+    pub trust: Trust,
+}
+
+/// Whose list a file is.
+pub(super) enum Provenance {
+    /// The operator's: what is wrong with it is a mistake.
+    Own,
+    /// Somebody else's, and what is known of the copy: what is wrong with it is no fault of the operator's.
+    Foreign(Option<Kept>),
+}
+
+impl ListFile {
+    /// A file, as a ban with the id of its name.
+    pub fn new(path: At<PathBuf>, reading: Reading) -> Self {
+        Self { path, reading, id: None, elsewhere: None }
+    }
+
+    /// Whose list it is, as far as is known now.
+    pub(super) fn provenance(&self) -> Provenance {
+        if self.elsewhere.is_none() { Provenance::Own } else { Provenance::Foreign(Store::known(&self.path.value)) }
+    }
+
+    /// Files whose change should make the server reload. A copy that is kept is none: who changes it reloads by himself.
+    pub(super) fn watched(&self) -> Option<PathBuf> {
+        match &self.elsewhere {
+            None => Some(self.path.value.clone()),
+            Some(elsewhere) => elsewhere.authorities().map(|path| path.value.clone()),
+        }
+    }
+}
+
+impl Elsewhere {
+    fn authorities(&self) -> Option<&At<PathBuf>> {
+        let Way::Url(subscribed) = &self.way;
+        subscribed.authorities.as_ref()
+    }
+
+    /// The host that it comes from, if it is written by name: a name of ours, which no list can take from us.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        let Way::Url(subscribed) = &self.way;
+        subscribed.url.host_name()
+    }
+}
+
+/// What has to be known of the surroundings: where copies are kept, and whom servers are vouched for by.
+pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) {
+    for list in lists {
+        let (Some(id), Some(elsewhere)) = (&list.id, &mut list.elsewhere) else { continue };
+        if let Some(state_dir) = state_dir {
+            list.path.value = Store::new(state_dir).list(&id.value);
+        }
+        let Way::Url(subscribed) = &mut elsewhere.way;
+        let Some(path) = &subscribed.authorities else { continue };
+        let Some(text) = tls::read(path, mistakes) else { continue };
+        match Trust::default().believing(&text) {
+            Ok(trust) => subscribed.trust = trust,
+            Err(error) => mistakes.push(tls::wrong(path, &error)),
+        }
+    }
+}
+
+/// One `[[list]]`.
+pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
+    let (table, list) = (written.span(), written.get_ref());
+    let reading = reading(&list.format, &list.strict, Strictness::Lenient, reader);
+    if let (Some(_file), Some(url)) = (&list.file, &list.url) {
+        reader.error(url.span(), "a list has a `file` or a `url`, not both");
+    }
+    let id = id(&list.id, reader);
+    let Some(url) = &list.url else {
+        only_from_elsewhere(list, reader);
+        let file = reader.required(&list.file, "file` or `url", Some(table.clone()));
+        let span = list.file.as_ref().map_or(table, Spanned::span);
+        let path = reader.at(base.join(&*file), span);
+        return (!file.is_empty()).then_some(ListFile { path, reading, id, elsewhere: None });
+    };
+    if list.id.is_none() {
+        reader.error(
+            url.span(),
+            "a list that comes from elsewhere needs an `id`: the ban is called so, and its copy kept",
+        );
+    }
+    let subscribed = subscribed(url, list, base, reader)?;
+    let elsewhere = Elsewhere {
+        source: subscribed.url.to_string(),
+        guards: guards(list, reader),
+        way: Way::Url(subscribed.into()),
+    };
+    // Where that is, is known when the state directory is.
+    let path = reader.at(PathBuf::new(), url.span());
+    Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })
+}
+
+fn id(written: &Text, reader: &mut Reader<'_>) -> Option<At<Arc<str>>> {
+    let written = written.as_ref()?;
+    if !is_id(written.get_ref()) {
+        reader.error(written.span(), "an id is 1 to 32 of a-z, 0-9 and `-`");
+        return None;
+    }
+    Some(reader.at(written.get_ref().as_str().into(), written.span()))
+}
+
+/// What means nothing for a file.
+fn only_from_elsewhere(list: &file::FurtherList, reader: &mut Reader<'_>) {
+    let texts = [
+        ("shrink_max", &list.shrink_max),
+        ("growth_max", &list.growth_max),
+        ("minisign_key", &list.minisign_key),
+        ("ca_file", &list.ca_file),
+    ];
+    let measures = [("refresh", &list.refresh), ("time_max", &list.time_max), ("size_max", &list.size_max)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.span())));
+    let measures = measures.into_iter().filter_map(|(key, measure)| Some((key, measure.as_ref()?.span())));
+    let internal = list.internal.iter().map(|flag| ("internal", flag.span()));
+    for (key, span) in texts.chain(measures).chain(internal) {
+        reader.error(span, format!("`{key}` belongs to a `url`"));
+    }
+}
+
+fn subscribed(
+    url: &Spanned<String>,
+    list: &file::FurtherList,
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> Option<Subscribed> {
+    const REFRESH: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * HOUR);
+    let refresh = reader.duration(&list.refresh, REFRESH, Duration::from_secs(24 * HOUR));
+    let time_max = reader.duration(&list.time_max, seconds(1..=HOUR), Duration::from_secs(300));
+    let path = |text: &Spanned<String>| reader.at(base.join(text.get_ref()), text.span());
+    let authorities = list.ca_file.as_ref().map(path);
+    let signed_by = list.minisign_key.as_ref().and_then(|text| parsed::<SigningKey>(text, reader));
+    Some(Subscribed {
+        url: parsed::<ListUrl>(url, reader)?,
+        refresh,
+        time_max,
+        signed_by,
+        internal: flag(&list.internal, false),
+        authorities,
+        trust: Trust::default(),
+    })
+}
+
+/// A text as its type reads it; what that says becomes a mistake at the text.
+fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>, reader: &mut Reader<'_>) -> Option<T> {
+    text.get_ref().parse().map_err(|error: T::Err| reader.error(text.span(), error.to_string())).ok()
+}
+
+fn guards(list: &file::FurtherList, reader: &mut Reader<'_>) -> Guards {
+    let default = Guards::default();
+    Guards {
+        size_max_bytes: reader.bytes(&list.size_max, 1 << 10..=LIST_MAX, default.size_max_bytes),
+        shrink_max_percent: percent(&list.shrink_max, 100, default.shrink_max_percent, reader),
+        growth_max_percent: percent(&list.growth_max, 1_000_000, default.growth_max_percent, reader),
+    }
+}
+
+fn percent(written: &Text, most: u32, default: u32, reader: &mut Reader<'_>) -> u32 {
+    let Some(text) = written else { return default };
+    let number = text.get_ref().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    number.filter(|percent| *percent <= most).unwrap_or_else(|| {
+        reader.error(text.span(), format!("must be from \"0%\" to \"{most}%\""));
+        default
+    })
+}
+
+/// An id made of a file's stem that no other ban has.
+pub(super) fn unique_id(stem: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
+    let cleaned: String = stem
+        .chars()
+        .map(|character| character.to_ascii_lowercase())
+        .map(|character| if character.is_ascii_lowercase() || character.is_ascii_digit() { character } else { '-' })
+        .collect();
+    let trimmed = cleaned.trim_matches('-');
+    let base = if trimmed.is_empty() { "list" } else { trimmed };
+    let numbered = |number: usize| {
+        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        // Room for the number: an id has 32 characters at most.
+        let kept: String = base.chars().take(32 - suffix.len()).collect();
+        format!("{}{suffix}", kept.trim_end_matches('-'))
+    };
+    // One more candidate than there are ids: one of them is free.
+    let free = (1..=taken.len() + 1).map(numbered).find(|id| !taken.contains(id.as_str()));
+    free.unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_lists_are_valid_and_unique() {
+        let mut taken = BTreeSet::new();
+        for (stem, expected) in [
+            ("My List_v2", "my-list-v2"),
+            ("my list v2", "my-list-v2-2"),
+            ("---", "list"),
+            ("", "list-2"),
+            ("ünïcode", "n-code"),
+            (&"x".repeat(40), &"x".repeat(32)),
+            (&"x".repeat(41), &format!("{}-2", "x".repeat(30))),
+        ] {
+            let id = unique_id(stem, &taken);
+            assert_eq!(&*id, expected);
+            assert!(is_id(&id));
+            taken.insert(id);
+        }
+    }
+}

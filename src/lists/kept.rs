@@ -1,0 +1,296 @@
+//! The copy of a list in the state directory: written whole or not at all, known again by its digest.
+//!
+//! ```text
+//! <state>/lists/<id>/list.txt       the list as it was checked; replaced by rename
+//! <state>/lists/<id>/source.json    where it came from, when, and its digest; written before it
+//! <state>/lists/<id>/incoming-…     what is on its way; left behind by a crash, and then removed at a start
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// Name of the file that a list is kept in.
+pub const LIST_FILE: &str = "list.txt";
+const SOURCE_FILE: &str = "source.json";
+const INCOMING: &str = "incoming-";
+/// Octets of what is known of a list at most.
+const SOURCE_MAX: u64 = 64 << 10;
+
+/// Tells incoming files of one process apart.
+static INCOMING_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// The disk refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub struct StoreError {
+    /// What was touched.
+    pub path: PathBuf,
+    /// The system's own words.
+    #[source]
+    pub error: io::Error,
+}
+
+/// What is known of a list that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where it came from, as it is written in the configuration.
+    pub source: String,
+    /// SHA-256 of the list's octets, in hexadecimal.
+    pub digest: String,
+    /// That of the version before: a crash may leave that one in the list's place.
+    pub digest_before: Option<String>,
+    /// Octets of the list.
+    pub bytes: u64,
+    /// Its rules.
+    pub rules: u64,
+    /// When this version came.
+    #[serde(with = "moment")]
+    pub fetched: Timestamp,
+    /// When its source last said that this is still the newest.
+    #[serde(with = "moment")]
+    pub checked: Timestamp,
+    /// What an HTTP server calls this version (RFC 9110 §8.8.3).
+    #[serde(default)]
+    pub etag: Option<String>,
+    /// When an HTTP server says that it was made (RFC 9110 §8.8.2).
+    #[serde(default)]
+    pub last_modified: Option<String>,
+}
+
+/// Times as people read them.
+mod moment {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::time::{Timestamp, rfc3339};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339(*at))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// The lists that are kept with one state directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+/// A list on its way to the disk. Removed when dropped, unless it is kept.
+pub struct Incoming {
+    path: PathBuf,
+    file: File,
+    digest: Context,
+    bytes: u64,
+}
+
+impl Kept {
+    /// Whether octets with this digest are what was kept: this version, or the one before after a crash.
+    pub fn knows(&self, digest: &str) -> bool {
+        digest == self.digest || self.digest_before.as_deref() == Some(digest)
+    }
+}
+
+impl Store {
+    /// Those of this state directory.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { directory: state_dir.join("lists") }
+    }
+
+    /// Where the list of this id is kept.
+    pub fn list(&self, id: &str) -> PathBuf {
+        self.directory.join(id).join(LIST_FILE)
+    }
+
+    /// What is known of a list by where it is kept; `None`: it never came, or what was known of it can't be read.
+    pub fn known(list: &Path) -> Option<Kept> {
+        let path = list.with_file_name(SOURCE_FILE);
+        // Looked at first: to read what has grown beyond all measure helps nobody.
+        let small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= SOURCE_MAX);
+        let known = small.then(|| fs::read(&path).ok()).flatten()?;
+        serde_json::from_slice(&known).ok().filter(|_known| list.is_file())
+    }
+
+    /// Begins to receive the list of this id.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn receive(&self, id: &str) -> Result<Incoming, StoreError> {
+        let directory = self.directory.join(id);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(|error| StoreError { path: directory.clone(), error })?;
+        let number = INCOMING_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!("{INCOMING}{}-{number}", std::process::id()));
+        let file = File::create(&path).map_err(|error| StoreError { path: path.clone(), error })?;
+        Ok(Incoming { path, file, digest: Context::new(&SHA256), bytes: 0 })
+    }
+
+    /// Puts what came in the place of the list of this id. After a crash at any moment there is the old list or this one, whole.
+    ///
+    /// # Errors
+    /// The disk's; the list before stays.
+    pub fn keep(&self, id: &str, incoming: Incoming, kept: &Kept) -> Result<(), StoreError> {
+        let with_path = |result: io::Result<()>, path: &Path| {
+            result.map_err(|error| StoreError { path: path.to_path_buf(), error })
+        };
+        let list = self.list(id);
+        with_path(incoming.file.sync_all(), &incoming.path)?;
+        // First of all: a list whose digest nobody knows would be taken for a damaged one.
+        self.note(id, kept)?;
+        with_path(fs::rename(&incoming.path, &list), &list)?;
+        sync(&self.directory.join(id))
+    }
+
+    /// Writes down what is known of the list of this id.
+    ///
+    /// # Errors
+    /// The disk's; what was known before stays.
+    pub fn note(&self, id: &str, kept: &Kept) -> Result<(), StoreError> {
+        let directory = self.directory.join(id);
+        let (path, new) = (directory.join(SOURCE_FILE), directory.join(format!("{INCOMING}{}", std::process::id())));
+        let written = serde_json::to_vec_pretty(kept).map_err(io::Error::other).and_then(|octets| {
+            let mut file = File::create(&new)?;
+            file.write_all(&octets)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        });
+        written.map_err(|error| StoreError { path, error })?;
+        sync(&directory)
+    }
+
+    /// Removes what a crash left half received. Not while anything is being received.
+    pub fn tidy(&self) {
+        let entries =
+            |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in entries(&self.directory).flat_map(|directory| entries(&directory)) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INCOMING))
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "A list that came only in part can't be removed.");
+            }
+        }
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), StoreError> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| StoreError { path: directory.to_path_buf(), error })
+}
+
+impl Incoming {
+    /// Where it is while it is checked.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Octets so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// SHA-256 of the octets so far, in hexadecimal.
+    pub fn digest(&self) -> String {
+        data_encoding::HEXLOWER.encode(self.digest.clone().finish().as_ref())
+    }
+}
+
+impl Write for Incoming {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(octets)?;
+        self.digest.update(octets.get(..written).unwrap_or(octets));
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Renamed by then if it was kept.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(incoming: &Incoming, before: Option<&str>) -> Kept {
+        Kept {
+            source: "https://lists.example/a.txt".to_owned(),
+            digest: incoming.digest(),
+            digest_before: before.map(str::to_owned),
+            bytes: incoming.bytes(),
+            rules: 1,
+            fetched: Timestamp::UNIX_EPOCH,
+            checked: Timestamp::UNIX_EPOCH,
+            etag: Some("\"1\"".to_owned()),
+            last_modified: None,
+        }
+    }
+
+    fn incoming(store: &Store, text: &str) -> Incoming {
+        let mut incoming = store.receive("a").unwrap();
+        incoming.write_all(text.as_bytes()).unwrap();
+        incoming
+    }
+
+    #[test]
+    fn a_list_is_kept_with_what_is_known_of_it_and_nothing_is_left_beside_it() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        assert_eq!(Store::known(&store.list("a")), None);
+        drop(incoming(&store, "half"));
+        let whole = incoming(&store, "a.example\n");
+        let known = kept(&whole, None);
+        store.keep("a", whole, &known).unwrap();
+
+        assert_eq!(fs::read_to_string(store.list("a")).unwrap(), "a.example\n");
+        assert_eq!(Store::known(&store.list("a")), Some(known));
+        assert_eq!(fs::read_dir(state.path().join("lists/a")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn after_a_crash_between_the_two_renames_the_list_before_is_still_known() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        let first = incoming(&store, "a.example\n");
+        let known = kept(&first, None);
+        store.keep("a", first, &known).unwrap();
+        let second = incoming(&store, "b.example\n");
+        store.note("a", &kept(&second, Some(&known.digest))).unwrap();
+
+        let after = Store::known(&store.list("a")).unwrap();
+        assert!(after.knows(&known.digest) && after.knows(&second.digest()));
+        assert!(!after.knows(&"0".repeat(64)));
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_removed_and_rubbish_is_no_knowledge() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        let whole = incoming(&store, "a.example\n");
+        let known = kept(&whole, None);
+        store.keep("a", whole, &known).unwrap();
+        fs::write(state.path().join("lists/a/incoming-1-1"), "half").unwrap();
+        store.tidy();
+        assert_eq!(fs::read_dir(state.path().join("lists/a")).unwrap().count(), 2);
+        for rubbish in ["", "{}", "\0\0\0", "[1]"] {
+            fs::write(state.path().join("lists/a/source.json"), rubbish).unwrap();
+            assert_eq!(Store::known(&store.list("a")), None, "{rubbish:?}");
+        }
+    }
+}
