@@ -1,10 +1,12 @@
 //! Threads that do their work beside the serving ones: they step back when both want the processor.
 
 use std::cell::Cell;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{getpriority_process, setpriority_process};
+use tokio::sync::oneshot;
 
 /// The nice value of work that can wait. A thread that serves weighs 1024 with the kernel's scheduler, this one 110: it
 /// gets a tenth of a processor that is fully busy. The weakest value, 19, would let a flood starve the record and a reload.
@@ -38,6 +40,20 @@ pub fn make_way() {
     if BEHIND.get() {
         thread::sleep(WAY);
     }
+}
+
+/// Does work that can wait on a thread of its own behind the serving ones; one of the runtime's would stay so for others.
+///
+/// # Errors
+/// There is no thread, or it ended without a result.
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    thread::Builder::new().name("lists".to_owned()).spawn(move || {
+        yield_to_serving();
+        // Nobody waits any longer when the server is stopping.
+        drop(done.send(work()));
+    })?;
+    result.await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -37,6 +37,15 @@ pub enum Request {
     Flush,
     /// Read configuration and lists again.
     Reload,
+    /// How the lists from elsewhere are.
+    Lists,
+    /// Ask for these lists now, all of them if none is named; `any_size`: even if one has shrunk or grown more than allowed.
+    ListsFetch {
+        /// Ids of the bans that they make.
+        ids: Vec<String>,
+        /// An operator has looked at what is there.
+        any_size: bool,
+    },
     /// Give the sockets to whoever asks, who is to serve in this server's place.
     HandOver,
     /// Tell what the cache keeps of some questions.
@@ -59,7 +68,7 @@ pub struct Questions {
 impl Request {
     /// Whether it changes nothing, so that the log need not tell of it.
     fn is_question(&self) -> bool {
-        matches!(self, Self::Status | Self::CacheShow(_))
+        matches!(self, Self::Status | Self::Lists | Self::CacheShow(_))
     }
 }
 

@@ -25,6 +25,7 @@ impl Parts {
             endpoints: self.endpoints.iter().map(ToString::to_string).collect(),
             admin: self.admin.map(|address| address.to_string()),
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
+            sources: self.lists.board.all(),
             upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),
             cache: CacheStatus { entries: self.cache.len(), bytes: self.cache.bytes() },
             journal: self.journal.status().into(),
@@ -57,12 +58,21 @@ impl Parts {
             }
             Reload { .. } => Check::ok("reload", "the last one succeeded"),
         };
+        let sources = self.lists.board.all();
+        let wanting: Vec<&str> = sources.iter().filter(|row| row.is_wanting()).map(|row| &*row.id).collect();
+        let sources = match (sources.len(), wanting.as_slice()) {
+            (0, _) => Check::ok("sources", "no list comes from elsewhere"),
+            (all, []) => Check::ok("sources", format!("{all} lists are as their sources have them")),
+            (all, wanting) => {
+                Check::warning("sources", format!("{} of {all} lists are not: {}", wanting.len(), wanting.join(", ")))
+            }
+        };
         let stopping = if self.draining.load(Ordering::Relaxed) {
             Check::failed("stopping", "the server is stopping")
         } else {
             Check::ok("stopping", "no")
         };
-        Readiness::of(vec![policy, upstreams, journal, reload, stopping])
+        Readiness::of(vec![policy, upstreams, journal, reload, sources, stopping])
     }
 
     /// Brings the gauges that nobody counts up to the moment of a scrape.

@@ -16,6 +16,7 @@ mod endpoint;
 mod files;
 mod handover;
 mod health;
+mod lists;
 mod local;
 mod log;
 mod map;
@@ -45,6 +46,7 @@ use crate::metrics::Metrics;
 use handover::Before;
 
 pub use endpoint::{Endpoint, Spoken};
+pub(crate) use lists::{fetch_alone, kept_lists};
 pub use log::count_panics;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};

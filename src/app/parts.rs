@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
+use super::lists::Lists;
 use super::status::Reload;
 use super::{Failure, policy, reload};
 use crate::cache::Cache;
@@ -51,6 +52,8 @@ pub(super) struct Parts {
     pub(super) validator: Arc<ArcSwapOption<Validator>>,
     /// Who asks for it.
     pub(super) chain: Arc<Chain>,
+    /// Lists that come from elsewhere.
+    pub(super) lists: Lists,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,
@@ -129,6 +132,13 @@ impl Parts {
     }
 }
 
+impl Parts {
+    fn list_rows(&self) -> Answer {
+        serde_json::to_value(self.lists.board.all())
+            .map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done)
+    }
+}
+
 impl Carry for Parts {
     async fn carry(&self, request: Request) -> Answer {
         match request {
@@ -146,6 +156,11 @@ impl Carry for Parts {
                     Err(error) => Answer::Failed(error.to_string()),
                 }
             }
+            Request::Lists => self.list_rows(),
+            Request::ListsFetch { ids, any_size } => match self.lists.fetch(&ids, any_size).await {
+                Ok(()) => self.list_rows(),
+                Err(why) => Answer::Failed(why),
+            },
             // Those who hand over see to it: it never comes here.
             Request::HandOver => Answer::Failed("this can't be asked for so".to_owned()),
             Request::Reload => {

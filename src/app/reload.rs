@@ -1,11 +1,10 @@
 //! Reload: build beside what is in force, then swap, or keep it and say why.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::MutexGuard;
 
 use super::map;
 use super::parts::Parts;
@@ -16,7 +15,7 @@ use super::{certificate, policy};
 use crate::cache::Selection;
 use crate::config::{self, Loaded};
 use crate::diag::{Diagnostic, Severity};
-use crate::priority;
+use crate::priority::{self, beside};
 use crate::serve::InForce;
 use crate::time::rfc3339;
 use crate::upstream::Tree;
@@ -28,7 +27,12 @@ const LOOK: Duration = Duration::from_millis(20);
 
 impl Parts {
     pub(super) async fn reload(&self, why: &str) {
-        let _one_at_a_time = self.reloading.lock().await;
+        let one_at_a_time = self.reloading.lock().await;
+        self.reload_alone(why, &one_at_a_time).await;
+    }
+
+    /// The same for whoever sees to it that nobody else reloads.
+    pub(super) async fn reload_alone(&self, why: &str, _one_at_a_time: &MutexGuard<'_, ()>) {
         let loaded = match config::load(&self.args, &self.first.environment) {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
@@ -138,6 +142,7 @@ impl Parts {
         );
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
         self.loaded.store(Arc::new(loaded));
+        self.lists.renamed.notify_one();
     }
 
     pub(super) fn not_reloaded(&self, why: &str, mistakes: &[Diagnostic]) {
@@ -150,20 +155,6 @@ impl Parts {
         let mistakes = mistakes.iter().map(ToString::to_string).collect();
         *self.last_reload() = Reload { at, ok: false, why: why.to_owned(), mistakes, needs_restart: Vec::new() };
     }
-}
-
-/// Does work that can wait on a thread of its own behind the serving ones; one of the runtime's would stay so for others.
-///
-/// # Errors
-/// There is no thread, or it ended without a result.
-pub(super) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (done, result) = oneshot::channel();
-    std::thread::Builder::new().name("lists".to_owned()).spawn(move || {
-        priority::yield_to_serving();
-        // Nobody waits any longer when the server is stopping.
-        drop(done.send(work()));
-    })?;
-    result.await.map_err(io::Error::other)
 }
 
 /// Frees a policy that is no longer in force when no query under way holds it any more, behind the threads that serve: to give

@@ -22,10 +22,9 @@ use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
-use super::reload::beside;
 use crate::cache::{Cache, SAVED_MAX};
 use crate::clock::Clock;
-use crate::priority;
+use crate::priority::{self, beside};
 
 /// It is written so often while the server runs: what a killed one loses is younger.
 const EVERY: Duration = Duration::from_secs(10 * 60);

@@ -24,7 +24,7 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, endpoint, files, map, saved, state_dir};
+use super::{Failure, bind, certificate, control, endpoint, files, lists, map, saved, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -109,6 +109,7 @@ impl Server {
         guard.limit(map::rates(&loaded.settings));
         let (guard, tree) = (Arc::new(guard), Arc::new(ArcSwap::new(tree)));
         let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
+        let lists = lists::Lists::new(&metrics);
         let parts = Parts {
             args,
             cache,
@@ -123,6 +124,7 @@ impl Server {
             tree,
             validator: Arc::default(),
             chain: Arc::new(chain),
+            lists,
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -338,9 +340,14 @@ impl Prepared {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
         }
         tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
-        if let Some(late) = late {
-            tokio::spawn(Arc::clone(&parts).enforce_late(late));
-        }
+        let (enforcing, stopping) = (Arc::clone(&parts), stop.clone());
+        tokio::spawn(async move {
+            if let Some(late) = late {
+                Arc::clone(&enforcing).enforce_late(late).await;
+            }
+            // Only then: lists that are being read are not to be exchanged.
+            lists::keep(enforcing, stopping).await;
+        });
         if let Some(predecessor) = predecessor {
             predecessor.replace(running.adopter()).await;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::journal;
+use crate::lists;
 use crate::policy::{Mode, Policy};
 use crate::time::{Timestamp, rfc3339};
 use crate::upstream::UpstreamStatus;
@@ -24,6 +25,8 @@ pub(super) struct Status {
     pub(super) endpoints: Vec<String>,
     pub(super) admin: Option<String>,
     pub(super) policy: Option<PolicyStatus>,
+    /// Lists that come from elsewhere.
+    pub(super) sources: Vec<lists::Row>,
     pub(super) upstreams: Vec<UpstreamRow>,
     pub(super) cache: CacheStatus,
     pub(super) journal: JournalStatus,

@@ -96,11 +96,12 @@ impl OnDisk {
             blocklists: self.blocklists.clone(),
             list: self.list.clone(),
             list_format: self.list_format,
-            // Nothing is kept here, so a machine without a place for state is no reason to fail.
-            state_dir: Some(PathBuf::new()),
             ..config::Args::default()
         };
-        let settings = config::load(&args, &console.environment).map_err(Failure::Mistakes)?.settings;
+        // Only lists from elsewhere are read there, so a machine without a place for state is no reason to fail.
+        let home = console.environment.home.clone().or_else(|| Some("/".into()));
+        let environment = config::Environment { home, ..console.environment.clone() };
+        let settings = config::load(&args, &environment).map_err(Failure::Mistakes)?.settings;
         let mut load = config::policy(&settings, 1);
         let Some(policy) = load.policy.take() else { return Err(Failure::Mistakes(load.diagnostics)) };
         Ok((settings, load, policy))
@@ -128,9 +129,17 @@ impl State {
         if let Some(directory) = &self.state_dir {
             return Ok(directory.clone());
         }
-        let args = config::Args { config: self.config.clone(), ..config::Args::default() };
-        let loaded = config::load(&args, &console.environment).map_err(Failure::Mistakes)?;
-        Ok(loaded.state_dir)
+        Ok(self.loaded(console)?.state_dir)
+    }
+
+    /// The configuration that a server with this state directory would have.
+    ///
+    /// # Errors
+    /// Its mistakes.
+    pub(super) fn loaded(&self, console: &Console<'_>) -> Result<config::Loaded, Failure> {
+        let (config, state_dir) = (self.config.clone(), self.state_dir.clone());
+        let args = config::Args { config, state_dir, ..config::Args::default() };
+        config::load(&args, &console.environment).map_err(Failure::Mistakes)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::console::{Console, Look, Tone};
 use super::failure::{Failure, write_lines};
+use super::lists::sources::{complaints, table};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
 use crate::app::control::{self, ControlError, Request};
@@ -101,6 +102,14 @@ pub(super) fn render(look: Look, status: &Value) -> String {
     reload(look, status.get("last_reload").unwrap_or(&Value::Null), &mut page);
     page.push('\n');
     policy(look, status.get("policy").unwrap_or(&Value::Null), &mut page);
+    let sources = items(status, "sources");
+    if !sources.is_empty() {
+        let _infallible = writeln!(page, "{}", table(look, sources));
+        for line in complaints(sources).iter().flat_map(|complaint| complaint.lines()) {
+            let _infallible = writeln!(page, "  {}", look.paint(Tone::Warn, &shown(line)));
+        }
+        page.push('\n');
+    }
     page.push_str(&upstreams(look, items(status, "upstreams")));
     page
 }

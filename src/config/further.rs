@@ -19,7 +19,7 @@ use super::reader::Reader;
 use super::settings::Reading;
 use super::tls;
 use crate::diag::Diagnostic;
-use crate::lists::{Guards, Kept, ListUrl, SigningKey, Store};
+use crate::lists::{Guards, Kept, ListUrl, SigningKey, Store, Subscription};
 use crate::policy::Strictness;
 use crate::tls::Trust;
 
@@ -59,20 +59,10 @@ pub enum Way {
 /// A list at a URL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribed {
-    /// Where it is.
-    pub url: ListUrl,
-    /// It is asked for this often.
-    pub refresh: Duration,
-    /// It must have come within this.
-    pub time_max: Duration,
-    /// Whose signature must lie beside it.
-    pub signed_by: Option<SigningKey>,
-    /// Whether it may come from an address that is not of the public internet.
-    pub internal: bool,
+    /// Where it is, and how it is fetched.
+    pub subscription: Subscription,
     /// Authorities for its server, in place of those that are compiled in.
     pub authorities: Option<At<PathBuf>>,
-    /// The same once they are read.
-    pub trust: Trust,
 }
 
 /// Whose list a file is.
@@ -112,7 +102,7 @@ impl Elsewhere {
     /// The host that it comes from, if it is written by name: a name of ours, which no list can take from us.
     pub(super) fn host_name(&self) -> Option<&str> {
         let Way::Url(subscribed) = &self.way;
-        subscribed.url.host_name()
+        subscribed.subscription.url.host_name()
     }
 }
 
@@ -127,7 +117,7 @@ pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistake
         let Some(path) = &subscribed.authorities else { continue };
         let Some(text) = tls::read(path, mistakes) else { continue };
         match Trust::default().believing(&text) {
-            Ok(trust) => subscribed.trust = trust,
+            Ok(trust) => subscribed.subscription.trust = trust,
             Err(error) => mistakes.push(tls::wrong(path, &error)),
         }
     }
@@ -156,7 +146,7 @@ pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &m
     }
     let subscribed = subscribed(url, list, base, reader)?;
     let elsewhere = Elsewhere {
-        source: subscribed.url.to_string(),
+        source: subscribed.subscription.url.to_string(),
         guards: guards(list, reader),
         way: Way::Url(subscribed.into()),
     };
@@ -203,15 +193,10 @@ fn subscribed(
     let path = |text: &Spanned<String>| reader.at(base.join(text.get_ref()), text.span());
     let authorities = list.ca_file.as_ref().map(path);
     let signed_by = list.minisign_key.as_ref().and_then(|text| parsed::<SigningKey>(text, reader));
-    Some(Subscribed {
-        url: parsed::<ListUrl>(url, reader)?,
-        refresh,
-        time_max,
-        signed_by,
-        internal: flag(&list.internal, false),
-        authorities,
-        trust: Trust::default(),
-    })
+    let internal = flag(&list.internal, false);
+    let url = parsed::<ListUrl>(url, reader)?;
+    let subscription = Subscription { url, refresh, time_max, signed_by, internal, trust: Trust::default() };
+    Some(Subscribed { subscription, authorities })
 }
 
 /// A text as its type reads it; what that says becomes a mistake at the text.

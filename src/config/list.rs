@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use super::at::At;
 use super::ban::Declared;
+use super::digest::Digest;
 use super::disk::{Origin, ReadError};
-use super::policy::{LIST_MAX, Refused};
+use super::policy::{LIST_MAX, Refused, unusable};
 use super::settings::Reading;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{HEAD, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule};
+use crate::priority::make_way;
+
+/// Rules read before whoever waits for the processor may have it: some hundred microseconds of work.
+const RULES_AT_ONCE: u64 = 512;
 
 /// What became of a list.
 #[derive(Debug)]
@@ -42,6 +47,44 @@ pub fn read_list(
         Ok(())
     })?;
     Ok(ListRead { format, detected: reading.format.is_none(), bytes, parsed: reader.finish(sink) })
+}
+
+/// The rules of a list that came from elsewhere; messages call it `name`.
+///
+/// # Errors
+/// Why it is no list that may be kept: what is wrong with a strict one, or that there is no rule in it.
+pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Vec<Diagnostic>> {
+    let (origin, name): (_, Arc<str>) = (Origin::File(path.to_path_buf()), name.into());
+    let unread = |error: ReadError| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), error.to_string())];
+    let format = reading.format.map_or_else(|| detect(&origin), Ok).map_err(unread)?;
+    let mut reader = ListReader::new(format, Arc::clone(&name), reading.strictness);
+    let mut rules = 0_u64;
+    let mut count = |_rule: &Rule, _line: &Line<'_>| {
+        rules += 1;
+        if rules.is_multiple_of(RULES_AT_ONCE) {
+            make_way();
+        }
+    };
+    let read = origin.read_pieces(LIST_MAX, |piece| {
+        reader.read(piece, &mut count);
+        Ok(())
+    });
+    read.map_err(unread)?;
+    let parsed = reader.finish(&mut count);
+    let unusable = unusable(&name, &parsed);
+    let mistakes: Vec<Diagnostic> =
+        parsed.diagnostics.into_iter().filter(Diagnostic::is_error).chain(unusable).collect();
+    if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
+}
+
+/// The SHA-256 of a file, in hexadecimal; `None` when it can't be read.
+pub fn file_digest(path: &Path) -> Option<String> {
+    let mut digest = Digest::new();
+    let read = Origin::File(path.to_path_buf()).read_pieces(LIST_MAX, |piece| {
+        digest.add(piece);
+        Ok(())
+    });
+    read.ok().map(|()| digest.finish())
 }
 
 /// The policy of a ban that is this list alone and always enforces, with what is wrong with the list; `None` when it can't be

@@ -43,7 +43,7 @@ pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
-pub use list::{ListRead, list_policy, read_list};
+pub use list::{ListRead, file_digest, judge_list, list_policy, read_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
@@ -112,7 +112,7 @@ impl Loaded {
             Blocklists::Directory(path) => Some(path.value.clone()),
         };
         let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
-        let lists = self.settings.lists.iter().flat_map(ListFile::watched);
+        let lists = self.settings.lists.iter().filter_map(ListFile::watched);
         let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());

@@ -195,7 +195,7 @@ impl Loader<'_> {
             let origin = self.settings.blocklists.file(id, &list.file.value);
             let saved_as = |_format| saved_as(&list.file.value);
             // Without a ban its rules are still read, for their mistakes.
-            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref(), Provenance::Own) {
+            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref(), &Provenance::Own) {
                 self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
             }
         }
@@ -218,7 +218,7 @@ impl Loader<'_> {
         let declared = Declared::of_list(Arc::clone(&id), title, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        match self.rules(&origin, saved_as, list.reading, added.as_ref(), list.provenance()) {
+        match self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance()) {
             Ok(()) => (),
             // No source of a list may keep the others out of force.
             Err(error) if list.elsewhere.is_some() => {
@@ -265,7 +265,7 @@ impl Loader<'_> {
         saved_as: impl Fn(ListFormat) -> PathBuf,
         Reading { format, strictness }: Reading,
         added: Option<&(BanIndex, Ban)>,
-        provenance: Provenance,
+        provenance: &Provenance,
     ) -> Result<(), ReadError> {
         let name: Arc<str> = origin.name().into();
         let detected = format.is_none();
@@ -279,7 +279,7 @@ impl Loader<'_> {
             Ok(())
         })?;
         let digest = digest.finish();
-        if let Provenance::Foreign(kept) = &provenance
+        if let Provenance::Foreign(kept) = provenance
             && !kept.as_ref().ok_or(ReadError::Missing)?.knows(&digest)
         {
             return Err(ReadError::Damaged);
@@ -407,7 +407,7 @@ fn unaddressed_note(name: &Arc<str>, ban: &Ban, count: usize) -> Option<Diagnost
 }
 
 /// A list without a rule is a mistake: more often cut off while it was written than meant.
-fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
+pub(super) fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
     let message = match (parsed.rules, parsed.bad_lines) {
         (0, 0) => "holds no rule",
         (0, _) if parsed.diagnostics.iter().all(|diagnostic| !diagnostic.is_error()) => {

@@ -41,6 +41,13 @@ pub struct Row {
     pub expected_bytes: u64,
 }
 
+impl Row {
+    /// Whether there is none, or its source could not be asked whether it is the newest.
+    pub fn is_wanting(&self) -> bool {
+        self.fetched.is_none() || self.error.is_some()
+    }
+}
+
 /// How far a list has come.
 #[derive(Debug, Default)]
 pub struct Progress {

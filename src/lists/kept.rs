@@ -90,7 +90,7 @@ pub struct Store {
 pub struct Incoming {
     path: PathBuf,
     file: File,
-    digest: Context,
+    digest: Box<Context>,
     bytes: u64,
 }
 
@@ -132,7 +132,7 @@ impl Store {
         let number = INCOMING_NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{INCOMING}{}-{number}", std::process::id()));
         let file = File::create(&path).map_err(|error| StoreError { path: path.clone(), error })?;
-        Ok(Incoming { path, file, digest: Context::new(&SHA256), bytes: 0 })
+        Ok(Incoming { path, file, digest: Box::new(Context::new(&SHA256)), bytes: 0 })
     }
 
     /// Puts what came in the place of the list of this id. After a crash at any moment there is the old list or this one, whole.
@@ -148,6 +148,7 @@ impl Store {
         // First of all: a list whose digest nobody knows would be taken for a damaged one.
         self.note(id, kept)?;
         with_path(fs::rename(&incoming.path, &list), &list)?;
+        drop(incoming);
         sync(&self.directory.join(id))
     }
 
@@ -200,7 +201,7 @@ impl Incoming {
 
     /// SHA-256 of the octets so far, in hexadecimal.
     pub fn digest(&self) -> String {
-        data_encoding::HEXLOWER.encode(self.digest.clone().finish().as_ref())
+        data_encoding::HEXLOWER.encode((*self.digest).clone().finish().as_ref())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::pem::{Identity, PemError, certificates};
 use super::provider;
@@ -146,6 +150,15 @@ impl ClientTls {
     pub fn into_inner(self) -> ClientConfig {
         self.0
     }
+
+    /// Encrypts a connection to the server of this name or address.
+    ///
+    /// # Errors
+    /// The connection's; [`explain`] has words for those of TLS.
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(self, name: &str, stream: S) -> io::Result<TlsStream<S>> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::new(self.0)).connect(name, stream).await
+    }
 }
 
 impl ServerCertVerifier for Strict {
@@ -205,7 +218,7 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
             return Some(in_words(error));
         }
         // An `io::Error` says nothing of what it wraps by `source`, only of what that one's source is.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source());
     }
     None

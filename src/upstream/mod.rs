@@ -82,6 +82,7 @@ pub use source::{Source, is_local};
 pub use spec::{Host, Protocol, SpecError, UpstreamSpec};
 pub use tree::{Branch, GROUPS_MAX, Group, Tree};
 pub use validate::{AnchorError, Anchors, Bogus, Exempt, Questions, Validation, ValidationError, Validator};
+pub use whereabouts::{LocateError, locate};
 
 use exchange::Exchange;
 use member::Member;

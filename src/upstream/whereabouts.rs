@@ -13,8 +13,9 @@ use super::ask::Ask;
 use super::message::{Response, is_answer};
 use super::server::{Place, Server};
 use super::trouble::Trouble;
+use super::validate::Questions;
 use super::{UpstreamError, Upstreams};
-use crate::wire::{CLASS_IN, Name, Section, qtype, sane_ttl};
+use crate::wire::{CLASS_IN, Layout, Name, Section, qtype, sane_ttl};
 
 /// Addresses of one name at most; each that is dead costs its part of the time to connect.
 const ADDRESSES_MAX: usize = 8;
@@ -119,54 +120,76 @@ impl Whereabouts {
 }
 
 /// Why a name gives no address.
-#[derive(Debug, thiserror::Error)]
-enum LookUpError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocateError {
+    /// Nobody says.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
+    /// It has none.
     #[error("it has no address")]
     NoAddress,
+    /// No name.
     #[error("it is no domain name")]
     NoName,
 }
 
-/// The addresses of a name, IPv6 and IPv4 in turn (RFC 8305 §4), and how long they hold.
-async fn look_up(bootstrap: &Upstreams, name: &str, port: u16) -> Result<(Vec<SocketAddr>, Duration), LookUpError> {
-    let name = Name::parse(name).map_err(|_no_name| LookUpError::NoName)?;
-    let ask = |qtype| Ask {
-        name: name.clone(),
-        qtype,
-        qclass: CLASS_IN,
-        dnssec_ok: false,
-        checking_disabled: false,
-        subnet: None,
+/// The addresses of a name, IPv6 and IPv4 in turn, by whoever answers `questions`.
+///
+/// # Errors
+/// [`LocateError`].
+pub async fn locate(questions: &dyn Questions, name: &Name) -> Result<Vec<IpAddr>, LocateError> {
+    let (six, four) = (question(name, qtype::AAAA), question(name, qtype::A));
+    let (six, four) = tokio::join!(questions.ask(six), questions.ask(four));
+    let read = |message: &Vec<u8>, qtype| {
+        Layout::read(message).map(|layout| addresses(message, &layout, qtype)).unwrap_or_default()
     };
-    let (six, four) = (ask(qtype::AAAA), ask(qtype::A));
+    let (six, four) = match (six, four) {
+        (Err(error), Err(_)) => return Err(error.into()),
+        (six, four) => (six.map(|six| read(&six, qtype::AAAA)), four.map(|four| read(&four, qtype::A))),
+    };
+    let found = in_turn(&six.unwrap_or_default(), &four.unwrap_or_default());
+    if found.is_empty() { Err(LocateError::NoAddress) } else { Ok(found) }
+}
+
+fn question(name: &Name, qtype: u16) -> Ask {
+    Ask { name: name.clone(), qtype, qclass: CLASS_IN, dnssec_ok: false, checking_disabled: false, subnet: None }
+}
+
+/// The addresses of a name, IPv6 and IPv4 in turn (RFC 8305 §4), and how long they hold.
+async fn look_up(bootstrap: &Upstreams, name: &str, port: u16) -> Result<(Vec<SocketAddr>, Duration), LocateError> {
+    let name = Name::parse(name).map_err(|_no_name| LocateError::NoName)?;
+    let (six, four) = (question(&name, qtype::AAAA), question(&name, qtype::A));
     let (six, four) = tokio::join!(bootstrap.ask(&six), bootstrap.ask(&four));
     // One of them will do.
     let (six, four) = match (six, four) {
         (Err(error), Err(_)) => return Err(error.into()),
-        (six, four) => (addresses(six.ok().as_ref(), qtype::AAAA), addresses(four.ok().as_ref(), qtype::A)),
+        (six, four) => (answered(six.ok().as_ref(), qtype::AAAA), answered(four.ok().as_ref(), qtype::A)),
     };
-    let ttl = six.iter().chain(&four).map(|(_ip, ttl)| *ttl).min().ok_or(LookUpError::NoAddress)?;
-    let mut found = Vec::new();
-    for turn in 0..six.len().max(four.len()) {
-        let both = [six.get(turn), four.get(turn)];
-        found.extend(both.into_iter().flatten().map(|(ip, _ttl)| SocketAddr::new(*ip, port)));
-    }
-    found.truncate(ADDRESSES_MAX);
+    let ttl = six.iter().chain(&four).map(|(_ip, ttl)| *ttl).min().ok_or(LocateError::NoAddress)?;
+    let found = in_turn(&six, &four).into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     Ok((found, Duration::from_secs(ttl.into())))
 }
 
-/// The addresses of one type in a response, with their TTLs; those that can be no server's are left out.
-fn addresses(response: Option<&Response>, qtype: u16) -> Vec<(IpAddr, u32)> {
-    let Some(response) = response.filter(|response| is_answer(response.rcode)) else { return Vec::new() };
-    let wanted = response
-        .layout
+/// One of each as long as there are both.
+fn in_turn(six: &[(IpAddr, u32)], four: &[(IpAddr, u32)]) -> Vec<IpAddr> {
+    let turns = (0..six.len().max(four.len())).flat_map(|turn| [six.get(turn), four.get(turn)]);
+    turns.flatten().map(|(ip, _ttl)| *ip).take(ADDRESSES_MAX).collect()
+}
+
+/// The addresses of one type in a response, if it is an answer.
+fn answered(response: Option<&Response>, qtype: u16) -> Vec<(IpAddr, u32)> {
+    let response = response.filter(|response| is_answer(response.rcode));
+    response.map(|response| addresses(&response.message, &response.layout, qtype)).unwrap_or_default()
+}
+
+/// The addresses of one type in a message, with their TTLs; those that can be no server's are left out.
+fn addresses(message: &[u8], layout: &Layout, qtype: u16) -> Vec<(IpAddr, u32)> {
+    let wanted = layout
         .records
         .iter()
         .filter(|record| (record.section, record.rtype, record.class) == (Section::Answer, qtype, CLASS_IN));
     let read = wanted.filter_map(|record| {
-        let rdata = response.message.get(record.rdata.clone())?;
+        let rdata = message.get(record.rdata.clone())?;
         let four = || <[u8; 4]>::try_from(rdata).ok().map(|octets| IpAddr::from(Ipv4Addr::from(octets)));
         let six = || <[u8; 16]>::try_from(rdata).ok().map(|octets| IpAddr::from(Ipv6Addr::from(octets)));
         four().or_else(six).map(|ip| (ip, sane_ttl(record.ttl)))

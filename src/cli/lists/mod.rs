@@ -1,8 +1,11 @@
-//! `embargo lists`: lists by themselves, before they are in force, and the bans in the words of others.
+//! `embargo lists`: lists by themselves, before they are in force, those that come from elsewhere, and the bans in the words of
+//! others.
 
 mod diff;
 mod export;
+mod fetch;
 mod lint;
+pub(super) mod sources;
 
 use clap::{Args, Subcommand};
 
@@ -10,7 +13,7 @@ use super::EXIT_CODES;
 use super::console::Console;
 use super::failure::Failure;
 
-/// Check lists, compare them, and write them for other resolvers
+/// Check lists, compare them, fetch them, and write them for other resolvers
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Lists {
@@ -23,6 +26,9 @@ enum Verb {
     Lint(lint::Lint),
     Diff(diff::Diff),
     Export(export::Export),
+    Fetch(fetch::Fetch),
+    #[command(name = "status")]
+    Sources(sources::Sources),
 }
 
 const EXAMPLES: &str = "\
@@ -38,6 +44,8 @@ impl Lists {
             Verb::Lint(lint) => lint.execute(console),
             Verb::Diff(diff) => diff.execute(console),
             Verb::Export(export) => export.execute(console),
+            Verb::Fetch(fetch) => fetch.execute(console),
+            Verb::Sources(sources) => sources.execute(console),
         }
     }
 }

@@ -1,0 +1,145 @@
+//! Lists that come from elsewhere: each has somebody who follows its source, and what arrives is put in force by one door.
+//!
+//! ```text
+//! follow   asks for one list when it is due or somebody wants it     one task for each list
+//! judge    whether what came is a list that may be kept
+//! keep     takes what arrives over: to the disk, then a reload       one task for all
+//! alone    the same from the command line, without a server
+//! ```
+
+mod alone;
+mod follow;
+mod judge;
+mod keep;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::ListFile;
+use crate::lists::{Board, Incoming, Kept};
+use crate::metrics::Metrics;
+
+pub(crate) use alone::{fetch_alone, kept_lists};
+pub(super) use keep::keep;
+
+/// Lists that wait to be taken over at a time.
+const ARRIVALS_MAX: usize = 16;
+/// Wishes for one list that wait at a time.
+const WISHES_MAX: usize = 4;
+
+/// All lists from elsewhere of a server.
+pub(super) struct Lists {
+    /// How each is doing.
+    pub(super) board: Board,
+    /// The configuration may name others than before.
+    pub(super) renamed: Notify,
+    followers: Mutex<BTreeMap<Arc<str>, Follower>>,
+    arrivals: mpsc::Sender<Arrival>,
+    /// Until somebody takes over what arrives.
+    arriving: Mutex<Option<mpsc::Receiver<Arrival>>>,
+}
+
+/// Who follows the source of one list.
+struct Follower {
+    list: ListFile,
+    wishes: mpsc::Sender<Wish>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// A list by its id, and where to say that it is wanted.
+type Wanted = (Arc<str>, mpsc::Sender<Wish>);
+
+/// Somebody wants a list now.
+pub(super) struct Wish {
+    /// Whatever its size: an operator has looked at it.
+    any_size: bool,
+    /// Dropped when it is done, however it went.
+    _done: oneshot::Sender<()>,
+}
+
+/// A version of a list that is to be kept and put in force.
+pub(super) struct Arrival {
+    id: Arc<str>,
+    incoming: Incoming,
+    kept: Kept,
+    /// Told when it is in force, or why it is not.
+    done: oneshot::Sender<Result<(), String>>,
+}
+
+impl Lists {
+    /// None yet.
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
+        Self {
+            board: Board::new(Arc::clone(metrics)),
+            renamed: Notify::new(),
+            followers: Mutex::default(),
+            arrivals,
+            arriving: Mutex::new(Some(arriving)),
+        }
+    }
+
+    /// Keeps a version that has been judged, puts it in force, and returns when it is.
+    ///
+    /// # Errors
+    /// Why it is not, in words.
+    pub(super) async fn arrived(&self, id: &Arc<str>, incoming: Incoming, kept: Kept) -> Result<(), String> {
+        let (done, told) = oneshot::channel();
+        let arrival = Arrival { id: Arc::clone(id), incoming, kept, done };
+        let stopping = || "the server is stopping".to_owned();
+        self.arrivals.send(arrival).await.map_err(|_nobody| stopping())?;
+        told.await.unwrap_or_else(|_nobody| Err(stopping()))
+    }
+
+    /// Has these lists asked for now, all of them if none is named, and returns when that is done.
+    ///
+    /// # Errors
+    /// An id that no list has.
+    pub(super) async fn fetch(&self, ids: &[String], any_size: bool) -> Result<(), String> {
+        let mut waiting = Vec::new();
+        for (id, wishes) in self.wanted(ids)? {
+            let (done, told) = oneshot::channel();
+            // A full queue holds wishes that are as good as this one, unless this one says more.
+            match wishes.try_send(Wish { any_size, _done: done }) {
+                Ok(()) => waiting.push(told),
+                Err(_full) => return Err(format!("`{id}` is asked for already")),
+            }
+        }
+        for told in waiting {
+            // Dropped, which is an error to the channel and the sign to us.
+            drop(told.await);
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, ids: &[String]) -> Result<Vec<Wanted>, String> {
+        let followers = self.followers();
+        if let Some(unknown) = ids.iter().find(|id| !followers.contains_key(id.as_str())) {
+            let known: Vec<&str> = followers.keys().map(|id| &**id).collect();
+            return Err(no_such_list(unknown, &known));
+        }
+        let wanted =
+            followers.iter().filter(|(id, _follower)| ids.is_empty() || ids.iter().any(|other| **other == ***id));
+        Ok(wanted.map(|(id, follower)| (Arc::clone(id), follower.wishes.clone())).collect())
+    }
+
+    fn take_arriving(&self) -> Option<mpsc::Receiver<Arrival>> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn followers(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Follower>> {
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said of an id that no list from elsewhere has.
+fn no_such_list(id: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        format!("no list comes from elsewhere, so there is no `{id}`; a [[list]] with a `url` would")
+    } else {
+        format!("no list `{id}` comes from elsewhere; those that do: {}", known.join(", "))
+    }
+}
