@@ -53,7 +53,7 @@ pub(super) struct Parts {
     /// Who asks for it.
     pub(super) chain: Arc<Chain>,
     /// Lists that come from elsewhere.
-    pub(super) lists: Lists,
+    pub(super) lists: Arc<Lists>,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,

@@ -141,8 +141,8 @@ impl Parts {
             "Configuration and lists are reloaded."
         );
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
+        self.lists.follow(&loaded.settings.lists);
         self.loaded.store(Arc::new(loaded));
-        self.lists.renamed.notify_one();
     }
 
     pub(super) fn not_reloaded(&self, why: &str, mistakes: &[Diagnostic]) {

@@ -18,13 +18,14 @@ use super::control::Asking;
 use super::designated::designated;
 use super::endpoint::Endpoint;
 use super::handover::{self, Before, Heir, Predecessor};
+use super::lists::{self, Lists};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
 use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, endpoint, files, lists, map, saved, state_dir};
+use super::{Failure, bind, certificate, control, endpoint, files, map, saved, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -109,7 +110,8 @@ impl Server {
         guard.limit(map::rates(&loaded.settings));
         let (guard, tree) = (Arc::new(guard), Arc::new(ArcSwap::new(tree)));
         let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
-        let lists = lists::Lists::new(&metrics);
+        let chain = Arc::new(chain);
+        let lists = Arc::new(Lists::new(&loaded.state_dir, &metrics, &chain, &clock));
         let parts = Parts {
             args,
             cache,
@@ -123,7 +125,7 @@ impl Server {
             guard,
             tree,
             validator: Arc::default(),
-            chain: Arc::new(chain),
+            chain,
             lists,
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
@@ -314,6 +316,7 @@ impl Prepared {
         parts.guard.answer_locally(local.designating(designated));
         let parts = Arc::new(parts);
         parts.validate(loaded.validation.as_ref());
+        parts.lists.follow(&loaded.settings.lists);
         let forwarder = Forwarder::new(
             map::forwarder(settings),
             Arc::clone(&parts.cache),

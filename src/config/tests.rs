@@ -33,7 +33,7 @@ fn the_shipped_configuration_names_every_setting() {
         text.lines().map(|line| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line)).collect();
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", all.join("\n")), Path::new("/base"));
     assert_eq!(mistakes, []);
-    assert_eq!(settings.lists.len(), 1);
+    assert_eq!(settings.lists.len(), 2);
     assert_eq!(settings.forwards.len(), 1);
     assert_eq!(settings.bans.len(), 1);
     assert!(settings.workers.is_some() && settings.state_dir.is_some() && settings.local.hosts.is_some());
@@ -184,7 +184,7 @@ const READING: Reading = Reading { format: None, strictness: Strictness::Lenient
 fn with_list(directory: &Path, name: &str, octets: &[u8]) -> Settings {
     std::fs::write(directory.join(name), octets).unwrap();
     let path = At::new(directory.join(name), &Source::new(name, ""), 0..0);
-    Settings { lists: vec![ListFile { path, reading: READING }], ..Settings::default() }
+    Settings { lists: vec![ListFile::new(path, READING)], ..Settings::default() }
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_fifo_is_refused_and_never_waited_for() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     let path = At::new(fifo, &Source::new("x", ""), 0..0);
-    let settings = Settings { lists: vec![ListFile { path, reading: READING }], ..Settings::default() };
+    let settings = Settings { lists: vec![ListFile::new(path, READING)], ..Settings::default() };
 
     let load = policy(&settings, 1);
 

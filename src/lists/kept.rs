@@ -130,7 +130,7 @@ impl Store {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|error| StoreError { path: directory.clone(), error })?;
         let number = INCOMING_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!("{INCOMING}{}-{number}", std::process::id()));
+        let path = directory.join(format!("{}{number}", incoming_of_process()));
         let file = File::create(&path).map_err(|error| StoreError { path: path.clone(), error })?;
         Ok(Incoming { path, file, digest: Box::new(Context::new(&SHA256)), bytes: 0 })
     }
@@ -158,7 +158,7 @@ impl Store {
     /// The disk's; what was known before stays.
     pub fn note(&self, id: &str, kept: &Kept) -> Result<(), StoreError> {
         let directory = self.directory.join(id);
-        let (path, new) = (directory.join(SOURCE_FILE), directory.join(format!("{INCOMING}{}", std::process::id())));
+        let (path, new) = (directory.join(SOURCE_FILE), directory.join(format!("{}source", incoming_of_process())));
         let written = serde_json::to_vec_pretty(kept).map_err(io::Error::other).and_then(|octets| {
             let mut file = File::create(&new)?;
             file.write_all(&octets)?;
@@ -169,18 +169,26 @@ impl Store {
         sync(&directory)
     }
 
-    /// Removes what a crash left half received. Not while anything is being received.
+    /// Removes what another process, which has ended, left half received.
     pub fn tidy(&self) {
         let entries =
             |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+        let own = incoming_of_process();
         for path in entries(&self.directory).flat_map(|directory| entries(&directory)) {
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INCOMING))
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(INCOMING)
+                && !name.starts_with(&own)
                 && let Err(error) = fs::remove_file(&path)
             {
                 tracing::warn!(path = %path.display(), %error, "A list that came only in part can't be removed.");
             }
         }
     }
+}
+
+/// What names of files begin with that this process has not finished; those of another one before it are written anew.
+fn incoming_of_process() -> String {
+    format!("{INCOMING}{}-", std::process::id())
 }
 
 fn sync(directory: &Path) -> Result<(), StoreError> {

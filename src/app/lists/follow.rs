@@ -5,32 +5,30 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Wish;
 use super::judge::{New, NothingNew, ask, intact, noted};
-use crate::app::parts::Parts;
+use super::{Lists, Wish};
 use crate::config::{Elsewhere, ListFile, Way};
-use crate::lists::{Schedule, Store};
+use crate::lists::Schedule;
 use crate::metrics::FetchResult;
 use crate::upstream::Questions;
 
 /// Follows the list until it is dropped.
 pub(super) async fn follow(
-    parts: Arc<Parts>,
+    lists: Arc<Lists>,
     id: Arc<str>,
     list: ListFile,
     elsewhere: Elsewhere,
     mut wishes: mpsc::Receiver<Wish>,
 ) {
     let Way::Url(subscribed) = &elsewhere.way;
-    let store = Store::new(&parts.first.state_dir);
     let mut schedule = Schedule::new(subscribed.subscription.refresh);
     let kept = intact(&list, &elsewhere.source).await;
-    let now = parts.clock.now().wall;
+    let now = lists.clock.now().wall;
     // A clock that was set back, or a copy from a machine that is ahead: nobody knows, and it is asked for in a while.
     let age = kept.map(|kept| Duration::try_from(now.duration_since(kept.checked)).unwrap_or_default());
     let mut wait = schedule.first(age, rand::random());
     loop {
-        parts.lists.board.due(&id, parts.clock.now().wall.saturating_add(wait).unwrap_or(now));
+        lists.board.due(&id, lists.clock.now().wall.saturating_add(wait).unwrap_or(now));
         let wish = tokio::select! {
             () = tokio::time::sleep(wait) => None,
             wish = wishes.recv() => match wish {
@@ -39,7 +37,7 @@ pub(super) async fn follow(
             },
         };
         let any_size = wish.as_ref().is_some_and(|wish| wish.any_size);
-        wait = match fetch(&parts, (&store, &id), &list, &elsewhere, any_size).await {
+        wait = match fetch(&lists, &id, &list, &elsewhere, any_size).await {
             Ok(()) => schedule.succeeded(rand::random()),
             Err(retry_after) => schedule.failed(retry_after, rand::random()),
         };
@@ -48,22 +46,22 @@ pub(super) async fn follow(
 
 /// Asks once and sees what came in force; what is wrong goes to the board and the log.
 async fn fetch(
-    parts: &Parts,
-    (store, id): (&Store, &Arc<str>),
+    lists: &Lists,
+    id: &Arc<str>,
     list: &ListFile,
     elsewhere: &Elsewhere,
     any_size: bool,
 ) -> Result<(), Option<Duration>> {
-    let progress = parts.lists.board.began(id);
-    let now = parts.clock.now().wall;
-    let questions: &dyn Questions = &*parts.chain;
-    let new = match ask((store, id), list, elsewhere, questions, (now, any_size), &progress).await {
+    let progress = lists.board.began(id);
+    let now = lists.clock.now().wall;
+    let questions: &dyn Questions = &*lists.chain;
+    let new = match ask((&lists.store, id), list, elsewhere, questions, (now, any_size), &progress).await {
         Ok(New::Changed(incoming, kept)) => {
-            let arrived = parts.lists.arrived(id, incoming, kept.clone()).await;
+            let arrived = lists.arrived(id, incoming, kept.clone()).await;
             arrived.map(|()| (FetchResult::Changed, kept)).map_err(NothingNew::failed)
         }
         Ok(New::Unchanged(kept)) => {
-            noted(store, id, &kept).await;
+            noted(&lists.store, id, &kept).await;
             Ok((FetchResult::Unchanged, kept))
         }
         Err(nothing) => Err(nothing),
@@ -71,13 +69,13 @@ async fn fetch(
     match new {
         Ok((result, kept)) => {
             tracing::info!(list = %id, result = result.as_str(), rules = kept.rules, "A list was asked for.");
-            parts.lists.board.show(id, &elsewhere.source, Some(&kept));
-            parts.lists.board.ended(id, result, None);
+            lists.board.show(id, &elsewhere.source, Some(&kept));
+            lists.board.ended(id, result, None);
             Ok(())
         }
         Err(NothingNew { result, why, retry_after }) => {
             tracing::warn!(list = %id, result = result.as_str(), why, "A list has not come; what is kept stays in force.");
-            parts.lists.board.ended(id, result, Some(why));
+            lists.board.ended(id, result, Some(why));
             Err(retry_after)
         }
     }

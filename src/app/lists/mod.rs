@@ -13,16 +13,20 @@ mod judge;
 mod keep;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::clock::Clock;
 use crate::config::ListFile;
-use crate::lists::{Board, Incoming, Kept};
+use crate::lists::{Board, Incoming, Kept, Store};
 use crate::metrics::Metrics;
+use crate::serve::Chain;
 
 pub(crate) use alone::{fetch_alone, kept_lists};
+use follow::follow;
 pub(super) use keep::keep;
 
 /// Lists that wait to be taken over at a time.
@@ -34,8 +38,10 @@ const WISHES_MAX: usize = 4;
 pub(super) struct Lists {
     /// How each is doing.
     pub(super) board: Board,
-    /// The configuration may name others than before.
-    pub(super) renamed: Notify,
+    store: Store,
+    /// Who knows where their sources are.
+    chain: Arc<Chain>,
+    clock: Clock,
     followers: Mutex<BTreeMap<Arc<str>, Follower>>,
     arrivals: mpsc::Sender<Arrival>,
     /// Until somebody takes over what arrives.
@@ -70,15 +76,37 @@ pub(super) struct Arrival {
 }
 
 impl Lists {
-    /// None yet.
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+    /// None yet. Their names are asked of `chain`.
+    pub(super) fn new(state_dir: &Path, metrics: &Arc<Metrics>, chain: &Arc<Chain>, clock: &Clock) -> Self {
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
         Self {
             board: Board::new(Arc::clone(metrics)),
-            renamed: Notify::new(),
+            store: Store::new(state_dir),
+            chain: Arc::clone(chain),
+            clock: clock.clone(),
             followers: Mutex::default(),
             arrivals,
             arriving: Mutex::new(Some(arriving)),
+        }
+    }
+
+    /// Has the lists followed that the configuration names, and no others; one that is named as before goes on as it is. To be
+    /// called in a tokio runtime.
+    pub(super) fn follow(self: &Arc<Self>, lists: &[ListFile]) {
+        let named = lists.iter().filter_map(|list| Some((&list.id.as_ref()?.value, list, list.elsewhere.as_ref()?)));
+        let named: Vec<_> = named.collect();
+        let mut followers = self.followers();
+        followers.retain(|id, follower| named.iter().any(|(other, list, _)| *other == id && **list == follower.list));
+        self.board.retain(&named.iter().map(|(id, ..)| Arc::clone(id)).collect::<Vec<_>>());
+        for (id, list, elsewhere) in named {
+            if followers.contains_key(id) {
+                continue;
+            }
+            self.board.show(id, &elsewhere.source, Store::known(&list.path.value).as_ref());
+            let (sender, wishes) = mpsc::channel(WISHES_MAX);
+            let following = follow(Arc::clone(self), Arc::clone(id), list.clone(), elsewhere.clone(), wishes);
+            let task = AbortOnDropHandle::new(tokio::spawn(following));
+            followers.insert(Arc::clone(id), Follower { list: list.clone(), wishes: sender, _task: task });
         }
     }
 
