@@ -11,7 +11,8 @@
 //! ground       diag, time, wire, policy, local, cache values in, values out: no files, sockets, clock, async, logs, serde
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
-//! outside      upstream, lists, journal               ask other servers; fetch lists; remember who tried what
+//! outside      upstream, lists, identity, journal     ask other servers; fetch lists; who had which address; remember
+//!                                                     who tried what
 //! service      serve                                  the way of one query
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
@@ -20,7 +21,8 @@
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
 //! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
-//! in [`policy`], `url`, `flate2` and `minisign_verify` only in [`lists`]. The same test holds this.
+//! in [`policy`], `url`, `flate2` and `minisign_verify` only in [`lists`], `csv` only in [`identity`]. The same test holds
+//! this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -42,6 +44,7 @@ pub mod tls;
 
 pub mod upstream;
 pub mod lists;
+pub mod identity;
 pub mod journal;
 
 pub mod serve;

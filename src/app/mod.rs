@@ -16,6 +16,7 @@ mod endpoint;
 mod files;
 mod handover;
 mod health;
+mod leases;
 mod lists;
 mod local;
 mod log;
@@ -110,6 +111,7 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
                 return Ok(());
             }
             () = server.network_changed() => server.follow_network().await,
+            () = server.leases_changed() => server.follow_leases().await,
         }
     }
     notify(&[sd_notify::NotifyState::Stopping]);

@@ -18,6 +18,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::diag::Diagnostic;
+use crate::identity::Devices;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::serve::{Chain, Guard};
@@ -42,6 +43,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) started: Now,
     pub(super) metrics: Arc<Metrics>,
+    /// Who holds which address.
+    pub(super) devices: Arc<Devices>,
     pub(super) journal: Arc<Journal>,
     pub(super) guard: Arc<Guard>,
     pub(super) cache: Arc<Cache>,

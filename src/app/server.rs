@@ -61,6 +61,7 @@ pub struct Server {
     heirs: tokio::sync::Mutex<mpsc::Receiver<Heir>>,
     succession: AbortOnDropHandle<()>,
     network: tokio::sync::Mutex<Watch>,
+    leases: tokio::sync::Mutex<Watch>,
 }
 
 impl Server {
@@ -100,7 +101,9 @@ impl Server {
         certificate::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
         let ended = before.ended.take();
-        let journal = Journal::start_after(ended, map::journal(&loaded), Arc::clone(&metrics), clock.clone())
+        let config = map::journal(&loaded);
+        let devices = Arc::clone(&config.devices);
+        let journal = Journal::start_after(ended, config, Arc::clone(&metrics), clock.clone())
             .map_err(|error| Failure::Cannot(error.to_string()))?;
         journal.keep_names(loaded.settings.names);
         let journal = Arc::new(journal);
@@ -120,6 +123,7 @@ impl Server {
             started: clock.now(),
             clock,
             metrics,
+            devices,
             journal,
             tls,
             guard,
@@ -168,6 +172,17 @@ impl Server {
         let loaded = self.parts.loaded.load_full();
         self.watch.lock().await.retarget(loaded.watched());
         self.network.lock().await.retarget(loaded.network_files());
+        self.leases.lock().await.retarget(loaded.lease_files());
+    }
+
+    /// Returns when a file of leases has changed.
+    pub async fn leases_changed(&self) {
+        self.leases.lock().await.changed().await;
+    }
+
+    /// Learns who holds which address now.
+    pub async fn follow_leases(&self) {
+        self.parts.follow_leases().await;
     }
 
     /// Returns when the system's list of its name servers has changed, if these are asked.
@@ -299,6 +314,7 @@ impl Prepared {
         // Before the files are read: what changes while they are is then seen as a change.
         let watch = tokio::sync::Mutex::new(Watch::new(loaded.watched()));
         let network = tokio::sync::Mutex::new(Watch::new(loaded.network_files()));
+        let leases = tokio::sync::Mutex::new(Watch::of_appended(loaded.lease_files()));
         let late = parts.first_policy(predecessor.is_some()).await?;
         let settings = &loaded.settings;
         let optional = |address| settings.listen_is_optional(address);
@@ -315,6 +331,8 @@ impl Prepared {
         let designated = designated(&parts.endpoints, &parts.listen, &loaded);
         parts.guard.answer_locally(local.designating(designated));
         let parts = Arc::new(parts);
+        // Before the first query, so that none of them is a stranger's.
+        parts.follow_leases().await;
         parts.validate(loaded.validation.as_ref());
         parts.lists.follow(&loaded.settings.lists);
         let forwarder = Forwarder::new(
@@ -356,7 +374,7 @@ impl Prepared {
         }
         let (heir, heirs) = mpsc::channel(1);
         let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
-        Ok(Server { parts, running, stop, watch, network, heirs: tokio::sync::Mutex::new(heirs), succession })
+        Ok(Server { parts, running, stop, watch, network, leases, heirs: tokio::sync::Mutex::new(heirs), succession })
     }
 }
 

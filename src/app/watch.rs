@@ -13,10 +13,12 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// Files are read when nothing has changed for this long.
+/// How long what people write is to rest before it is read.
 const REST: Duration = Duration::from_millis(300);
-/// They are read after this even if they never rest.
-const REST_MAX: Duration = Duration::from_secs(5);
+/// The same for what a server appends to, line by line, all the time.
+const REST_OF_APPENDED: Duration = Duration::from_millis(30);
+/// After so many times that, files are read even if they never rest.
+const RESTS_MAX: u32 = 16;
 /// They are looked at this often without a notice.
 const POLL: Duration = Duration::from_secs(5);
 /// Files looked at in a directory at most; folders of a blocklist directory hold a few each.
@@ -37,6 +39,8 @@ type Marks = BTreeMap<PathBuf, Mark>;
 /// Waits for changes below some paths.
 pub(super) struct Watch {
     paths: Vec<PathBuf>,
+    /// Files are read when nothing has changed for this long, and after [`RESTS_MAX`] times that even if they never rest.
+    rest: Duration,
     marks: Marks,
     notices: mpsc::Receiver<()>,
     /// Ends when dropped.
@@ -46,6 +50,15 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches these files and directories (two levels deep, as blocklists are).
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {
+        Self::resting(paths, REST)
+    }
+
+    /// The same for files that another server appends to.
+    pub(super) fn of_appended(paths: Vec<PathBuf>) -> Self {
+        Self::resting(paths, REST_OF_APPENDED)
+    }
+
+    fn resting(paths: Vec<PathBuf>, rest: Duration) -> Self {
         let (sender, notices) = mpsc::channel(1);
         // A full channel is a notice that waits already.
         let notice = move |event: notify::Result<Event>| {
@@ -62,13 +75,13 @@ impl Watch {
             }
         }
         let marks = marks(&paths);
-        Self { paths, marks, notices, _watcher: watcher }
+        Self { paths, rest, marks, notices, _watcher: watcher }
     }
 
     /// Watches other paths from now on, and takes their state for a change: nobody knows when they were read.
     pub(super) fn retarget(&mut self, paths: Vec<PathBuf>) {
         if paths != self.paths {
-            *self = Self::new(paths);
+            *self = Self::resting(paths, self.rest);
             self.marks.clear();
         }
     }
@@ -92,8 +105,8 @@ impl Watch {
         if now == self.marks {
             return now;
         }
-        for _ in 0..REST_MAX.as_millis() / REST.as_millis() {
-            tokio::time::sleep(REST).await;
+        for _ in 0..RESTS_MAX {
+            tokio::time::sleep(self.rest).await;
             let next = marks(&self.paths);
             if next == now {
                 break;

@@ -20,6 +20,7 @@ use super::encrypted;
 use super::file::{self, File, Text, Texts};
 use super::further;
 use super::hop;
+use super::leases;
 use super::local;
 use super::rate_limit;
 use super::reader::Reader;
@@ -74,6 +75,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         groups,
+        leases: leases::files(&file.leases, base, &mut reader),
         time_zone: zone,
     };
     (settings, reader.finish())

@@ -61,6 +61,7 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<FurtherList>>,
     pub(super) group: Vec<Spanned<Group>>,
+    pub(super) leases: Vec<Spanned<Leases>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
 
@@ -328,6 +329,14 @@ pub(super) struct Group {
     pub(super) id: Text,
     pub(super) kind: Text,
     pub(super) networks: Texts,
+}
+
+/// `[[leases]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Leases {
+    pub(super) file: Text,
+    pub(super) format: Text,
 }
 
 /// `ede = { code = …, text = "…" }`.

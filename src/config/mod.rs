@@ -17,6 +17,7 @@ mod file;
 mod further;
 mod hop;
 mod last_good;
+mod leases;
 mod list;
 mod local;
 mod place;
@@ -43,14 +44,15 @@ pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
+pub use leases::LeasesRead;
 pub use list::{ListRead, file_digest, judge_list, list_policy, read_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading, Settings,
-    TcpSettings, TlsSettings, UpstreamSettings,
+    HopSettings, JournalSettings, LeaseFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading,
+    Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 
@@ -121,6 +123,11 @@ impl Loaded {
         let beside =
             blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors).chain(trust);
         self.file.iter().cloned().chain(beside).collect()
+    }
+
+    /// Files whose change may mean that others hold addresses.
+    pub fn lease_files(&self) -> Vec<PathBuf> {
+        self.settings.leases.iter().flat_map(LeaseFile::watched).collect()
     }
 
     /// Files whose change may mean other servers of the system; none where these are not asked.

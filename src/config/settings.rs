@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use crate::identity::LeaseFormat;
 use crate::journal::NamesConfig;
 use super::further::ListFile;
 use crate::local::{self, Record};
@@ -70,6 +71,8 @@ pub struct Settings {
     pub lists: Vec<ListFile>,
     /// Sites, departments and groups.
     pub groups: Vec<Group>,
+    /// Files that say who holds which address.
+    pub leases: Vec<LeaseFile>,
     /// What the operator changes about bans.
     pub bans: Vec<BanChange>,
 }
@@ -321,6 +324,15 @@ impl LogFormat {
     }
 }
 
+/// A file of leases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseFile {
+    /// The file.
+    pub path: At<PathBuf>,
+    /// Whose it is.
+    pub format: LeaseFormat,
+}
+
 /// How a list is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -390,6 +402,7 @@ impl Default for Settings {
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             lists: Vec::new(),
             groups: Vec::new(),
+            leases: Vec::new(),
             bans: Vec::new(),
         }
     }

@@ -1,7 +1,10 @@
 //! Settings of the journal.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::identity::Devices;
 
 /// Settings of the journal; every limit has its unit in its name.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Config {
     pub clients_keep_days: u32,
     /// Size of the store at most; the oldest attempts go first. Under 64 MiB a full memory may not fit in.
     pub size_max_bytes: u64,
+    /// Whose device asked.
+    pub devices: Arc<Devices>,
 }
 
 impl Config {
@@ -42,6 +47,7 @@ impl Config {
             attempts_keep_days: 400,
             clients_keep_days: 400,
             size_max_bytes: 4 << 30,
+            devices: Arc::default(),
         }
     }
 }

@@ -4,11 +4,13 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
 use super::{Config, StoreError, insert, migrate};
+use crate::identity::Devices;
 
 /// The store's name in the state directory.
 pub(super) const FILE: &str = "embargo.db";
@@ -30,6 +32,7 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     run: i64,
+    devices: Arc<Devices>,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),
 }
@@ -50,7 +53,7 @@ impl Database {
         migrate::to_newest(&mut connection).map_err(fail)?;
         forget_runs(&connection, run).map_err(fail)?;
         let identity = identity(&path)?;
-        Ok(Self { connection, path, run, identity })
+        Ok(Self { connection, path, run, devices: Arc::clone(&config.devices), identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -67,14 +70,14 @@ impl Database {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let run = self.run;
+        let (run, devices) = (self.run, Arc::clone(&self.devices));
         self.transaction(|transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
             let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
             if last.is_some_and(|last| last >= batch.number) {
                 return Ok(());
             }
-            insert::add(transaction, batch)?;
+            insert::add(transaction, batch, &devices)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             transaction.execute(mark, [run, batch.number]).map(drop)
         })

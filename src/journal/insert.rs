@@ -16,18 +16,20 @@ use super::overflow::Key;
 use super::pending::{Pending, Row};
 use super::tally::Tally;
 use super::{Series, SeriesId};
+use crate::identity::Devices;
 use crate::policy::PatternKind;
 use crate::priority::make_way;
+use crate::time::Timestamp;
 use crate::wire::{Presented, Transport};
 
 /// Rows after which a thread that waits for the processor gets it: some tens of microseconds.
 const SLICE: usize = 32;
 
 /// Adds the batch.
-pub(super) fn add(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let clients = Clients::of(batch);
-    add_attempts(transaction, batch, &clients)?;
-    add_clients(transaction, batch, &clients)
+pub(super) fn add(transaction: &Transaction<'_>, batch: &Batch, devices: &Devices) -> rusqlite::Result<()> {
+    let (clients, holders) = (Clients::of(batch), Holders::of(batch, devices));
+    add_attempts(transaction, batch, &clients, &holders)?;
+    add_clients(transaction, batch, &clients, &holders)
 }
 
 /// The clients of a batch in the order of their text, which is that of the tables.
@@ -59,6 +61,45 @@ impl Clients {
     }
 }
 
+/// Who held the clients' addresses when each row began, in the order of the rows.
+struct Holders {
+    /// Empty: nobody is known.
+    ranks: Vec<u32>,
+    texts: Vec<String>,
+}
+
+impl Holders {
+    fn of(batch: &Batch, devices: &Devices) -> Self {
+        // The first text is that of a device that is not known.
+        let mut texts = vec![SEVERAL_TEXT.to_owned()];
+        if devices.is_empty() {
+            return Self { ranks: Vec::new(), texts };
+        }
+        let mut known = HashMap::<String, u32>::from_iter([(SEVERAL_TEXT.to_owned(), 0)]);
+        let rows = batch.parts.iter().flat_map(Pending::rows);
+        let asked =
+            rows.map(|row| (address(row.client), Timestamp::from_millisecond(row.tally.first).unwrap_or_default()));
+        let ranks = devices.who(asked, |device| {
+            known.get(device).copied().unwrap_or_else(|| {
+                let rank = u32::try_from(texts.len()).unwrap_or_default();
+                texts.push(device.to_owned());
+                known.insert(device.to_owned(), rank);
+                rank
+            })
+        });
+        Self { ranks, texts }
+    }
+
+    /// The place of the device of a row, by the place of the row.
+    fn rank(&self, row: usize) -> u32 {
+        self.ranks.get(row).copied().unwrap_or(0)
+    }
+
+    fn text(&self, rank: u32) -> &str {
+        self.texts.get(rank as usize).map_or(SEVERAL_TEXT, String::as_str)
+    }
+}
+
 /// A pattern as the table holds it.
 enum Pattern {
     /// The last so many characters of the name.
@@ -73,6 +114,8 @@ struct Record {
     second: u8,
     /// Its place among [`Clients`].
     client: u32,
+    /// Its place among [`Holders`].
+    device: u32,
     series: i64,
     /// A piece of [`Table::text`].
     name: Range<usize>,
@@ -97,12 +140,12 @@ struct Table<'t, 'b> {
 }
 
 impl Table<'_, '_> {
-    fn push(&mut self, client: u32, part: &Pending, row: &Row) -> rusqlite::Result<()> {
+    fn push(&mut self, (client, device): (u32, u32), part: &Pending, row: &Row) -> rusqlite::Result<()> {
         let series = self.series.number(row.series, row.form)?;
         let (name, pattern) = self.words(part, row);
         let qtype = row.qtype.map_or(SEVERAL_TYPES, i64::from);
         let &Row { minute, second, tally, .. } = row;
-        self.rows.push(Record { minute, second, client, series, name, pattern, qtype, tally });
+        self.rows.push(Record { minute, second, client, device, series, name, pattern, qtype, tally });
         Ok(())
     }
 
@@ -115,6 +158,7 @@ impl Table<'_, '_> {
             minute,
             second: 0,
             client: 0,
+            device: 0,
             series,
             name: none,
             pattern,
@@ -175,13 +219,19 @@ fn is_labels(wire: &[u8]) -> bool {
     at == wire.len()
 }
 
-fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) -> rusqlite::Result<()> {
+fn add_attempts(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    clients: &Clients,
+    holders: &Holders,
+) -> rusqlite::Result<()> {
     let series = Numbers::new(transaction, batch)?;
     let mut table = Table { text: String::new(), rows: Vec::with_capacity(batch.len()), series };
+    let mut places = 0..;
     for part in &batch.parts {
         make_way();
-        for row in part.rows() {
-            table.push(clients.rank(row.client), part, row)?;
+        for (row, place) in part.rows().iter().zip(&mut places) {
+            table.push((clients.rank(row.client), holders.rank(place)), part, row)?;
         }
     }
     for (&key, &tally) in &batch.overflow {
@@ -189,7 +239,7 @@ fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients)
     }
     let mut add = transaction.prepare_cached(
         "INSERT INTO attempts (minute, second, client, series, name, pattern, qtype, count, first_ms, last_ms, device) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '') \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
          ON CONFLICT DO UPDATE SET count = count + excluded.count, first_ms = min(first_ms, excluded.first_ms), \
          last_ms = max(last_ms, excluded.last_ms)",
     )?;
@@ -203,6 +253,7 @@ fn add_attempts(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients)
         if bound.replace(line.client) != Some(line.client) {
             add.raw_bind_parameter(3, clients.text(line.client))?;
         }
+        add.raw_bind_parameter(11, holders.text(line.device))?;
         bind(&mut add, line, &table.text)?;
         add.raw_execute()?;
     }
@@ -227,16 +278,21 @@ fn bind(add: &mut CachedStatement<'_>, line: &Record, text: &str) -> rusqlite::R
 }
 
 /// Adds to what is known about each client. Overflow rows have no client and add to none.
-fn add_clients(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) -> rusqlite::Result<()> {
+fn add_clients(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    clients: &Clients,
+    holders: &Holders,
+) -> rusqlite::Result<()> {
     // Series that differ in nothing that the table tells have one place: that of the first of them.
     let mut firsts = HashMap::new();
     let places: Vec<usize> = (0..)
         .zip(batch.series.iter())
         .map(|(place, series)| *firsts.entry((&series.ban, series.evidence, &series.site)).or_insert(place))
         .collect();
-    let mut sums = HashMap::<(usize, u32), Tally>::new();
-    for row in batch.parts.iter().flat_map(Pending::rows) {
-        let key = (places[row.series.index()], clients.rank(row.client));
+    let mut sums = HashMap::<(usize, u32, u32), Tally>::new();
+    for (at, row) in batch.parts.iter().flat_map(Pending::rows).enumerate() {
+        let key = (places[row.series.index()], clients.rank(row.client), holders.rank(at));
         sums.entry(key).or_default().merge(row.tally);
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
@@ -248,14 +304,14 @@ fn add_clients(transaction: &Transaction<'_>, batch: &Batch, clients: &Clients) 
          first_seen_ms = min(first_seen_ms, excluded.first_seen_ms), \
          last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)",
     )?;
-    for (done, ((place, client), tally)) in sums.into_iter().enumerate() {
+    for (done, ((place, client, device), tally)) in sums.into_iter().enumerate() {
         if done % SLICE == 0 {
             make_way();
         }
         let series = &batch.series[place];
-        let (ban, evidence, site, client) =
-            (&*series.ban, series.evidence.as_str(), &*series.site, clients.text(client));
-        add.execute(params![ban, evidence, client, SEVERAL_TEXT, site, count(tally.count), tally.first, tally.last])?;
+        let (ban, evidence, site) = (&*series.ban, series.evidence.as_str(), &*series.site);
+        let (client, device) = (clients.text(client), holders.text(device));
+        add.execute(params![ban, evidence, client, device, site, count(tally.count), tally.first, tally.last])?;
     }
     Ok(())
 }

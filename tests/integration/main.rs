@@ -18,6 +18,7 @@ mod forwarding;
 mod fuzz;
 mod harness;
 mod hop;
+mod leases;
 mod listeners;
 mod local;
 mod network;

@@ -1,6 +1,7 @@
 //! The journal as a whole: what is recorded is in the store, or counted as lost.
 
 mod damage;
+mod device;
 mod fold;
 mod jump;
 mod older;

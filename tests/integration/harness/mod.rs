@@ -274,6 +274,12 @@ impl RunningServer {
         self.server.files_changed().await;
     }
 
+    /// Learns who holds which address once a lease file has changed.
+    pub(crate) async fn follow_leases(&self) {
+        tokio::time::timeout(3 * PATIENCE, self.server.leases_changed()).await.expect("a change");
+        self.server.follow_leases().await;
+    }
+
     /// Follows the next change of the system's list of its servers.
     pub(crate) async fn follow_network(&self) {
         tokio::time::timeout(3 * PATIENCE, self.server.network_changed()).await.expect("a change");

@@ -1,0 +1,60 @@
+//! Who holds which address, as the lease files say now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::parts::Parts;
+use super::reload::beside;
+use crate::config::LeaseFile;
+use crate::identity::Lease;
+
+/// Attempts are waited for so long to be written before their addresses are another's.
+const WRITING: Duration = Duration::from_secs(1);
+
+impl Parts {
+    /// Reads every lease file and takes over what they say. A file that can't be read leaves all as it was: what others say is
+    /// not the whole.
+    pub(super) async fn follow_leases(&self) {
+        let loaded = self.loaded.load_full();
+        if loaded.settings.leases.is_empty() && self.devices.is_empty() {
+            return;
+        }
+        let files = loaded.settings.leases.clone();
+        let (devices, journal, clock) = (Arc::clone(&self.devices), Arc::clone(&self.journal), self.clock.clone());
+        let read = beside(move || {
+            let leases = read(&files)?;
+            // What one device has asked a moment ago and another will ask now is one row unless the first is written.
+            if devices.ends(&leases, clock.now().wall)
+                && let Err(error) = journal.flush(WRITING)
+            {
+                tracing::debug!(%error, "Attempts of before were not written before others took their addresses.");
+            }
+            devices.take(&leases, clock.now().wall);
+            Some(leases.len())
+        });
+        match read.await {
+            Ok(Some(leases)) => tracing::debug!(leases, "The lease files are read."),
+            Ok(None) => tracing::warn!("Who holds which address is as it was before the file that can't be read."),
+            Err(error) => tracing::error!(%error, "The lease files could not be read."),
+        }
+    }
+}
+
+/// What all files say; `None` if one can't be read.
+fn read(files: &[LeaseFile]) -> Option<Vec<Lease>> {
+    let mut all = Some(Vec::new());
+    for file in files {
+        let read = file.read();
+        for warning in &read.warnings {
+            tracing::warn!("{warning}");
+        }
+        match read.leases {
+            Ok(leases) => all.iter_mut().for_each(|all| all.extend(leases.iter().cloned())),
+            Err(unread) => {
+                tracing::warn!("{unread}");
+                all = None;
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,290 @@
+//! Intervals in which a device held an address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::{Held, Identifier, Lease};
+use crate::time::Timestamp;
+
+/// Bindings of one address that are kept: the present one, and those before it that late attempts may belong to.
+const KEPT_MAX: usize = 8;
+/// Identifiers of one binding that are kept: a device may call itself something else each time.
+const IDENTIFIERS_MAX: usize = 8;
+
+/// A device has held an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The address.
+    pub address: IpAddr,
+    /// What is known of the device, the strongest first; never empty.
+    pub identifiers: Vec<Identifier>,
+    /// When it began, as far as is known.
+    pub from: Timestamp,
+    /// When it ended, or will if the lease is not renewed; `None`: without end.
+    pub until: Option<Timestamp>,
+}
+
+impl Binding {
+    /// What tells the device best.
+    pub fn strongest(&self) -> Option<&Identifier> {
+        self.identifiers.first()
+    }
+
+    fn holds_at(&self, at: Timestamp) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether these are of the same device. Any of them but the name will do: a device that starts from the network calls
+    /// itself otherwise than its system does later. A name may change, and two devices may have the same one, so it tells only
+    /// where nothing else does.
+    fn is_of(&self, identifiers: &[Identifier]) -> bool {
+        let is_name = |identifier: &&Identifier| matches!(identifier, Identifier::HostName(_));
+        let only_names = |identifiers: &[Identifier]| identifiers.iter().all(|identifier| is_name(&identifier));
+        let by_name = only_names(&self.identifiers) && only_names(identifiers);
+        self.identifiers.iter().any(|ours| (by_name || !is_name(&ours)) && identifiers.contains(ours))
+    }
+}
+
+/// Who holds which address, and who has lately.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// The newest last.
+    of: HashMap<IpAddr, Vec<Binding>>,
+}
+
+impl Bindings {
+    /// Those that were known before, in any order.
+    pub fn known(bindings: impl IntoIterator<Item = Binding>) -> Self {
+        let mut known = Self::default();
+        for binding in bindings {
+            known.of.entry(binding.address).or_default().push(binding);
+        }
+        for bindings in known.of.values_mut() {
+            bindings.sort_by_key(|binding| binding.from);
+            keep_the_newest(bindings);
+        }
+        known
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Who held the address at that moment, if that is known.
+    pub fn at(&self, address: IpAddr, at: Timestamp) -> Option<&Binding> {
+        self.of.get(&address)?.iter().rev().find(|binding| binding.holds_at(at))
+    }
+
+    /// Addresses that are held now.
+    pub fn held(&self, now: Timestamp) -> impl Iterator<Item = &Binding> {
+        self.of.values().filter_map(move |bindings| bindings.iter().rev().find(|binding| binding.holds_at(now)))
+    }
+
+    /// Whether [`Bindings::take`] would end a binding that goes on: an attempt of before is then to be written first.
+    pub fn ends<'l>(&self, leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) -> bool {
+        let (words, now) = (words(leases, whole(now)), whole(now));
+        self.held(now).any(|held| words.get(&held.address).is_none_or(|word| !held.is_of(word.identifiers)))
+    }
+
+    /// Takes over what all files say now: whoever is in none of them any more holds nothing. Of several words about one
+    /// address, as of two servers that share a pool, the one that was said last holds. Returns the bindings that have begun or
+    /// changed; one is known by its address and its beginning.
+    pub fn take<'l>(&mut self, leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) -> Vec<Binding> {
+        let now = whole(now);
+        let words = words(leases, now);
+        let mut changes = Vec::new();
+        for (address, bindings) in &mut self.of {
+            if !words.contains_key(address) {
+                end(bindings, now, &mut changes);
+            }
+        }
+        for (address, word) in words {
+            hold(address, self.of.entry(address).or_default(), word, &mut changes);
+        }
+        changes
+    }
+}
+
+/// What is said last of each address that is held.
+fn words<'l>(leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) -> HashMap<IpAddr, Word<'l>> {
+    let mut words = HashMap::new();
+    for lease in leases {
+        let Held::By { since, until } = lease.held else { continue };
+        if until.is_some_and(|until| until <= now) {
+            continue;
+        }
+        // A server whose clock is ahead is not believed that it has leased in the future.
+        let word = Word { identifiers: &lease.identifiers, since: since.unwrap_or(now).min(now), until };
+        let said = words.entry(lease.address).or_insert(word);
+        if said.since <= word.since {
+            *said = word;
+        }
+    }
+    words
+}
+
+/// In whole milliseconds, as attempts are recorded: one of the same millisecond is of whoever holds the address from then on.
+fn whole(moment: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(moment.as_millisecond()).unwrap_or(moment)
+}
+
+/// What is said of an address that is held.
+#[derive(Clone, Copy)]
+struct Word<'l> {
+    identifiers: &'l [Identifier],
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+/// Ends the binding that goes on at `at`, if one does.
+fn end(bindings: &mut [Binding], at: Timestamp, changes: &mut Vec<Binding>) {
+    let Some(last) = bindings.last_mut().filter(|last| last.until.is_none_or(|until| at < until)) else { return };
+    last.until = Some(at.max(last.from));
+    changes.push(last.clone());
+}
+
+/// Has the device that is named hold the address: the one that does goes on, another one ends with it.
+fn hold(address: IpAddr, bindings: &mut Vec<Binding>, word: Word<'_>, changes: &mut Vec<Binding>) {
+    let Word { identifiers, since, until } = word;
+    let goes_on = |last: &&mut Binding| last.until.is_none_or(|end| since <= end) && last.is_of(identifiers);
+    if let Some(last) = bindings.last_mut().filter(goes_on) {
+        let mut known = last.identifiers.clone();
+        known.extend(identifiers.iter().filter(|identifier| !last.identifiers.contains(identifier)).cloned());
+        known.sort_unstable();
+        known.truncate(IDENTIFIERS_MAX);
+        if (&known, until) != (&last.identifiers, last.until) {
+            (last.identifiers, last.until) = (known, until);
+            changes.push(last.clone());
+        }
+        return;
+    }
+    let from = bindings.last().map_or(since, |last| since.max(last.from));
+    end(bindings, from, changes);
+    let binding = Binding { address, identifiers: identifiers.to_vec(), from, until };
+    changes.push(binding.clone());
+    bindings.push(binding);
+    keep_the_newest(bindings);
+}
+
+fn keep_the_newest(bindings: &mut Vec<Binding>) {
+    bindings.drain(..bindings.len().saturating_sub(KEPT_MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Source;
+    use crate::identity::LeaseFormat;
+
+    /// What the files say, one below the other with `---` between.
+    fn leases(files: &str) -> Vec<Lease> {
+        let read = |rows: &str| {
+            let text = format!("address,mac,host_name,since,until\n{rows}");
+            let (leases, messages) = LeaseFormat::Csv.leases(&Source::new("t", text));
+            assert_eq!(messages, []);
+            leases
+        };
+        files.split("---\n").flat_map(read).collect()
+    }
+
+    /// What the files say at each moment, and what is known of 10.0.0.7 afterwards.
+    #[track_caller]
+    fn check(steps: &[(i64, &str)], expected: &[&str]) {
+        let mut bindings = Bindings::default();
+        for &(now, files) in steps {
+            let leases = leases(files);
+            let changes = bindings.take(&leases, moment(now));
+            assert_eq!(bindings.clone().take(&leases, moment(now)), [], "said twice: {changes:?}");
+        }
+        let address = "10.0.0.7".parse().unwrap();
+        let known = bindings.of.get(&address).into_iter().flatten().map(shown);
+        assert_eq!(known.collect::<Vec<_>>(), expected);
+    }
+
+    fn moment(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn shown(binding: &Binding) -> String {
+        let until = binding.until.map_or("-".to_owned(), |until| until.as_second().to_string());
+        let identifiers: Vec<_> = binding.identifiers.iter().map(ToString::to_string).collect();
+        format!("{}..{until} {}", binding.from.as_second(), identifiers.join(" "))
+    }
+
+    #[test]
+    fn a_device_that_starts_from_the_network_is_the_one_that_its_system_is_later() {
+        let mut bindings = Bindings::default();
+        let read = |rows: &str| {
+            let text = format!("address,mac,client_id,since\n{rows}");
+            LeaseFormat::Csv.leases(&Source::new("t", text)).0
+        };
+        bindings.take(&read(&format!("10.0.0.7,{A},00:aa,10\n")), moment(10));
+        let later = read(&format!("10.0.0.7,{A},ff:00:00:00:00:00:01,20\n"));
+        assert!(!bindings.ends(&later, moment(20)));
+        bindings.take(&later, moment(20));
+        let held: Vec<_> = bindings.held(moment(30)).map(shown).collect();
+        assert_eq!(held, ["10..- duid:00:01 client-id:00:aa mac:52:54:00:00:00:0a"]);
+        assert!(bindings.ends(&[], moment(30)));
+        assert!(bindings.ends(&read(&format!("10.0.0.7,{B},,30\n")), moment(30)));
+    }
+
+    const A: &str = "52:54:00:00:00:0a";
+    const B: &str = "52:54:00:00:00:0b";
+
+    #[test]
+    fn a_renewed_lease_is_one_binding_and_one_that_ran_out_is_two() {
+        let lease = |since: i64, until: i64| format!("10.0.0.7,{A},,{since},{until}\n");
+        check(&[(10, &lease(10, 20)), (15, &lease(15, 25)), (20, &lease(20, 30))], &["10..30 mac:52:54:00:00:00:0a"]);
+        check(
+            &[(10, &lease(10, 20)), (40, &lease(40, 50))],
+            &["10..20 mac:52:54:00:00:00:0a", "40..50 mac:52:54:00:00:00:0a"],
+        );
+    }
+
+    #[test]
+    fn an_address_that_another_device_takes_is_its_from_that_moment() {
+        let steps = [(10, format!("10.0.0.7,{A},,10,90\n")), (30, format!("10.0.0.7,{B},,28,99\n"))];
+        let steps: Vec<_> = steps.iter().map(|(at, rows)| (*at, &**rows)).collect();
+        check(&steps, &["10..28 mac:52:54:00:00:00:0a", "28..99 mac:52:54:00:00:00:0b"]);
+        let mut bindings = Bindings::default();
+        for (now, files) in steps {
+            bindings.take(&leases(files), moment(now));
+        }
+        let at =
+            |second| bindings.at("10.0.0.7".parse().unwrap(), moment(second)).map(|binding| binding.from.as_second());
+        assert_eq!([9, 10, 27, 28, 98, 99].map(at), [None, Some(10), Some(10), Some(28), Some(28), None]);
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_from_the_files_has_ended() {
+        check(&[(10, &format!("10.0.0.7,{A},,10,90\n")), (30, "")], &["10..30 mac:52:54:00:00:00:0a"]);
+        check(&[(10, &format!("10.0.0.7,{A},,10,90\n")), (95, "")], &["10..90 mac:52:54:00:00:00:0a"]);
+    }
+
+    #[test]
+    fn a_name_that_changes_is_no_other_device_unless_nothing_else_is_known() {
+        check(
+            &[(10, &format!("10.0.0.7,{A},x,10,90\n")), (20, &format!("10.0.0.7,{A},y,10,90\n"))],
+            &["10..90 mac:52:54:00:00:00:0a host:x host:y"],
+        );
+        check(&[(10, "10.0.0.7,,x,10,90\n"), (20, "10.0.0.7,,y,20,90\n")], &["10..20 host:x", "20..90 host:y"]);
+    }
+
+    #[test]
+    fn of_two_servers_that_share_a_pool_the_last_word_holds_and_no_clock_is_ahead() {
+        check(&[(50, &format!("10.0.0.7,{B},,40,90\n---\n10.0.0.7,{A},,10,90\n"))], &["40..90 mac:52:54:00:00:00:0b"]);
+        check(&[(10, &format!("10.0.0.7,{A},,500,900\n"))], &["10..900 mac:52:54:00:00:00:0a"]);
+        check(&[(100, &format!("10.0.0.7,{A},,10,90\n"))], &[]);
+    }
+
+    #[test]
+    fn what_was_known_before_a_restart_goes_on() {
+        let mut before = Bindings::default();
+        let leases = leases(&format!("10.0.0.7,{A},,10,90\n"));
+        before.take(&leases, moment(10));
+        let mut after = Bindings::known(before.held(moment(10)).cloned());
+        assert_eq!(after.take(&leases, moment(60)), []);
+        assert_eq!(after.at("10.0.0.7".parse().unwrap(), moment(60)), before.held(moment(10)).next());
+    }
+}

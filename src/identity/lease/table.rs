@@ -1,0 +1,139 @@
+//! A table with a header, from an inventory, an IPAM or another DHCP server; and what it shares with Kea's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use csv::{ReaderBuilder, StringRecord};
+
+use super::{Found, Held, Lease, moment, named};
+use crate::diag::Source;
+use crate::identity::{ClientId, Identifier};
+use crate::time::Timestamp;
+
+/// Characters of an inventory number at most.
+const ASSET_MAX: usize = 64;
+
+pub(super) fn read(source: &Source, found: &mut Found) {
+    rows(source, &["address"], found, |row| {
+        let address = row.address()?;
+        let since = row.moment("since")?;
+        let until = row.moment("until")?;
+        let mac = row.get("mac").map(|text| text.parse().map_err(|()| "no MAC of one device")).transpose()?;
+        let id = |column, what| row.get(column).map(|text| ClientId::parse(text).ok_or(what)).transpose();
+        let identifiers = [
+            row.get("asset").and_then(asset),
+            id("duid", "no DUID in hexadecimal")?.map(Identifier::Duid),
+            id("client_id", "no client identifier in hexadecimal")?.map(Identifier::of_client_id),
+            mac.map(Identifier::Mac),
+            row.get("host_name").and_then(named),
+        ];
+        Lease::new(address, Held::By { since, until }, identifiers.into_iter().flatten())
+            .map(Some)
+            .ok_or("nothing says who holds the address")
+    });
+}
+
+/// A number of the inventory: printable ASCII without spaces, as it stands.
+fn asset(text: &str) -> Option<Identifier> {
+    let plain = text.len() <= ASSET_MAX && text.bytes().all(|octet| octet.is_ascii_graphic());
+    // None of these may begin a cell of a sheet.
+    let harmless = !text.starts_with(['=', '+', '-', '@']);
+    (plain && harmless).then(|| Identifier::Asset(Arc::from(text)))
+}
+
+/// One row.
+pub(super) struct Row<'r> {
+    header: &'r StringRecord,
+    record: &'r StringRecord,
+}
+
+impl<'r> Row<'r> {
+    /// What stands in a column, unless it is empty or there is no such column.
+    pub(super) fn get(&self, column: &str) -> Option<&'r str> {
+        let at = self.header.iter().position(|name| name.trim().eq_ignore_ascii_case(column))?;
+        self.record.get(at).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn address(&self) -> Result<IpAddr, &'static str> {
+        self.get("address").and_then(|text| text.parse().ok()).ok_or("no address in the column `address`")
+    }
+
+    /// Seconds since 1970, or as in RFC 3339.
+    fn moment(&self, column: &str) -> Result<Option<Timestamp>, &'static str> {
+        let read =
+            |text: &str| moment(text).or_else(|| text.parse().ok()).ok_or("no time (RFC 3339, or seconds since 1970)");
+        self.get(column).map(read).transpose()
+    }
+}
+
+/// Gives each row below the header to `lease`.
+pub(super) fn rows(
+    source: &Source,
+    columns: &[&str],
+    found: &mut Found,
+    lease: impl Fn(&Row<'_>) -> Result<Option<Lease>, &'static str>,
+) {
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        // The text is UTF-8 already and lies in memory.
+        Err(_never) => return,
+    };
+    let width = header.len();
+    let missing = |column: &&&str| !header.iter().any(|name| name.trim().eq_ignore_ascii_case(column));
+    if let Some(column) = columns.iter().find(missing) {
+        let line = text.lines().next().unwrap_or_default();
+        found.warn(source, 1, line, 0..line.len(), format!("the header names no column `{column}`"));
+        return;
+    }
+    let mut record = StringRecord::new();
+    while let Ok(true) = reader.read_record(&mut record) {
+        // A header in the middle: the file was put together from two.
+        if record == header {
+            continue;
+        }
+        let row = Row { header: &header, record: &record };
+        let whole = if record.len() == width { lease(&row) } else { Err("not as many fields as the header has") };
+        match whole {
+            Ok(lease) => found.add(lease),
+            Err(why) => {
+                let number = record.position().map_or(0, csv::Position::line);
+                let line = record.iter().collect::<Vec<_>>().join(",");
+                found.warn(source, usize::try_from(number).unwrap_or(usize::MAX), &line, 0..line.len(), why);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LeaseFormat::Csv;
+    use super::super::tests::check;
+
+    #[test]
+    fn columns_are_known_by_their_names() {
+        let text = "\u{feff}host_name, Address ,mac,since,until,asset\r\n\
+                    \"anna, pc\",10.0.0.7,52:54:00:12:34:56,2024-09-29T00:00:00Z,1727600000,INV-17\r\n\
+                    ,::ffff:10.0.0.8,,,,INV-18\r\n";
+        let expected = [
+            "10.0.0.7 1727568000..1727600000 asset:INV-17 mac:52:54:00:12:34:56 host:anna??pc",
+            "10.0.0.8 -..- asset:INV-18",
+        ];
+        check(Csv, text, &expected, &[]);
+    }
+
+    #[test]
+    fn a_bad_row_is_named_and_the_others_stand() {
+        let text = "address,mac,asset,until\n10.0.0.7,ff:ff:ff:ff:ff:ff,,\nten,,,\n10.0.0.9,,=1+1,\n10.0.0.9,,A1,soon\n10.0.0.10,,A1\n10.0.0.11,,A2,\n";
+        let messages = [
+            "leases:2:1: warning: no MAC of one device",
+            "leases:3:1: warning: no address in the column `address`",
+            "leases:4:1: warning: nothing says who holds the address",
+            "leases:5:1: warning: no time (RFC 3339, or seconds since 1970)",
+            "leases:6:1: warning: not as many fields as the header has",
+        ];
+        check(Csv, text, &["10.0.0.11 -..- asset:A2"], &messages);
+        check(Csv, "mac\n52:54:00:12:34:56\n", &[], &["leases:1:1: warning: the header names no column `address`"]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Who an address was at a moment: what DHCP servers say of their leases, as intervals in which a device held an address.
+//!
+//! Text in, values out: reading and following the files is left to [`app`](crate::app), keeping what was found to
+//! [`journal`](crate::journal). A name that an address has *now* says nothing of what was asked yesterday; so a binding has a
+//! beginning and an end, and an attempt is told apart by whoever held the address when it was made.
+
+mod bindings;
+mod devices;
+mod identifier;
+mod lease;
+
+pub use bindings::{Binding, Bindings};
+pub use devices::Devices;
+pub use identifier::{ClientId, HostName, Identifier, Mac};
+pub use lease::{Held, LEASES_MAX, Lease, LeaseFormat};
