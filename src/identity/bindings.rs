@@ -53,17 +53,19 @@ pub struct Bindings {
 }
 
 impl Bindings {
-    /// Those that were known before, in any order.
-    pub fn known(bindings: impl IntoIterator<Item = Binding>) -> Self {
-        let mut known = Self::default();
-        for binding in bindings {
-            known.of.entry(binding.address).or_default().push(binding);
+    /// Adds those that were known before, in any order. None goes on when the next of its address has begun.
+    pub fn restore(&mut self, known: impl IntoIterator<Item = Binding>) {
+        for binding in known {
+            self.of.entry(binding.address).or_default().push(binding);
         }
-        for bindings in known.of.values_mut() {
+        for bindings in self.of.values_mut() {
             bindings.sort_by_key(|binding| binding.from);
+            let begins: Vec<_> = bindings.iter().skip(1).map(|binding| binding.from).collect();
+            for (binding, next) in bindings.iter_mut().zip(begins) {
+                binding.until = Some(binding.until.map_or(next, |until| until.min(next)));
+            }
             keep_the_newest(bindings);
         }
-        known
     }
 
     /// Whether none is known.
@@ -283,7 +285,8 @@ mod tests {
         let mut before = Bindings::default();
         let leases = leases(&format!("10.0.0.7,{A},,10,90\n"));
         before.take(&leases, moment(10));
-        let mut after = Bindings::known(before.held(moment(10)).cloned());
+        let mut after = Bindings::default();
+        after.restore(before.held(moment(10)).cloned());
         assert_eq!(after.take(&leases, moment(60)), []);
         assert_eq!(after.at("10.0.0.7".parse().unwrap(), moment(60)), before.held(moment(10)).next());
     }

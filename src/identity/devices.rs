@@ -19,9 +19,9 @@ struct Inner {
 }
 
 impl Devices {
-    /// Goes on from what was known before, in place of all that is known.
+    /// Adds what was known before.
     pub fn restore(&self, known: impl IntoIterator<Item = Binding>) {
-        self.lock().bindings = Bindings::known(known);
+        self.lock().bindings.restore(known);
     }
 
     /// Whether [`Devices::take`] would end a binding that goes on ([`Bindings::ends`]).

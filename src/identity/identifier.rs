@@ -143,6 +143,24 @@ impl fmt::Display for Identifier {
     }
 }
 
+impl FromStr for Identifier {
+    type Err = ();
+
+    /// What [`Display`](fmt::Display) has written.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, says) = text.split_once(':').ok_or(())?;
+        match kind {
+            "asset" => Some(Self::Asset(says.into())),
+            "duid" => ClientId::parse(says).map(Self::Duid),
+            "client-id" => ClientId::parse(says).map(Self::ClientId),
+            "mac" => says.parse().ok().map(Self::Mac),
+            "host" => HostName::new(says).map(Self::HostName),
+            _ => None,
+        }
+        .ok_or(())
+    }
+}
+
 /// Octets of one or two hexadecimal digits each, with colons or hyphens between.
 fn octets(text: &str) -> Option<Vec<u8>> {
     let octet = |digits: &str| {
@@ -182,6 +200,14 @@ mod tests {
     fn a_made_up_hardware_address_is_known_by_its_bit() {
         assert!("da:a1:19:00:00:01".parse::<Mac>().unwrap().is_randomised());
         assert!(!"00:1b:21:00:00:01".parse::<Mac>().unwrap().is_randomised());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["asset:INV-17:b", "duid:00:03", "client-id:00:61", "mac:52:54:00:12:34:56", "host:anna-pc"] {
+            assert_eq!(text.parse::<Identifier>().unwrap().to_string(), text);
+        }
+        assert!("serial:1".parse::<Identifier>().is_err());
     }
 
     #[track_caller]

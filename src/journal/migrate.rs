@@ -13,6 +13,8 @@ const FIRST: &str = include_str!("schema/1.sql");
 const SECOND: &str = include_str!("schema/2.sql");
 /// Removes those of format 1.
 const SECOND_END: &str = include_str!("schema/2_end.sql");
+/// Makes the table that format 3 has beside those of format 2.
+const THIRD: &str = include_str!("schema/3.sql");
 /// Attempts that are moved in one transaction, about.
 const ROWS_AT_ONCE: i64 = 10_000;
 
@@ -28,29 +30,31 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
                 transaction.execute_batch(FIRST)?;
                 transaction.execute_batch(SECOND)?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-                end(transaction)
+                transaction.execute_batch(SECOND_END)?;
+                third(transaction)
             }
-            FORMAT.. => Ok(()),
-            _ => transaction.execute_batch(SECOND),
+            1 => transaction.execute_batch(SECOND),
+            _ => Ok(()),
         }
     })?;
-    loop {
-        let done = step(connection, |transaction, found| {
-            if found >= FORMAT || move_attempts(transaction)? {
-                return Ok(found >= FORMAT);
-            }
-            end(transaction)?;
-            Ok(true)
-        })?;
-        if done {
-            return Ok(());
-        }
+    while step(connection, |transaction, found| match found {
+        1 if move_attempts(transaction)? => Ok(true),
+        1 => second_end(transaction).map(|()| true),
+        2 => third(transaction).map(|()| false),
+        _ => Ok(false),
+    })? {
         make_way();
     }
+    Ok(())
 }
 
-fn end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn second_end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(SECOND_END)?;
+    transaction.pragma_update(None, "user_version", 2)
+}
+
+fn third(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(THIRD)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

@@ -6,6 +6,7 @@
 
 mod asked;
 mod batch;
+mod bindings;
 mod config;
 mod database;
 mod error;

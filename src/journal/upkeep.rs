@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::bindings;
 use super::database::Database;
 use super::steady::AHEAD_MAX;
 use super::{Config, StoreError};
@@ -37,6 +38,7 @@ impl Database {
             }
         }
         self.transaction(|transaction| delete_clients(transaction, seen))?;
+        self.transaction(|transaction| bindings::delete(transaction, minute * 60_000))?;
         for _step in 0..STEPS_MAX {
             if self.used_bytes()? <= config.size_max_bytes {
                 break;

@@ -86,6 +86,8 @@ pub(super) struct Writer {
     batch: Batch,
     names: names::Keeper,
     trouble: Option<StoreError>,
+    /// Whether what was known of bindings before has been read.
+    restored: bool,
     losses: Losses,
     reopen_in: u32,
     count_in: u32,
@@ -112,6 +114,7 @@ impl Writer {
             batch,
             names,
             trouble: None,
+            restored: false,
             losses: Losses::default(),
             reopen_in: 0,
             count_in: 0,
@@ -214,7 +217,14 @@ impl Writer {
         self.add_batch(now)?;
         self.shared.fold.drain(now, &mut self.batch);
         self.batch.number += 1;
-        self.add_batch(now)
+        self.add_batch(now)?;
+        self.add_bindings()
+    }
+
+    fn add_bindings(&mut self) -> Result<(), StoreError> {
+        let changed = self.config.devices.changed();
+        let Some(database) = self.database.as_mut().filter(|_| !changed.is_empty()) else { return Ok(()) };
+        database.add_bindings(&changed).inspect_err(|_error| self.config.devices.give_back(changed))
     }
 
     fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -248,7 +258,12 @@ impl Writer {
         }
         let ticks = self.config.reopen_interval.as_millis() / self.config.commit_interval.as_millis().max(1);
         self.reopen_in = u32::try_from(ticks).unwrap_or(u32::MAX);
-        self.database = Some(Database::open(&self.config, self.run)?);
+        let database = Database::open(&self.config, self.run)?;
+        if !self.restored {
+            self.config.devices.restore(database.late_bindings(self.clock.now().wall)?);
+            self.restored = true;
+        }
+        self.database = Some(database);
         Ok(())
     }
 

@@ -49,3 +49,25 @@ fn an_address_that_another_device_takes_names_each_of_them_for_its_own_attempts(
     let device = |mac: &str| Some(mac.to_owned());
     assert_eq!(clients, [(None, 1), (device("mac:52:54:00:00:00:0a"), 2), (device("mac:52:54:00:00:00:0b"), 2)]);
 }
+
+#[test]
+fn who_held_an_address_is_known_again_after_a_restart_and_goes_after_its_time() {
+    let leased = leases(&format!("192.0.2.7,52:54:00:00:00:0a,{},\n", noon().as_second()));
+    let fixture = Fixture::new().with(|config| config.devices = Arc::default());
+    let journal = fixture.start();
+    fixture.config.devices.take(&leased, noon());
+    journal.flush(PATIENCE).unwrap();
+    fixture.config.devices.take(&[], after(100));
+    journal.close(PATIENCE).unwrap();
+
+    let fixture = fixture.with(|config| config.devices = Arc::default());
+    let journal = fixture.start();
+    let tried = Tried::new("x.upd.example");
+    for second in [50, 170] {
+        journal.record(&tried.by(&journal, client(7), after(second)));
+    }
+    journal.flush(PATIENCE).unwrap();
+    let row = |mac: Option<&str>, count| ("192.0.2.7".to_owned(), mac.map(ToOwned::to_owned), count);
+    assert_eq!(told(&fixture.attempts()), [row(Some("mac:52:54:00:00:00:0a"), 1), row(None, 1)]);
+    journal.close(PATIENCE).unwrap();
+}
