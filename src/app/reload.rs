@@ -163,7 +163,8 @@ pub(super) fn let_go(before: Arc<InForce>) {
     let waiting = move || {
         priority::yield_to_serving();
         let mut looks = LETTING_GO.as_millis() / LOOK.as_millis();
-        while Arc::strong_count(&before) > 1 && looks > 0 {
+        // The policy itself is shared by whoever held it with other exemptions.
+        while (Arc::strong_count(&before) > 1 || Arc::strong_count(&before.policy) > 1) && looks > 0 {
             std::thread::sleep(LOOK);
             looks -= 1;
         }

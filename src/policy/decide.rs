@@ -15,7 +15,7 @@ use crate::wire::{LowerName, qtype};
 
 /// Seconds that an answer under an observed name lives at most: shorter, and more attempts are seen; longer, and fewer
 /// queries go upstream.
-const OBSERVED_TTL_MAX: u32 = 300;
+pub(super) const OBSERVED_TTL_MAX: u32 = 300;
 /// Changes of a ban that are looked at for one that changes the answer: two dates, and hours that open and close for ever.
 const CHANGES_MAX: usize = 4;
 

@@ -1,7 +1,7 @@
 //! What stands in front of every answer: who is served, the policy in force, the record, and data of our own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -9,9 +9,12 @@ use crate::clock::Clock;
 use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::local::Local;
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
-use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Mode, Policy, Series, SiteIndex, Verdict};
+use crate::policy::{
+    Action, BanIndex, Blocked, Decision, Evidence, Exemption, Exemptions, Hit, Mode, Policy, Series, SiteIndex, Spared,
+    SparedHit, Verdict,
+};
 use crate::time::Now;
-use crate::wire::{Query, Secret};
+use crate::wire::{LowerName, Query, Secret};
 
 use super::client::{Admission, Client};
 use super::hop::{Hop, HopConfig};
@@ -21,6 +24,8 @@ use super::screen::{self, Led};
 /// Policy, record, admission and local data; one for the whole process, swapped part by part while queries run.
 pub struct Guard {
     policy: ArcSwapOption<InForce>,
+    /// Who is spared, whatever the policy; held while either is exchanged.
+    exemptions: Mutex<Vec<Arc<Exemption>>>,
     admission: ArcSwap<Admission>,
     hop: ArcSwap<Hop>,
     /// What cookies are made with when no other secret is given.
@@ -32,13 +37,14 @@ pub struct Guard {
     clock: Clock,
 }
 
-/// A policy in force, with its counters and the record's numbers looked up once.
+/// A policy in force, with its counters and the record's numbers looked up once, and who is spared by it.
 pub struct InForce {
-    /// The policy.
-    pub policy: Policy,
-    counters: AttemptCounters,
+    /// The policy; the next of the same with other exemptions shares it.
+    pub policy: Arc<Policy>,
+    counters: Arc<AttemptCounters>,
     /// By site, the one of clients that are of none first, and series.
-    recorded: Vec<Vec<SeriesId>>,
+    recorded: Arc<[Vec<SeriesId>]>,
+    exemptions: Exemptions,
 }
 
 /// A query as the policy in force judges it: what every step of its way asks about it.
@@ -47,6 +53,8 @@ pub(super) struct Judged<'a> {
     pub(super) query: &'a Query<'a>,
     pub(super) client: &'a Client,
     pub(super) verdict: Verdict<'a>,
+    /// Rules that would have observed or enforced, were the client not spared.
+    pub(super) spared: Vec<SparedHit<'a>>,
     /// When the query came.
     pub(super) now: Now,
 }
@@ -55,8 +63,21 @@ impl InForce {
     /// Judges a query that came at `now`.
     #[inline]
     pub(super) fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client, now: Now) -> Judged<'a> {
-        let verdict = self.policy.decide(&query.name, query.qtype, &client.for_policy(), now.wall);
-        Judged { in_force: self, query, client, verdict, now }
+        let (name, client_) = (&query.name, client.for_policy());
+        let judged = self.policy.decide_sparing(&self.exemptions, name, query.qtype, &client_, now.wall);
+        Judged { in_force: self, query, client, verdict: judged.verdict, spared: judged.hits, now }
+    }
+
+    /// Judges a name to which the answer to a query leads, as if the bans that are `left_out` did not exist.
+    pub(super) fn judge_led(
+        &self,
+        judged: &Judged<'_>,
+        name: &LowerName,
+        left_out: impl Fn(BanIndex) -> bool,
+    ) -> Spared<'_> {
+        let Judged { query, client, now, .. } = judged;
+        let asked = (query.qtype, &client.for_policy(), now.wall);
+        self.policy.decide_led(&self.exemptions, (name, &query.name), asked, left_out)
     }
 }
 
@@ -76,6 +97,7 @@ impl Guard {
         let own = Secret(rand::random());
         Self {
             policy: ArcSwapOption::empty(),
+            exemptions: Mutex::default(),
             admission: ArcSwap::from_pointee(admission),
             hop: ArcSwap::from_pointee(Hop::new(HopConfig::default(), own)),
             own,
@@ -105,7 +127,21 @@ impl Guard {
         let sites = [Arc::from(DEFAULT_SITE)].into_iter().chain(sites);
         let recorded =
             sites.map(|site| series.iter().map(|series| self.recorded_as(series, &site)).collect()).collect();
-        self.policy.swap(Some(Arc::new(InForce { policy, counters, recorded })))
+        let exempt = self.exemptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let exemptions = Exemptions::new(&exempt, &policy);
+        let (policy, counters) = (Arc::new(policy), Arc::new(counters));
+        self.policy.swap(Some(Arc::new(InForce { policy, counters, recorded, exemptions })))
+    }
+
+    /// Spares these from now on, and nobody else.
+    pub fn exempt(&self, all: Vec<Arc<Exemption>>) {
+        let mut exempt = self.exemptions.lock().unwrap_or_else(PoisonError::into_inner);
+        *exempt = all;
+        if let Some(before) = self.policy.load_full() {
+            let (policy, counters) = (Arc::clone(&before.policy), Arc::clone(&before.counters));
+            let (recorded, exemptions) = (Arc::clone(&before.recorded), Exemptions::new(&exempt, &policy));
+            self.policy.store(Some(Arc::new(InForce { policy, counters, recorded, exemptions })));
+        }
     }
 
     fn recorded_as(&self, (ban, category, evidence): &(Arc<str>, Arc<str>, Evidence), site: &Arc<str>) -> SeriesId {
@@ -184,13 +220,20 @@ impl Guard {
 
     /// Records what the verdict on a query says: one attempt for each ban that observes or enforces.
     pub(super) fn record(&self, tally: &impl Tally, judged: &Judged<'_>) {
-        let (first, did) = match &judged.verdict.decision {
-            Decision::Pass | Decision::Allow(_) => return self.note(judged.query, judged.client, judged.now),
-            Decision::Observe(hit) => (hit, Did::Observe),
-            Decision::Enforce(hit, blocked) => (hit, did(blocked)),
+        let (first, did, did_spared) = match &judged.verdict.decision {
+            Decision::Pass | Decision::Allow(_) if judged.spared.is_empty() => {
+                return self.note(judged.query, judged.client, judged.now);
+            }
+            Decision::Pass | Decision::Allow(_) => (None, Did::Observe, Did::Exempt),
+            Decision::Observe(hit) => (Some(hit), Did::Observe, Did::Exempt),
+            // Spared by one ban and not by another is not spared.
+            Decision::Enforce(hit, blocked) => (Some(hit), did(blocked), did(blocked)),
         };
-        for hit in std::iter::once(first).chain(&judged.verdict.also) {
+        for hit in first.into_iter().chain(&judged.verdict.also) {
             self.count(tally, judged, hit, hit.series, did);
+        }
+        for SparedHit { hit, .. } in &judged.spared {
+            self.count(tally, judged, hit, hit.series, did_spared);
         }
     }
 
@@ -204,7 +247,8 @@ impl Guard {
 
     /// The same of where its answer leads.
     pub(super) fn record_led(&self, tally: &impl Tally, judged: &Judged<'_>, led: &Led<'_, '_>) {
-        let did = led.blocked.as_ref().map_or(Did::Observe, did);
+        let open = if led.spared { Did::Exempt } else { Did::Observe };
+        let did = led.blocked.as_ref().map_or(open, did);
         // The weakened series stand behind the rules' own.
         let behind = judged.in_force.policy.series().len();
         for hit in std::iter::once(&led.hit).chain(&led.also) {

@@ -298,7 +298,14 @@ impl Unanswered {
     /// What the policy said of it when it came.
     fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client) -> Judged<'a> {
         if self.unruled {
-            return Judged { in_force: &self.in_force, query, client, verdict: Verdict::PASS, now: self.now };
+            return Judged {
+                in_force: &self.in_force,
+                query,
+                client,
+                verdict: Verdict::PASS,
+                spared: Vec::new(),
+                now: self.now,
+            };
         }
         self.in_force.judge(query, client, self.now)
     }

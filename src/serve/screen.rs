@@ -5,7 +5,7 @@
 
 use crate::cache::Entry;
 use crate::metrics::Outcome;
-use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Verdict};
+use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Spared, SparedHit, Spares};
 use crate::wire::{LowerName, Response, Target, chain, qtype, rcode};
 
 use super::blocked;
@@ -18,8 +18,10 @@ pub(super) struct Led<'p, 'e> {
     pub(super) hit: Hit<'p>,
     /// The winning rules of further bans that hold the same name.
     pub(super) also: Vec<Hit<'p>>,
-    /// How to answer; `None` where the ban only observes.
+    /// How to answer; `None` where the ban only observes, or spares the client.
     pub(super) blocked: Option<Blocked>,
+    /// Whether the client is spared.
+    pub(super) spared: bool,
     /// The target.
     target: &'e Target,
     name: LowerName,
@@ -34,20 +36,24 @@ pub(super) fn weakened(evidence: Evidence) -> Evidence {
 /// say on the name itself is not asked again: its rule for that name is the operator's word. Also the TTL in seconds
 /// that no record may exceed, where policy on a target may change or attempts are to be seen.
 pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led<'a, 'e>>, Option<u32>) {
-    let Judged { in_force, query, client, verdict: own, now } = judged;
     let (mut observed, mut ttl_cap) = (None, None);
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
-        let spoken = |ban| has_spoken(own, ban);
-        let verdict = in_force.policy.decide_without(&name, query.qtype, &client.for_policy(), now.wall, spoken);
+        let Spared { verdict, hits } = judged.in_force.judge_led(judged, &name, |ban| has_spoken(judged, ban));
         ttl_cap = [ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
+        let mut spared = hits.into_iter().map(|spared| spared.hit);
+        let is_spared = matches!(verdict.decision, Decision::Allow(_) | Decision::Pass);
         let (hit, blocked) = match verdict.decision {
             Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
             Decision::Observe(hit) => (hit, None),
-            Decision::Allow(_) | Decision::Pass => continue,
+            Decision::Allow(_) | Decision::Pass => match spared.next() {
+                Some(hit) => (hit, None),
+                None => continue,
+            },
         };
         let enforced = blocked.is_some();
-        let led = Led { hit, also: verdict.also, blocked, target, name };
+        let also = verdict.also.into_iter().chain(spared).collect();
+        let led = Led { hit, also, blocked, spared: is_spared, target, name };
         if enforced {
             return (Some(led), ttl_cap);
         }
@@ -56,9 +62,13 @@ pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led
     (observed, ttl_cap)
 }
 
-/// Whether `ban` already had its say on the name that was asked for.
-fn has_spoken(own: &Verdict<'_>, ban: BanIndex) -> bool {
-    own.decision.hit().into_iter().chain(&own.also).any(|own| own.ban_index == ban)
+/// Whether `ban` already had its say on the name that was asked for. One that spares the client in a category has not: where
+/// the name leads may be of another.
+fn has_spoken(judged: &Judged<'_>, ban: BanIndex) -> bool {
+    let own = &judged.verdict;
+    let in_all = |spared: &&SparedHit<'_>| !matches!(spared.by.what, Spares::Category(_));
+    let spared = judged.spared.iter().filter(in_all).map(|spared| &spared.hit);
+    own.decision.hit().into_iter().chain(&own.also).chain(spared).any(|own| own.ban_index == ban)
 }
 
 /// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.
