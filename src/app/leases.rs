@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parts::Parts;
-use super::reload::beside;
 use crate::config::LeaseFile;
 use crate::identity::Lease;
+use crate::priority::beside;
 
 /// Attempts are waited for so long to be written before their addresses are another's.
 const WRITING: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use super::further::ListFile;
 use crate::identity::LeaseFormat;
 use crate::journal::NamesConfig;
-use super::further::ListFile;
 use crate::local::{self, Record};
 use crate::policy::{Group, ListFormat, Strictness};
 use crate::serve::AnyAnswer;

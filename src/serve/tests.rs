@@ -1,7 +1,7 @@
 //! Queries through the listeners' short way and through the one handler, and what is counted when a query goes wrong.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -16,10 +16,12 @@ use crate::cache::{self, Cache, KeyRef, Lookup};
 use crate::clock::Hands;
 use crate::journal::{self, Journal};
 use crate::metrics::{Family, Outcome};
-use crate::policy::{Action, Ban, Does, Ede, Evidence, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule};
+use crate::policy::{
+    Action, Ban, Does, Ede, Evidence, Exemption, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule, Spares, Whom,
+};
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
-use crate::wire::{Answer, Layout, Name, Query, Response, Secret, Transport, qtype, rcode};
+use crate::wire::{Answer, Layout, LowerName, Name, Query, Response, Secret, Transport, qtype, rcode};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,9 @@ const ASKED: [&str; 13] = [
     "aka.example",
     "unknown.example",
 ];
+
+/// Who is spared the ban, and who one of its names.
+const SPARED: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 
 /// Knows what the cache knows, finds nothing else, and panics at one name.
 struct Known(Cache);
@@ -85,6 +90,10 @@ impl World {
         let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
         guard.enforce(policy());
+        guard.exempt(vec![
+            spares(SPARED[0], Spares::Ban("vendor".into())),
+            spares(SPARED[1], Spares::Name(Box::new(LowerName::parse("refuse.example").unwrap()))),
+        ]);
         // Two worlds give the same cookies.
         guard.show(HopConfig { cookie_secrets: vec![Secret([7; 16])], ..HopConfig::default() });
         Self { metrics, clock, hands, handler: Embargo::new(guard, Known(cache())), _directory: directory }
@@ -125,6 +134,15 @@ impl World {
         let fits = page.iter().filter(|line| line.contains(label));
         fits.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
+}
+
+fn spares(client: Ipv4Addr, what: Spares) -> Arc<Exemption> {
+    Arc::new(Exemption {
+        id: client.to_string().into(),
+        whom: Whom::Network(IpAddr::from(client).into()),
+        what,
+        until: None,
+    })
 }
 
 fn policy() -> crate::policy::Policy {
@@ -266,48 +284,52 @@ fn the_short_way_says_and_counts_what_the_one_handler_does() {
         world.hands.advance(Duration::from_secs(7));
     }
     let (door, handler) = (short.door(), whole.door());
-    let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 4242));
+    let sources = [Ipv4Addr::LOCALHOST, SPARED[0], SPARED[1]];
     let (responses, silences, waits) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let config = ProptestConfig { cases: 1500, ..ProptestConfig::default() };
     let equal = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     )
-    .run(&(asks(), prop::sample::select(Transport::ALL.to_vec())), |(ask, transport)| {
-        let message = ask.octets();
-        let client = Client::new(source, transport);
-        let is_query = Query::read(&message).is_ok();
-        let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
-        // A buffer that held another client's answer.
-        let mut room = vec![0xEE; 700];
-        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), &mut room);
-        ledger.responded(Outcome::Local, 0, Mono(0));
-        let ending = match ending {
-            Ok(ending) => ending,
-            Err(unanswered) => {
-                waits.set(waits.get() + 1);
-                prop_assert!(is_query);
-                prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-                // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
-                let _shed = door.shed(&message, &unanswered, Failure::Overload);
-                let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-                runtime.block_on(handler.carry(&message, client, &mut ledger));
-                prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-                return Ok(());
-            }
-        };
-        let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-        let other = runtime.block_on(handler.carry(&message, client, &mut ledger));
-        ledger.responded(Outcome::Local, 0, Mono(0));
-        let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
-        count.set(count.get() + 1);
-        prop_assert_eq!(ending, other);
-        prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-        Ok(())
-    });
+    .run(
+        &(asks(), prop::sample::select(Transport::ALL.to_vec()), prop::sample::select(sources.to_vec())),
+        |(ask, transport, source)| {
+            let message = ask.octets();
+            let client = Client::new(SocketAddr::from((source, 4242)), transport);
+            let is_query = Query::read(&message).is_ok();
+            let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
+            // A buffer that held another client's answer.
+            let mut room = vec![0xEE; 700];
+            let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), &mut room);
+            ledger.responded(Outcome::Local, 0, Mono(0));
+            let ending = match ending {
+                Ok(ending) => ending,
+                Err(unanswered) => {
+                    waits.set(waits.get() + 1);
+                    prop_assert!(is_query);
+                    prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+                    // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
+                    let _shed = door.shed(&message, &unanswered, Failure::Overload);
+                    let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+                    runtime.block_on(handler.carry(&message, client, &mut ledger));
+                    prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+                    return Ok(());
+                }
+            };
+            let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+            let other = runtime.block_on(handler.carry(&message, client, &mut ledger));
+            ledger.responded(Outcome::Local, 0, Mono(0));
+            let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
+            count.set(count.get() + 1);
+            prop_assert_eq!(ending, other);
+            prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+            Ok(())
+        },
+    );
     equal.unwrap();
     assert!(responses.get() > 500 && silences.get() > 20 && waits.get() > 20, "{responses:?} {silences:?} {waits:?}");
     assert!(whole.sum("embargo_attempts_total", "") > 100);
+    assert!(whole.sum("embargo_attempts_total", "exempt") > 100);
 }
 
 #[test]

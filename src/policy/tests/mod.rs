@@ -1,6 +1,7 @@
 //! What policy says, from rules as an operator writes them.
 
 mod decide;
+mod exempt;
 mod explain;
 mod guards;
 mod model;
@@ -103,7 +104,11 @@ fn shown(policy: &Policy, text: &str, qtype: u16, at: Timestamp) -> String {
 /// The same, for a client.
 fn shown_to(policy: &Policy, text: &str, qtype: u16, client: &Client, at: Timestamp) -> String {
     let asked = name(text);
-    let verdict = policy.decide(&asked, qtype, client, at);
+    in_words(&policy.decide(&asked, qtype, client, at), &asked)
+}
+
+/// What a verdict says of a name.
+fn in_words(verdict: &Verdict<'_>, asked: &LowerName) -> String {
     let rule = |hit: &Hit<'_>| format!("{}/{}", hit.ban.id, hit.pattern);
     let first = match &verdict.decision {
         Decision::Pass => "pass".to_owned(),
