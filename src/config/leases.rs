@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use super::At;
 use super::disk::Origin;
 use super::reader::Reader;
-use super::settings::LeaseFile;
 use super::{ReadError, file};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::identity::{Lease, LeaseFormat};
@@ -15,6 +15,15 @@ use crate::identity::{Lease, LeaseFormat};
 const LEASES_BYTES_MAX: u64 = 256 << 20;
 /// Files at most.
 const FILES_MAX: usize = 64;
+
+/// A file of leases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseFile {
+    /// The file.
+    pub path: At<PathBuf>,
+    /// Whose it is.
+    pub format: LeaseFormat,
+}
 
 /// What a file says now.
 #[derive(Debug)]
@@ -95,7 +104,6 @@ impl LeaseFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::At;
     use super::*;
 
     const HEADER: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state\n";

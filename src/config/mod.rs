@@ -44,15 +44,15 @@ pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
-pub use leases::LeasesRead;
+pub use leases::{LeaseFile, LeasesRead};
 pub use list::{ListRead, file_digest, judge_list, list_policy, read_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, LeaseFile, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading,
-    Settings, TcpSettings, TlsSettings, UpstreamSettings,
+    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading, Settings,
+    TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
 

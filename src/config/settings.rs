@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::at::At;
 use super::ban::BanChange;
 use super::further::ListFile;
-use crate::identity::LeaseFormat;
+use super::leases::LeaseFile;
 use crate::journal::NamesConfig;
 use crate::local::{self, Record};
 use crate::policy::{Group, ListFormat, Strictness};
@@ -322,15 +322,6 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
-}
-
-/// A file of leases.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeaseFile {
-    /// The file.
-    pub path: At<PathBuf>,
-    /// Whose it is.
-    pub format: LeaseFormat,
 }
 
 /// How a list is read.

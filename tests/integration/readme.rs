@@ -9,7 +9,7 @@ use std::fs;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use embargo::metrics::{ClientFigures, DropReason, ListFigures, Metrics, Window};
+use embargo::metrics::{ClientFigures, DropReason, FetchResult, ListFigures, Metrics, Window};
 use embargo::policy::{Evidence, Mode};
 
 use super::tidy::root;
@@ -131,6 +131,8 @@ fn filled() -> Metrics {
     let series = [Some((Arc::clone(&ban), category, Evidence::Installed))];
     let _counters = metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]);
     metrics.banned.set_lists(&[ListFigures { list: "acme/rules.txt".into(), entries: 1, rejected_lines: 0 }]);
+    metrics.fetches.show("acme", None, 0);
+    metrics.fetches.ended("acme", FetchResult::Failed);
     let clients = [0; Window::ALL.len()];
     metrics.banned.set_clients(vec![ClientFigures { ban, evidence: Evidence::Installed, clients }]);
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");
