@@ -77,7 +77,8 @@ impl<N: Next> Listener<N> {
         (0..BATCH).for_each(|_answer| outgoing.give_back(Vec::with_capacity(PAYLOAD.into())));
         let mut misses = Misses::new(&self.door, &self.socket, &self.runtime);
         // What was thrown away before is no loss of this reader's.
-        let mut overflow = Overflow { counted: thrown_away(&self.socket), ..Overflow::default() };
+        let counted = thrown_away(&self.socket).unwrap_or_default();
+        let mut overflow = Overflow { counted, ..Overflow::default() };
         let (mut now, mut died) = (self.door.now(), None);
         while died.is_none() && !self.door.stop.is_cancelled() {
             let read = match misses.wait(now.mono) {
@@ -100,9 +101,10 @@ impl<N: Next> Listener<N> {
                 Some(Err(_)) | None => self.door.now(),
             };
             misses.answer(now.mono);
-            overflow.count(&self.socket, self.door.metrics(), now);
+            overflow.count_if_due(&self.socket, self.door.metrics(), now);
         }
         misses.leave(now.mono);
+        overflow.count(&self.socket, self.door.metrics(), now);
         died
     }
 
@@ -233,12 +235,19 @@ struct Overflow {
 }
 
 impl Overflow {
-    fn count(&mut self, socket: &UdpSocket, metrics: &Metrics, now: Now) {
+    fn count_if_due(&mut self, socket: &UdpSocket, metrics: &Metrics, now: Now) {
         if now.mono.since(self.looked) >= OVERFLOW_EVERY {
-            let total = thrown_away(socket);
+            self.count(socket, metrics, now);
+        }
+    }
+
+    fn count(&mut self, socket: &UdpSocket, metrics: &Metrics, now: Now) {
+        self.looked = now.mono;
+        // A socket that died says nothing any more.
+        if let Some(total) = thrown_away(socket) {
             // The kernel's count is of 32 bits and goes round.
             metrics.dns.receive_overflow.add(u64::from(total.wrapping_sub(self.counted)));
-            (self.counted, self.looked) = (total, now.mono);
+            self.counted = total;
         }
     }
 }

@@ -344,7 +344,7 @@ mod tests {
                 assert_eq!(buffer[..size], [round, u8::try_from(number).unwrap(), 0xFF]);
             }
         }
-        assert_eq!(thrown_away(&server), 0);
+        assert_eq!(thrown_away(&server), Some(0));
     }
 
     #[test]
@@ -427,6 +427,12 @@ mod tests {
         assert!(clock.now().mono.since(crate::time::Mono(0)) < 10 * patience);
         assert_eq!(outcomes.len(), BATCH);
         assert!(outcomes[0] && !outcomes[BATCH - 1]);
+    }
+
+    #[test]
+    fn what_is_no_socket_any_more_does_not_say_how_much_was_thrown_away() {
+        let dead = UdpSocket::from(std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()));
+        assert_eq!(thrown_away(&dead), None);
     }
 
     #[test]

@@ -146,8 +146,9 @@ pub fn send_now(socket: &UdpSocket, octets: &[u8], to: SocketAddr, local: Local)
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Datagrams that the kernel threw away since the socket was made, because nobody read them in time (`SO_MEMINFO`).
-pub fn thrown_away(socket: &UdpSocket) -> u32 {
+/// Datagrams that the kernel threw away since the socket was made, because nobody read them in time (`SO_MEMINFO`); `None`
+/// when it does not say, as of a socket that died.
+pub fn thrown_away(socket: &UdpSocket) -> Option<u32> {
     /// Place of the count among the values (`SK_MEMINFO_DROPS` of `linux/sock_diag.h`).
     const DROPS: usize = 8;
     /// The option of `asm-generic/socket.h`.
@@ -159,7 +160,7 @@ pub fn thrown_away(socket: &UdpSocket) -> u32 {
         let into = values.as_mut_ptr().cast();
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, into, &raw mut size)
     };
-    if read == 0 { values[DROPS] } else { 0 }
+    (read == 0).then_some(values[DROPS])
 }
 
 /// The size of a structure as the kernel takes it.
