@@ -49,12 +49,20 @@ struct Batch<'w> {
 impl<N: Next> Listener<N> {
     /// Reads the socket until the door stops. One that dies is bound anew.
     pub(super) fn listen(mut self) {
-        while let Some(error) = self.read_all() {
-            tracing::error!(address = %self.address, %error, "A UDP listener died; it is bound anew.");
-            self.door.metrics().connections.rebound.inc();
-            let Some(again) = self.rebind() else { return };
-            tracing::info!(address = %self.address, "A UDP listener is bound again.");
-            self.socket = Arc::new(again);
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.read_all())) {
+                Ok(None) => return,
+                Ok(Some(error)) => {
+                    tracing::error!(address = %self.address, %error, "A UDP listener died; it is bound anew.");
+                    self.door.metrics().connections.rebound.inc();
+                    let Some(again) = self.rebind() else { return };
+                    tracing::info!(address = %self.address, "A UDP listener is bound again.");
+                    self.socket = Arc::new(again);
+                }
+                // A fault that is no single query's costs the questions that were open here, which end as shed, and not the
+                // thread: without it nobody would read this socket.
+                Err(_panic) => std::thread::sleep(super::RETRY_AFTER),
+            }
         }
     }
 

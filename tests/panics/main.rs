@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use embargo::app::count_panics;
@@ -16,7 +17,8 @@ use embargo::config::{self, Args, Environment};
 use embargo::journal::{self, Journal};
 use embargo::metrics::Metrics;
 use embargo::serve::{
-    Admission, Client, Embargo, Failure, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig, start,
+    Admission, Client, Embargo, Failure, Forwarder, Found, Guard, ListenConfig, Next, Running, Sockets, StreamConfig,
+    start,
 };
 use embargo::time::Now;
 use embargo::wire::{Name, Query};
@@ -25,8 +27,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Longer than anything here takes; only a fault lets the test wait for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Panics where the name says: at once, or while its answer is waited for.
-struct Faulty;
+/// Panics where the name says: at once, or while its answer is waited for; and once as a thread begins to read.
+#[derive(Default)]
+struct Faulty {
+    begun: AtomicBool,
+}
 
 impl Next for Faulty {
     fn known(&self, query: &Query<'_>, _now: Now) -> Lookup {
@@ -40,6 +45,11 @@ impl Next for Faulty {
             assert_ne!(name, "waiting.example", "a fault, for once wanted");
             Err(Failure::Unreachable)
         }
+    }
+
+    fn forwarder(&self) -> Option<&Forwarder> {
+        assert!(self.begun.swap(true, Ordering::Relaxed), "a fault, for once wanted");
+        None
     }
 }
 
@@ -72,7 +82,7 @@ fn serve(directory: &std::path::Path, metrics: &Arc<Metrics>) -> (Running, Socke
     let tcp = embargo::socket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let (udp_address, tcp_address) = (udp[0].local_addr().unwrap(), tcp.local_addr().unwrap());
     let sockets = Sockets { udp, tcp: vec![tcp], ..Sockets::default() };
-    let handler = Embargo::new(guard, Faulty);
+    let handler = Embargo::new(guard, Faulty::default());
     let running = start(handler, sockets, limits(), Arc::clone(metrics), clock).unwrap();
     (running, udp_address, tcp_address)
 }
@@ -109,7 +119,8 @@ async fn a_panic_costs_one_query_and_is_counted_over_udp_over_tcp_and_in_tasks()
     running.drain(PATIENCE).await;
     let page = metrics.render();
     let counted = |series: &str| page.lines().any(|line| line == series);
-    assert!(counted("embargo_panics_total 4"), "{page}");
+    // Two of each transport, and the one of the reading thread, which went on.
+    assert!(counted("embargo_panics_total 5"), "{page}");
     assert!(counted(r#"embargo_dns_dropped_total{reason="client_gone"} 4"#), "{page}");
     assert!(counted(r#"embargo_dns_responses_total{outcome="policy",rcode="NXDOMAIN"} 2"#), "{page}");
 }
