@@ -105,6 +105,9 @@ impl<'a> Asked<'a> {
     }
 }
 
+// Three bits each, the last value of the second for no transport.
+const _: () = assert!(Did::ALL.len() <= 8 && Transport::ALL.len() <= 7, "they no longer fit their bits");
+
 /// The bits of [`Asked::bits`] with name and type.
 #[inline]
 fn whole(qtype: u16, form: Form) -> u32 {

@@ -99,12 +99,10 @@ impl Pending {
         let name_at = self.octets.len();
         self.octets.extend_from_slice(name);
         // Nearly every pattern ends the names that it matches, and is there already.
-        let pattern_at = if name.ends_with(pattern.wire) {
-            self.octets.len() - pattern.wire.len()
-        } else {
+        if !name.ends_with(pattern.wire) {
             self.octets.extend_from_slice(pattern.wire);
-            self.octets.len() - pattern.wire.len()
-        };
+        }
+        let pattern_at = self.octets.len() - pattern.wire.len();
         let number = u32::try_from(self.rows.len()).unwrap_or_default();
         self.rows.push(Row {
             hash,
