@@ -30,7 +30,7 @@ pub struct Record {
     pub events: Total, // embargo_journal_events_total
     /// Attempts in the store, counted when their transaction is committed.
     pub stored: Cell, // embargo_journal_stored_total
-    /// Attempts kept without their client's address or name, because rows came too fast.
+    /// Attempts kept without name or client: one client asked for many names in a minute, or rows came too fast.
     pub overflow: Cell, // embargo_journal_overflow_total
     /// Batches that could not be written and were kept.
     pub write_failures: Cell, // embargo_journal_write_failures_total
@@ -65,7 +65,7 @@ impl Record {
             stored: registry.counter("journal_stored_total", "Banned lookups that this process added to the store."),
             overflow: registry.counter(
                 "journal_overflow_total",
-                "Banned lookups recorded without name or client because rows came too fast.",
+                "Banned lookups recorded without name or client, too many for rows of their own.",
             ),
             write_failures: registry
                 .counter("journal_write_failures_total", "Batches that could not be written and are tried again."),
