@@ -1,6 +1,6 @@
 """Measures DNS servers side by side: CPU time for each query, against a bare echo, on one core.
 
-    python3 tests/benches/side_by_side                                 everything; some hours
+    python3 tests/benches/side_by_side                                 everything; about two hours
     python3 tests/benches/side_by_side echo Embargo Unbound --loads cached mixed --repeat 1
 
 Prints Markdown; every single result is a line of JSON in --json. It uses loopback and the package registries only.
