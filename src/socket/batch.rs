@@ -300,9 +300,13 @@ fn write_address(name: &mut libc::sockaddr_in6, to: SocketAddr) -> libc::socklen
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::num::NonZeroUsize;
     use std::time::Duration;
 
+    use socket2::SockRef;
+
+    use super::super::control::set_option;
     use super::super::{send_now, thrown_away, udp};
     use super::*;
 
@@ -386,6 +390,27 @@ mod tests {
                 let size = client.recv(&mut buffer).unwrap();
                 assert_eq!(&buffer[..size], expected);
             }
+        }
+    }
+
+    #[test]
+    fn the_address_asked_is_known_whatever_else_the_socket_was_set_to_tell() {
+        for (bind, ask) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+            let (server, asked) = (socket(bind), ask.parse().unwrap());
+            // As whoever passes it may have left it: each time stamp stands in front of the address.
+            let stamps = [(libc::SO_TIMESTAMPNS, 1), (libc::SO_TIMESTAMPING, 24)];
+            for (option, value) in stamps {
+                set_option(&SockRef::from(&server), libc::SOL_SOCKET, option, value).unwrap();
+            }
+            let client = client(if ask == "::1" { "[::1]:0" } else { "127.0.0.1:0" });
+            client.send_to(b"one", SocketAddr::new(asked, server.local_addr().unwrap().port())).unwrap();
+            let mut incoming = Incoming::new();
+            assert_eq!(incoming.receive(&server).unwrap(), 1);
+            let expected = match asked {
+                IpAddr::V4(asked) => Local::V4(asked),
+                IpAddr::V6(asked) => Local::V6(asked, 0),
+            };
+            assert_eq!(incoming.datagram(0).unwrap().local, expected);
         }
     }
 

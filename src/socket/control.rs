@@ -22,14 +22,15 @@ pub enum Local {
     V6(Ipv6Addr, u32),
 }
 
-/// Room for one control message, aligned as the kernel wants its header.
+/// Room for control messages, aligned as the kernel wants their headers.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control(pub(super) [u8; Control::ROOM]);
 
 impl Control {
-    /// Enough for the header and the larger of the two structures.
-    pub(super) const ROOM: usize = 64;
+    /// Enough for the larger of the two structures, and for time stamps, marks and the like in front of it, which a socket
+    /// that was passed may have been set to tell too.
+    pub(super) const ROOM: usize = 256;
     pub(super) const EMPTY: Self = Self([0; Self::ROOM]);
 }
 
@@ -53,7 +54,12 @@ pub(super) fn never_fragment(socket: &Socket, address: SocketAddr) -> io::Result
     }
 }
 
-fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(super) fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: `value` lives across the call and the length given is its own.
     let set = unsafe {
         libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length::<libc::c_int>())
@@ -65,17 +71,17 @@ fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: l
 pub(super) fn destination(header: &libc::msghdr) -> Local {
     // SAFETY: the header's control pointer and length are those of a live `Control` that the kernel has just filled;
     // CMSG_FIRSTHDR and CMSG_NXTHDR never leave that room, and each structure is read unaligned after its level and type
-    // say what it is.
+    // say what it is and its length that it is whole: where there is no more room the kernel cuts one off.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while !message.is_null() {
             let data = libc::CMSG_DATA(message);
             match ((*message).cmsg_level, (*message).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) if is_whole::<libc::in_pktinfo>(&*message) => {
                     let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
                     return Local::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)));
                 }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if is_whole::<libc::in6_pktinfo>(&*message) => {
                     let info: libc::in6_pktinfo = ptr::read_unaligned(data.cast());
                     let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                     let interface = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
@@ -86,6 +92,11 @@ pub(super) fn destination(header: &libc::msghdr) -> Local {
         }
     }
     Local::Bound
+}
+
+/// Whether a control message holds all of a structure.
+fn is_whole<T>(message: &libc::cmsghdr) -> bool {
+    message.cmsg_len >= (size_of::<libc::cmsghdr>() + size_of::<T>()) as _
 }
 
 /// Writes `local` as the source of an answer into `control`, and has `header` point at it.
