@@ -144,12 +144,10 @@ pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &m
             "a list that comes from elsewhere needs an `id`: the ban is called so, and its copy kept",
         );
     }
-    let subscribed = subscribed(url, list, base, reader)?;
-    let elsewhere = Elsewhere {
-        source: subscribed.subscription.url.to_string(),
-        guards: guards(list, reader),
-        way: Way::Url(subscribed.into()),
-    };
+    let (subscribed, guards) = (subscribed(url, list, base, reader), guards(list, reader));
+    let subscribed = subscribed?;
+    let elsewhere =
+        Elsewhere { source: subscribed.subscription.url.to_string(), guards, way: Way::Url(subscribed.into()) };
     // Where that is, is known when the state directory is.
     let path = reader.at(PathBuf::new(), url.span());
     Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })

@@ -222,7 +222,9 @@ impl Loader<'_> {
             Ok(()) => (),
             // No source of a list may keep the others out of force.
             Err(error) if list.elsewhere.is_some() => {
-                let message = format!("{error}; until the list comes, the ban `{id}` has no rule");
+                let why =
+                    if matches!(error, ReadError::Missing) { "has not come yet".to_owned() } else { error.to_string() };
+                let message = format!("{why}; until the list comes, the ban `{id}` has no rule");
                 self.diagnostics.push(Diagnostic::whole(Severity::Warning, origin.name(), message));
             }
             Err(error) => self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name()))),

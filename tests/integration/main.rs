@@ -20,6 +20,7 @@ mod harness;
 mod hop;
 mod leases;
 mod listeners;
+mod lists;
 mod local;
 mod network;
 mod plugin;

@@ -1,0 +1,6 @@
+//! Lists that come from elsewhere and lists that change on disk, on a whole server.
+
+mod files;
+mod subscribed;
+mod unbelieved;
+mod web;
