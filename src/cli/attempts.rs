@@ -40,19 +40,22 @@ impl Attempts {
 
 /// The columns an operator asks for first; JSON has them all.
 pub(super) fn table(console: &Console<'_>, rows: &[AttemptRow]) -> String {
-    let header = ["LAST SEEN", "CLIENT", "QNAME", "TYPE", "BAN", "EVIDENCE", "ACTION", "#COUNT"];
+    // A column only where there is something in it: most servers know no leases.
+    let device = rows.iter().any(|row| row.device.is_some());
+    let header = ["QNAME", "TYPE", "BAN", "EVIDENCE", "ACTION", "#COUNT"];
+    let header: Vec<_> = ["LAST SEEN", "CLIENT"].into_iter().chain(device.then_some("DEVICE")).chain(header).collect();
     let mut table = Table::new(console.look, &header);
     for row in rows {
-        table.row([
-            Some(to_the_second(row.last)),
-            row.client.map(|client| client.to_string()),
+        let who = [Some(to_the_second(row.last)), row.client.map(|client| client.to_string())];
+        let what = [
             row.qname.clone(),
             row.qtype.clone(),
             Some(row.ban.clone()),
             Some(row.evidence.as_str().to_owned()),
             Some(row.action.as_str().to_owned()),
             Some(row.count.to_string()),
-        ]);
+        ];
+        table.row(who.into_iter().chain(device.then(|| row.device.clone())).chain(what));
     }
     table.render()
 }

@@ -38,17 +38,15 @@ impl Clients {
 
 /// One row for each client, ban and evidence.
 pub(super) fn table(console: &Console<'_>, rows: &[ClientRow]) -> String {
-    let header = ["LAST SEEN", "FIRST SEEN", "CLIENT", "BAN", "EVIDENCE", "#COUNT"];
+    // A column only where there is something in it: most servers know no leases.
+    let device = rows.iter().any(|row| row.device.is_some());
+    let header = ["LAST SEEN", "FIRST SEEN", "CLIENT"].into_iter().chain(device.then_some("DEVICE"));
+    let header: Vec<_> = header.chain(["BAN", "EVIDENCE", "#COUNT"]).collect();
     let mut table = Table::new(console.look, &header);
     for row in rows {
-        table.row([
-            Some(to_the_second(row.last_seen)),
-            Some(to_the_second(row.first_seen)),
-            Some(row.client.to_string()),
-            Some(row.ban.clone()),
-            Some(row.evidence.as_str().to_owned()),
-            Some(row.count.to_string()),
-        ]);
+        let who = [to_the_second(row.last_seen), to_the_second(row.first_seen), row.client.to_string()];
+        let what = [row.ban.clone(), row.evidence.as_str().to_owned(), row.count.to_string()];
+        table.row(who.map(Some).into_iter().chain(device.then(|| row.device.clone())).chain(what.map(Some)));
     }
     table.render()
 }

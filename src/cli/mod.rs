@@ -8,6 +8,7 @@ mod cache;
 mod check;
 mod clients;
 mod console;
+mod devices;
 mod explain;
 mod failure;
 mod flags;
@@ -78,6 +79,7 @@ enum Command {
     Check(check::Check),
     Explain(Box<explain::Explain>),
     Clients(clients::Clients),
+    Devices(devices::Devices),
     Attempts(attempts::Attempts),
     Status(status::Status),
     Healthcheck(healthcheck::Healthcheck),
@@ -94,6 +96,7 @@ impl Command {
             Self::Check(check) => check.execute(console),
             Self::Explain(explain) => explain.execute(console),
             Self::Clients(clients) => clients.execute(console),
+            Self::Devices(devices) => devices.execute(console),
             Self::Attempts(attempts) => attempts.execute(console),
             Self::Status(status) => status.execute(console),
             Self::Healthcheck(healthcheck) => healthcheck.execute(console),

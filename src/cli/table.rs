@@ -30,9 +30,11 @@ impl Table {
     }
 
     /// Adds a row; a missing value is shown as `-`.
-    pub(super) fn row<const N: usize>(&mut self, cells: [Option<String>; N]) {
-        debug_assert_eq!(N, self.columns, "a row has the columns of the header");
-        self.table.add_row(cells.map(|cell| cell.map_or_else(|| "-".to_owned(), |cell| shown(&cell))));
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Option<String>>) {
+        let cell = |cell: Option<String>| cell.map_or_else(|| "-".to_owned(), |cell| shown(&cell));
+        let cells: Vec<_> = cells.into_iter().map(cell).collect();
+        debug_assert_eq!(cells.len(), self.columns, "a row has the columns of the header");
+        self.table.add_row(cells);
     }
 
     /// The table, each line ended, without blanks at the ends.

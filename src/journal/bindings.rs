@@ -1,9 +1,12 @@
 //! Who held which address when, in the store: written as it becomes known, read at a start and by whoever asks.
 
-use rusqlite::{Connection, Row, Transaction, params};
+use std::net::IpAddr;
 
-use super::StoreError;
+use rusqlite::{Connection, Row, Transaction, params};
+use serde::Serialize;
+
 use super::database::Database;
+use super::{Filter, Store, StoreError, words};
 use crate::identity::{Binding, Identifier};
 use crate::time::Timestamp;
 
@@ -37,6 +40,43 @@ impl Database {
         let bindings = read(&self.connection).map_err(|error| StoreError::new(&self.path, &error))?;
         // What can't be read any more is not known any more.
         Ok(bindings.into_iter().flatten().collect())
+    }
+}
+
+/// Who held an address when. Its JSON is an interface: names and order stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BindingRow {
+    /// The address.
+    pub client: IpAddr,
+    /// What tells the device best; what attempts name it by.
+    pub device: String,
+    /// All that is known of it, the strongest first.
+    pub identifiers: Vec<String>,
+    /// When it began, as far as is known.
+    #[serde(serialize_with = "words::time")]
+    pub from: Timestamp,
+    /// When it ended, or will if the lease is not renewed; `None`: without end.
+    #[serde(serialize_with = "words::time_or_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Store {
+    /// Who held addresses in the time of the filter, of which only client, times and limit narrow; the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read to the end.
+    pub fn bindings(&self, filter: &Filter) -> Result<Vec<BindingRow>, StoreError> {
+        let sql = "SELECT client, from_ms, until_ms, identifiers FROM bindings \
+                   WHERE ifnull(until_ms > ?1, true) AND from_ms <= ?2 AND (?4 IS NULL OR client = ?4) \
+                   AND ?3 IS NULL AND ?5 IS NULL ORDER BY from_ms DESC, client LIMIT ?6";
+        let rows = self.rows(sql, filter, |row| Ok(binding(row)?))?;
+        let told = |binding: Binding| {
+            let identifiers: Vec<_> = binding.identifiers.iter().map(ToString::to_string).collect();
+            let device = identifiers.first()?.clone();
+            let Binding { address: client, from, until, .. } = binding;
+            Some(BindingRow { client, device, identifiers, from, until })
+        };
+        Ok(rows.into_iter().flatten().filter_map(told).collect())
     }
 }
 

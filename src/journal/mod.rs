@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use bindings::BindingRow;
 pub use config::Config;
 pub use error::{JournalError, StoreError};
 pub use names::{Coverage, NameRow, NameStore, NamesConfig};

@@ -210,7 +210,7 @@ impl Store {
         }
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         filter: &Filter,
@@ -235,7 +235,7 @@ impl Store {
 }
 
 /// Why a row can't be read.
-enum Unreadable {
+pub(super) enum Unreadable {
     Sqlite(rusqlite::Error),
     /// A value that no version of Embargo writes.
     Value(String),

@@ -12,6 +12,10 @@ pub(super) fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::
     serializer.serialize_str(&rfc3339(*time))
 }
 
+pub(super) fn time_or_none<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(rfc3339).serialize(serializer)
+}
+
 pub(super) fn evidence<S: Serializer>(evidence: &Evidence, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(evidence.as_str())
 }

@@ -71,3 +71,22 @@ fn who_held_an_address_is_known_again_after_a_restart_and_goes_after_its_time() 
     assert_eq!(told(&fixture.attempts()), [row(Some("mac:52:54:00:00:00:0a"), 1), row(None, 1)]);
     journal.close(PATIENCE).unwrap();
 }
+
+#[test]
+fn who_held_an_address_at_a_moment_is_read_from_the_store() {
+    let fixture = Fixture::new().with(|config| config.devices = Arc::default());
+    let journal = fixture.start();
+    let (devices, start) = (&fixture.config.devices, noon().as_second());
+    devices.take(&leases(&format!("192.0.2.7,52:54:00:00:00:0a,{start},\n")), after(0));
+    devices.take(&leases(&format!("192.0.2.7,52:54:00:00:00:0b,{},\n", start + 60)), after(60));
+    journal.close(PATIENCE).unwrap();
+    let at = |second| {
+        let filter = Filter { since: Some(after(second)), until: Some(after(second)), ..Filter::default() };
+        let rows = Store::open_read_only(fixture.path()).unwrap().bindings(&filter).unwrap();
+        rows.into_iter().map(|row| (row.device, row.until)).collect::<Vec<_>>()
+    };
+    let mac = |last: &str| format!("mac:52:54:00:00:00:{last}");
+    assert_eq!(at(-1), []);
+    assert_eq!(at(59), [(mac("0a"), Some(after(60)))]);
+    assert_eq!(at(60), [(mac("0b"), None)]);
+}
