@@ -1,9 +1,10 @@
-//! Encrypted transports as real clients speak them: kdig over TLS, HTTPS and QUIC, curl by DNS over HTTPS, dnsperf.
+//! Encrypted transports as real clients speak them: kdig over TLS, HTTPS and QUIC, curl by DNS over HTTPS, dnsperf and h2load.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
@@ -89,14 +90,48 @@ fn curl_finds_a_web_server_by_dns_over_https() {
 fn a_certificate_is_exchanged_under_load_without_a_lost_query() {
     let world = World::start();
     let questions = ["www.free.test A".to_owned(), "update.kaspersky.com A".to_owned()];
-    let mut load = Load::start_over("dot", world.dot, &questions, 6, 2_000);
-    for _exchange in 0..8 {
-        write_certificate(world.files.path());
-        let before = world.server.json(&["status"])["last_reload"]["at"].clone();
-        assert!(world.server.command(&["reload"]).status.success());
-        assert_ne!(world.server.json(&["status"])["last_reload"]["at"], before);
-    }
-    assert!(load.goes_on(), "the exchanges were under load");
-    let report = load.report();
+    let mut over_tls = Load::start_over("dot", world.dot, &questions, 6, 2_000);
+    let mut over_https = h2load(world.doh, world.files.path());
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        // New connections all the while, over QUIC among others.
+        let short_lived = threads.spawn(|| {
+            let mut answered = 0;
+            while !enough.load(Ordering::Relaxed) {
+                for said in world.kdig("www.free.test") {
+                    assert!(said.contains("127.0.0.1\n"), "{said}");
+                }
+                answered += 1;
+            }
+            answered
+        });
+        for _exchange in 0..8 {
+            write_certificate(world.files.path());
+            let before = world.server.json(&["status"])["last_reload"]["at"].clone();
+            assert!(world.server.command(&["reload"]).status.success());
+            assert_ne!(world.server.json(&["status"])["last_reload"]["at"], before);
+        }
+        assert!(over_tls.goes_on() && over_https.try_wait().unwrap().is_none(), "the exchanges were under load");
+        enough.store(true, Ordering::Relaxed);
+        assert!(short_lived.join().unwrap() > 0);
+    });
+    let report = over_tls.report();
     assert_eq!((report.lost, report.completed), (0, report.sent), "{report:?}");
+    let output = over_https.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&format!("{HTTPS} succeeded, 0 failed, 0 errored, 0 timeout")), "{said}");
+    assert!(said.contains(&format!("{HTTPS} 2xx, 0 3xx")), "{said}");
+}
+
+/// Requests over HTTPS in that test.
+const HTTPS: usize = 12_000;
+
+/// Six seconds of requests over HTTP/2, on connections that stay. dnsperf speaks it too, and loses answers that come together.
+fn h2load(server: SocketAddr, directory: &Path) -> Child {
+    let query = directory.join("query");
+    fs::write(&query, b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x03www\x04free\x04test\0\0\x01\0\x01").unwrap();
+    let mut h2load = Command::new("h2load");
+    h2load.args(["-n", &HTTPS.to_string(), "-c", "8", "-m", "10", "--rps", "250", "-d"]).arg(query);
+    h2load.args(["-H", "content-type: application/dns-message", &format!("https://{server}/dns-query")]);
+    h2load.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("h2load; .ci/run installs it")
 }
