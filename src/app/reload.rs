@@ -33,8 +33,9 @@ impl Parts {
 
     /// The same for whoever sees to it that nobody else reloads.
     pub(super) async fn reload_alone(&self, why: &str, _one_at_a_time: &MutexGuard<'_, ()>) {
-        let loaded = match config::load(&self.args, &self.first.environment) {
-            Ok(loaded) => loaded,
+        let read = config::reload(&self.args, &self.first.environment, &self.loaded.load());
+        let (loaded, papers) = match read {
+            Ok(read) => read,
             Err(mistakes) => return self.not_reloaded(why, &mistakes),
         };
         let wanted = match Wanted::read(&self.first.settings, &loaded) {
@@ -58,7 +59,10 @@ impl Parts {
             // Before anything else is exchanged: it alone may still fail.
             Ok(Ok(ready)) => {
                 match certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
-                    Ok(()) => self.reloaded(why, loaded, wanted.as_ref(), ready).await,
+                    Ok(()) => {
+                        self.reloaded(why, loaded, wanted.as_ref(), ready).await;
+                        self.but_for(&papers);
+                    }
                     Err(mistake) => self.not_reloaded(why, &[mistake]),
                 }
             }
@@ -143,6 +147,21 @@ impl Parts {
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
         self.lists.follow(&loaded.settings.lists);
         self.loaded.store(Arc::new(loaded));
+    }
+
+    /// Says of certificates and keys that they were left out of a reload: a ban does not wait until they are renewed.
+    fn but_for(&self, papers: &[Diagnostic]) {
+        if papers.is_empty() {
+            return;
+        }
+        for mistake in papers {
+            tracing::error!("{mistake}");
+        }
+        tracing::error!("The certificates and keys before stay in use; all else is reloaded.");
+        self.metrics.process.reload_successful.set(0);
+        let mut last = self.last_reload();
+        last.ok = false;
+        last.mistakes = papers.iter().map(ToString::to_string).collect();
     }
 
     pub(super) fn not_reloaded(&self, why: &str, mistakes: &[Diagnostic]) {

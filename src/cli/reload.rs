@@ -25,7 +25,8 @@ pub(super) struct Reload {
 }
 
 const NOTES: &str = "\
-With a mistake anywhere, nothing changes: the server keeps what is in force, and this command tells every mistake.";
+With a mistake anywhere, nothing changes: the server keeps what is in force, and this command tells every mistake. Only
+certificates and keys that can't be read keep nothing else out: those before stay in use.";
 
 impl Reload {
     /// Asks for it and tells how it went.

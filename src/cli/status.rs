@@ -142,7 +142,10 @@ fn reload(look: Look, reload: &Value, page: &mut String) {
     let told = match reload.get("ok").and_then(Value::as_bool) {
         Some(true) if at == "-" => "none since the start".to_owned(),
         Some(true) => format!("{at}, taken ({})", text(reload, "why")),
-        _ => look.paint(Tone::Warn, &format!("{at}, not taken ({}): the mistakes stand below", text(reload, "why"))),
+        _ => look.paint(
+            Tone::Warn,
+            &format!("{at}, not taken as it stands ({}): the mistakes stand below", text(reload, "why")),
+        ),
     };
     field(page, "reload", &told);
     let waiting: Vec<String> = items(reload, "needs_restart").iter().filter_map(Value::as_str).map(shown).collect();

@@ -166,19 +166,52 @@ pub struct Checked {
 /// # Errors
 /// Every mistake in the file and the flags.
 pub fn load(args: &Args, environment: &Environment) -> Result<Loaded, Vec<Diagnostic>> {
-    let (loaded, _settings, mistakes) = gather(args, environment);
-    loaded.ok_or(mistakes)
+    let Gathered { loaded, papers, mistakes, .. } = gather(args, environment);
+    match loaded {
+        Some(loaded) if papers.is_empty() => Ok(loaded),
+        _ => Err([mistakes, papers].concat()),
+    }
+}
+
+/// Reads it again while `before` is in force. Certificates and keys that can't be read, as when they are being renewed, keep
+/// nobody else out: those before stay, and their mistakes are returned beside the configuration.
+///
+/// # Errors
+/// Every other mistake, these included.
+pub fn reload(
+    args: &Args,
+    environment: &Environment,
+    before: &Loaded,
+) -> Result<(Loaded, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let Gathered { loaded, papers, mistakes, .. } = gather(args, environment);
+    let Some(mut loaded) = loaded else { return Err([mistakes, papers].concat()) };
+    if !papers.is_empty() {
+        (loaded.identity, loaded.trust) = (before.identity.clone(), before.trust.clone());
+    }
+    Ok((loaded, papers))
 }
 
 /// Reads everything, lists included, whatever mistakes stand before them.
 pub fn check(args: &Args, environment: &Environment) -> Checked {
-    let (loaded, settings, mut mistakes) = gather(args, environment);
+    let Gathered { loaded, settings, papers, mut mistakes } = gather(args, environment);
+    let loaded = loaded.filter(|_read| papers.is_empty());
+    mistakes.extend(papers);
     mistakes.extend(local(&settings).diagnostics);
     Checked { loaded, policy: policy(&settings, 0), mistakes }
 }
 
-/// The configuration if it is right, its settings as far as they are, and its mistakes.
-fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, Vec<Diagnostic>) {
+/// A configuration as far as it is right.
+struct Gathered {
+    /// The whole, but for certificates and keys that can't be read, if there is no other mistake.
+    loaded: Option<Loaded>,
+    settings: Settings,
+    /// The mistakes of certificates and keys.
+    papers: Vec<Diagnostic>,
+    /// All others.
+    mistakes: Vec<Diagnostic>,
+}
+
+fn gather(args: &Args, environment: &Environment) -> Gathered {
     let file = environment.config_file(args);
     let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
@@ -189,8 +222,9 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
         let message = "no state directory is known; give one, or set STATE_DIRECTORY or HOME";
         mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
     }
-    let identity = if mistakes.is_empty() { tls::identity(&settings, &mut mistakes) } else { None };
-    let trust = settings.upstream.trust.read(&mut mistakes);
+    let mut papers = Vec::new();
+    let identity = if mistakes.is_empty() { tls::identity(&settings, &mut papers) } else { None };
+    let trust = settings.upstream.trust.read(&mut papers);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
     let loaded = state_dir.map(|state_dir| Loaded {
@@ -202,7 +236,7 @@ fn gather(args: &Args, environment: &Environment) -> (Option<Loaded>, Settings, 
         trust,
         environment: environment.clone(),
     });
-    (loaded, settings, mistakes)
+    Gathered { loaded, settings, papers, mistakes }
 }
 
 /// The settings of a file; the defaults beside its mistake when it can't be read at all.

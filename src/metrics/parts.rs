@@ -250,7 +250,7 @@ impl Process {
         Self {
             reload_successful: registry.gauge(
                 "config_last_reload_successful",
-                "Whether the last reload of configuration and lists was taken: 1 or 0.",
+                "Whether the last reload of configuration and lists was taken whole: 1 or 0.",
             ),
             reload_success: Moment(registry.moment(
                 "config_last_reload_success_timestamp_seconds",

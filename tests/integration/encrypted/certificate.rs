@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use embargo::app::control::Request;
+use embargo::wire::rcode;
+
 use super::client::Dot;
 use super::{NAME, World, write};
 use crate::harness::{Question, Response};
@@ -80,8 +83,38 @@ async fn a_broken_list_keeps_the_certificate_before_as_it_keeps_everything() {
 #[tokio::test]
 async fn a_broken_new_file_keeps_the_certificate_before_and_says_so() {
     let world = World::new("").await;
-    std::fs::write(world.files.path().join("key.pem"), "nonsense").unwrap();
+    let (chain, key) = (world.files.path().join("chain.pem"), world.files.path().join("key.pem"));
+    let other = world.authority.issue(&[NAME, "other.example"]);
+    // As it may be while somebody renews it: half of it, that of another key, gone, nonsense.
+    for (file, text) in [
+        (&chain, Some(other.pem.chars().take(other.pem.len() / 2).collect())),
+        (&chain, Some(other.pem.clone())),
+        (&chain, None),
+        (&key, Some("nonsense".to_owned())),
+    ] {
+        match text {
+            Some(text) => std::fs::write(file, text).unwrap(),
+            None => std::fs::remove_file(file).unwrap(),
+        }
+        world.server.reload().await;
+        assert_eq!(world.server.metric("config_last_reload_successful", &[]).await, 0);
+        assert!(world.dot().await.ask(&query()).await.is_ok());
+    }
+    write(&world.files, &other);
     world.server.reload().await;
-    assert_eq!(world.server.metric("config_last_reload_successful", &[]).await, 0);
+    assert_eq!(world.server.metric("config_last_reload_successful", &[]).await, 1);
     assert!(world.dot().await.ask(&query()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_ban_does_not_wait_until_a_certificate_can_be_read() {
+    let world = World::new("").await;
+    std::fs::remove_file(world.files.path().join("key.pem")).unwrap();
+    let mut client = world.dot().await;
+    world.server.change_ban("kaspersky", "", "geo.example\nfree.example\n").await;
+    assert_eq!(Response::read(client.ask(&query()).await.unwrap()).rcode(), rcode::NXDOMAIN);
+    assert_eq!(world.server.metric("config_last_reload_successful", &[]).await, 0);
+    let status = world.server.control(Request::Status).await;
+    let told = status["last_reload"]["mistakes"][0].as_str().unwrap();
+    assert!(told.contains("key.pem"), "{told}");
 }
