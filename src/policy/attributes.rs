@@ -56,9 +56,11 @@ impl Attributes {
     }
 }
 
-/// The fourth column of a rule, its default filled in: what proves no product is watched, not blocked.
+/// The fourth column of a rule, its default filled in: what proves no product is watched, not blocked. A rule for clients is
+/// about them and proves nothing either way.
 pub(super) fn does(rule: &Rule) -> Does {
     rule.does.unwrap_or(match rule.evidence {
+        _ if rule.pattern.kind() == PatternKind::Client => Does::Mode(Mode::Enforce),
         Evidence::Visit | Evidence::None => Does::Mode(Mode::Observe),
         _ => Does::Mode(Mode::Enforce),
     })

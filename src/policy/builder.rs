@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::arena::Arena;
 use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling};
 use super::ban::Ban;
@@ -14,6 +16,7 @@ use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
 use super::hash::Key;
 use super::literals::Literals;
 use super::marks;
+use super::networks::{NETWORKS_MAX, NetworksBuilder};
 use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::pause::Pause;
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
@@ -40,6 +43,8 @@ pub struct PolicyBuilder {
     literals: usize,
     globs: HashMap<Box<[u8]>, Vec<Glob>>,
     glob_count: usize,
+    answers: NetworksBuilder,
+    clients: NetworksBuilder,
     /// By list: rules whose pattern stands already with other columns, and the first of them.
     conflicts: Vec<(u64, String)>,
     pause: Pause,
@@ -77,6 +82,12 @@ pub enum RuleRefused {
         /// The limit.
         max: usize,
     },
+    /// Too many networks.
+    #[error("more than {max} networks in all; the rule is left out")]
+    Networks {
+        /// The limit.
+        max: usize,
+    },
     /// Too many different combinations of list, pattern kind, category, evidence and action.
     #[error("more than {max} combinations of list, pattern kind, category, evidence and action; the rule is left out")]
     Attributes {
@@ -100,6 +111,8 @@ impl PolicyBuilder {
             literals: 0,
             globs: HashMap::new(),
             glob_count: 0,
+            answers: NetworksBuilder::default(),
+            clients: NetworksBuilder::default(),
             conflicts: Vec::new(),
             pause: Pause::default(),
         }
@@ -139,11 +152,15 @@ impl PolicyBuilder {
     pub fn rule(&mut self, list: ListIndex, rule: &Rule) -> Result<(), RuleRefused> {
         self.pause.step(RULE);
         let BanIndex(ban) = self.lists[list.0].ban;
-        if matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
+        let network = rule.pattern.network();
+        if network.is_none() && matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
             self.guard(&rule.pattern)?;
         }
         let attributes = self.interner.intern(list.0, ban, &self.bans[ban], rule);
         let attributes = attributes.ok_or(RuleRefused::Attributes { max: ATTRIBUTES_MAX })?;
+        if let Some(network) = network {
+            return self.network(attributes, network, rule.pattern.kind());
+        }
         if rule.pattern.kind() == PatternKind::Glob {
             return self.glob(attributes, &rule.pattern);
         }
@@ -167,8 +184,19 @@ impl PolicyBuilder {
             PatternKind::Below => protected.labels() > name.labels() && protected.is_below(name),
             PatternKind::Exact => *protected == name,
             PatternKind::Glob => glob::matches(name.wire(), protected.wire()),
+            // Which names it is about is seen when they are asked.
+            PatternKind::Answer | PatternKind::Client => false,
         });
         hit.map_or(Ok(()), |name| Err(RuleRefused::Protected { name: name.into() }))
+    }
+
+    fn network(&mut self, attributes: u16, network: IpNet, kind: PatternKind) -> Result<(), RuleRefused> {
+        if self.answers.len() + self.clients.len() >= NETWORKS_MAX {
+            return Err(RuleRefused::Networks { max: NETWORKS_MAX });
+        }
+        let table = if kind == PatternKind::Client { &mut self.clients } else { &mut self.answers };
+        table.push(network, attributes);
+        Ok(())
     }
 
     fn glob(&mut self, attributes: u16, pattern: &Pattern) -> Result<(), RuleRefused> {
@@ -199,9 +227,10 @@ impl PolicyBuilder {
 
     /// The policy, and warnings about whole lists.
     pub fn build(self, generation: u64) -> (Policy, Vec<Diagnostic>) {
-        let Self { key, who, bans, mut lists, interner, arena, literals, globs, mut conflicts, mut pause, .. } = self;
+        let Self { key, protected, who, bans, mut lists, interner, arena, literals, globs, .. } = self;
+        let Self { answers, clients, mut conflicts, mut pause, .. } = self;
         let (mut counts, mut covers) = (vec![0; interner.len()], 0);
-        let stands = |older, newer, name: &[u8]| {
+        let mut stands = |older, newer, name: &[u8]| {
             let (older, newer) = (interner.row(older), interner.row(newer));
             let stands = older.same_pattern(newer);
             if stands {
@@ -209,6 +238,12 @@ impl PolicyBuilder {
             }
             stands
         };
+        let mut network_kept = |number| {
+            counts[usize::from(number)] += 1;
+            interner.row(number).ceiling != Effect::Off
+        };
+        let answers = answers.build(&mut stands, &mut network_kept);
+        let clients = clients.build(&mut stands, &mut network_kept);
         let kept = |number, labels| {
             pause.step(PLACE);
             counts[usize::from(number)] += 1;
@@ -225,8 +260,26 @@ impl PolicyBuilder {
         let (ranks, depths) = (ranks(&bans), Depths::new(literals.depths(), globs.depths()));
         let diagnostics =
             lists.iter().zip(conflicts).filter_map(|(list, conflict)| conflict_message(list, conflict)).collect();
-        let policy =
-            Policy { generation, bans, ranks, lists, series, key, depths, attributes, literals, globs, mixed, who };
+        let otherwise = |attributes: &Attributes| attributes.answers.otherwise && !attributes.kind.is_network();
+        let otherwise = attributes.iter().any(otherwise);
+        let policy = Policy {
+            generation,
+            bans,
+            ranks,
+            lists,
+            series,
+            key,
+            depths,
+            attributes,
+            literals,
+            globs,
+            mixed,
+            answers,
+            clients,
+            protected,
+            otherwise,
+            who,
+        };
         (policy, diagnostics)
     }
 }

@@ -61,7 +61,7 @@ impl Policy {
         let (olds, news) = (self.rows(), newer.rows());
         let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
         let mut comparison = Comparison::default();
-        let mut names: Vec<&[u8]> = Vec::new();
+        let (mut names, mut networks): (Vec<&[u8]>, Vec<PatternRef<'_>>) = (Vec::new(), Vec::new());
         loop {
             let order = match (olds.peek(), news.peek()) {
                 (Some(old), Some(new)) => old.order(new),
@@ -78,11 +78,19 @@ impl Policy {
                 (None, Some(new)) => comparison.added.push(new.shown()),
                 (None, None) => break,
             }
-            let touched = old.into_iter().chain(new).filter(|row| row.attributes.kind != PatternKind::Glob);
-            names.extend(touched.map(|row| row.wire));
+            for row in old.into_iter().chain(new) {
+                match row.attributes.kind {
+                    PatternKind::Glob => (),
+                    kind if kind.is_network() => networks.push(PatternRef { wire: row.wire, kind, allow: false }),
+                    _ => names.push(row.wire),
+                }
+            }
         }
         names.dedup();
+        networks.dedup();
         comparison.verdicts = names.into_iter().flat_map(|wire| self.verdict_changes(newer, wire, at)).collect();
+        let changes = networks.into_iter().filter_map(|pattern| self.network_change(newer, pattern, at));
+        comparison.verdicts.extend(changes);
         comparison
     }
 
@@ -92,7 +100,9 @@ impl Policy {
         let literals = self.literals.entries().map(|(number, wire)| Row { wire, attributes: attributes(number) });
         let globs = self.globs.groups().iter().flat_map(|group| &group.globs);
         let globs = globs.map(|glob| Row { wire: &glob.wire, attributes: attributes(glob.attributes) });
-        let mut rows: Vec<_> = literals.chain(globs).collect();
+        let networks = self.answers.rows().iter().chain(self.clients.rows());
+        let networks = networks.map(|row| Row { wire: &row.wire, attributes: attributes(row.attributes) });
+        let mut rows: Vec<_> = literals.chain(globs).chain(networks).collect();
         rows.sort_unstable_by(Row::order);
         rows
     }
@@ -112,6 +122,14 @@ impl Policy {
 
     fn in_a_word(&self, name: &LowerName, at: Timestamp) -> &'static str {
         self.decide(name, qtype::A, &Client::NOBODY, at).decision.as_str()
+    }
+
+    /// What is different for addresses, or clients, of a network of which no rule about a smaller one speaks.
+    fn network_change(&self, newer: &Self, pattern: PatternRef<'_>, at: Timestamp) -> Option<VerdictChange> {
+        let network = pattern.network()?;
+        let [old, new] = [self, newer].map(|policy| policy.judge_network(pattern.kind, network, at, |_ban| false));
+        let (old, new) = (old.decision.as_str(), new.decision.as_str());
+        (old != new).then(|| VerdictChange { name: pattern.to_string(), old, new })
     }
 }
 

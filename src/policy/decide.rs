@@ -24,6 +24,9 @@ impl Policy {
     /// rules in all.
     #[inline]
     pub fn decide(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Verdict<'_> {
+        if self.clients.speaks() {
+            return self.decide_without(name, qtype, client, at, |_ban| false);
+        }
         let way = self.way(name);
         if way.is_free() {
             return Verdict::PASS;
@@ -43,7 +46,8 @@ impl Policy {
         at: Timestamp,
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Verdict<'_> {
-        let way = self.way(name);
+        let mut way = self.way(name);
+        self.add_client_rules(&mut way, name, client.address);
         if way.is_free() {
             return Verdict::PASS;
         }
@@ -58,7 +62,7 @@ impl Policy {
         let soa_labels = match only.attributes.kind {
             PatternKind::Suffix => only.labels,
             PatternKind::Below => only.labels + 1,
-            PatternKind::Exact | PatternKind::Glob => return None,
+            PatternKind::Exact | PatternKind::Glob | PatternKind::Answer | PatternKind::Client => return None,
         };
         let Effect::Enforce(action) = only.attributes.ceiling else { return None };
         let nxdomain = action == Action::Nxdomain && !self.is_mixed_below(name, way, only.attributes.ban);
@@ -109,7 +113,9 @@ impl Policy {
             return Verdict::PASS;
         };
         let effect = self.effect(leader, asker);
-        if qtype == qtype::DS && self.is_parents_business(name, effect, way, &winners, asker) {
+        // Who is banned as a client is not told what others have signed either.
+        let of_name = leader.attributes.kind != PatternKind::Client;
+        if qtype == qtype::DS && of_name && self.is_parents_business(name, effect, way, &winners, asker) {
             return Verdict::PASS;
         }
         let change = winners.iter().filter_map(|found| self.seconds_to_change(found, asker)).min();
@@ -189,6 +195,9 @@ impl Policy {
                 return false;
             };
             match self.effect(found, asker) {
+                Effect::Enforce(Action::Nxdomain) if found.attributes.kind == PatternKind::Client => {
+                    return self.is_nxdomain_for_all(name);
+                }
                 Effect::Enforce(Action::Nxdomain) if !is_mixed(Scope::Ban(found.attributes.ban)) => {
                     return true;
                 }

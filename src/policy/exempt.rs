@@ -173,7 +173,8 @@ impl Policy {
         if exemptions.is_empty() || verdict.is_pass() {
             return Spared { verdict, hits: Vec::new() };
         }
-        self.spare(exemptions, verdict, (name, name), (qtype, client, at), |_ban| false)
+        let judge = |left_out: &dyn Fn(BanIndex) -> bool| self.decide_without(name, qtype, client, at, left_out);
+        self.spare(exemptions, verdict, (name, name), (client, at), judge)
     }
 
     /// [`Policy::decide_without`] where clients may be spared: of `name`, to which the answer about `asked` leads.
@@ -188,17 +189,40 @@ impl Policy {
         if exemptions.is_empty() || verdict.is_pass() {
             return Spared { verdict, hits: Vec::new() };
         }
-        self.spare(exemptions, verdict, (name, asked), (qtype, client, at), left_out)
+        let judge = |spared: &dyn Fn(BanIndex) -> bool| {
+            self.decide_without(name, qtype, client, at, |ban| left_out(ban) || spared(ban))
+        };
+        self.spare(exemptions, verdict, (name, asked), (client, at), judge)
     }
 
+    /// [`Policy::decide_address`] where clients may be spared.
+    pub fn decide_address_sparing(
+        &self,
+        exemptions: &Exemptions,
+        address: IpAddr,
+        name: &LowerName,
+        (client, at): (&Client, Timestamp),
+        left_out: impl Fn(BanIndex) -> bool,
+    ) -> Spared<'_> {
+        let verdict = self.decide_address(address, name, client, at, &left_out);
+        if exemptions.is_empty() || verdict.is_pass() {
+            return Spared { verdict, hits: Vec::new() };
+        }
+        let judge = |spared: &dyn Fn(BanIndex) -> bool| {
+            self.decide_address(address, name, client, at, |ban| left_out(ban) || spared(ban))
+        };
+        self.spare(exemptions, verdict, (name, name), (client, at), judge)
+    }
+
+    /// The verdict without the bans that spare the client, and their rules. `judge` gives it, told which bans to leave out.
     #[cold]
     fn spare<'p>(
         &'p self,
         exemptions: &Exemptions,
         verdict: Verdict<'p>,
         (name, asked): (&LowerName, &LowerName),
-        (qtype, client, at): (u16, &Client, Timestamp),
-        left_out: impl Fn(BanIndex) -> bool,
+        (client, at): (&Client, Timestamp),
+        judge: impl Fn(&dyn Fn(BanIndex) -> bool) -> Verdict<'p>,
     ) -> Spared<'p> {
         let of_client = exemptions.of(client.address, self.who.of(client.address), at);
         if of_client.is_empty() {
@@ -216,7 +240,7 @@ impl Policy {
             hits.iter().any(|spared| spared.hit.ban_index == ban)
                 || of_client.iter().any(|compiled| compiled.ban == Some(ban))
         };
-        let mut verdict = self.decide_without(name, qtype, client, at, |ban| left_out(ban) || is_spared(ban));
+        let mut verdict = judge(&is_spared);
         if let Decision::Enforce(_hit, blocked) = &mut verdict.decision {
             // It would be true of the names that are spared below as well (RFC 8020 §2).
             blocked.nxdomain &= !of_client.iter().any(|compiled| compiled.divides(name));

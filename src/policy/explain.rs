@@ -1,5 +1,7 @@
 //! Why policy says what it says.
 
+use std::net::IpAddr;
+
 use super::few::Few;
 use super::lookup::{Found, is_screened};
 use super::pattern::PatternKind;
@@ -63,6 +65,10 @@ pub enum Lost {
     OtherBanFirst,
     /// Another ban enforces or observes what this rule allows in its own ban.
     AllowsOwnBanOnly,
+    /// It is about an answer, and its ban has had its say on the name or the client.
+    NameFirst,
+    /// No rule about a network can enforce the name.
+    Protected,
     /// DS at this name is asked of the parent zone, which is not the vendor's.
     ParentsBusiness,
 }
@@ -81,6 +87,8 @@ impl Lost {
             Self::OtherBanEnforced => "other ban enforced first",
             Self::OtherBanFirst => "other ban first",
             Self::AllowsOwnBanOnly => "allows in its own ban only",
+            Self::NameFirst => "a rule for the name or the client comes first",
+            Self::Protected => "the name is protected",
             Self::ParentsBusiness => "DS belongs to the parent zone",
         }
     }
@@ -96,18 +104,55 @@ impl Policy {
 
     /// The verdict, with every rule that was considered for it.
     pub fn explain(&self, name: &LowerName, qtype: u16, client: &Client, at: Timestamp) -> Explanation<'_> {
-        let way = self.way(name);
+        let mut way = self.way(name);
+        self.add_client_rules(&mut way, name, client.address);
         let asker = self.asker(client, at);
-        let (winners, verdict) = (way.winners(), self.judge(name, qtype, &asker, &way));
+        let verdict = self.judge(name, qtype, &asker, &way);
         let mut found = self.everything_at(name);
+        found.extend(self.client_rules(client.address));
+        self.explanation(name, &asker, &way.winners(), verdict, found)
+    }
+
+    /// The same of an answer to `name` that leads to an address, where the name itself is not blocked; a ban that has had its say
+    /// on the name has none on that.
+    pub fn explain_address(
+        &self,
+        address: IpAddr,
+        name: &LowerName,
+        client: &Client,
+        at: Timestamp,
+    ) -> Explanation<'_> {
+        let spoken = |ban| self.has_spoken(ban, name, client);
+        let verdict = self.decide_address(address, name, client, at, spoken);
+        let found: Vec<_> = self.answer_rules(address).collect();
+        let mut winners = Few::default();
+        let in_force = found.iter().filter(|found| found.attributes.ceiling != Effect::Off);
+        in_force.for_each(|rule| winners.push_above(*rule, |older| older.attributes.ban == rule.attributes.ban));
+        let mut explanation = self.explanation(name, &self.asker(client, at), &winners, verdict, found);
+        for candidate in explanation.candidates.iter_mut().filter(|candidate| candidate.lost.is_some()) {
+            if spoken(candidate.hit.ban_index) {
+                candidate.lost = Some(Lost::NameFirst);
+            }
+        }
+        explanation
+    }
+
+    fn explanation<'p>(
+        &'p self,
+        name: &LowerName,
+        asker: &Asker<'_>,
+        winners: &Few<'p>,
+        verdict: Verdict<'p>,
+        mut found: Vec<Found<'p>>,
+    ) -> Explanation<'p> {
         let decisive = |found: &Found<'_>| verdict.decision.hit().is_some_and(|hit| is_same(found, hit));
         found.sort_by(|a, b| {
             let place = |found: &Found<'_>| (!decisive(found), self.ranks[found.attributes.ban]);
             place(a).cmp(&place(b)).then_with(|| b.rank().cmp(&a.rank()))
         });
         let candidates = found.iter().map(|found| Candidate {
-            hit: self.hit(found, self.effect(found, &asker)),
-            lost: self.lost(found, name, &asker, &winners, &verdict.decision),
+            hit: self.hit(found, self.effect(found, asker)),
+            lost: self.lost(found, name, asker, winners, &verdict.decision),
         });
         let candidates = candidates.collect();
         Explanation { verdict, candidates }
@@ -150,10 +195,13 @@ impl Policy {
         if is_screened(found, name) {
             return Some(Lost::PublicSuffix);
         }
+        let effect = self.effect(found, asker);
+        if found.attributes.kind.is_network() && matches!(effect, Effect::Enforce(_)) && self.is_protected(name) {
+            return Some(Lost::Protected);
+        }
         if !winners.iter().any(wins) {
             return Some(Lost::LessSpecific);
         }
-        let effect = self.effect(found, asker);
         match decision {
             _ if effect == Effect::Off => Some(Lost::NotInForce),
             Decision::Pass => Some(Lost::ParentsBusiness),

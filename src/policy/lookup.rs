@@ -22,7 +22,7 @@ pub(super) struct Found<'p> {
     pub(super) attributes: &'p Attributes,
     /// The name part of its pattern, on the wire.
     pub(super) wire: &'p [u8],
-    /// Labels of the pattern.
+    /// Labels of the pattern; of one about a network more than any name has, and the more the smaller it is.
     pub(super) labels: usize,
 }
 
@@ -31,14 +31,14 @@ impl Found<'_> {
     pub(super) fn rank(&self) -> impl Ord {
         let Attributes { kind, allow, .. } = *self.attributes;
         // Labels, kind and allow as one number: only two globs are ever compared further.
-        (self.labels << 3 | (kind as usize) << 1 | usize::from(allow), self.wire.len(), Reverse(self.wire))
+        (self.labels << 4 | (kind as usize) << 1 | usize::from(allow), self.wire.len(), Reverse(self.wire))
     }
 
     /// Whether the rule is for a name that has at least its labels, `labels`, and ends like it.
     #[inline]
     pub(super) fn covers(&self, labels: usize) -> bool {
         match self.attributes.kind {
-            PatternKind::Suffix => true,
+            PatternKind::Suffix | PatternKind::Answer | PatternKind::Client => true,
             PatternKind::Below => labels > self.labels,
             PatternKind::Exact | PatternKind::Glob => labels == self.labels,
         }
@@ -124,6 +124,12 @@ impl<'p> Way<'p> {
     pub(super) fn without(&self, left_out: impl Fn(BanIndex) -> bool) -> Self {
         let stays = |found: &&Found<'_>| !left_out(BanIndex(found.attributes.ban));
         Self { rules: self.rules.iter().filter(stays).copied().collect(), ..*self }
+    }
+
+    /// Adds a rule about a network. Of those of one ban the one that wins is enough.
+    pub(super) fn add_network(&mut self, found: Found<'p>) {
+        let place = |found: &Found<'_>| (found.attributes.ban, found.attributes.kind);
+        self.rules.push_above(found, |older| place(older) == place(&found));
     }
 
     /// Adds a glob. Of globs that match the same name for the same ban, the one that wins is enough: so there are few rules,

@@ -3,6 +3,7 @@
 //! Values in, values out. Reading files, TOML and the clock are left to [`config`](crate::config) and [`clock`](crate::clock);
 //! building an answer from a verdict is left to [`serve`](crate::serve).
 
+mod address;
 mod ahead;
 mod arena;
 mod attributes;
@@ -22,6 +23,8 @@ mod literals;
 mod lookup;
 mod marks;
 mod mixed;
+mod network;
+mod networks;
 mod pattern;
 mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
@@ -46,6 +49,7 @@ pub use exempt::{Exemption, Exemptions, Spared, SparedHit, Spares, Whom};
 pub use explain::{Candidate, Explanation, Lost, Standing};
 pub use export::{ExportFormat, Exported};
 pub use list::{HEAD, Line, ListFormat, ListReader, Parsed, Strictness};
+pub use network::NetworkFault;
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};

@@ -1,4 +1,5 @@
-//! What a rule matches: a name and all below it, one name, what is below a name, or a glob; in front a `!` allows.
+//! What a rule matches: a name and all below it, one name, what is below a name, a glob, or a network of answers or clients;
+//! in front a `!` allows.
 //!
 //! Leaves finding the pattern that matches a name to the table.
 
@@ -6,6 +7,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
+use ipnet::{IpNet, Ipv4Net};
+
+use super::network::{self, NetworkFault};
 use crate::wire::{LowerName, NameError};
 
 /// Octets of a label at most (RFC 1035 §3.1).
@@ -24,6 +28,18 @@ pub enum PatternKind {
     Below,
     /// `=name`: the name alone.
     Exact,
+    /// `answer:192.0.2.0/24`: answers that lead to an address of the network, whatever was asked for.
+    Answer,
+    /// `client:192.0.2.0/24`: all that clients in the network ask for.
+    Client,
+}
+
+impl PatternKind {
+    /// Whether it is about a network and not about names; the name of such a pattern is what a response policy zone calls the
+    /// network.
+    pub fn is_network(self) -> bool {
+        matches!(self, Self::Answer | Self::Client)
+    }
 }
 
 /// A parsed pattern, held on the stack.
@@ -85,9 +101,15 @@ pub enum PatternFault {
     /// An octet that host names don't use and that no escape announces.
     #[error("`{}` can't stand in a name; write it as `\\{:03}` if it is meant", .0.escape_ascii(), .0)]
     Octet(u8),
-    /// An IPv4 address.
+    /// An IPv4 address or network.
     #[error("an address is no name")]
     Address,
+    /// The same where it could be meant.
+    #[error("an address is no name; answers that hold it are `answer:{0}`, questions of a client `client:{0}`")]
+    AddressAlone(IpNet),
+    /// Behind `answer:` or `client:`.
+    #[error("{0}")]
+    Network(NetworkFault),
     /// `*` where a format knows none.
     #[error("`*` can't stand here; no rule of this format says so")]
     Star,
@@ -103,6 +125,15 @@ impl Pattern {
             Some(rest) => (true, rest),
             None => (false, text),
         };
+        let of_network = [(PatternKind::Answer, "answer:"), (PatternKind::Client, "client:")];
+        for (kind, prefix) in of_network {
+            if let Some(network) = rest.strip_prefix(prefix) {
+                let at = text.len() - network.len();
+                let network =
+                    network::of_text(network).map_err(|error| fault(PatternFault::Network(error), at..text.len()))?;
+                return Ok(Self::of_network(network, kind, allow));
+            }
+        }
         let (prefix, name) = if let Some(name) = rest.strip_prefix('=') {
             (PatternKind::Exact, name)
         } else if let Some(name) = rest.strip_prefix("*.") {
@@ -124,7 +155,7 @@ impl Pattern {
         let read = Reader::new(name).read();
         let (name, glob) = match read {
             Ok(read) => read,
-            Err(error) => return fail(error.fault, at + error.span.start..at + error.span.end),
+            Err(error) => return fail(addressed(error.fault, name), at + error.span.start..at + error.span.end),
         };
         match (glob, prefix) {
             (false, kind) => Ok(Self { name, kind, allow }),
@@ -147,6 +178,17 @@ impl Pattern {
             return Err(fault(PatternFault::Star, star..star + 1));
         }
         Ok(Self { name, kind, allow })
+    }
+
+    /// A pattern about a network, of such a kind.
+    pub fn of_network(network: IpNet, kind: PatternKind, allow: bool) -> Self {
+        debug_assert!(kind.is_network());
+        Self { name: network::to_name(network), kind, allow }
+    }
+
+    /// The network that it is about, if it is about one.
+    pub fn network(&self) -> Option<IpNet> {
+        self.as_ref().network()
     }
 
     /// The name part; in a glob, `*` stands for any octets.
@@ -176,6 +218,13 @@ impl fmt::Display for Pattern {
     }
 }
 
+impl PatternRef<'_> {
+    /// The network that it is about, if it is about one.
+    pub fn network(&self) -> Option<IpNet> {
+        if self.kind.is_network() { network::of_wire(self.wire) } else { None }
+    }
+}
+
 /// The text that [`Pattern::parse`] reads as this pattern: lower case, no last dot, other octets escaped.
 impl fmt::Display for PatternRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +233,15 @@ impl fmt::Display for PatternRef<'_> {
             PatternKind::Exact => "=",
             PatternKind::Below => "*.",
             PatternKind::Suffix | PatternKind::Glob => "",
+            PatternKind::Answer => "answer:",
+            PatternKind::Client => "client:",
         };
+        if let Some(network) = self.network() {
+            return match network {
+                alone if alone.prefix_len() == alone.max_prefix_len() => write!(f, "{allow}{prefix}{}", alone.addr()),
+                network => write!(f, "{allow}{prefix}{network}"),
+            };
+        }
         // The octets came from a `LowerName`, so reading them back can't fail.
         let name = LowerName::read(self.wire, 0).map_or(LowerName::ROOT, |(name, _end)| name);
         write!(f, "{allow}{prefix}{name}")
@@ -321,10 +378,19 @@ fn fault(fault: PatternFault, span: Range<usize>) -> PatternError {
     PatternError { fault, span }
 }
 
-/// Whether the text is an IPv4 address, which a list of addresses would otherwise turn into names of numbers.
+/// Whether the text is an IPv4 address or network, which a list of addresses would otherwise turn into names of numbers.
 fn is_address(text: &[u8]) -> bool {
+    let is_number = |text: &str| text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv4Net>().is_ok();
     text.first().is_some_and(u8::is_ascii_digit)
-        && std::str::from_utf8(text).is_ok_and(|text| text.trim_end_matches('.').parse::<Ipv4Addr>().is_ok())
+        && std::str::from_utf8(text).is_ok_and(|text| is_number(text.trim_end_matches('.')))
+}
+
+/// What to say of an address where one could be meant.
+fn addressed(fault: PatternFault, name: &str) -> PatternFault {
+    match network::of_text(name.trim_end_matches('.')) {
+        Ok(network) if fault == PatternFault::Address => PatternFault::AddressAlone(network),
+        _ => fault,
+    }
 }
 
 #[cfg(test)]
@@ -363,6 +429,10 @@ mod tests {
         check("_dns.resolver.arpa", PatternKind::Suffix, "_dns.resolver.arpa");
         check("0/25.2.0.192.in-addr.arpa", PatternKind::Suffix, "0/25.2.0.192.in-addr.arpa");
         check(".", PatternKind::Suffix, ".");
+        check("answer:192.0.2.0/24", PatternKind::Answer, "answer:192.0.2.0/24");
+        check("!answer:192.0.2.1/32", PatternKind::Answer, "!answer:192.0.2.1");
+        check("client:2001:DB8::/32", PatternKind::Client, "client:2001:db8::/32");
+        check("!client:2001:db8::1", PatternKind::Client, "!client:2001:db8::1");
     }
 
     #[test]
@@ -398,8 +468,15 @@ mod tests {
         check_fault("=!a.example", Fault::Prefix, 1..2);
         check_fault("a b", Fault::Octet(b' '), 1..2);
         check_fault("http://a.example", Fault::Octet(b':'), 4..5);
-        check_fault("192.0.2.1", Fault::Address, 0..9);
-        check_fault("=192.0.2.1.", Fault::Address, 1..11);
+        let alone = |text: &str| Fault::AddressAlone(text.parse().unwrap());
+        check_fault("192.0.2.1", alone("192.0.2.1/32"), 0..9);
+        check_fault("=192.0.2.1.", alone("192.0.2.1/32"), 1..11);
+        check_fault("192.0.2.0/24", alone("192.0.2.0/24"), 0..12);
+        check_fault("192.0.2.1/24", Fault::Address, 0..12);
+        check_fault("!answer:192.0.2.1/24", Fault::Network(NetworkFault::Bits), 8..20);
+        check_fault("client:0.0.0.0/0", Fault::Network(NetworkFault::Prefix), 7..16);
+        check_fault("client:a.example", Fault::Network(NetworkFault::Text), 7..16);
+        check_fault("=answer:192.0.2.1", Fault::Octet(b':'), 7..8);
     }
 
     #[test]
@@ -411,7 +488,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_pattern_that_survives_printing_or_a_fault_inside_it(text in "[!=*.\\\\a0-9 \u{e9}]{0,20}|.{0,300}") {
+        fn any_text_is_a_pattern_that_survives_printing_or_a_fault_inside_it(text in "[!=*.\\\\a0-9 \u{e9}]{0,20}|!?(answer|client):[0-9a-f.:/]{0,24}|.{0,300}") {
             match Pattern::parse(&text) {
                 Ok(pattern) => prop_assert_eq!(Pattern::parse(&pattern.to_string()), Ok(pattern)),
                 Err(error) => prop_assert!(error.span.start <= error.span.end && error.span.end <= text.len()),

@@ -13,7 +13,9 @@ use super::hash::Key;
 use super::list::ListFormat;
 use super::literals::Literals;
 use super::mixed::Mixed;
+use super::networks::Networks;
 use super::who::Who;
+use crate::wire::LowerName;
 
 /// A ban, as an index into [`Policy::bans`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +67,14 @@ pub struct Policy {
     pub(super) literals: Literals,
     pub(super) globs: Globs,
     pub(super) mixed: Mixed,
+    /// Rules about addresses in answers.
+    pub(super) answers: Networks,
+    /// Rules about clients, whatever they ask for.
+    pub(super) clients: Networks,
+    /// Names that no rule about a network can enforce.
+    pub(super) protected: Vec<LowerName>,
+    /// Whether some rule about names answers by another action than NXDOMAIN.
+    pub(super) otherwise: bool,
     pub(super) who: Who,
 }
 
@@ -101,5 +111,7 @@ impl Policy {
             + self.literals.memory_bytes()
             + self.globs.memory_bytes()
             + self.mixed.memory_bytes()
+            + self.answers.memory_bytes()
+            + self.clients.memory_bytes()
     }
 }

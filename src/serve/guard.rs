@@ -1,6 +1,7 @@
 //! What stands in front of every answer: who is served, the policy in force, the record, and data of our own.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -78,6 +79,18 @@ impl InForce {
         let Judged { query, client, now, .. } = judged;
         let asked = (query.qtype, &client.for_policy(), now.wall);
         self.policy.decide_led(&self.exemptions, (name, &query.name), asked, left_out)
+    }
+
+    /// The same of an address.
+    pub(super) fn judge_address(
+        &self,
+        judged: &Judged<'_>,
+        address: IpAddr,
+        left_out: impl Fn(BanIndex) -> bool,
+    ) -> Spared<'_> {
+        let Judged { query, client, now, .. } = judged;
+        let asked = (&client.for_policy(), now.wall);
+        self.policy.decide_address_sparing(&self.exemptions, address, &query.name, asked, left_out)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where an answer leads: a name that nobody banned may still point at one that is.
+//! Where an answer leads: a name that nobody banned may still point at one that is, or at an address in a banned network.
 //!
 //! Cached and fresh answers pass here alike. The upstream has already asked the servers behind the chain when it answers;
 //! what screening stops is the client's connection, not that lookup.
@@ -6,25 +6,30 @@
 use crate::cache::Entry;
 use crate::metrics::Outcome;
 use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Spared, SparedHit, Spares};
-use crate::wire::{LowerName, Response, Target, chain, qtype, rcode};
+use crate::wire::{Held, LowerName, Response, Target, chain, qtype, rcode, whole_chain};
 
 use super::blocked;
 use super::ending::Ending;
 use super::guard::Judged;
 
-/// The first banned name that an answer leads to.
+/// The first banned name or address that an answer leads to.
 pub(super) struct Led<'p, 'e> {
     /// The winning rule.
     pub(super) hit: Hit<'p>,
-    /// The winning rules of further bans that hold the same name.
+    /// The winning rules of further bans that hold the same name or address.
     pub(super) also: Vec<Hit<'p>>,
     /// How to answer; `None` where the ban only observes, or spares the client.
     pub(super) blocked: Option<Blocked>,
     /// Whether the client is spared.
     pub(super) spared: bool,
-    /// The target.
-    target: &'e Target,
-    name: LowerName,
+    to: To<'e>,
+}
+
+/// What an answer leads to.
+#[derive(Clone, Copy)]
+enum To<'e> {
+    Name(&'e Target),
+    Address(Held),
 }
 
 /// What a lookup proves when only the answer led to the vendor: the client asked for another name, so `ambiguous` at most.
@@ -32,15 +37,52 @@ pub(super) fn weakened(evidence: Evidence) -> Evidence {
     evidence.max(Evidence::Ambiguous)
 }
 
-/// Finds where `entry` leads to a banned name: the first enforced target, else the first observed one. A ban that had its
-/// say on the name itself is not asked again: its rule for that name is the operator's word. Also the TTL in seconds
-/// that no record may exceed, where policy on a target may change or attempts are to be seen.
+/// Finds where `entry` leads to a banned name or address: the first enforced one, else the first observed one, names before
+/// addresses. A ban that had its say on a name is not asked again: its rule for that name is the operator's word. Also the TTL
+/// in seconds that no record may exceed, where policy on a target may change or attempts are to be seen.
 pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led<'a, 'e>>, Option<u32>) {
-    let (mut observed, mut ttl_cap) = (None, None);
+    let mut found = Search::default();
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
-        let Spared { verdict, hits } = judged.in_force.judge_led(judged, &name, |ban| has_spoken(judged, ban));
-        ttl_cap = [ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
+        let verdict = judged.in_force.judge_led(judged, &name, |ban| has_spoken(judged, ban));
+        if found.ends_with(verdict, To::Name(target)) {
+            return (found.led, found.ttl_cap);
+        }
+    }
+    if judged.in_force.policy.screens_addresses() {
+        find_address(judged, entry, &mut found);
+    }
+    (found.led, found.ttl_cap)
+}
+
+/// Goes on with the addresses of `entry`.
+fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, found: &mut Search<'a, '_>) {
+    let Judged { in_force, query, client, .. } = judged;
+    let (policy, client) = (&in_force.policy, client.for_policy());
+    let names = || entry.answer.targets().iter().map(|target| LowerName::from(&target.name));
+    let spoken = |ban| {
+        policy.has_spoken(ban, &query.name, &client) || names().any(|name| policy.has_spoken(ban, &name, &client))
+    };
+    for held in entry.answer.addresses() {
+        let verdict = in_force.judge_address(judged, held.address, spoken);
+        if found.ends_with(verdict, To::Address(held)) {
+            return;
+        }
+    }
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Search<'p, 'e> {
+    led: Option<Led<'p, 'e>>,
+    ttl_cap: Option<u32>,
+}
+
+impl<'p, 'e> Search<'p, 'e> {
+    /// Adds what policy says of one name or address; whether that settles it.
+    fn ends_with(&mut self, judged: Spared<'p>, to: To<'e>) -> bool {
+        let Spared { verdict, hits } = judged;
+        self.ttl_cap = [self.ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
         let mut spared = hits.into_iter().map(|spared| spared.hit);
         let is_spared = matches!(verdict.decision, Decision::Allow(_) | Decision::Pass);
         let (hit, blocked) = match verdict.decision {
@@ -48,18 +90,16 @@ pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led
             Decision::Observe(hit) => (hit, None),
             Decision::Allow(_) | Decision::Pass => match spared.next() {
                 Some(hit) => (hit, None),
-                None => continue,
+                None => return false,
             },
         };
-        let enforced = blocked.is_some();
-        let also = verdict.also.into_iter().chain(spared).collect();
-        let led = Led { hit, also, blocked, spared: is_spared, target, name };
-        if enforced {
-            return (Some(led), ttl_cap);
+        let settles = blocked.is_some();
+        if settles || self.led.is_none() {
+            let also = verdict.also.into_iter().chain(spared).collect();
+            self.led = Some(Led { hit, also, blocked, spared: is_spared, to });
         }
-        observed = observed.or(Some(led));
+        settles
     }
-    (observed, ttl_cap)
 }
 
 /// Whether `ban` already had its say on the name that was asked for. One that spares the client in a category has not: where
@@ -71,7 +111,8 @@ fn has_spoken(judged: &Judged<'_>, ban: BanIndex) -> bool {
     own.decision.hit().into_iter().chain(&own.also).chain(spared).any(|own| own.ban_index == ban)
 }
 
-/// The answer in place of one that leads to an enforced name: the chain up to it, then what its ban demands.
+/// The answer in place of one that leads to an enforced name or address: the chain up to it, then what its ban demands. Record
+/// sets are given whole or not at all: what is left of a signed one would be forged.
 pub(super) fn answer(
     judged: &Judged<'_>,
     led: &Led<'_, '_>,
@@ -82,15 +123,26 @@ pub(super) fn answer(
     let Judged { query, client, now, .. } = *judged;
     let age = entry.age(now.mono);
     let mut response = Response::within(room, query);
-    if matches!(led.target.rtype, qtype::SVCB | qtype::HTTPS) {
+    let rtype = match led.to {
+        To::Name(target) => target.rtype,
+        To::Address(held) => held.rtype,
+    };
+    if matches!(rtype, qtype::SVCB | qtype::HTTPS) {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
         let ede = &led.hit.ban.ede;
         let none = response.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
         return Ending::response(query, client, none, Outcome::Policy, rcode::NOERROR);
     }
-    for link in chain(&entry.answer, &led.target.name) {
+    let (links, name) = match led.to {
+        To::Name(target) => (chain(&entry.answer, &target.name), target.name.clone()),
+        To::Address(_) => whole_chain(&entry.answer),
+    };
+    let name = LowerName::from(&name);
+    // About an address nothing is said above the name that has it.
+    let soa_labels = if matches!(led.to, To::Address(_)) { name.labels() } else { blocked.soa_labels };
+    for link in links {
         let ttl = link.ttl.saturating_sub(age).min(blocked.ttl);
         response = response.answer_at(link.owner.wire(), link.rtype, ttl, &link.rdata);
     }
-    blocked::finish(query, client, &led.hit, blocked, &led.name, response)
+    blocked::finish(query, client, &led.hit, &Blocked { soa_labels, ..*blocked }, &name, response)
 }

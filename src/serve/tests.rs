@@ -34,10 +34,31 @@ const BANNED: [(&str, Does); 6] = [
     ("drop.example", Does::Action(Action::Drop)),
     ("seen.example", Does::Mode(Mode::Observe)),
 ];
+/// Rules about networks: of answers, and of clients other than the usual one.
+const NETWORKS: [(&str, Does); 7] = [
+    ("answer:198.51.100.0/24", Does::Mode(Mode::Enforce)),
+    ("answer:198.51.100.64/26", Does::Mode(Mode::Observe)),
+    ("answer:198.51.100.128/26", Does::Action(Action::Sinkhole)),
+    ("answer:198.51.100.192/26", Does::Action(Action::Drop)),
+    ("client:127.0.0.8/31", Does::Mode(Mode::Enforce)),
+    ("client:127.0.0.10", Does::Action(Action::Drop)),
+    ("client:127.0.0.11", Does::Mode(Mode::Observe)),
+];
+/// Names that lead to addresses of those networks, by the last octet.
+const HOSTED: [(&str, u8); 4] = [
+    ("block.hosted.example", 1),
+    ("watch.hosted.example", 65),
+    ("sink.hosted.example", 129),
+    ("drop.hosted.example", 193),
+];
 /// Names that the cache knows, and the banned and the observed one that they lead to.
 const ALIASES: [(&str, &str); 2] = [("alias.example", "geo.example"), ("aka.example", "seen.example")];
 /// Names asked for: banned ones, ones that the cache knows, and ones that nobody knows.
-const ASKED: [&str; 13] = [
+const ASKED: [&str; 17] = [
+    "block.hosted.example",
+    "watch.hosted.example",
+    "sink.hosted.example",
+    "drop.hosted.example",
     "geo.example",
     "wWw.GEO.example",
     "nodata.example",
@@ -81,6 +102,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::enforcing(policy(&BANNED))
+    }
+
+    fn enforcing(policy: crate::policy::Policy) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let wall = "2026-03-01T12:00:00Z".parse().unwrap();
@@ -89,7 +114,7 @@ impl World {
         let journal = Arc::new(Journal::start(config, Arc::clone(&metrics), clock.clone()).unwrap());
         let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
-        guard.enforce(policy());
+        guard.enforce(policy);
         guard.exempt(vec![
             spares(SPARED[0], Spares::Ban("vendor".into())),
             spares(SPARED[1], Spares::Name(Box::new(LowerName::parse("refuse.example").unwrap()))),
@@ -145,7 +170,7 @@ fn spares(client: Ipv4Addr, what: Spares) -> Arc<Exemption> {
     })
 }
 
-fn policy() -> crate::policy::Policy {
+fn policy(rules: &[(&str, Does)]) -> crate::policy::Policy {
     let ban = Ban {
         ede: Ede { code: 15, text: "banned".into() },
         sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 80)],
@@ -155,9 +180,9 @@ fn policy() -> crate::policy::Policy {
     let mut builder = PolicyBuilder::new(7, Vec::new());
     let index = builder.ban(ban);
     let list = builder.list(ListInfo::new("rules.txt", index, ListFormat::Rules, ""));
-    for (name, does) in BANNED {
-        let pattern = Pattern::parse(name).unwrap();
-        let rule = Rule { pattern, category: "service".into(), evidence: Evidence::Installed, does: Some(does) };
+    for (pattern, does) in rules {
+        let pattern = Pattern::parse(pattern).unwrap();
+        let rule = Rule { pattern, category: "service".into(), evidence: Evidence::Installed, does: Some(*does) };
         builder.rule(list, &rule).unwrap();
     }
     builder.build(1).0
@@ -166,7 +191,8 @@ fn policy() -> crate::policy::Policy {
 /// Holds the A records of what is not enforced and of aliases, with and without DO and CD.
 fn cache() -> Cache {
     let cache = Cache::new(cache::Config::new(1 << 20));
-    for name in ["free.example", "seen.example"].into_iter().chain(ALIASES.map(|(alias, _target)| alias)) {
+    let led = ALIASES.map(|(alias, _target)| alias).into_iter().chain(HOSTED.map(|(name, _last)| name));
+    for name in ["free.example", "seen.example"].into_iter().chain(led) {
         for bits in 0..4_u8 {
             let message =
                 Ask { name, flags: u16::from(bits & 1) << 4, dnssec_ok: bits & 2 != 0, ..Ask::PLAIN }.octets();
@@ -176,8 +202,11 @@ fn cache() -> Cache {
             let end = Name::parse(target.unwrap_or(name)).unwrap();
             let response =
                 target.into_iter().fold(response, |response, _target| response.answer(qtype::CNAME, 3600, end.wire()));
-            let response = (0..40)
-                .fold(response, |response, last| response.answer_at(end.wire(), qtype::A, 3600, &[192, 0, 2, last]));
+            let hosted =
+                HOSTED.iter().find(|(hosted, _last)| *hosted == name).map(|(_name, last)| [198, 51, 100, *last]);
+            let addresses = (0..40).map(|last| [192, 0, 2, last]).chain(hosted);
+            let response =
+                addresses.fold(response, |response, address| response.answer_at(end.wire(), qtype::A, 3600, &address));
             let response = response.finish(65_535);
             let answer = Answer::keep(&response, &Layout::read(&response).unwrap()).unwrap();
             cache.insert(KeyRef::of(&query).to_key(), answer, true, Mono(0));
@@ -278,54 +307,61 @@ fn asks() -> impl Strategy<Value = Ask> {
 
 #[test]
 fn the_short_way_says_and_counts_what_the_one_handler_does() {
+    the_short_way_is_the_one_handlers(&BANNED);
+}
+
+#[test]
+fn so_it_does_where_rules_are_about_networks() {
+    the_short_way_is_the_one_handlers(&[BANNED.as_slice(), &NETWORKS].concat());
+}
+
+fn the_short_way_is_the_one_handlers(rules: &[(&str, Does)]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (short, whole) = (World::new(), World::new());
+    let (short, whole) = (World::enforcing(policy(rules)), World::enforcing(policy(rules)));
     for world in [&short, &whole] {
         world.hands.advance(Duration::from_secs(7));
     }
     let (door, handler) = (short.door(), whole.door());
-    let sources = [Ipv4Addr::LOCALHOST, SPARED[0], SPARED[1]];
+    // Now and then a client that some of the rules are for, or that is spared.
+    let sources = prop::sample::select(vec![1_u8, 1, 1, 1, 1, 2, 3, 8, 10, 11]);
     let (responses, silences, waits) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let config = ProptestConfig { cases: 1500, ..ProptestConfig::default() };
     let equal = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     )
-    .run(
-        &(asks(), prop::sample::select(Transport::ALL.to_vec()), prop::sample::select(sources.to_vec())),
-        |(ask, transport, source)| {
-            let message = ask.octets();
-            let client = Client::new(SocketAddr::from((source, 4242)), transport);
-            let is_query = Query::read(&message).is_ok();
-            let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
-            // A buffer that held another client's answer.
-            let mut room = vec![0xEE; 700];
-            let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), &mut room);
-            ledger.responded(Outcome::Local, 0, Mono(0));
-            let ending = match ending {
-                Ok(ending) => ending,
-                Err(unanswered) => {
-                    waits.set(waits.get() + 1);
-                    prop_assert!(is_query);
-                    prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-                    // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
-                    let _shed = door.shed(&message, &unanswered, Failure::Overload);
-                    let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-                    runtime.block_on(handler.carry(&message, client, &mut ledger));
-                    prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-                    return Ok(());
-                }
-            };
-            let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
-            let other = runtime.block_on(handler.carry(&message, client, &mut ledger));
-            ledger.responded(Outcome::Local, 0, Mono(0));
-            let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
-            count.set(count.get() + 1);
-            prop_assert_eq!(ending, other);
-            prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
-            Ok(())
-        },
-    );
+    .run(&(asks(), prop::sample::select(Transport::ALL.to_vec()), sources), |(ask, transport, source)| {
+        let message = ask.octets();
+        let client = Client::new(SocketAddr::from(([127, 0, 0, source], 4242)), transport);
+        let is_query = Query::read(&message).is_ok();
+        let mut ledger = short.metrics.received(transport, Family::of(client.address()), Mono(0));
+        // A buffer that held another client's answer.
+        let mut room = vec![0xEE; 700];
+        let ending = door.at_once(&door.view(), &message, &client, &mut ledger, short.clock.now(), &mut room);
+        ledger.responded(Outcome::Local, 0, Mono(0));
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(unanswered) => {
+                waits.set(waits.get() + 1);
+                prop_assert!(is_query);
+                prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+                // Nothing is recorded yet; shed, it is what the one handler records once when it has waited.
+                let _shed = door.shed(&message, &unanswered, Failure::Overload);
+                let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+                runtime.block_on(handler.carry(&message, client, &mut ledger));
+                prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+                return Ok(());
+            }
+        };
+        let mut ledger = whole.metrics.received(transport, Family::of(client.address()), Mono(0));
+        let other = runtime.block_on(handler.carry(&message, client, &mut ledger));
+        ledger.responded(Outcome::Local, 0, Mono(0));
+        let count = if matches!(ending, Ending::Silence(_)) { &silences } else { &responses };
+        count.set(count.get() + 1);
+        prop_assert_eq!(ending, other);
+        prop_assert_eq!(short.page("embargo_attempts_total"), whole.page("embargo_attempts_total"));
+        Ok(())
+    });
     equal.unwrap();
     assert!(responses.get() > 500 && silences.get() > 20 && waits.get() > 20, "{responses:?} {silences:?} {waits:?}");
     assert!(whole.sum("embargo_attempts_total", "") > 100);

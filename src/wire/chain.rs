@@ -1,4 +1,4 @@
-//! The CNAME chain of an answer up to a banned name, to be given to the client before it is cut off.
+//! The CNAME chain of an answer up to a banned name, to be given to the client before it is cut off, or to an address.
 
 use super::answer::Answer;
 use super::layout::{Layout, RecordAt, Section, be16};
@@ -33,6 +33,18 @@ pub fn chain(answer: &Answer, stop: &Name) -> Vec<Link> {
         current = target;
     }
     Vec::new()
+}
+
+/// The links from the question to the last name that its aliases lead to, and that name.
+pub fn whole_chain(answer: &Answer) -> (Vec<Link>, Name) {
+    let Ok(layout) = Layout::read(answer.body()) else { return (Vec::new(), Name::from(&LowerName::ROOT)) };
+    let (mut links, mut current) = (Vec::new(), Name::from(&layout.qname));
+    for _ in 0..layout.records.len() {
+        let Some((found, target)) = step(answer.body(), &layout, &current) else { break };
+        links.extend(found);
+        current = target;
+    }
+    (links, current)
 }
 
 /// The records that lead on from `current`, and the name they lead to.

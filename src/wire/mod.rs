@@ -5,6 +5,7 @@
 mod answer;
 mod chain;
 mod cookie;
+mod held;
 mod layout;
 mod name;
 mod options;
@@ -20,8 +21,9 @@ mod subnet;
 pub mod rtype;
 
 pub use answer::{Answer, Fit, Target, sane_ttl};
-pub use chain::{Link, chain};
+pub use chain::{Link, chain, whole_chain};
 pub use cookie::{COOKIE, Cookie, Cookies, Secret};
+pub use held::Held;
 pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors};
 pub use name::{LowerName, Name, NameError};
 pub use options::{Asked, Extras, NSID_MAX, OPTION_PADDING};

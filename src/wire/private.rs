@@ -30,7 +30,7 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
 
 /// The IPv4 address that one of IPv6 stands for: mapped (`::ffff:0:0/96`), compatible (`::/96`, with :: and `::1`
 /// among them) or translated by the well-known prefix (`64:ff9b::/96`, RFC 6052).
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(super) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let embedded = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
@@ -56,7 +56,7 @@ pub(super) fn holds_private(message: &[u8], layout: &Layout) -> bool {
 }
 
 /// Addresses in a row.
-fn addresses(v4: bool, octets: &[u8]) -> impl Iterator<Item = IpAddr> {
+pub(super) fn addresses(v4: bool, octets: &[u8]) -> impl Iterator<Item = IpAddr> {
     let v4s = if v4 { octets } else { &[] }.as_chunks::<4>().0;
     let v6s = if v4 { &[] } else { octets }.as_chunks::<16>().0;
     v4s.iter().copied().map(IpAddr::from).chain(v6s.iter().copied().map(IpAddr::from))
@@ -64,7 +64,7 @@ fn addresses(v4: bool, octets: &[u8]) -> impl Iterator<Item = IpAddr> {
 
 /// The addresses of `ipv4hint` and `ipv6hint`. The target is not compressed (RFC 9460 §2.2); where it is, nothing behind it can
 /// be read here, nor by a client.
-fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> {
+pub(super) fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> {
     const PRIORITY: usize = 2;
     let mut at = LowerName::pass_compressed(rdata, PRIORITY).unwrap_or(rdata.len());
     let parameters = std::iter::from_fn(move || {

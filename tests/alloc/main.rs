@@ -120,6 +120,17 @@ fn a_cached_query_allocates_nothing() {
 }
 
 #[test]
+fn a_cached_query_whose_addresses_are_looked_at_allocates_nothing() {
+    let server = Server::enforcing(&[server::RULES, server::NETWORKS].concat());
+    for name in ["free.example", "geo.example"] {
+        let message = query(name, A, Some(1232));
+        (0..BEFORE).for_each(|_query| server.answered(&message));
+        let allocations = on_the_reading_thread(|| (0..QUERIES).for_each(|_query| server.answered(&message)));
+        assert_eq!(allocations, 0, "{QUERIES} queries for {name}");
+    }
+}
+
+#[test]
 fn a_query_with_a_cookie_allocates_nothing() {
     let server = Server::start();
     for name in ["geo.example", "free.example"] {

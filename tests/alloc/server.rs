@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const RULES: &str = "geo.example telemetry installed nxdomain\nnodata.example update installed nodata\n\
                                 sink.example update installed sinkhole\nrefuse.example a visit refuse\n\
                                 drop.example a installed drop\nseen.example a visit observe\n";
+/// The same where every answer of the upstream leads to a network that is watched, and one client may not ask.
+pub(crate) const NETWORKS: &str = "answer:192.0.2.0/24 hosting ambiguous observe\nanswer:198.51.100.0/24\n\
+                                   answer:2001:db8::/32\nclient:198.51.100.0/24\n";
 
 /// One test at a time: a thread's name is all that tells its server from another test's.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -41,6 +44,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::enforcing(RULES)
+    }
+
+    pub(crate) fn enforcing(rules: &str) -> Self {
         let alone = alone();
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("blocklists/v");
@@ -48,7 +55,7 @@ impl Server {
         let ban = "version = 1\nid = \"v\"\ntitle = \"v\"\nvendor = \"Example\"\nlists = [\"rules.txt\"]\n\
                    sinkhole = [\"192.0.2.80\", \"2001:db8::80\"]\n";
         std::fs::write(folder.join("ban.toml"), ban).unwrap();
-        std::fs::write(folder.join("rules.txt"), RULES).unwrap();
+        std::fs::write(folder.join("rules.txt"), rules).unwrap();
         let config = directory.path().join("embargo.toml");
         std::fs::write(&config, "blocklists = \"blocklists\"\nworkers = 1\n").unwrap();
         let upstream = Upstream::start();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use embargo::config::{self, PolicyLoad, Settings};
-use embargo::policy::{Mode, Policy};
+use embargo::policy::{Client, Decision, Mode, Policy};
+use embargo::wire::LowerName;
 
 use crate::blocklists::verdict;
 
@@ -251,11 +252,32 @@ fn a_ban_that_is_off_matches_nothing() {
     assert_eq!(diagnostics, []);
     let policy = policy.unwrap();
     let off = policy.bans().iter().filter(|ban| ban.stance.mode == Mode::Off).count();
-    assert_eq!((off, policy.bans().len()), (BANS.len(), BANS.len() + 2));
+    // With the vendors' bans, the networks of one.
+    assert_eq!((off, policy.bans().len()), (BANS.len() + 1, BANS.len() + 3));
+    assert!(!policy.screens_addresses());
     for name in Row::all().iter().flat_map(Row::names) {
         let (ban, _, _) = verdict(&policy, &name, NOW);
         // The application's own resolver is a signal of its own, whatever is banned.
         assert!(ban.is_empty() || ban == "bypass", "{name}: {ban}");
+    }
+}
+
+#[test]
+fn the_vendors_networks_are_watched_at_most_and_those_of_public_resolvers_are_none_of_them() {
+    let policy = switched_on(&["kaspersky-networks"]);
+    let client = Client { address: [192, 0, 2, 1].into() };
+    let (name, now) = (LowerName::parse("www.example.org").unwrap(), NOW.parse().unwrap());
+    let does = |address: &str| {
+        let verdict = policy.decide_address(address.parse().unwrap(), &name, &client, now, |_ban| false);
+        match verdict.decision {
+            Decision::Pass => "pass",
+            Decision::Observe(hit) => hit.evidence.as_str(),
+            other => panic!("{address}: {other:?}"),
+        }
+    };
+    assert_eq!([does("185.85.15.20"), does("2a03:2480:68::1")], ["none"; 2]);
+    for other in ["8.8.8.8", "1.1.1.1", "223.6.6.6", "9.9.9.9", "185.228.168.168", "119.255.133.1", "93.159.226.1"] {
+        assert_eq!(does(other), "pass", "{other}");
     }
 }
 

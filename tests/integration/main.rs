@@ -31,6 +31,7 @@ mod readme;
 mod regression;
 mod reload;
 mod subnets;
+mod screening;
 mod survives;
 mod tidy;
 mod upstream;

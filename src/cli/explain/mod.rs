@@ -36,6 +36,9 @@ pub(super) struct Explain {
     /// Who asks
     #[arg(long, value_name = "IP")]
     client: Option<IpAddr>,
+    /// An address that the answer holds: where the name itself is not blocked, is the answer?
+    #[arg(long, value_name = "IP")]
+    answer: Option<IpAddr>,
     /// When: 2024-09-29 (midnight of the configured time zone), 2024-09-29T06:00:00Z, or 24h, 7d for so long ago; now by
     /// default
     #[arg(long, value_name = "TIME")]
@@ -46,13 +49,14 @@ pub(super) struct Explain {
     on_disk: OnDisk,
 }
 
-const JSON_HELP: &str = "One JSON object of {name, type, client, groups, at, verdict, ban, pattern, file, line, category, \
+const JSON_HELP: &str = "One JSON object of {name, type, client, answer, groups, at, verdict, ban, pattern, file, line, category, \
                          evidence, action, mode, others, law}";
 
 const EXAMPLES: &str = "\
 Examples:
   embargo explain downloads.example.org
   embargo explain www.example.org --type HTTPS --client 192.0.2.7
+  embargo explain www.example.org --answer 192.0.2.1    would an answer with this address be given?
   embargo explain www.example.org --at 2024-06-20 --json | jq -r .verdict
   embargo explain www.example.org --list names.txt      what would this list do?";
 
@@ -66,6 +70,7 @@ pub(super) struct Explained {
     name: String,
     r#type: String,
     client: Option<IpAddr>,
+    answer: Option<IpAddr>,
     /// Sites, departments and groups that the client is of.
     groups: Vec<String>,
     at: String,
@@ -124,7 +129,7 @@ impl Explain {
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
         let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
-        let explanation = policy.explain(&self.name, self.qtype, &client, at);
+        let explanation = self.explain(policy, &client, at);
         let standing = explanation.verdict.decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
         let asked = text::Asked { policy, client, qtype: self.qtype, at, standing };
         let explained = self.explained(&explanation, lines, &asked);
@@ -133,6 +138,21 @@ impl Explain {
         }
         let text = text::render(console.look, &explained, &explanation.verdict.decision, &asked);
         Ok(write!(console.out, "{text}")?)
+    }
+
+    /// What is said of the name, or of the answer where something is said of that and the name is not blocked.
+    fn explain<'p>(&self, policy: &'p Policy, client: &Client, at: Timestamp) -> Explanation<'p> {
+        let of_name = policy.explain(&self.name, self.qtype, client, at);
+        let Some(address) = self.answer else { return of_name };
+        if matches!(of_name.verdict.decision, Decision::Enforce(..)) {
+            return of_name;
+        }
+        let of_answer = policy.explain_address(address, &self.name, client, at);
+        let silent = matches!(of_answer.verdict.decision, Decision::Pass);
+        let mut explanation = if silent { of_name.clone() } else { of_answer.clone() };
+        let others = if silent { of_answer.candidates } else { of_name.candidates };
+        explanation.candidates.extend(others.into_iter().filter(|candidate| candidate.lost.is_some()));
+        explanation
     }
 
     fn explained(&self, explanation: &Explanation<'_>, lines: &mut Lines<'_>, asked: &text::Asked<'_>) -> Explained {
@@ -171,6 +191,7 @@ impl Explain {
             name: self.name.to_string(),
             r#type: rtype::mnemonic(self.qtype).into_owned(),
             client: self.client,
+            answer: self.answer,
             groups: who.of(asked.client.address).iter().map(|index| who.group(index).id.to_string()).collect(),
             at: rfc3339(asked.at),
             verdict,

@@ -7,7 +7,8 @@ use crate::cli::console::{Look, Tone};
 use crate::cli::table::Table;
 use crate::diag::shown;
 use crate::policy::{
-    Action, Ban, BanKind, Blocked, Client, Decision, EndUse, Evidence, Hit, Law, Mode, Policy, Stance, Standing,
+    Action, Ban, BanKind, Blocked, Client, Decision, EndUse, Evidence, Hit, Law, Mode, PatternKind, Policy, Stance,
+    Standing,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -77,16 +78,24 @@ fn outcome(decision: &Decision<'_>, asked: &Asked<'_>) -> (Tone, String) {
             (Tone::Warn, format!("It is answered normally, and recorded as an attempt: {why} only observes."))
         }
         Decision::Enforce(hit, blocked) => {
-            let answer = answer(hit.ban, blocked, asked.qtype);
-            (Tone::Bad, format!("{answer}; it is never sent upstream, and recorded as an attempt."))
+            let answer = answer(hit, blocked, asked.qtype);
+            let how = match hit.pattern.kind {
+                PatternKind::Answer => "the upstream's answer is withheld",
+                _ => "it is never sent upstream",
+            };
+            (Tone::Bad, format!("{answer}; {how}, and recorded as an attempt."))
         }
     }
 }
 
-fn answer(ban: &Ban, blocked: &Blocked, qtype: u16) -> String {
+fn answer(hit: &Hit<'_>, blocked: &Blocked, qtype: u16) -> String {
+    let (ban, kind) = (hit.ban, hit.pattern.kind);
     let ttl = blocked.ttl;
     match blocked.action {
         Action::Nxdomain if blocked.nxdomain => format!("It is answered NXDOMAIN, for {ttl} s"),
+        Action::Nxdomain if kind == PatternKind::Answer => {
+            format!("It is answered NODATA, for {ttl} s (not NXDOMAIN: the name exists)")
+        }
         Action::Nxdomain => {
             format!("It is answered NODATA, for {ttl} s (not NXDOMAIN: some name below is not blocked)")
         }

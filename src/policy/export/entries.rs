@@ -1,10 +1,14 @@
 //! The names that rules name, ancestors first, and what the policy says of each and below it.
 
+use ipnet::IpNet;
+
 use crate::policy::ban::{Action, Ban};
-use crate::policy::pattern::PatternRef;
+use crate::policy::network;
+use crate::policy::networks::Row;
+use crate::policy::pattern::{PatternKind, PatternRef};
 use crate::policy::policy::{BanIndex, Policy};
 use crate::policy::rule::Effect;
-use crate::policy::verdict::{Client, Decision};
+use crate::policy::verdict::{Blocked, Client, Decision};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
 
@@ -31,6 +35,20 @@ pub(super) struct Entry<'p> {
     pub(super) inherited: Said<'p>,
     /// The weight of what was said there, if it has one.
     pub(super) weight: Option<u8>,
+}
+
+/// A network that a rule is about.
+#[derive(Debug)]
+pub(super) struct NetworkEntry<'p> {
+    pub(super) kind: PatternKind,
+    /// As a response policy zone names it.
+    pub(super) name: LowerName,
+    /// What is said of its addresses or clients.
+    pub(super) said: Said<'p>,
+    /// What is said around it.
+    pub(super) around: Said<'p>,
+    /// Whether what is said is so for all exported bans: an exception of a client is one from its own ban.
+    pub(super) of_all: bool,
 }
 
 /// A name above, and what was said below it.
@@ -90,6 +108,33 @@ impl<'p, 'c> Judge<'p, 'c> {
             wire.push(0);
             LowerName::read(&wire, 0).ok().map(|(name, _end)| name)
         })
+    }
+
+    /// The networks that rules are about, each once, those of answers first.
+    pub(super) fn networks(&self) -> impl Iterator<Item = NetworkEntry<'p>> {
+        let of = |kind, rows: &'p [Row]| rows.iter().map(move |row| (kind, row));
+        let answers = of(PatternKind::Answer, self.policy.answers.rows());
+        let rows = answers.chain(of(PatternKind::Client, self.policy.clients.rows()));
+        let mut counted: Vec<_> = rows.filter(|(_kind, row)| self.counts(row.attributes)).collect();
+        // Two of the same network stand beside each other.
+        counted.dedup_by_key(|(kind, row)| (*kind, row.network));
+        let bans = (0..self.policy.bans.len()).filter(|ban| self.is_told(BanIndex(*ban))).count();
+        counted.into_iter().map(move |(kind, row)| {
+            let around = row.network.supernet().map_or(Said::Nothing, |around| self.said_of(kind, around));
+            let name = network::to_name(row.network);
+            NetworkEntry { kind, name, said: self.said_of(kind, row.network), around, of_all: bans == 1 }
+        })
+    }
+
+    fn said_of(&self, kind: PatternKind, network: IpNet) -> Said<'p> {
+        match self.policy.judge_network(kind, network, self.at, |ban| !self.is_told(ban)).decision {
+            Decision::Pass => Said::Nothing,
+            Decision::Allow(_) | Decision::Observe(_) => Said::Passes,
+            Decision::Enforce(hit, Blocked { action: Action::Nxdomain, .. }) if kind == PatternKind::Answer => {
+                Said::Blocked(Action::Nodata, hit.ban)
+            }
+            Decision::Enforce(hit, blocked) => Said::Blocked(blocked.action, hit.ban),
+        }
     }
 
     /// What is said of a name and below it; `None`: nothing at all.

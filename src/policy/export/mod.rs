@@ -13,9 +13,10 @@ mod zones;
 
 use std::io;
 
-use self::entries::{Above, Entry, Judge};
+use self::entries::{Above, Entry, Judge, NetworkEntry};
 use self::page::Page;
 use super::ban::Ban;
+use super::pattern::PatternRef;
 use super::policy::{BanIndex, Policy};
 use crate::time::{Timestamp, rfc3339};
 
@@ -86,6 +87,17 @@ impl ExportFormat {
     }
 }
 
+impl ExportFormat {
+    /// Writes what is said of a network.
+    fn network(self, entry: &NetworkEntry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+        if self == Self::Rpz {
+            return rpz::network(entry, page);
+        }
+        let pattern = PatternRef { wire: entry.name.wire(), kind: entry.kind, allow: false };
+        page.unsaid(format_args!("`{pattern}`: no networks"))
+    }
+}
+
 impl Policy {
     /// Writes what the `chosen` bans do at `at` in a format.
     ///
@@ -112,6 +124,9 @@ impl Policy {
             let Some(entry) = judge.entry(name, above.last()) else { continue };
             let weight = format.entry(&entry, &mut page)?;
             above.push(Above { name: entry.name, below: entry.below, weight });
+        }
+        for network in judge.networks() {
+            format.network(&network, &mut page)?;
         }
         page.finish()
     }

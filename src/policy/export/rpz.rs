@@ -1,12 +1,13 @@
 //! Response policy zones: every name that a rule names, and `*.` in front of it, since resolvers differ on which wildcard is
-//! meant below a name that is there itself.
+//! meant below a name that is there itself; then the networks of answers and of clients.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::entries::{Entry, Said};
+use super::entries::{Entry, NetworkEntry, Said};
 use super::page::Page;
 use crate::policy::ban::{Action, Ban};
+use crate::policy::pattern::PatternKind;
 use crate::time::Timestamp;
 
 /// Octets on the wire that are left for the name of the zone, behind every name.
@@ -28,13 +29,28 @@ pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
     }
     page.count();
     if name.labels() == 0 {
-        return record(&"*", &entry.below, entry, page);
+        return record(&"*", &entry.below, &entry.inherited, page);
     }
-    record(name, &entry.here, entry, page)?;
-    record(&format_args!("*.{name}"), &entry.below, entry, page)
+    record(name, &entry.here, &entry.inherited, page)?;
+    record(&format_args!("*.{name}"), &entry.below, &entry.inherited, page)
 }
 
-fn record(owner: &dyn std::fmt::Display, said: &Said<'_>, entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+pub(super) fn network(entry: &NetworkEntry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let name = &entry.name;
+    page.count();
+    match (entry.kind, entry.said) {
+        (PatternKind::Client, Said::Passes) if entry.of_all => {
+            page.line(format_args!("{name}.rpz-client-ip CNAME rpz-passthru."))
+        }
+        (PatternKind::Client, Said::Passes) => {
+            page.unsaid(format_args!("`{name}.rpz-client-ip` is excepted from its own ban only: export one ban a zone"))
+        }
+        (PatternKind::Client, said) => record(&format_args!("{name}.rpz-client-ip"), &said, &entry.around, page),
+        (_, said) => record(&format_args!("{name}.rpz-ip"), &said, &entry.around, page),
+    }
+}
+
+fn record(owner: &dyn std::fmt::Display, said: &Said<'_>, around: &Said<'_>, page: &mut Page<'_>) -> io::Result<()> {
     match said {
         Said::Blocked(Action::Nxdomain, _ban) => page.line(format_args!("{owner} CNAME .")),
         Said::Blocked(Action::Nodata, _ban) => page.line(format_args!("{owner} CNAME *.")),
@@ -45,7 +61,7 @@ fn record(owner: &dyn std::fmt::Display, said: &Said<'_>, entry: &Entry<'_>, pag
             page.line(format_args!("{owner} CNAME ."))
         }
         // Only where something above is blocked: it would shield the name from the other zones of that resolver.
-        Said::Passes | Said::Nothing if matches!(entry.inherited, Said::Nothing) => Ok(()),
+        Said::Passes | Said::Nothing if matches!(around, Said::Nothing) => Ok(()),
         Said::Passes | Said::Nothing => page.line(format_args!("{owner} CNAME rpz-passthru.")),
     }
 }

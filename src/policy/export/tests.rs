@@ -90,6 +90,56 @@ fn a_policy_zone_has_every_name_and_what_is_below_it() {
     );
 }
 
+const NETWORKS: &str = "\
+answer:192.0.2.0/24
+!answer:192.0.2.128/25
+answer:192.0.2.7 c none observe
+answer:2001:db8::/32 c none sinkhole
+!answer:198.51.100.0/24
+client:203.0.113.0/24
+!client:203.0.113.9
+!client:198.51.100.9
+client:2001:db8::9 c none drop
+";
+
+#[test]
+fn networks_of_answers_and_clients_stand_in_a_policy_zone_and_in_no_other_format() {
+    let lines = [
+        "24.0.2.0.192.rpz-ip CNAME *.",
+        "32.7.2.0.192.rpz-ip CNAME rpz-passthru.",
+        "25.128.2.0.192.rpz-ip CNAME rpz-passthru.",
+        "32.zz.db8.2001.rpz-ip A 192.0.2.1",
+        "32.zz.db8.2001.rpz-ip AAAA 2001:db8::1",
+        "32.9.100.51.198.rpz-client-ip CNAME rpz-passthru.",
+        "24.0.113.0.203.rpz-client-ip CNAME .",
+        "32.9.113.0.203.rpz-client-ip CNAME rpz-passthru.",
+        "128.9.zz.db8.2001.rpz-client-ip CNAME rpz-drop.",
+    ];
+    check(NETWORKS, ExportFormat::Rpz, &lines);
+    check("answer:192.0.2.1\n", ExportFormat::Hosts, &["# Not said here: `answer:192.0.2.1`: no networks"]);
+}
+
+#[test]
+fn networks_that_are_read_again_give_the_same_verdicts() {
+    let original = policy(ListFormat::Rules, NETWORKS);
+    let again = policy(ListFormat::Rpz, &export(&original, ExportFormat::Rpz).0);
+    let name = LowerName::parse("a.example").unwrap();
+    let blocks = |policy: &Policy, address: &str| {
+        let address = address.parse().unwrap();
+        let client = Client { address };
+        let asked = policy.decide(&name, qtype::A, &client, Timestamp::UNIX_EPOCH).decision;
+        let nobody = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let led = policy.decide_address(address, &name, &nobody, Timestamp::UNIX_EPOCH, |_ban| false).decision;
+        [asked, led].map(|decision| matches!(decision, Decision::Enforce(..)))
+    };
+    for address in
+        ["192.0.2.1", "192.0.2.7", "192.0.2.200", "198.51.100.1", "198.51.100.9", "203.0.113.1", "203.0.113.9"]
+    {
+        assert_eq!(blocks(&original, address), blocks(&again, address), "{address}");
+    }
+    assert_eq!(blocks(&again, "2001:db8::9"), [true, true]);
+}
+
 #[test]
 fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
     check(

@@ -15,6 +15,9 @@ pub(super) fn read(line: &mut Line<'_>, out: &mut Out<'_>) -> Result<(), Fault> 
         return Err(Fault::new(span, "more than one column; this format has one name a line"));
     }
     let pattern = pattern(&span, &ascii(&span, word)?)?;
+    if pattern.kind().is_network() {
+        return Err(Fault::new(span, "no name; networks are rules of our own format"));
+    }
     if pattern.kind() != PatternKind::Suffix || pattern.allow() {
         return Err(Fault::new(span, "not a plain name; this format has no `!`, `=` or `*`"));
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use self::detect::HEAD;
 use self::line::lines;
 pub use self::line::{LINE_MAX, Line};
-use self::out::{Fault, Out, ascii, by_address, is_at_or_below, plain};
+use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, plain};
 pub use self::reader::ListReader;
 use super::pattern::PatternRef;
 use super::rule::{LISTED, Rule, UNCATEGORISED};

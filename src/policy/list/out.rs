@@ -48,7 +48,8 @@ impl<'o> Out<'o> {
     pub(super) fn give(&mut self, line: &mut Line<'_>, span: Range<usize>, pattern: Pattern, does: Option<Does>) {
         line.pattern = span;
         let category = Arc::clone(self.listed);
-        self.rule(line, &Rule { pattern, category, evidence: Evidence::Ambiguous, does });
+        let evidence = default_evidence(&pattern);
+        self.rule(line, &Rule { pattern, category, evidence, does });
     }
 
     /// Gives a rule.
@@ -56,6 +57,11 @@ impl<'o> Out<'o> {
         self.rules += 1;
         (self.sink)(rule, line);
     }
+}
+
+/// What a match proves where nobody says so. What a client asks for that a rule is for says nothing about any vendor.
+pub(super) fn default_evidence(pattern: &Pattern) -> Evidence {
+    if pattern.kind() == PatternKind::Client { Evidence::None } else { Evidence::Ambiguous }
 }
 
 /// The name of a foreign format in ASCII.

@@ -6,9 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Fault, Line, Out};
+use super::{Fault, Line, Out, default_evidence};
 use crate::policy::ban::{Action, Evidence, Mode};
-use crate::policy::pattern::Pattern;
+use crate::policy::pattern::{Pattern, PatternKind};
 use crate::policy::rule::{Does, Rule, UNCATEGORISED};
 
 /// Characters of a category at most; it is a metric label.
@@ -26,10 +26,8 @@ pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>, out: &mut Out<'
     if **category != *word {
         *category = word.into();
     }
-    let evidence = columns.next().map_or(Ok(Evidence::Ambiguous), |(span, word)| {
-        let known = Evidence::ALL.into_iter().find(|evidence| evidence.as_str() == word);
-        known.ok_or_else(|| unknown("evidence", &span, word, &Evidence::ALL.map(Evidence::as_str)))
-    })?;
+    let evidence = columns.next().map(|(span, word)| evidence(&span, word, pattern.kind())).transpose()?;
+    let evidence = evidence.unwrap_or_else(|| default_evidence(&pattern));
     let does = columns.next().map(|(span, word)| does(&span, word, pattern.allow())).transpose()?;
     if let Some((span, _word)) = columns.next() {
         let message = "more than four columns: PATTERN CATEGORY EVIDENCE MODE-OR-ACTION; a comment begins with `#`";
@@ -42,6 +40,18 @@ pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>, out: &mut Out<'
 /// The pattern in a column that begins at `span`.
 pub(super) fn pattern(span: &Range<usize>, word: &str) -> Result<Pattern, Fault> {
     Pattern::parse(word).map_err(|error| Fault::of(&error, span.start))
+}
+
+fn evidence(span: &Range<usize>, word: &str, kind: PatternKind) -> Result<Evidence, Fault> {
+    let known = Evidence::ALL.into_iter().find(|evidence| evidence.as_str() == word);
+    let evidence = known.ok_or_else(|| unknown("evidence", span, word, &Evidence::ALL.map(Evidence::as_str)))?;
+    // The client asked for another name, or for anything at all.
+    let (most, of) = match kind {
+        PatternKind::Answer => (Evidence::Ambiguous, "an address in an answer proves `ambiguous` at most"),
+        PatternKind::Client => (Evidence::None, "a rule for clients proves nothing about them; write `none`"),
+        _ => return Ok(evidence),
+    };
+    if evidence < most { Err(Fault::new(span.clone(), of)) } else { Ok(evidence) }
 }
 
 fn does(span: &Range<usize>, word: &str, allow: bool) -> Result<Does, Fault> {

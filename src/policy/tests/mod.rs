@@ -1,5 +1,6 @@
 //! What policy says, from rules as an operator writes them.
 
+mod address;
 mod decide;
 mod exempt;
 mod explain;

@@ -123,6 +123,11 @@ impl Answer {
         self.rcode
     }
 
+    /// The type that was asked for.
+    pub(super) fn qtype(&self) -> u16 {
+        be16(self.body(), usize::from(self.question_end) - 4).unwrap_or_default()
+    }
+
     /// The names it leads to.
     pub fn targets(&self) -> &[Target] {
         &self.targets
@@ -134,7 +139,7 @@ impl Answer {
     }
 
     /// Where each TTL stands in the message.
-    fn ttl_offsets(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn ttl_offsets(&self) -> impl Iterator<Item = usize> {
         let pairs = self.octets[self.body_end as usize..self.ttls_end as usize].as_chunks().0;
         pairs.iter().map(|pair| usize::from(u16::from_be_bytes(*pair)))
     }

@@ -41,6 +41,17 @@ async fn a_banned_name_is_blocked_and_recorded_as_asked_over_https_by_a_proven_a
 }
 
 #[tokio::test]
+async fn an_answer_with_a_banned_address_is_withheld_and_recorded_as_asked_over_https() {
+    let world = World::banning("answer:192.0.2.0/24\n", "").await;
+    let answer = world.http_2().await.post(&Question::new("free.example", A).octets()).await.unwrap();
+    assert_eq!(answer.headers["cache-control"], "private, max-age=0");
+    let response = Response::read(answer.body);
+    assert_eq!((response.rcode(), response.answers().len()), (rcode::NOERROR, 0));
+    let attempts = world.server.attempts().await;
+    assert_eq!((attempts.len(), attempts[0].transport), (1, Some(Transport::Doh)));
+}
+
+#[tokio::test]
 async fn an_answer_may_be_kept_no_longer_than_its_smallest_ttl_and_a_failure_not_at_all() {
     let world = World::new("").await;
     let client = world.http_2().await;

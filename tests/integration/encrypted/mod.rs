@@ -42,11 +42,16 @@ struct World {
 impl World {
     /// One that enforces `geo.example`, with further tables of settings.
     async fn new(tables: &str) -> Self {
+        Self::banning("geo.example\n", tables).await
+    }
+
+    /// One that enforces these rules.
+    async fn banning(rules: &str, tables: &str) -> Self {
         let (authority, upstream, files) =
             (Authority::new(), FakeUpstream::start().await, tempfile::tempdir().unwrap());
         write(&files, &authority.issue(&[NAME]));
         let server = TestServer::new()
-            .ban("kaspersky", "geo.example\n")
+            .ban("kaspersky", rules)
             .upstream(&upstream)
             .setting(&settings(&files, tables))
             .start()

@@ -8,7 +8,6 @@ mod names;
 mod tokens;
 mod trigger;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use self::action::{Meaning, meaning};
@@ -16,6 +15,7 @@ use self::names::Names;
 use self::tokens::{Joined, Token, tokens};
 use self::trigger::{Trigger, trigger};
 use super::{Fault, Line, Out, plain};
+use crate::policy::pattern::Pattern;
 
 /// A zone on its way from its lines to rules.
 #[derive(Default)]
@@ -88,17 +88,12 @@ impl Zone {
             Meaning::Action { .. } if owner.is_empty() => Ok(()),
             Meaning::Action { allow, does } => {
                 let span = if owner_span.is_empty() { record_type.span } else { owner_span };
-                let fault = |message: Cow<'static, str>| Fault::new(span.clone(), message);
-                match trigger(owner).map_err(|message| fault(message.into()))? {
-                    Trigger::Name(kind, name) => {
-                        let pattern = plain(&place(owner, name, &span), name, kind, allow)?;
-                        out.give(line, span, pattern, does);
-                        Ok(())
-                    }
-                    Trigger::Address(address) => {
-                        Err(fault(format!("{address}: rules about addresses are not applied yet").into()))
-                    }
-                }
+                let pattern = match trigger(owner).map_err(|message| Fault::new(span.clone(), message))? {
+                    Trigger::Name(kind, name) => plain(&place(owner, name, &span), name, kind, allow)?,
+                    Trigger::Network(kind, network) => Pattern::of_network(network, kind, allow),
+                };
+                out.give(line, span, pattern, does);
+                Ok(())
             }
         }
     }

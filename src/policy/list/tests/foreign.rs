@@ -220,11 +220,9 @@ fn a_policy_zone_says_what_is_done_with_which_names() {
          ns.example.rpz-nsdname CNAME .\n8.0.0.0.10.rpz-nsip CNAME .\nb.example TXT \"(x\"\nc.example CNAME\nd.example\n\
          e..example CNAME .\n$INCLUDE x\n24.1.2.0.192.rpz-ip CNAME .\nf.example CNAME rpz-tcp-only.\ng.example A x\n)\n\
          x.*.example CNAME .\nh.other. CNAME .\n",
-        &[],
+        &["2:answer:192.0.2.0/24 nxdomain", "3:client:2001:db8::/32 drop"],
         &[
             "1:17 without a dot at its end",
-            "2:1 for answers with addresses in 192.0.2.0/24: rules about addresses are not applied yet",
-            "3:1 for clients in 2001:db8::/32: rules about addresses are not applied yet",
             "4:1 for name servers",
             "5:1 for name servers",
             "6:11 data of its own",
