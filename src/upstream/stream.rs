@@ -132,7 +132,7 @@ impl Stream {
                     Ok(exchange)
                 }
                 Err(failure) => {
-                    whereabouts.lost();
+                    whereabouts.lost(&addresses);
                     if let Some(words) = &failure.words {
                         trouble.is(Arc::clone(words));
                     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -61,9 +62,12 @@ impl Whereabouts {
         });
     }
 
-    /// None of them can be reached.
-    pub(super) fn lost(&self) {
-        self.lost.notify_one();
+    /// None of these can be reached. Nothing is to be done if there are others by now.
+    pub(super) fn lost(&self, tried: &[SocketAddr]) {
+        let is_known = |address: &SocketAddr| tried.contains(address);
+        if self.addresses.borrow().iter().all(is_known) {
+            self.lost.notify_one();
+        }
     }
 
     /// Takes new addresses; returns whether one of the old is gone, and connections to it with it.
@@ -96,6 +100,8 @@ impl Whereabouts {
                     if self.found(&found) {
                         gone();
                     }
+                    // Who has failed meanwhile has tried those of before.
+                    let _stale = self.lost.notified().now_or_never();
                     ttl.min(TTL_MAX).max(self.apart)
                 }
                 Err(error) => {
@@ -221,6 +227,18 @@ mod tests {
         assert_eq!(*places.known().await, *addresses(&[1, 4]));
         places.reached(addresses(&[9])[0]);
         assert_eq!(*places.known().await, *addresses(&[1, 4]));
+    }
+
+    #[tokio::test]
+    async fn who_fails_at_addresses_of_before_does_not_have_the_name_resolved_again() {
+        let places = Whereabouts::new(&by_name(), Duration::ZERO);
+        let is_told = async || tokio::time::timeout(Duration::ZERO, places.lost.notified()).await.is_ok();
+        places.found(&addresses(&[1, 2]));
+        places.lost(&addresses(&[2, 1]));
+        assert!(is_told().await);
+        places.found(&addresses(&[3]));
+        places.lost(&addresses(&[1, 2]));
+        assert!(!is_told().await);
     }
 
     #[tokio::test]
