@@ -103,6 +103,12 @@ impl Ending {
         Self::Response { message: Response::to_unfit(message, rcode), outcome: Outcome::Error, rcode }
     }
 
+    /// The header of a message without a question, whose sender is told to come over TCP.
+    pub(super) fn unfit_truncated(message: &[u8]) -> Self {
+        let message = Response::to_unfit_truncated(message);
+        Self::Response { message, outcome: Outcome::Local, rcode: rcode::NOERROR }
+    }
+
     /// A response without question or answer to a cookie without a question.
     pub(super) fn cookie_only(message: &[u8], rcode: u16, extras: &Extras<'_>) -> Self {
         let message = Response::to_cookie_only(message, rcode, extras);

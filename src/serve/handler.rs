@@ -9,7 +9,7 @@ use hickory_server::proto::rr::Record;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 
-use crate::metrics::{DropReason, Family, Ledger};
+use crate::metrics::{DropReason, Family, Ledger, Tally};
 use crate::time::Now;
 use crate::wire::{Query, Transport, Unfit, rcode};
 
@@ -18,7 +18,7 @@ use super::ending::Ending;
 use super::guard::View;
 use super::hop::{Heard, Hop};
 use super::next::Next;
-use super::pipeline::Embargo;
+use super::pipeline::{Embargo, is_limited};
 
 #[async_trait]
 impl<N: Next> RequestHandler for Embargo<N> {
@@ -43,13 +43,20 @@ impl<N: Next> Embargo<N> {
                 ledger.asked(query.qtype);
                 self.answer(&query, client, now).await
             }
-            Err(unfit) => unfit_ending(&self.guard.view(), message, unfit, client, now),
+            Err(unfit) => unfit_ending(ledger.tally(), &self.guard.view(), message, unfit, client, now),
         }
     }
 }
 
-/// The end of a message that is no query.
-pub(super) fn unfit_ending(view: &View, message: &[u8], unfit: Unfit, client: &Client, now: Now) -> Ending {
+/// The end of a message that is no query. Most get a header, which is no larger than they are, so that no limit is needed.
+pub(super) fn unfit_ending(
+    tally: &impl Tally,
+    view: &View,
+    message: &[u8],
+    unfit: Unfit,
+    client: &Client,
+    now: Now,
+) -> Ending {
     match unfit {
         Unfit::Short => Ending::Silence(DropReason::Short),
         Unfit::Response => Ending::Silence(DropReason::ResponseBit),
@@ -58,6 +65,9 @@ pub(super) fn unfit_ending(view: &View, message: &[u8], unfit: Unfit, client: &C
         Unfit::CookieOnly(_) if !view.admission.admits(client) => Ending::unfit(message, rcode::REFUSED),
         Unfit::CookieOnly(asked) => {
             let Heard { extras, client } = view.hop.hear(message, &asked, client, now);
+            if is_limited(tally, view.rates.as_deref(), &client, now) {
+                return Ending::unfit_truncated(message);
+            }
             Ending::cookie_only(message, Hop::cookie_only(message, &asked, &client), &extras)
         }
     }

@@ -321,15 +321,25 @@ fn paced(
     now: Now,
     ending: Ending,
 ) -> Ending {
-    let Some(rates) = rates.filter(|_on| !client.verified()) else { return ending };
     match ending {
-        Ending::Response { message, outcome, .. } if !rates.allows(client.address(), now.mono) => {
-            tally.rate_limited();
-            let short = Response::within(message, query).truncated();
-            Ending::response(query, client, short, outcome, rcode::NOERROR)
+        Ending::Response { message, outcome, .. } if is_limited(tally, rates, client, now) => {
+            let least = query.least_extras();
+            let query = query.with(&least);
+            let short = Response::within(message, &query).truncated();
+            Ending::response(&query, client, short, outcome, rcode::NOERROR)
         }
         ending => ending,
     }
+}
+
+/// Whether a client proves nothing and was sent much lately, so that it is sent no more than it sent; if so, that is counted.
+#[inline]
+pub(super) fn is_limited(tally: &impl Tally, rates: Option<&Rates>, client: &Client, now: Now) -> bool {
+    let limited = rates.is_some_and(|rates| !client.verified() && !rates.allows(client.address(), now.mono));
+    if limited {
+        tally.rate_limited();
+    }
+    limited
 }
 
 /// No such record instead of a private address for a public name. All records of the type go: what is

@@ -114,6 +114,12 @@ impl<'m> Query<'m> {
         Query { extras: Some(extras), ..self.clone() }
     }
 
+    /// The extras of a response that is cut down to next to nothing: our half of the cookie alone, without which its client
+    /// could never prove itself.
+    pub fn least_extras(&self) -> Extras<'static> {
+        Extras { cookie: self.extras.and_then(|extras| extras.cookie), ..Extras::default() }
+    }
+
     /// The message id.
     pub fn id(&self) -> u16 {
         u16::from_be_bytes([self.message[0], self.message[1]])

@@ -108,6 +108,13 @@ impl<'t> Response<'t> {
         vec![high, low, 0x80 | (flags & 0x79), 0x80 | (code & 0x0F), 0, 0, 0, 0, 0, 0, 0, 0]
     }
 
+    /// The same with NOERROR and TC.
+    pub fn to_unfit_truncated(message: &[u8]) -> Vec<u8> {
+        let mut header = Self::to_unfit(message, rcode::NOERROR);
+        header[2] |= 0x02;
+        header
+    }
+
     /// The response to a cookie without a question: the header, and an OPT record with `extras` (RFC 7873 §5.4).
     pub fn to_cookie_only(message: &[u8], rcode: u16, extras: &Extras<'_>) -> Vec<u8> {
         let [extended, low] = (rcode << 4).to_be_bytes();

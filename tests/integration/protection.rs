@@ -69,6 +69,35 @@ async fn a_limited_client_that_waited_for_an_upstream_is_sent_to_tcp_too() {
     assert_eq!(server.metric("dns_rate_limited_total", &[]).await, before);
 }
 
+#[tokio::test]
+async fn options_and_cookies_get_nobody_more_than_the_limit() {
+    const COOKIE: &[u8] = &[7; 8];
+    let settings = format!("[about]\nnsid = \"{}\"\n[rate_limit]\nresponses_per_second = 1\n", "n".repeat(128));
+    let server = TestServer::new().ban("acme", "geo.example\n").setting(&settings).start().await;
+    let question = Question::new("a.geo.example", qtype::A).option(3, b"");
+    let mut longer = 0;
+    for _ in 0..20 {
+        let response = server.ask(&question).await;
+        longer += usize::from(response.octets.len() > question.octets().len());
+    }
+    assert!(longer <= 5, "{longer} of 20 were larger than the query");
+
+    // A client has to be given our part of its cookie, or it could never show it.
+    let speaks = server.ask(&question.option(10, COOKIE)).await;
+    assert!(speaks.flags() & TC != 0 && speaks.option(10).is_some_and(|cookie| cookie.len() == 24));
+
+    let mut bare =
+        vec![7, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 16, 0, 3, 0, 0, 0, 10, 0, 8];
+    bare.extend(COOKIE);
+    let before = server.metric("dns_rate_limited_total", &[]).await;
+    let mut longer = 0;
+    for _ in 0..20 {
+        longer += usize::from(server.udp(&bare).await.len() > bare.len());
+    }
+    assert!(longer <= 5, "{longer} of 20 were larger than the message");
+    assert!(server.metric("dns_rate_limited_total", &[]).await >= before + 15);
+}
+
 /// The outcomes of one server, asked for over UDP.
 const OUTCOMES: [(&str, u16); 9] = [
     ("forwarded.example", qtype::TXT),
