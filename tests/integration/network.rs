@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embargo::app::control::Request;
-use embargo::wire::{qtype, rcode};
+use embargo::wire::{ede, qtype, rcode};
 use futures_util::future::join_all;
 
 use crate::harness::{Question, Response, RunningServer, TestServer};
@@ -174,4 +174,29 @@ async fn servers_that_forward_to_each_other_find_out_and_ask_again_when_the_circ
     let good = FakeUpstream::start().await;
     second.change_settings(&format!("[upstream]\nservers = [\"{}\"]\n", good.address())).await;
     until(&first, "c", |answer| answer.rcode() == rcode::NOERROR).await;
+}
+
+#[tokio::test]
+async fn while_every_port_is_taken_clients_are_told_and_once_some_are_free_they_are_answered() {
+    rlimit::increase_nofile_limit(4096).unwrap();
+    let upstream = FakeUpstream::start().await;
+    let settings = "[upstream]\nsource = [\"127.0.0.11\"]\nsource_ports = \"32000-33023\"\n";
+    let server = TestServer::new().upstream(&upstream).setting(settings).start().await;
+    let take = || (32_000..=33_023).filter_map(|port| std::net::UdpSocket::bind(("127.0.0.11", port)).ok());
+    let mut taken: Vec<_> = take().collect();
+    assert_eq!(taken.len(), 1024);
+    for number in 0..3 {
+        let told = server.ask(&Question::new(&format!("n{number}.example"), qtype::A).edns(1232)).await;
+        assert_eq!((told.rcode(), told.ede().map(|ede| ede.0)), (rcode::SERVFAIL, Some(ede::NETWORK_ERROR)));
+    }
+    assert_eq!(upstream.queries_seen(), 0);
+    // A few are enough, however long they are looked for.
+    taken.truncate(1020);
+    let again = async {
+        let mut number = 0;
+        while server.query(&format!("again{number}.example"), qtype::A).await.rcode() != rcode::NOERROR {
+            number += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("it finds them");
 }
