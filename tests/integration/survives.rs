@@ -45,6 +45,7 @@
 //! the case of letters                           the_case_of_the_question_is_echoed_also_from_the_cache
 //! odd labels                                    odd_labels_are_compared_label_by_label
 //! every type and class of a banned name         none_of_the_types_lifts_a_ban_and_none_reaches_the_upstream
+//! bans asked for with DO, CD or in any case     a_banned_name_is_nxdomain_for_every_type_transport_and_flag
 //! amplification                                 any_is_small_over_udp_whole_over_tcp_and_never_lifts_a_ban
 //! networks that are not served                  a_client_of_another_network_is_refused_with_the_reason_over_every_transport
 //! too many queries of one client                a_limited_client_is_sent_to_tcp_and_still_counted_and_recorded
@@ -54,27 +55,37 @@
 //! frames cut anywhere, or of 65,535 octets      messages_come_out_as_they_went_in_however_the_stream_is_cut of_a_message_of_65535_octets_only_as_much_is_kept_as_shows_that_it_is_too_long
 //! queries without end on a connection           a_stream_whose_answers_wait_is_read_no_further_than_its_limit
 //! answers that are never read                   a_stream_that_takes_no_answers_is_cut_off_in_time_and_others_see_nothing_of_it
-//! large answers that are never read              large_answers_that_one_client_never_takes_over_https_leave_room_for_those_of_others large_answers_that_one_client_never_takes_over_quic_leave_room_for_those_of_others
+//! large answers that are never read             large_answers_that_one_client_never_takes_over_https_leave_room_for_those_of_others large_answers_that_one_client_never_takes_over_quic_leave_room_for_those_of_others
 //! zone transfers                                what_is_not_forwarded_is_refused_and_says_why
 //! stalled handshakes                            at_the_limit_of_handshakes_the_oldest_goes_and_no_connection_that_is_through_with_it
+//! requests of HTTP/2 taken back at once         requests_taken_back_again_and_again_end_the_connection more_streams_than_may_be_open_are_not_begun
+//! heads of HTTP without end                     a_head_without_end_ends_the_connection a_head_that_is_too_large_is_refused_over_http_1
+//! requests of HTTP that are none                every_other_request_is_told_what_is_wrong
+//! proxies that name nobody, and who is none     a_proxy_that_names_nobody_is_refused_and_nothing_is_asked_in_its_own_name nobody_else_is_believed_who_names_a_client
+//! what no client may say over QUIC              what_breaks_the_rules_of_the_transport_ends_the_connection_and_a_banned_name_in_it_is_recorded
+//! forged addresses over QUIC                    every_address_is_proven_before_anything_else_is_said
+//! a machine with every address of its network   the_addresses_of_one_ipv6_network_leave_room_for_others_and_have_all_that_nobody_else_wants
 //! a certificate that changes                    a_certificate_is_exchanged_under_load_and_no_query_fails
 //! mapped addresses                              an_ipv4_client_on_an_ipv6_socket_is_the_same_client
 //!
 //! host
 //! no descriptors left                           with_64_open_files_and_200_connections_datagrams_are_answered_and_connections_again_once_those_are_gone
-//! no ports left                                 ports_that_are_all_taken_are_an_error_and_no_other_port_is_taken_instead
+//! no ports left                                 while_every_port_is_taken_clients_are_told_and_once_some_are_free_they_are_answered
 //! sockets that die                              a_listener_whose_socket_dies_is_bound_again a_udp_listener_whose_socket_is_none_is_bound_again_at_its_address
 //! forged clients without end                    a_network_of_forged_clients_leaves_a_bounded_record_with_exact_counts_for_each_ban
-//! a full disk                                   a_full_disk_stops_no_query_and_the_loss_is_exact
+//! a full disk                                   a_full_disk_stops_no_query_and_the_loss_is_exact files_that_cannot_grow_stop_no_query_and_the_loss_is_exact
+//! a disk that is read only                      a_read_only_state_directory_at_the_start_stops_no_query
 //! a kill while the record is written            kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing
 //! a record cut or turned over anywhere          a_file_cut_at_any_octet_is_an_error_that_names_it_and_nothing_is_deleted octets_turned_over_anywhere_never_panic
 //! a clock that jumps ahead and back             a_wall_clock_that_jumps_ahead_and_back_deletes_nothing a_wall_clock_that_jumps_back_and_ahead_deletes_nothing_from_before
 //! a saved cache from the future                 a_file_from_the_future_is_left_out_and_no_file_is_no_fault
 //! lists that are broken, huge, or no files      a_broken_list_changes_nothing_and_is_explained a_fifo_is_refused_and_never_waited_for a_directory_and_a_large_file_are_refused
+//! a copy of a list that is half written         a_file_that_changed_after_loading_is_not_saved_and_a_half_written_copy_is_replaced
 //! lists that ban a public suffix                no_list_enforces_the_root_a_public_suffix_or_a_protected_name
 //! reloads under load                            no_query_is_lost_and_none_is_unjudged_while_lists_are_reloaded
 //! a new process under load                      through_five_hand_overs_under_load_no_query_is_lost_and_every_attempt_is_recorded_once
 //! a broken configuration                        every_bad_configuration_gets_its_messages
+//! a certificate that is being renewed           a_broken_new_file_keeps_the_certificate_before_and_says_so a_ban_does_not_wait_until_a_certificate_can_be_read
 //! heads and bodies without end                  a_head_that_never_ends_is_cut_off a_body_is_never_waited_for
 //! names that break the metrics page             a_hostile_label_value_stays_inside_its_quotes
 //! names that break logs and terminals           a_hostile_name_is_escaped_on_every_face
