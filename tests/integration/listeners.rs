@@ -9,8 +9,11 @@ use std::time::Duration;
 use embargo::cache::{self, Cache, KeyRef, Lookup};
 use embargo::clock::Clock;
 use embargo::metrics::Metrics;
-use embargo::serve::{Client, Embargo, Failure, Found, ListenConfig, Next, Running, Sockets, StreamConfig, start};
+use embargo::serve::{
+    Client, Embargo, Encrypted, Failure, Found, ListenConfig, Next, Running, Sockets, StreamConfig, start,
+};
 use embargo::time::Now;
+use embargo::tls::{Identity, ServerTls};
 use embargo::wire::{Answer, Layout, Query, Response, qtype, rcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -308,4 +311,38 @@ async fn a_stream_whose_answers_wait_is_read_no_further_than_its_limit() {
 fn write_frame_to(frames: &mut Vec<u8>, message: &[u8]) {
     frames.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
     frames.extend(message);
+}
+
+#[tokio::test]
+async fn a_quic_listener_whose_socket_is_none_is_bound_again_at_its_address() {
+    let (mut sockets, address) = sockets();
+    let made = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let identity = Identity::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
+    // As above; its port over UDP is free.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let quic = other.local_addr().unwrap();
+    other.set_nonblocking(true).unwrap();
+    let (tls, none) = (ServerTls::new(&identity).unwrap(), std::os::fd::OwnedFd::from(other).into());
+    sockets.encrypted = Some(Encrypted { tls, dot: Vec::new(), https: Vec::new(), quic: vec![none] });
+    let world = World::with((sockets, address));
+    // Now there is something to read.
+    drop(TcpStream::connect(quic).await);
+    world.counts("dns_listeners_rebound_total", &[], 1).await;
+
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(quic).await.unwrap();
+    // Of a version that does not exist: whoever is there names those that do (RFC 9000 §6.1).
+    let mut packet = b"\xC0\x1A\x2A\x3A\x4A\x0812345678\x0812345678".to_vec();
+    packet.resize(1200, 0);
+    let mut said = [0; 1200];
+    let again = async {
+        // Until it is bound nobody is there, which the kernel says.
+        while socket.send(&packet).await.is_err() || socket.recv(&mut said).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it reads again");
+    assert_eq!(said[1..5], [0; 4], "version negotiation");
+    answered(&world).await;
 }

@@ -71,7 +71,7 @@
 //! host
 //! no descriptors left                           with_64_open_files_and_200_connections_datagrams_are_answered_and_connections_again_once_those_are_gone
 //! no ports left                                 while_every_port_is_taken_clients_are_told_and_once_some_are_free_they_are_answered
-//! sockets that die                              a_listener_whose_socket_dies_is_bound_again a_udp_listener_whose_socket_is_none_is_bound_again_at_its_address
+//! sockets that die                              a_listener_whose_socket_dies_is_bound_again a_udp_listener_whose_socket_is_none_is_bound_again_at_its_address a_quic_listener_whose_socket_is_none_is_bound_again_at_its_address
 //! forged clients without end                    a_network_of_forged_clients_leaves_a_bounded_record_with_exact_counts_for_each_ban
 //! a full disk                                   a_full_disk_stops_no_query_and_the_loss_is_exact files_that_cannot_grow_stop_no_query_and_the_loss_is_exact
 //! a disk that is read only                      a_read_only_state_directory_at_the_start_stops_no_query

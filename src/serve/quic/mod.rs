@@ -4,6 +4,7 @@
 //! address it was made from: so each query's client is who it seems to be.
 
 mod exchange;
+mod socket;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,7 +21,7 @@ use super::door::Door;
 use super::next::Next;
 use super::stream::{Place, Places, StreamConfig};
 use crate::metrics::Cut;
-use crate::socket;
+use crate::socket::plain_udp;
 use crate::tls::ServerTls;
 use crate::wire::Transport;
 
@@ -88,7 +89,7 @@ impl Listener {
     /// Binds the address as soon as it can be; `None` once the door stops.
     async fn rebind<N: Next>(&self, door: &Door<N>) -> Option<Endpoint> {
         loop {
-            if let Ok(endpoint) = socket::plain_udp(self.address).and_then(|socket| open(socket, &self.server)) {
+            if let Ok(endpoint) = plain_udp(self.address).and_then(|socket| open(socket, &self.server)) {
                 return Some(endpoint);
             }
             door.stop.run_until_cancelled(tokio::time::sleep(RETRY_AFTER)).await?;
@@ -97,7 +98,8 @@ impl Listener {
 }
 
 fn open(socket: UdpSocket, server: &ServerConfig) -> io::Result<Endpoint> {
-    Endpoint::new(EndpointConfig::default(), Some(server.clone()), socket, Arc::new(TokioRuntime))
+    let socket = Arc::new(socket::Socket::new(socket)?);
+    Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server.clone()), socket, Arc::new(TokioRuntime))
 }
 
 fn transport(config: &StreamConfig) -> TransportConfig {
