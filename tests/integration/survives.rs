@@ -63,7 +63,8 @@
 //! requests of HTTP that are none                every_other_request_is_told_what_is_wrong
 //! proxies that name nobody, and who is none     a_proxy_that_names_nobody_is_refused_and_nothing_is_asked_in_its_own_name nobody_else_is_believed_who_names_a_client
 //! what no client may say over QUIC              what_breaks_the_rules_of_the_transport_ends_the_connection_and_a_banned_name_in_it_is_recorded
-//! forged addresses over QUIC                    every_address_is_proven_before_anything_else_is_said
+//! forged addresses over QUIC                    every_address_is_proven_before_anything_else_is_said a_connection_that_moves_to_another_address_is_not_heard_from_there
+//! streams of QUIC taken back at once            streams_taken_back_again_and_again_are_no_queries_and_others_see_nothing_of_them
 //! a machine with every address of its network   the_addresses_of_one_ipv6_network_leave_room_for_others_and_have_all_that_nobody_else_wants
 //! a certificate that changes                    a_certificate_is_exchanged_under_load_and_no_query_fails
 //! mapped addresses                              an_ipv4_client_on_an_ipv6_socket_is_the_same_client

@@ -214,6 +214,11 @@ impl Quic {
         Ok(Self { connection, endpoint })
     }
 
+    /// Goes on from another address, as far as the server lets it.
+    pub(super) fn moves_to(&self, from: [u8; 4]) {
+        self.endpoint.rebind(std::net::UdpSocket::bind((Ipv4Addr::from(from), 0)).unwrap()).unwrap();
+    }
+
     /// Sends these octets on a stream of their own, and reads what comes back.
     pub(super) async fn raw(&self, octets: &[u8]) -> Result<Vec<u8>, ReadToEndError> {
         let (mut send, mut receive) = self.connection.open_bi().await.unwrap();

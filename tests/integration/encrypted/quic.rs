@@ -78,6 +78,34 @@ async fn what_breaks_the_rules_of_the_transport_ends_the_connection_and_a_banned
 }
 
 #[tokio::test]
+async fn streams_taken_back_again_and_again_are_no_queries_and_others_see_nothing_of_them() {
+    let world = World::new("").await;
+    let client = world.doq().await;
+    for _stream in 0..2000 {
+        let (mut send, mut receive) = client.connection.open_bi().await.unwrap();
+        send.write_all(&framed(&message("free.example"))[..9]).await.unwrap();
+        send.reset(0_u32.into()).unwrap();
+        drop(receive.stop(0_u32.into()));
+    }
+    assert!(client.ask(&message("free.example")).await.is_ok());
+    assert!(world.doq().await.ask(&message("free.example")).await.is_ok());
+    assert_eq!(world.server.metric("dns_requests_total", &[]).await, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_moves_to_another_address_is_not_heard_from_there() {
+    let world = World::new("").await;
+    let client = world.doq().await;
+    assert!(client.ask(&message("free.example")).await.is_ok());
+    client.moves_to([127, 0, 0, 9]);
+    let unheard = tokio::time::timeout(Duration::from_millis(300), client.ask(&message("geo.example"))).await;
+    assert!(unheard.is_err(), "{unheard:?}");
+    assert!(world.doq().await.ask(&message("free.example")).await.is_ok());
+    let heard: Vec<_> = world.server.attempts().await.iter().map(|row| row.client).collect();
+    assert!(!heard.contains(&Some([127, 0, 0, 9].into())), "{heard:?}");
+}
+
+#[tokio::test]
 async fn who_wants_to_speak_otherwise_is_turned_away() {
     let world = World::new("").await;
     assert!(Quic::offering(world.quic(), &world.authority.trust(), b"h3").await.is_err());
