@@ -80,7 +80,8 @@ pub(super) async fn converse<N: Next>(
     let visit = Arc::new(Visit { door: Arc::clone(door), sender, path, slow: config.slow, place: Arc::clone(place) });
     let service = service_fn(move |request| {
         let visit = Arc::clone(&visit);
-        async move { visit.answer(request).await }
+        // In a box that is gone with the answer, or every response that waits to be taken would hold as much memory as making it.
+        Box::pin(async move { visit.answer(request).await })
     });
     let builder = builder(door.tasks.clone(), config);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
