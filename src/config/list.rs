@@ -87,6 +87,20 @@ pub fn file_digest(path: &Path) -> Option<String> {
     read.ok().map(|()| digest.finish())
 }
 
+/// The format of a list, told or found, and how many lines it has.
+///
+/// # Errors
+/// [`ReadError`] when it can't be read.
+pub fn survey_list(origin: &Origin, reading: Reading) -> Result<(ListFormat, usize), ReadError> {
+    let format = reading.format.map_or_else(|| detect(origin), Ok)?;
+    let mut lines = 1;
+    origin.read_pieces(LIST_MAX, |piece| {
+        lines += piece.iter().map(|octet| usize::from(*octet == b'\n')).sum::<usize>();
+        Ok(())
+    })?;
+    Ok((format, lines))
+}
+
 /// The policy of a ban that is this list alone and always enforces, with what is wrong with the list; `None` when it can't be
 /// read or is no list.
 pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagnostic>) {

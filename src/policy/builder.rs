@@ -9,8 +9,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::arena::Arena;
-use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling};
-use super::ban::Ban;
+use super::attributes::{ATTRIBUTES_MAX, Attributes, Interner, ceiling, does};
+use super::ban::{Ban, Mode};
 use super::depths::Depths;
 use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
 use super::hash::Key;
@@ -20,7 +20,7 @@ use super::networks::{NETWORKS_MAX, NetworksBuilder};
 use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::pause::Pause;
 use super::policy::{BanIndex, ListIndex, ListInfo, Policy};
-use super::rule::{Effect, Rule};
+use super::rule::{Does, Effect, Rule};
 use super::suffix;
 use super::who::Who;
 use crate::diag::{Diagnostic, Severity};
@@ -171,14 +171,8 @@ impl PolicyBuilder {
 
     /// Refuses an enforced rule that would take down more than a vendor.
     fn guard(&self, pattern: &Pattern) -> Result<(), RuleRefused> {
+        public(pattern)?;
         let name = pattern.name();
-        if name.labels() == 0 {
-            return Err(RuleRefused::Root);
-        }
-        // Which names a glob matches is seen when they are asked.
-        if pattern.kind() != PatternKind::Glob && suffix::is_registry(name, name.labels()) {
-            return Err(RuleRefused::PublicSuffix { suffix: name.into() });
-        }
         let hit = self.protected.iter().find(|protected| match pattern.kind() {
             PatternKind::Suffix => protected.is_below(name),
             PatternKind::Below => protected.labels() > name.labels() && protected.is_below(name),
@@ -282,6 +276,29 @@ impl PolicyBuilder {
         };
         (policy, diagnostics)
     }
+}
+
+impl Rule {
+    /// Why no list could hold this rule, whatever is protected; `None`: one could.
+    pub fn refused(&self) -> Option<RuleRefused> {
+        let enforces = !self.pattern.allow()
+            && !self.pattern.kind().is_network()
+            && matches!(does(self), Does::Mode(Mode::Enforce) | Does::Action(_));
+        if enforces { public(&self.pattern).err() } else { None }
+    }
+}
+
+/// Refuses what is everybody's.
+fn public(pattern: &Pattern) -> Result<(), RuleRefused> {
+    let name = pattern.name();
+    if name.labels() == 0 {
+        return Err(RuleRefused::Root);
+    }
+    // Which names a glob matches is seen when they are asked.
+    if pattern.kind() != PatternKind::Glob && suffix::is_registry(name, name.labels()) {
+        return Err(RuleRefused::PublicSuffix { suffix: name.into() });
+    }
+    Ok(())
 }
 
 fn drop_duplicate(

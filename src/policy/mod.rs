@@ -25,6 +25,7 @@ mod marks;
 mod mixed;
 mod network;
 mod networks;
+mod overlap;
 mod pattern;
 mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
@@ -50,6 +51,7 @@ pub use explain::{Candidate, Explanation, Lost, Standing};
 pub use export::{ExportFormat, Exported};
 pub use list::{HEAD, Line, ListFormat, ListReader, Parsed, Strictness};
 pub use network::NetworkFault;
+pub use overlap::{Overlap, Overlaps};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};

@@ -1,6 +1,7 @@
-//! `embargo lists lint`: every line of a list that is not understood, and every rule that would not be taken.
+//! `embargo lists lint`: every line of a list that is not understood, and every rule that would not be taken, stands twice,
+//! contradicts another one, or is covered by one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -10,11 +11,11 @@ use super::super::check::DiagnosticRow;
 use super::super::console::Console;
 use super::super::failure::{Failure, write_lines};
 use super::super::flags::one_of;
-use crate::config::{Origin, ReadError, Reading, read_list};
+use crate::config::{ListRead, Origin, ReadError, Reading, read_list, survey_list};
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::{ListFormat, Strictness};
+use crate::policy::{Line, ListFormat, Overlap, Overlaps, Strictness};
 
-/// Check list files by themselves: every line that is not understood
+/// Check list files by themselves: every line that is not understood, and every rule that is too much
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{EXIT_CODES}"))]
 pub(super) struct Lint {
@@ -28,8 +29,8 @@ pub(super) struct Lint {
     json: bool,
 }
 
-const JSON_HELP: &str = "One JSON object of {ok, files}; a file is {file, format, detected, rules, bad_lines, bytes, \
-                         diagnostics}, a diagnostic {severity, file, line, column, message}";
+const JSON_HELP: &str = "One JSON object of {ok, files}; a file is {file, format, detected, rules, bad_lines, refused, \
+                         duplicates, contradictions, covered, bytes, diagnostics}, a diagnostic {severity, file, line, column, message}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +38,13 @@ Examples:
   embargo lists lint *.txt --json | jq '.files[].diagnostics[]'";
 
 const NOTES: &str = "\
-Any diagnostic is exit code 1. The first 100 of a file are shown and all are counted.";
+Any diagnostic is exit code 1. Beside lines that are not understood these are rules that no ban can enforce (public suffixes), \
+that stand twice, that contradict another one, and that a broader one covers. Of a file the first 100 lines that are not \
+understood and the first 20 rules of each kind are shown; all are counted. Of more than 22 million rules the rest is not \
+compared.";
+
+/// Rules of one kind that are shown.
+const SHOWN: usize = 20;
 
 /// What `--json` prints; its names are an interface.
 #[derive(Debug, Serialize)]
@@ -46,13 +53,21 @@ struct Linted {
     files: Vec<FileRow>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct FileRow {
     file: String,
     format: Option<&'static str>,
     detected: bool,
     rules: usize,
     bad_lines: usize,
+    /// Rules that no ban can enforce.
+    refused: usize,
+    /// Rules that stand twice.
+    duplicates: usize,
+    /// Rules that contradict another one.
+    contradictions: usize,
+    /// Rules that a broader one covers.
+    covered: usize,
     bytes: u64,
     diagnostics: Vec<DiagnosticRow>,
 }
@@ -79,21 +94,34 @@ impl Lint {
     }
 }
 
-fn lint(path: &std::path::Path, reading: Reading) -> (FileRow, Vec<Diagnostic>) {
+fn lint(path: &Path, reading: Reading) -> (FileRow, Vec<Diagnostic>) {
     let origin = Origin::File(path.to_path_buf());
     let file = origin.name();
-    let read = read_list(&origin, reading, &mut |_rule, _line| ());
-    let whole = |message: String| Diagnostic::whole(Severity::Error, file.as_str(), message);
-    let (mut row, diagnostics) = match read {
-        Err(error) => (FileRow::unread(&file, &error), vec![whole(error.to_string())]),
+    let mut found = Found::default();
+    let (mut row, diagnostics) = match found.read(&origin, reading) {
+        Err(error) => {
+            let whole = Diagnostic::whole(Severity::Error, file.as_str(), error.to_string());
+            (FileRow { file, ..FileRow::default() }, vec![whole])
+        }
         Ok(read) => {
-            let (rules, bad_lines) = (read.parsed.rules, read.parsed.bad_lines);
+            let row = FileRow {
+                format: Some(read.format.as_str()),
+                detected: read.detected,
+                rules: read.parsed.rules,
+                bad_lines: read.parsed.bad_lines,
+                refused: found.refused.count,
+                duplicates: found.duplicates.count,
+                contradictions: found.contradictions.count,
+                covered: found.covered.count,
+                bytes: read.bytes,
+                file: file.clone(),
+                diagnostics: Vec::new(),
+            };
             let mut diagnostics = read.parsed.diagnostics;
-            if rules == 0 && bad_lines == 0 {
-                diagnostics.push(whole("holds no rule".to_owned()));
+            if row.rules == 0 && row.bad_lines == 0 {
+                diagnostics.push(Diagnostic::whole(Severity::Error, file.as_str(), "holds no rule"));
             }
-            let (format, detected, bytes) = (Some(read.format.as_str()), read.detected, read.bytes);
-            let row = FileRow { file, format, detected, rules, bad_lines, bytes, diagnostics: Vec::new() };
+            diagnostics.extend(found.finish(&file));
             (row, diagnostics)
         }
     };
@@ -101,17 +129,101 @@ fn lint(path: &std::path::Path, reading: Reading) -> (FileRow, Vec<Diagnostic>) 
     (row, diagnostics)
 }
 
-impl FileRow {
-    fn unread(file: &str, _error: &ReadError) -> Self {
-        let file = file.to_owned();
-        Self { file, format: None, detected: false, rules: 0, bad_lines: 0, bytes: 0, diagnostics: Vec::new() }
+/// Rules of one kind: the first with their places, all by number.
+#[derive(Default)]
+struct Kind {
+    shown: Vec<Diagnostic>,
+    count: usize,
+}
+
+/// What is wrong with rules that were understood.
+#[derive(Default)]
+struct Found {
+    refused: Kind,
+    duplicates: Kind,
+    contradictions: Kind,
+    covered: Kind,
+    left_out: u64,
+}
+
+impl Kind {
+    fn add(&mut self, line: &Line<'_>, message: &impl ToString) {
+        self.count += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(line.warning(message.to_string()));
+        }
     }
 
+    fn finish(self, file: &str, what: &str) -> impl Iterator<Item = Diagnostic> {
+        let more = self.count - self.shown.len();
+        let more = (more > 0).then(|| format!("{more} more rules {what}"));
+        self.shown.into_iter().chain(more.map(|more| Diagnostic::whole(Severity::Warning, file, more)))
+    }
+}
+
+impl Found {
+    /// Reads the list three times, so that it need not be held: for its format and length, for its rules, and for those that a
+    /// broader rule covers, which may stand behind them.
+    fn read(&mut self, origin: &Origin, reading: Reading) -> Result<ListRead, ReadError> {
+        let (format, lines) = survey_list(origin, reading)?;
+        let (detected, reading) = (reading.format.is_none(), Reading { format: Some(format), ..reading });
+        let mut overlaps = Overlaps::new(rand::random(), lines);
+        let read = read_list(origin, reading, &mut |rule, line| match rule.refused() {
+            Some(refused) => {
+                overlaps.pass_over();
+                self.refused.add(line, &refused);
+            }
+            None => overlaps.add(rule, line.number),
+        })?;
+        if !read.parsed.diagnostics.iter().any(Diagnostic::is_error) {
+            read_list(origin, reading, &mut |rule, line| {
+                if let Some(overlap) = overlaps.judge(rule, line.number) {
+                    self.overlap(&overlap, line, format);
+                }
+            })?;
+        }
+        self.left_out = overlaps.left_out();
+        Ok(ListRead { detected, ..read })
+    }
+
+    fn overlap(&mut self, overlap: &Overlap, line: &Line<'_>, format: ListFormat) {
+        match overlap {
+            // One line for each family of addresses is how hosts files are written.
+            Overlap::Duplicate { .. } if format == ListFormat::Hosts && line.text.contains(':') => (),
+            Overlap::Duplicate { .. } => self.duplicates.add(line, overlap),
+            Overlap::Opposite { .. } | Overlap::Otherwise { .. } => self.contradictions.add(line, overlap),
+            Overlap::Covered { .. } => self.covered.add(line, overlap),
+        }
+    }
+
+    fn finish(self, file: &str) -> Vec<Diagnostic> {
+        let kinds = [
+            (self.refused, "that no ban can enforce"),
+            (self.contradictions, "that contradict another one"),
+            (self.duplicates, "that stand already"),
+            (self.covered, "that a broader one covers"),
+        ];
+        let told = kinds.into_iter().flat_map(|(kind, what)| kind.finish(file, what));
+        let left_out = format!("{} rules were not compared with the others: they are too many", self.left_out);
+        let left_out = (self.left_out > 0).then(|| Diagnostic::whole(Severity::Warning, file, left_out));
+        told.chain(left_out).collect()
+    }
+}
+
+impl FileRow {
     fn sentence(&self) -> String {
         let Some(format) = self.format else { return format!("{}: not read", self.file) };
         let detected = if self.detected { ", as its first lines tell" } else { "" };
         let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         let (rules, bad) = (count(self.rules, "rule"), count(self.bad_lines, "line"));
-        format!("{}: {format}{detected}; {rules}, {bad} not understood", self.file)
+        let too_much = [
+            (self.refused, "refused"),
+            (self.duplicates, "twice"),
+            (self.contradictions, "contradicted"),
+            (self.covered, "covered"),
+        ];
+        let too_much: Vec<_> = too_much.iter().filter(|(count, _)| *count > 0).collect();
+        let too_much: Vec<_> = too_much.iter().map(|(count, what)| format!(", {count} {what}")).collect();
+        format!("{}: {format}{detected}; {rules}{}, {bad} not understood", self.file, too_much.concat())
     }
 }

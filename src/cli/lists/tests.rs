@@ -41,6 +41,48 @@ fn lint_tells_the_format_and_every_bad_line_and_is_exit_code_1() {
 }
 
 #[test]
+fn lint_tells_what_is_too_much_in_a_list_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let text =
+        "www.a.example\na.example\n!b.example\nb.example\nA.example\nc.example x ambiguous drop\nc.example\nco.uk\n";
+    let list = written(directory.path(), "list.txt", text);
+    let ran = run(&["lists", "lint", &list]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(ran.err.replace(&list, "list.txt"), @r"
+    list.txt:8:1: warning: `co.uk` is a public suffix, which no list can enforce; the rule is left out
+        8 | co.uk
+          | ^^^^^
+    list.txt:4:1: warning: line 3 says the opposite of the same pattern; the one that allows is in force
+        4 | b.example
+          | ^^^^^^^^^
+    list.txt:7:1: warning: line 6 says something else of the same pattern; the first of them is in force
+        7 | c.example
+          | ^^^^^^^^^
+    list.txt:5:1: warning: stands already in line 2
+        5 | A.example
+          | ^^^^^^^^^
+    list.txt:1:1: warning: is covered by `a.example` in line 2
+        1 | www.a.example
+          | ^^^^^^^^^^^^^
+    ");
+    let expected = "list.txt: rules, as its first lines tell; 8 rules, 1 refused, 1 twice, 2 contradicted, 1 covered, \
+                    0 lines not understood\n";
+    assert_eq!(ran.out.replace(&list, "list.txt"), expected);
+
+    let many: Vec<String> = (0..50).map(|number| format!("n{number}.example.org")).collect();
+    let many = written(directory.path(), "many.txt", &format!("{}\nexample.org\n", many.join("\n")));
+    let linted: Value = serde_json::from_str(&run(&["lists", "lint", &many, "--json"]).out).unwrap();
+    let file = &linted["files"][0];
+    assert_eq!((&file["covered"], &file["duplicates"]), (&json!(50), &json!(0)));
+    assert_eq!(file["diagnostics"].as_array().unwrap().len(), 21);
+    assert_eq!(file["diagnostics"][20]["message"], "30 more rules that a broader one covers");
+
+    // One line for each family of addresses is no mistake.
+    let both = written(directory.path(), "hosts", "0.0.0.0 a.example\n:: a.example\n");
+    assert_eq!(run(&["lists", "lint", &both]).code, 0);
+}
+
+#[test]
 fn export_writes_the_bans_in_force_and_tells_what_the_format_can_not_say() {
     let ran = run(&["lists", "export", "--format", "rpz", "--config", CONFIG, "--ban", "acme"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));

@@ -126,7 +126,8 @@ fn effect(old: &Decision<'_>, new: &Decision<'_>) -> Option<Effect> {
 /// Whether an attempt with this pattern was one of the name itself, and not of where its answer led.
 fn is_of(pattern: &str, name: &str) -> bool {
     match (Pattern::parse(pattern), LowerName::parse(name)) {
-        (Ok(pattern), Ok(name)) if pattern.kind() != PatternKind::Glob => name.is_below(pattern.name()),
+        (Ok(pattern), Ok(_name)) if matches!(pattern.kind(), PatternKind::Glob | PatternKind::Client) => true,
+        (Ok(pattern), Ok(name)) => name.is_below(pattern.name()),
         _ => true,
     }
 }
@@ -139,6 +140,7 @@ mod tests {
     fn an_attempt_is_of_the_name_asked_unless_its_rule_is_for_another() {
         assert!(is_of("geo.example", "a.geo.example") && is_of("=geo.example", "geo.example"));
         assert!(!is_of("geo.example", "shop.example") && !is_of("*.geo.example", "geo.example.org"));
-        assert!(is_of("ksn-*.geo.example", "ksn-1.geo.example"));
+        assert!(is_of("ksn-*.geo.example", "ksn-1.geo.example") && is_of("client:192.0.2.0/24", "geo.example"));
+        assert!(!is_of("answer:192.0.2.0/24", "geo.example"));
     }
 }
