@@ -79,6 +79,15 @@ impl ListFile {
         Self { path, reading, id: None, elsewhere: None }
     }
 
+    /// What is right about it and still needs attention.
+    pub(super) fn warning(&self) -> Option<Diagnostic> {
+        let Way::Url(subscribed) = &self.elsewhere.as_ref()?.way;
+        let Subscription { url, signed_by, .. } = &subscribed.subscription;
+        let open = !url.is_encrypted() && signed_by.is_none();
+        let message = "this list comes in clear and is not signed: whoever is on the way can change what is banned";
+        open.then(|| self.path.warning(message))
+    }
+
     /// Whose list it is, as far as is known now.
     pub(super) fn provenance(&self) -> Provenance {
         if self.elsewhere.is_none() { Provenance::Own } else { Provenance::Foreign(Store::known(&self.path.value)) }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Loaded;
 use super::at::At;
 use super::disk::Origin;
+use super::further::ListFile;
 use super::settings::{Settings, TlsSettings};
 use crate::diag::Diagnostic;
 use crate::time::Timestamp;
@@ -41,8 +42,14 @@ pub(super) fn wrong(path: &At<PathBuf>, error: &PemError) -> Diagnostic {
 }
 
 impl Loaded {
-    /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time.
+    /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time, and whoever is
+    /// on the way can change a list that is neither encrypted nor signed.
     pub fn warnings(&self, now: Timestamp) -> Vec<Diagnostic> {
+        let lists = self.settings.lists.iter().filter_map(ListFile::warning);
+        self.of_certificate(now).into_iter().chain(lists).collect()
+    }
+
+    fn of_certificate(&self, now: Timestamp) -> Vec<Diagnostic> {
         let (Some(files), Some(identity)) = (&self.settings.tls, &self.identity) else { return Vec::new() };
         let warn = |message: String| files.certificate.warning(message);
         let Some(paper) = Paper::of(identity) else {

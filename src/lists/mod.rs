@@ -9,7 +9,8 @@
 //! schedule        when it is asked for next (pure)
 //! board           how each list is doing, for people and for metrics
 //! ```
-//! Leaves reading lists to [`policy`](crate::policy), and when to fetch and what to do with it to [`app`](crate::app).
+//! What came is read as it is: a list that refers to others (`!#include` and the like) is not followed there, so lists can't lead in
+//! circles. Leaves reading lists to [`policy`](crate::policy), and when to fetch and what to do with it to [`app`](crate::app).
 
 mod board;
 mod body;

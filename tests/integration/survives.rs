@@ -83,6 +83,13 @@
 //! lists that are broken, huge, or no files      a_broken_list_changes_nothing_and_is_explained a_fifo_is_refused_and_never_waited_for a_directory_and_a_large_file_are_refused
 //! a copy of a list that is half written         a_file_that_changed_after_loading_is_not_saved_and_a_half_written_copy_is_replaced
 //! lists that ban a public suffix                no_list_enforces_the_root_a_public_suffix_or_a_protected_name
+//! a list exchanged in any way                   lists_of_a_volume_that_kubernetes_exchanges_as_a_whole_are_followed a_list_that_is_being_written_is_not_read_before_it_rests_and_one_cut_to_nothing_changes_nothing
+//! a source of lists that sends anything else    what_is_no_list_leaves_the_list_before_in_force a_source_that_sends_no_more_is_given_up_in_time
+//! a list cut short or swollen at its source     a_list_that_has_lost_or_gained_too_much_is_taken_only_when_an_operator_says_so
+//! a list changed on its way                     a_signed_list_is_taken_with_its_signature_and_no_other a_server_is_believed_by_its_authority_and_a_stranger_is_not
+//! a source that is gone at a start              a_list_is_enforced_when_it_comes_follows_its_source_and_outlives_it
+//! a crash while a list is exchanged             after_a_crash_between_the_two_renames_the_list_before_is_still_known a_copy_that_was_damaged_is_not_believed_and_comes_again
+//! a source that leads into our network          a_host_is_asked_of_our_upstreams_and_no_ban_keeps_it_from_us nobody_is_led_out_of_encryption
 //! reloads under load                            no_query_is_lost_and_none_is_unjudged_while_lists_are_reloaded
 //! a new process under load                      through_five_hand_overs_under_load_no_query_is_lost_and_every_attempt_is_recorded_once
 //! a broken configuration                        every_bad_configuration_gets_its_messages

@@ -12,10 +12,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::super::console::Console;
-use super::super::failure::{Failure, write_lines};
+use super::super::failure::Failure;
 use super::super::status::{reached, text};
 use super::super::{EXIT_CODES, flags};
-use super::sources::{complaints, table};
+use super::sources::tell;
 use crate::app::control::{self, ControlError, Request};
 use crate::app::fetch_alone;
 use crate::config::Loaded;
@@ -68,8 +68,7 @@ impl Fetch {
         if self.json {
             console.json(&rows)?;
         } else {
-            write!(console.out, "{}", table(console.look, &rows))?;
-            write_lines(&complaints(&rows), console.out)?;
+            tell(&rows, console)?;
         }
         if failed { Err(Failure::Unhealthy) } else { Ok(()) }
     }

@@ -1,5 +1,7 @@
 //! `embargo lists status`: how the lists that come from elsewhere are.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -10,8 +12,6 @@ use super::super::table::Table;
 use super::super::{EXIT_CODES, flags};
 use crate::app::control::{self, ControlError, Request};
 use crate::app::kept_lists;
-
-use std::time::Duration;
 
 /// A running server answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,10 +45,20 @@ impl Sources {
         if self.json {
             return Ok(console.json(&rows)?);
         }
-        let rows = rows.as_array().cloned().unwrap_or_default();
-        write!(console.out, "{}", table(console.look, &rows))?;
-        Ok(write_lines(&complaints(&rows), console.out)?)
+        tell(rows.as_array().map(Vec::as_slice).unwrap_or_default(), console)
     }
+}
+
+/// Writes all of them for people.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn tell(rows: &[Value], console: &mut Console<'_>) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(writeln!(console.out, "No list comes from elsewhere; a [[list]] with a `url` would.")?);
+    }
+    write!(console.out, "{}", table(console.look, rows))?;
+    Ok(write_lines(&complaints(rows), console.out)?)
 }
 
 /// All of them, one a row.
