@@ -189,7 +189,10 @@ impl Layout {
 }
 
 /// Reads the record at `start`.
-pub(super) fn read_record(message: &[u8], start: usize, section: Section) -> Result<RecordAt, Malformed> {
+///
+/// # Errors
+/// [`Malformed`] when there is none.
+pub fn read_record(message: &[u8], start: usize, section: Section) -> Result<RecordAt, Malformed> {
     let fields = LowerName::pass_compressed(message, start)?;
     let rtype = be16(message, fields)?;
     let class = be16(message, fields + 2)?;

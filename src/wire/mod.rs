@@ -19,12 +19,15 @@ mod response;
 mod steady;
 mod subnet;
 pub mod rtype;
+pub mod tsig;
 
 pub use answer::{Answer, Fit, Target, sane_ttl};
 pub use chain::{Link, chain, whole_chain};
 pub use cookie::{COOKIE, Cookie, Cookies, Secret};
 pub use held::Held;
-pub use layout::{HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors};
+pub use layout::{
+    HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors, read_record,
+};
 pub use name::{LowerName, Name, NameError};
 pub use options::{Asked, Extras, NSID_MAX, OPTION_PADDING};
 pub use present::Presented;
@@ -107,6 +110,11 @@ impl Transport {
     /// Whether nobody on the way can read what is said, so that its length is all there is to see.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Self::Dot | Self::Doh | Self::Doq)
+    }
+
+    /// Whether a response may be many messages (RFC 5936 §4.2, RFC 9103 §7).
+    pub fn carries_transfers(self) -> bool {
+        matches!(self, Self::Tcp | Self::Dot)
     }
 
     /// Whether a handshake has shown that the client owns its address.

@@ -75,12 +75,12 @@ impl<'m> Query<'m> {
     /// [`Unfit`] says how a message that is no query is to be met.
     #[inline]
     pub fn read(message: &'m [u8]) -> Result<Self, Unfit> {
-        let additional = additional_of_one_question(message)?;
+        let counts = counts_of_one_question(message)?;
         let name = LowerName::ROOT;
         // Filled in place: the name is the largest thing on the way of a query.
         let mut query =
             Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false, extras: None };
-        match query.read_one(additional) {
+        match query.read_one(counts) {
             Ok(()) => Ok(query),
             Err(_malformed) => Err(Unfit::FormErr),
         }
@@ -93,14 +93,22 @@ impl<'m> Query<'m> {
     }
 
     #[inline]
-    fn read_one(&mut self, additional: u16) -> Result<(), Malformed> {
+    fn read_one(&mut self, (authority, additional): (u16, u16)) -> Result<(), Malformed> {
         let after = self.name.read_in_place(self.message, HEADER)?;
         (self.qtype, self.qclass) = (be16(self.message, after)?, be16(self.message, after + 2)?);
         self.question_end = after + 4;
-        if additional == 0 && self.question_end == self.message.len() {
+        if (authority, additional) == (0, 0) && self.question_end == self.message.len() {
             return Ok(());
         }
-        let tail = Tail::read(self.message, self.question_end, additional)?;
+        let mut end = self.question_end;
+        if authority > 0 {
+            let record = read_record(self.message, end, Section::Authority)?;
+            if (self.qtype, record.rtype) != (qtype::IXFR, qtype::SOA) {
+                return Err(Malformed::Questions);
+            }
+            end = record.rdata.end;
+        }
+        let tail = Tail::read(self.message, end, additional)?;
         (self.edns, self.signed) = (tail.edns, tail.signed);
         Ok(())
     }
@@ -193,8 +201,8 @@ impl Tail {
     }
 }
 
-/// The number of additional records of a message that is a query with one question.
-fn additional_of_one_question(message: &[u8]) -> Result<u16, Unfit> {
+/// The numbers of authority and additional records of a message that is a query with one question.
+fn counts_of_one_question(message: &[u8]) -> Result<(u16, u16), Unfit> {
     if message.len() < HEADER {
         return Err(Unfit::Short);
     }
@@ -207,9 +215,10 @@ fn additional_of_one_question(message: &[u8]) -> Result<u16, Unfit> {
     if message.len() > QUERY_MAX {
         return Err(Unfit::FormErr);
     }
-    // AN and NS counts have no place in a query; a huge count costs nothing, for nothing is reserved by it.
+    // AN and NS counts have no place in a query, but for the SOA record of who asks for what has changed since (RFC 1995 §3); a
+    // huge count costs nothing, for nothing is reserved by it.
     match [4, 6, 8, 10].map(|at| be16(message, at).unwrap_or_default()) {
-        [1, 0, 0, additional] => Ok(additional),
+        [1, 0, authority @ (0 | 1), additional] => Ok((authority, additional)),
         [0, 0, 0, additional] => Err(unfit_without_question(message, additional)),
         _ => Err(Unfit::FormErr),
     }
@@ -305,6 +314,27 @@ mod tests {
         };
         check(&padded(QUERY_MAX), Ok(()));
         check(&padded(QUERY_MAX + 1), Err(Unfit::FormErr));
+    }
+
+    #[test]
+    fn who_asks_for_changes_says_which_version_it_has_and_nobody_else_says_so() {
+        let soa = b"\xC0\x0C\0\x06\0\x01\0\0\0\0\0\x16\0\0\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let with = |qtype: u16, soas: usize| {
+            let mut message = PLAIN.to_vec();
+            let at = message.len() - 4;
+            message[at..at + 2].copy_from_slice(&qtype.to_be_bytes());
+            message[9] = u8::try_from(soas).unwrap();
+            message.extend(soa.repeat(soas));
+            message[11] = 1;
+            message.extend_from_slice(OPT);
+            message
+        };
+        check(&with(qtype::IXFR, 1), Ok(()));
+        check(&with(qtype::IXFR, 0), Ok(()));
+        assert!(Query::read(&with(qtype::IXFR, 1)).unwrap().edns.is_some());
+        check(&with(qtype::IXFR, 2), Err(Unfit::FormErr));
+        check(&with(qtype::A, 1), Err(Unfit::FormErr));
+        check(&with(qtype::AXFR, 1), Err(Unfit::FormErr));
     }
 
     #[test]
