@@ -11,8 +11,8 @@
 //! ground       diag, time, wire, policy, local, cache values in, values out: no files, sockets, clock, async, logs, serde
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
-//! outside      upstream, lists, identity, journal     ask other servers; fetch lists; who had which address; remember
-//!                                                     who tried what
+//! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
+//!              transfer                               who tried what; zones on the wire
 //! service      serve                                  the way of one query
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
@@ -46,6 +46,7 @@ pub mod upstream;
 pub mod lists;
 pub mod identity;
 pub mod journal;
+pub mod transfer;
 
 pub mod serve;
 

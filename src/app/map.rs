@@ -1,13 +1,15 @@
 //! Settings as written to the settings of each module.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::cache;
-use crate::config::{Loaded, Settings};
+use crate::config::{ExportSettings, Loaded, Settings};
 use crate::journal;
 use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, RateConfig, StreamConfig};
+use crate::transfer::ZoneConfig;
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
@@ -34,6 +36,18 @@ pub(super) fn hop(settings: &Settings) -> HopConfig {
         version: octets(&hop.version),
         any: hop.any,
     }
+}
+
+/// Zones for other resolvers.
+pub(super) fn exports(settings: &Settings) -> Vec<ZoneConfig> {
+    let zone = |export: &ExportSettings| ZoneConfig {
+        zone: export.zone.clone(),
+        bans: export.bans.as_ref().map(|bans| bans.iter().map(|ban| Arc::clone(&ban.value)).collect()),
+        allow: export.allow.clone(),
+        key: export.key_file.as_ref().and_then(|file| file.key.clone()),
+        notify: export.notify.clone(),
+    };
+    settings.exports.iter().map(zone).collect()
 }
 
 pub(super) fn cache(settings: &Settings) -> cache::Config {

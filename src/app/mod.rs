@@ -13,6 +13,7 @@ mod certificate;
 pub mod control;
 mod designated;
 mod endpoint;
+mod exports;
 mod files;
 mod handover;
 mod health;

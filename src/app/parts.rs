@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::serve::{Chain, Guard};
 use crate::time::Now;
 use crate::tls::ServerTls;
+use crate::transfer::Primary;
 use crate::upstream::{Questions, Tree, Validation, Validator};
 
 /// A policy not in force after this leaves clients with SERVFAIL until it is.
@@ -57,6 +58,10 @@ pub(super) struct Parts {
     pub(super) chain: Arc<Chain>,
     /// Lists that come from elsewhere.
     pub(super) lists: Arc<Lists>,
+    /// Zones for other resolvers, if there are any.
+    pub(super) primary: ArcSwapOption<Primary>,
+    /// Told when another policy is in force.
+    pub(super) policy_changed: Notify,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
     pub(super) draining: AtomicBool,
@@ -124,6 +129,7 @@ impl Parts {
         if let Some(before) = self.guard.enforce(ready.policy) {
             reload::let_go(before);
         }
+        self.policy_changed.notify_one();
         self.metrics.process.reload_successful.set(u64::from(!ready.last_good));
         if !ready.last_good {
             self.metrics.process.reload_success.set(self.clock.now().wall);

@@ -147,6 +147,8 @@ impl Parts {
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
         self.lists.follow(&loaded.settings.lists);
         self.loaded.store(Arc::new(loaded));
+        // Once more, since now the settings are those of this policy.
+        self.policy_changed.notify_one();
     }
 
     /// Says of certificates and keys that they were left out of a reload: a ban does not wait until they are renewed.

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::UnixListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,7 +25,7 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, endpoint, files, map, saved, state_dir};
+use super::{Failure, bind, certificate, control, endpoint, exports, files, map, saved, state_dir};
 use crate::admin::{self, Desk};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -131,6 +131,8 @@ impl Server {
             validator: Arc::default(),
             chain,
             lists,
+            primary: ArcSwapOption::empty(),
+            policy_changed: Notify::new(),
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -361,6 +363,7 @@ impl Prepared {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
         }
         tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
+        tokio::spawn(exports::keep(Arc::clone(&parts), stop.clone()));
         let (enforcing, stopping) = (Arc::clone(&parts), stop.clone());
         tokio::spawn(async move {
             if let Some(late) = late {

@@ -8,7 +8,9 @@ use crate::journal;
 use crate::lists;
 use crate::policy::{Mode, Policy};
 use crate::time::{Timestamp, rfc3339};
+use crate::transfer::{Primary, Published, ZoneConfig};
 use crate::upstream::UpstreamStatus;
+use crate::wire::LowerName;
 
 /// The whole status; its JSON form is what `embargo status --json` prints.
 #[derive(Debug, Serialize)]
@@ -28,6 +30,7 @@ pub(super) struct Status {
     /// Lists that come from elsewhere.
     pub(super) sources: Vec<lists::Row>,
     pub(super) upstreams: Vec<UpstreamRow>,
+    pub(super) zones: Vec<ZoneRow>,
     pub(super) cache: CacheStatus,
     pub(super) journal: JournalStatus,
     pub(super) last_reload: Reload,
@@ -123,6 +126,22 @@ pub(super) struct UpstreamRow {
     trouble: Option<String>,
 }
 
+/// A policy zone on the wire.
+#[derive(Debug, Serialize)]
+pub(super) struct ZoneRow {
+    zone: String,
+    /// `out`: for other resolvers; `in`: from others.
+    direction: &'static str,
+    /// `None`: there is no version yet.
+    serial: Option<u32>,
+    /// Records for one name each.
+    names: u64,
+    /// Records for all names below one.
+    wildcards: u64,
+    /// How much of the bans no policy zone can say.
+    unsaid: u64,
+}
+
 /// The cache.
 #[derive(Debug, Serialize)]
 pub(super) struct CacheStatus {
@@ -178,6 +197,24 @@ impl From<(Arc<str>, UpstreamStatus)> for UpstreamRow {
             srtt_ms: status.srtt_ms,
             trouble: status.trouble.map(|why| why.to_string()),
         }
+    }
+}
+
+impl ZoneRow {
+    /// Zones of ours.
+    pub(super) fn sent(primary: &Primary) -> Vec<Self> {
+        let row = |(config, version): (&ZoneConfig, Option<Arc<Published>>)| {
+            let version = version.as_deref();
+            Self {
+                zone: LowerName::from(&config.zone).to_string(),
+                direction: "out",
+                serial: version.map(|version| version.serial),
+                names: version.map_or(0, |version| version.names),
+                wildcards: version.map_or(0, |version| version.wildcards),
+                unsaid: version.map_or(0, |version| version.unsaid),
+            }
+        };
+        primary.published().map(row).collect()
     }
 }
 

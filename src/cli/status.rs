@@ -111,6 +111,7 @@ pub(super) fn render(look: Look, status: &Value) -> String {
         page.push('\n');
     }
     page.push_str(&upstreams(look, items(status, "upstreams")));
+    page.push_str(&zones(look, items(status, "zones")));
     page
 }
 
@@ -196,6 +197,18 @@ fn upstreams(look: Look, upstreams: &[Value]) -> String {
         let _infallible = writeln!(page, "  {}", look.paint(Tone::Warn, &told));
     }
     page
+}
+
+/// Policy zones on the wire; nothing where there is none.
+fn zones(look: Look, zones: &[Value]) -> String {
+    if zones.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(look, &["ZONE", "WAY", "#SERIAL", "#NAMES", "#WILDCARDS"]);
+    for zone in zones {
+        table.row(["zone", "direction", "serial", "names", "wildcards"].map(|field| Some(text(zone, field))));
+    }
+    format!("\n{}", table.render())
 }
 
 /// A duration by its two largest units.

@@ -17,6 +17,7 @@ use super::at::At;
 use super::ban::{BanChange, Change, is_id};
 use super::dnssec;
 use super::encrypted;
+use super::export;
 use super::file::{self, File, Text, Texts};
 use super::further;
 use super::hop;
@@ -72,6 +73,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
         log: log(&file.log, default.log, &mut reader),
+        exports: export::settings(&file.export, base, &mut reader),
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         groups,

@@ -60,6 +60,7 @@ pub(super) struct File {
     pub(super) names: Names,
     pub(super) log: Log,
     pub(super) list: Vec<Spanned<FurtherList>>,
+    pub(super) export: Vec<Spanned<Export>>,
     pub(super) group: Vec<Spanned<Group>>,
     pub(super) leases: Vec<Spanned<Leases>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
@@ -260,6 +261,17 @@ pub(super) struct List {
     pub(super) file: Text,
     pub(super) format: Text,
     pub(super) strict: Flag,
+}
+
+/// `[[export]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Export {
+    pub(super) zone: Text,
+    pub(super) bans: Texts,
+    pub(super) allow: Texts,
+    pub(super) key_file: Text,
+    pub(super) notify: Texts,
 }
 
 /// `[ban.<id>]`: what the operator changes about a ban.

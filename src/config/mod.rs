@@ -13,6 +13,7 @@ mod digest;
 mod dnssec;
 mod disk;
 mod encrypted;
+mod export;
 mod file;
 mod further;
 mod hop;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
+pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
 pub use leases::{LeaseFile, LeasesRead};
@@ -120,8 +122,10 @@ impl Loaded {
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
         let anchors = self.settings.dnssec.trust_anchors.iter().map(|path| path.value.clone());
         let trust = self.settings.upstream.trust.paths().cloned();
-        let beside =
-            blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts).chain(anchors).chain(trust);
+        let keys = self.settings.exports.iter().filter_map(|export| export.key_file.as_ref());
+        let keys = keys.map(|file| file.path.value.clone());
+        let beside = blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts);
+        let beside = beside.chain(anchors).chain(trust).chain(keys);
         self.file.iter().cloned().chain(beside).collect()
     }
 
@@ -216,6 +220,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
     hop::read_secrets(&mut settings.hop, &mut mistakes);
+    export::read_keys(settings.key_files(), &mut mistakes);
     let validation = dnssec::validation(&settings.dnssec, &mut mistakes);
     let state_dir = state_dir(args.state_dir.as_deref(), settings.state_dir.as_deref(), environment);
     if state_dir.is_none() {

@@ -360,6 +360,11 @@ impl Loader<'_> {
                 change.id.error(format!("unknown ban `{}`; known bans: {known}", change.id.value))
             })
             .collect();
+        let exported = self.settings.exports.iter().filter_map(|export| export.bans.as_ref()).flatten();
+        mistakes.extend(exported.filter(|ban| !self.ids.contains(&ban.value)).map(|ban| {
+            let known = nearest_first(&ban.value, &known).join(", ");
+            ban.error(format!("unknown ban `{}`; known bans: {known}", ban.value))
+        }));
         in_order(&mut mistakes);
         self.diagnostics.extend(mistakes);
     }

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use super::export::ExportSettings;
 use super::further::ListFile;
 use super::leases::LeaseFile;
 use crate::journal::NamesConfig;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Further lists, each a ban of its own.
     pub lists: Vec<ListFile>,
+    /// Zones that other resolvers may have.
+    pub exports: Vec<ExportSettings>,
     /// Sites, departments and groups.
     pub groups: Vec<Group>,
     /// Files that say who holds which address.
@@ -391,6 +394,7 @@ impl Default for Settings {
             journal: JournalSettings::default(),
             names: NamesConfig::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
+            exports: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
             leases: Vec::new(),

@@ -22,6 +22,9 @@ pub enum Unreadable {
     /// Neither a network nor an address.
     #[error("no network; write for example \"192.0.2.0/24\" or \"2001:db8::/32\"")]
     NoNetwork,
+    /// No server of zones.
+    #[error("no address; write \"192.0.2.1\", or \"192.0.2.1:5300\" for another port than 53")]
+    NoServer,
     /// A network written with bits of a host.
     #[error("address has bits beyond its prefix; write \"{meant}\"")]
     HostBits {

@@ -52,6 +52,32 @@ label! {
 }
 
 label! {
+    /// How a transfer of a zone ended.
+    TransferEnd {
+        /// The whole zone.
+        Axfr = "axfr",
+        /// What had changed.
+        Ixfr = "ixfr",
+        /// Nothing was newer.
+        Current = "current",
+        /// What had changed did not fit what was there: the whole zone was asked for.
+        Unfit = "unfit",
+        /// By address, key or transport.
+        Refused = "refused",
+        /// As many as may be were under way.
+        Busy = "busy",
+        /// A signature was missing or wrong.
+        Unsigned = "unsigned",
+        /// Not to its end.
+        Cut = "cut",
+        /// Larger than it may be.
+        TooLarge = "too_large",
+        /// For any other reason.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Why a message that was read got no response.
     DropReason {
         /// A ban's action is `drop`.

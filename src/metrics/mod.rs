@@ -19,6 +19,7 @@ mod registry;
 mod table;
 mod tallied;
 mod tally;
+mod zones;
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub use connections::Connections;
 pub use dns::Dns;
 pub use fetches::{FetchResult, Fetches};
 pub use labels::{
-    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, UpstreamFailure, Window,
+    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, TransferEnd, UpstreamFailure,
+    Window,
 };
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
@@ -35,6 +37,7 @@ pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigur
 pub use table::Cell;
 pub use tallied::Total;
 pub use tally::{Tally, Worker};
+pub use zones::{ZoneCells, Zones};
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -60,6 +63,8 @@ pub struct Metrics {
     pub upstreams: Upstreams,
     /// Configuration, panics, logs.
     pub process: Process,
+    /// Policy zones that travel.
+    pub zones: Zones,
 }
 
 impl Metrics {
@@ -76,6 +81,7 @@ impl Metrics {
             cache: Cache::new(&registry),
             upstreams: Upstreams::new(&registry),
             process: Process::new(&registry),
+            zones: Zones::new(&registry),
             registry,
             blocks,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cache::Entry;
 use crate::metrics::{DropReason, Ledger, Metrics, Outcome, Tally};
 use crate::time::Mono;
+use crate::transfer::{Outgoing, Said};
 use crate::wire::{Extras, Fit, PAYLOAD, Query, Response, ede, rcode};
 
 use super::client::Client;
@@ -22,6 +23,8 @@ pub enum Ending {
         /// Its response code, upper bits included.
         rcode: u16,
     },
+    /// A zone of ours, in as many messages as it takes: only where [`carries_transfers`](crate::wire::Transport::carries_transfers).
+    Transfer(Outgoing),
     /// Nothing is sent.
     Silence(DropReason),
 }
@@ -34,6 +37,11 @@ pub(super) struct Sent<M: Deref<Target: Tally> = Arc<Metrics>> {
 }
 
 impl<M: Deref<Target: Tally>> Sent<M> {
+    /// For a response of ours, however many messages it has.
+    pub(super) fn own(ledger: Ledger<M>) -> Self {
+        Self { ledger, outcome: Outcome::Local, rcode: rcode::NOERROR }
+    }
+
     /// Counts it: the response was handed over at `now`, or it was not, for a reason.
     #[inline]
     pub(super) fn end(self, handed_over: Result<Mono, DropReason>) {
@@ -55,7 +63,7 @@ impl Ending {
     /// Why there is no response, if there is none.
     pub(super) fn silence(&self) -> Option<DropReason> {
         match self {
-            Self::Response { .. } => None,
+            Self::Response { .. } | Self::Transfer(_) => None,
             Self::Silence(reason) => Some(*reason),
         }
     }
@@ -65,9 +73,29 @@ impl Ending {
     pub(super) fn into_response<M: Deref<Target: Tally>>(self, ledger: Ledger<M>) -> Option<(Vec<u8>, Sent<M>)> {
         match self {
             Self::Response { message, outcome, rcode } => Some((message, Sent { ledger, outcome, rcode })),
+            // Nobody who comes here can send one.
+            Self::Transfer(_) => {
+                ledger.dropped(DropReason::SendFailure);
+                None
+            }
             Self::Silence(reason) => {
                 ledger.dropped(reason);
                 None
+            }
+        }
+    }
+
+    /// What is said of a zone of ours.
+    pub(super) fn zone(said: Said) -> Self {
+        match said {
+            Said::Transfer(outgoing) => Self::Transfer(outgoing),
+            Said::Message(message, rcode) => {
+                let outcome = match rcode {
+                    rcode::NOERROR => Outcome::Local,
+                    rcode::REFUSED => Outcome::Refused,
+                    _ => Outcome::Error,
+                };
+                Self::Response { message, outcome, rcode }
             }
         }
     }

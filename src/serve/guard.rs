@@ -15,6 +15,7 @@ use crate::policy::{
     SparedHit, Verdict,
 };
 use crate::time::Now;
+use crate::transfer::{Primary, Said};
 use crate::wire::{LowerName, Query, Secret};
 
 use super::client::{Admission, Client};
@@ -33,6 +34,8 @@ pub struct Guard {
     own: Secret,
     local: ArcSwap<Local>,
     rates: ArcSwapOption<Rates>,
+    /// Zones of ours; none: nobody may have any.
+    primary: ArcSwapOption<Primary>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -116,6 +119,7 @@ impl Guard {
             own,
             local: ArcSwap::from_pointee(Local::least()),
             rates: ArcSwapOption::empty(),
+            primary: ArcSwapOption::empty(),
             journal,
             metrics,
             clock,
@@ -203,6 +207,17 @@ impl Guard {
     /// Answers this by itself from now on.
     pub fn answer_locally(&self, local: Local) {
         self.local.store(Arc::new(local));
+    }
+
+    /// Gives secondaries these zones from now on.
+    pub fn publish(&self, primary: Arc<Primary>) {
+        self.primary.store(Some(primary));
+    }
+
+    /// What a query for a zone of ours is answered.
+    pub(super) fn zone(&self, query: &Query<'_>, client: &Client) -> Option<Said> {
+        let primary = self.primary.load();
+        primary.as_ref()?.answer(query, client.address(), client.transport.carries_transfers())
     }
 
     /// The policy in force, if there is one yet.

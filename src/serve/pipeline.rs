@@ -8,6 +8,7 @@ use crate::cache::{Entry, Lookup};
 use crate::metrics::{DropReason, Metrics, Outcome, Tally};
 use crate::policy::{Decision, Verdict};
 use crate::time::Now;
+use crate::transfer::Said;
 use crate::wire::{CLASS_CH, Query, Response, ede, qtype, rcode};
 
 use super::blocked;
@@ -106,8 +107,11 @@ impl<N: Next> Embargo<N> {
         now: Now,
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
-        // First: an address we do not serve learns nothing, not even what is banned.
+        // First: an address we do not serve learns nothing, not even what is banned. Who may have our zones need not be served.
         if !view.admission.admits(client) {
+            if let Some(said) = self.zone(query, client) {
+                return Ok(Ending::zone(said));
+            }
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
         if let Some(rcode) = view.hop.objection(query, client) {
@@ -126,6 +130,10 @@ impl<N: Next> Embargo<N> {
             return Ok(blocked::answer(query, client, hit, blocked, room));
         }
         let forwards = self.next.forwards();
+        if let Some(said) = self.zone(query, client) {
+            self.guard.record(tally, &judged);
+            return Ok(Ending::zone(said));
+        }
         if let Some(ending) = not_handed_on(&view.hop, query, client, forwards) {
             self.guard.record(tally, &judged);
             return Ok(ending);
@@ -228,6 +236,14 @@ impl<N: Next> Embargo<N> {
     pub(super) fn unkept(&self, query: &Query<'_>, client: &Client, full: Failure) -> Ending {
         full.shed().into_iter().for_each(|shed| self.guard.metrics().dns.shed(shed).inc());
         Ending::servfail(query, client, ede::OTHER, "too many large answers wait to be taken")
+    }
+
+    /// What a question about a zone as a whole is answered, if the zone is one of ours.
+    fn zone(&self, query: &Query<'_>, client: &Client) -> Option<Said> {
+        if !matches!(query.qtype, qtype::SOA | qtype::AXFR | qtype::IXFR) {
+            return None;
+        }
+        self.guard.zone(query, client)
     }
 
     /// Who counts where no thread has a block of its own.

@@ -136,6 +136,7 @@ fn filled() -> Metrics {
     let clients = [0; Window::ALL.len()];
     metrics.banned.set_clients(vec![ClientFigures { ban, evidence: Evidence::Installed, clients }]);
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");
+    let _zone = metrics.zones.sent("rpz.test");
     metrics
 }
 

@@ -44,8 +44,10 @@ Unbound (without `respip` no policy zone is applied):
        zonefile: /etc/unbound/embargo.rpz
 PowerDNS Recursor (in the file that `lua-config-file` names):
   rpzFile(\"/etc/powerdns/embargo.rpz\", { policyName = \"embargo\" })
-Knot Resolver 5 (before every other rule, since the first that matches decides):
-  policy.add(policy.rpz(policy.DENY, '/etc/knot-resolver/embargo.rpz', true))";
+Knot Resolver 5 (before every other rule, since the first that matches decides; with the package lua-cqueues, or it can't watch \
+the file):
+  policy.add(policy.rpz(policy.DENY, '/etc/knot-resolver/embargo.rpz', true))
+Without a file, by zone transfer: `[[export]]` in the configuration.";
 
 impl Export {
     /// Loads what is on disk and writes it.

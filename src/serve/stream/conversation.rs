@@ -13,6 +13,7 @@ use crate::serve::door::Door;
 use crate::serve::ending::{Ending, Sent};
 use crate::serve::next::Next;
 use crate::serve::room::Permit;
+use crate::transfer::{Outgoing, Pieces};
 
 use super::StreamConfig;
 use super::frame::{Frames, append};
@@ -24,8 +25,20 @@ const UNTAKEN_MAX: usize = 4;
 /// When the door stops, the rest of a query that has begun to come is waited for this long.
 const HALF_READ: Duration = Duration::from_millis(200);
 
-/// One response on its way to the connection's writer, how it is then counted, and its right to be there.
-type Ready = (Vec<u8>, Sent, Option<Permit>);
+/// A zone must be taken within this, however slowly its messages are.
+const TRANSFER_MAX: Duration = Duration::from_secs(600);
+
+/// One response on its way to the connection's writer.
+struct Ready {
+    /// Its first message; most have no other.
+    message: Vec<u8>,
+    /// The messages of a zone behind it.
+    more: Option<Pieces>,
+    /// How it is counted once it is taken.
+    sent: Sent,
+    /// Its right to be there.
+    _permit: Option<Permit>,
+}
 
 /// What reading a connection needs.
 struct Conversation<'c, N> {
@@ -125,14 +138,22 @@ impl<N: Next> Conversation<'_, N> {
     async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut receiver: mpsc::Receiver<Ready>) -> bool {
         let mut ready = Vec::with_capacity(UNTAKEN_MAX);
         while receiver.recv_many(&mut ready, UNTAKEN_MAX).await > 0 {
-            let taken = write_all(writer, &ready, self.config.slow).await;
-            let now = self.door.now().mono;
-            for (_message, sent, _permit) in ready.drain(..) {
-                sent.end(if taken { Ok(now) } else { Err(DropReason::ClientGone) });
-            }
-            if !taken {
-                self.hang_up.cancel();
-                return false;
+            while !ready.is_empty() {
+                // Up to the first that has more to it.
+                let whole = ready.iter().position(|ready| ready.more.is_some()).map_or(ready.len(), |at| at + 1);
+                let slow = self.config.slow;
+                let mut taken = write_all(writer, ready[..whole].iter().map(|ready| &*ready.message), slow).await;
+                if let Some(more) = ready[whole - 1].more.take().filter(|_more| taken) {
+                    taken = write_zone(writer, more, slow).await;
+                }
+                let now = self.door.now().mono;
+                for Ready { sent, .. } in ready.drain(..whole) {
+                    sent.end(if taken { Ok(now) } else { Err(DropReason::ClientGone) });
+                }
+                if !taken {
+                    self.hang_up.cancel();
+                    return false;
+                }
             }
         }
         true
@@ -156,18 +177,50 @@ async fn hand_over(
     if ending == Ending::Silence(DropReason::PolicyDrop) {
         hang_up.cancel();
     }
-    if let Some((message, sent)) = ending.into_response(ledger) {
+    let ready = match ending {
+        Ending::Transfer(outgoing) => match begun(outgoing).await {
+            Some((message, more)) => {
+                Some(Ready { message, more: Some(more), sent: Sent::own(ledger), _permit: permit })
+            }
+            None => return hang_up.cancel(),
+        },
+        ending => {
+            ending.into_response(ledger).map(|(message, sent)| Ready { message, more: None, sent, _permit: permit })
+        }
+    };
+    if let Some(ready) = ready {
         // The writer may be gone: the ledger goes with the response and counts the client as gone.
-        let _gone = sender.send((message, sent, permit)).await;
+        let _gone = sender.send(ready).await;
     }
 }
 
+/// The first message of a zone, and those behind it. `None`: it can't be read, which its secondary is to take for a cut.
+async fn begun(outgoing: Outgoing) -> Option<(Vec<u8>, Pieces)> {
+    let mut pieces = outgoing.begin().ok()?;
+    Some((pieces.next().await?, pieces))
+}
+
+/// Whether the client has taken a zone to its end: one that was cut must not be taken for whole.
+async fn write_zone(writer: &mut (impl AsyncWrite + Unpin), mut pieces: Pieces, slow: Duration) -> bool {
+    let whole = tokio::time::timeout(TRANSFER_MAX, async {
+        while let Some(message) = pieces.next().await {
+            if !write_all(writer, [&*message].into_iter(), slow).await {
+                return false;
+            }
+        }
+        pieces.taken()
+    });
+    whole.await.unwrap_or(false)
+}
+
 /// Whether the client has taken these responses in time. Length and message go together (RFC 7766 §8).
-async fn write_all(writer: &mut (impl AsyncWrite + Unpin), ready: &[Ready], slow: Duration) -> bool {
-    let mut octets = Vec::with_capacity(ready.iter().map(|(message, ..)| message.len() + 2).sum());
-    for (message, ..) in ready {
-        append(&mut octets, message);
-    }
+async fn write_all<'m>(
+    writer: &mut (impl AsyncWrite + Unpin),
+    messages: impl Iterator<Item = &'m [u8]> + Clone,
+    slow: Duration,
+) -> bool {
+    let mut octets = Vec::with_capacity(messages.clone().map(|message| message.len() + 2).sum());
+    messages.for_each(|message| append(&mut octets, message));
     let written = tokio::time::timeout(slow, async {
         writer.write_all(&octets).await?;
         writer.flush().await

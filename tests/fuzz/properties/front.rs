@@ -135,6 +135,7 @@ impl Server {
         match self.runtime.block_on(self.handler.answer(&query, &client, self.now)) {
             Ending::Silence(_reason) => None,
             Ending::Response { message, .. } => Some(message),
+            Ending::Transfer(_) => panic!("no zone is published"),
         }
     }
 

@@ -1,0 +1,139 @@
+//! Zones of ours for other resolvers: written anew when the policy or the time changes what they say, and told of then.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::map;
+use super::parts::Parts;
+use crate::policy::{BanIndex, Policy};
+use crate::priority::beside;
+use crate::serve::InForce;
+use crate::time::Timestamp;
+use crate::transfer::{Primary, Published, ZoneConfig, publish, tell};
+use crate::wire::LowerName;
+
+/// What could not be written is tried again after this.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Without a change of the policy it is looked this often: the clock may have been set.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+
+/// Secondaries that are being told of a version.
+type Telling = Vec<AbortOnDropHandle<()>>;
+
+/// Writes the zones when the policy changes, and at each moment when a ban does, until `stop`.
+pub(super) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
+    let mut tellings: Vec<Telling> = Vec::new();
+    loop {
+        let wait = match parts.guard.in_force() {
+            Some(in_force) => parts.publish(in_force, &mut tellings).await,
+            None => LOOK,
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = parts.policy_changed.notified() => (),
+            () = tokio::time::sleep(wait) => (),
+        }
+    }
+}
+
+fn directory(state_dir: &Path) -> PathBuf {
+    state_dir.join("exports")
+}
+
+impl Parts {
+    /// Writes every zone and tells of those that are new; how long they stay as they are.
+    async fn publish(self: &Arc<Self>, in_force: Arc<InForce>, tellings: &mut Vec<Telling>) -> Duration {
+        let wanted = map::exports(&self.loaded.load().settings);
+        let current = self.primary.load_full();
+        let same = current.as_ref().is_some_and(|primary| primary.configs().eq(&wanted));
+        if wanted.is_empty() && current.is_none() {
+            return LOOK;
+        }
+        let primary = current.filter(|_current| same);
+        let primary = primary.unwrap_or_else(|| Arc::new(Primary::new(&wanted, &self.metrics, self.clock.clone())));
+        tellings.resize_with(wanted.len(), Vec::new);
+        let (now, mut wait, mut untold) = (self.clock.now().wall, LOOK, Vec::new());
+        for (index, zone) in wanted.into_iter().enumerate() {
+            let (state_dir, policy) = (directory(&self.first.state_dir), Arc::clone(&in_force));
+            let zone = Arc::new(zone);
+            let written = Arc::clone(&zone);
+            let written = beside(move || write(&state_dir, &written, &policy.policy, now)).await;
+            match written.and_then(|written| written) {
+                Ok((version, new)) => {
+                    // Those who were told nothing yet are told at the start too (RFC 1996 §3.11): they may have slept.
+                    if new || !same {
+                        untold.push((index, zone, version.clone()));
+                    }
+                    primary.give(index, version);
+                }
+                Err(error) => {
+                    let zone = LowerName::from(&zone.zone);
+                    tracing::error!(%zone, %error, "A zone for other resolvers could not be written: they have it as it was.");
+                    wait = AGAIN;
+                }
+            }
+        }
+        if !same {
+            let names: Vec<_> = primary.configs().map(|zone| LowerName::from(&zone.zone).to_string()).collect();
+            self.metrics.zones.retain(&names);
+            self.primary.store(Some(Arc::clone(&primary)));
+            self.guard.publish(primary);
+        }
+        // Last: who hears of it asks for it at once.
+        for (index, zone, version) in untold {
+            self.tell(&zone, &version, tellings.get_mut(index));
+        }
+        wait.min(until_change(&in_force.policy, now))
+    }
+
+    /// Tells every secondary of a version; who is still being told of the one before need not hear of that.
+    fn tell(self: &Arc<Self>, zone: &Arc<ZoneConfig>, version: &Published, telling: Option<&mut Telling>) {
+        let name = LowerName::from(&zone.zone).to_string();
+        tracing::info!(
+            zone = name,
+            serial = version.serial,
+            names = version.names,
+            unsaid = version.unsaid,
+            "A zone for other resolvers is written."
+        );
+        let (about, cells) = ((version.serial, version.ttl), self.metrics.zones.sent(&name));
+        let tells = zone.notify.iter().map(|&secondary| {
+            let (zone, clock, cells, name) = (Arc::clone(zone), self.clock.clone(), cells.clone(), name.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                match tell(secondary, &zone.zone, about, zone.key.as_ref(), &clock).await {
+                    Ok(true) => cells.notices_heard.inc(),
+                    Ok(false) => {
+                        cells.notices_unheard.inc();
+                        tracing::warn!(zone = name, %secondary, "A secondary refuses to be told of a new version.");
+                    }
+                    Err(error) => {
+                        cells.notices_unheard.inc();
+                        tracing::warn!(zone = name, %secondary, %error, "A secondary could not be told of a new version.");
+                    }
+                }
+            }))
+        });
+        if let Some(telling) = telling {
+            *telling = tells.collect();
+        }
+    }
+}
+
+fn write(directory: &Path, zone: &ZoneConfig, policy: &Policy, at: Timestamp) -> std::io::Result<(Published, bool)> {
+    let chosen = |BanIndex(index): BanIndex| {
+        let id = policy.bans().get(index).map(|ban| &*ban.id);
+        zone.bans.as_ref().is_none_or(|bans| bans.iter().any(|ban| Some(&**ban) == id))
+    };
+    publish(directory, &zone.zone, policy, at, &chosen)
+}
+
+/// How long until a ban changes what it does.
+fn until_change(policy: &Policy, now: Timestamp) -> Duration {
+    let next = policy.bans().iter().filter_map(|ban| ban.stance.next_change(now)).min();
+    let left = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+    left.unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,92 @@
+//! Policy zones on the wire: those that are sent to others, and those that come from others.
+
+use std::collections::BTreeSet;
+
+use super::labels::TransferEnd;
+use super::registry::Registry;
+use super::table::{Cell, Table};
+
+/// Metrics of zones that travel.
+#[derive(Debug)]
+pub struct Zones {
+    transfers: Table<3>, // embargo_zone_transfers_total{zone, direction, result}
+    serial: Table<2>,    // embargo_zone_serial{zone, direction}
+    records: Table<3>,   // embargo_zone_records{zone, direction, trigger}
+    notices: Table<3>,   // embargo_zone_notices_total{zone, direction, result}
+}
+
+/// Metrics of one zone, resolved once.
+#[derive(Clone, Debug)]
+pub struct ZoneCells {
+    /// Its serial.
+    pub serial: Cell,
+    /// Records that are for one name each.
+    pub names: Cell,
+    /// Records that are for all names below one.
+    pub wildcards: Cell,
+    /// Notices that were heard, by the secondary or by us.
+    pub notices_heard: Cell,
+    /// Notices that were not.
+    pub notices_unheard: Cell,
+    ends: Vec<Cell>,
+}
+
+impl Zones {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            transfers: registry.counters(
+                "zone_transfers_total",
+                "Transfers of policy zones, to secondaries (out) or from primaries (in), by how they ended.",
+                ["zone", "direction", "result"],
+            ),
+            serial: registry.gauges(
+                "zone_serial",
+                "Serial of the version of a policy zone that is sent (out) or was received (in); 0 = none yet.",
+                ["zone", "direction"],
+            ),
+            records: registry.gauges(
+                "zone_records",
+                "Records of a policy zone, by what they trigger on.",
+                ["zone", "direction", "trigger"],
+            ),
+            notices: registry.counters(
+                "zone_notices_total",
+                "Notices of a new version (NOTIFY): sent to secondaries (out) or received (in), by what became of them.",
+                ["zone", "direction", "result"],
+            ),
+        }
+    }
+
+    /// The metrics of a zone of ours.
+    pub fn sent(&self, zone: &str) -> ZoneCells {
+        self.resolve(zone, "out", ["heard", "unheard"])
+    }
+
+    /// Removes the gauges of zones that are none of these; their counters stay as long as the process.
+    pub fn retain(&self, zones: &[String]) {
+        let zones: BTreeSet<&str> = zones.iter().map(String::as_str).collect();
+        self.serial.retain_first(&zones);
+        self.records.retain_first(&zones);
+    }
+
+    fn resolve(&self, zone: &str, direction: &str, [heard, unheard]: [&str; 2]) -> ZoneCells {
+        let records = |trigger| self.records.fixed([zone, direction, trigger]);
+        let notices = |result| self.notices.fixed([zone, direction, result]);
+        let end = |end: TransferEnd| self.transfers.fixed([zone, direction, end.as_str()]);
+        ZoneCells {
+            serial: self.serial.fixed([zone, direction]),
+            names: records("qname"),
+            wildcards: records("wildcard"),
+            notices_heard: notices(heard),
+            notices_unheard: notices(unheard),
+            ends: TransferEnd::ALL.map(end).into(),
+        }
+    }
+}
+
+impl ZoneCells {
+    /// Transfers that ended so.
+    pub fn ended(&self, end: TransferEnd) -> &Cell {
+        &self.ends[end.index()]
+    }
+}

@@ -1,0 +1,194 @@
+//! One version of a zone of ours, in a file: the records that an export writes, and a last line that makes it whole.
+//!
+//! The file is what secondaries are sent, line by line, so that a zone of millions of names takes no memory. Its serial grows when
+//! the records or their TTL have changed, and only then, also across restarts: the last line remembers both.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use ring::digest::{Context, SHA256};
+
+use super::is_newer;
+use crate::policy::{BanIndex, ExportFormat, Policy};
+use crate::priority::make_way;
+use crate::time::Timestamp;
+use crate::wire::{LowerName, Name};
+
+/// What the last line begins with.
+const END: &str = "; whole:";
+/// Octets that hold the last line.
+const END_MAX: u64 = 256;
+/// Lines between two looks at whether somebody needs the processor.
+const LINES_AT_ONCE: u64 = 64;
+
+/// A version of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its serial.
+    pub serial: u32,
+    /// Seconds, of all records.
+    pub ttl: u32,
+    /// Records for one name each.
+    pub names: u64,
+    /// Records for all names below one.
+    pub wildcards: u64,
+    /// How much of the bans no policy zone can say.
+    pub unsaid: u64,
+    /// Of the records and their TTL.
+    digest: String,
+    path: PathBuf,
+}
+
+/// Writes what the `chosen` bans do at `at` as a version of the zone below `directory`, unless it is the one that is there. Says
+/// whether it is another one.
+///
+/// # Errors
+/// Those of the files. The version before stays as it is.
+pub fn publish(
+    directory: &Path,
+    zone: &Name,
+    policy: &Policy,
+    at: Timestamp,
+    chosen: &dyn Fn(BanIndex) -> bool,
+) -> io::Result<(Published, bool)> {
+    std::fs::create_dir_all(directory)?;
+    let path = directory.join(format!("{}.zone", file_stem(zone)));
+    let before = Published::read(&path).ok().map(|(before, _file)| before);
+    let beside = path.with_extension("new");
+    let mut rows = Rows::new(BufWriter::new(File::create(&beside)?));
+    let exported = policy.export(ExportFormat::Rpz, at, chosen, &mut rows)?;
+    let mut published = rows.published(path);
+    published.unsaid = exported.unsaid as u64;
+    if let Some(before) = before.as_ref().filter(|before| before.digest == published.digest) {
+        std::fs::remove_file(&beside)?;
+        return Ok((Published { unsaid: published.unsaid, ..before.clone() }, false));
+    }
+    published.serial = next_serial(before.map(|before| before.serial), at);
+    rows.finish(&published.end())?;
+    std::fs::rename(&beside, &published.path)?;
+    // The new name must outlast a loss of power as the serial that a secondary has by then does.
+    File::open(directory)?.sync_all()?;
+    Ok((published, true))
+}
+
+/// The serial after one: seconds since 1970, so that it grows even where the state directory was lost, but more in any case.
+fn next_serial(before: Option<u32>, at: Timestamp) -> u32 {
+    let seconds = u32::try_from(at.as_second().rem_euclid(1 << 32)).unwrap_or_default();
+    match before {
+        Some(before) if !is_newer(seconds, before) => before.wrapping_add(1),
+        _ => seconds,
+    }
+}
+
+/// A file name without anything that a path could mean.
+fn file_stem(zone: &Name) -> String {
+    let text = LowerName::from(zone).to_string();
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '+' }).collect()
+}
+
+impl Published {
+    /// The version that a file holds, by its last line, and the file.
+    fn read(path: &Path) -> io::Result<(Self, File)> {
+        let mut file = File::open(path)?;
+        let size = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(size.saturating_sub(END_MAX)))?;
+        let mut end = Vec::new();
+        (&file).take(END_MAX).read_to_end(&mut end)?;
+        let not_whole = || io::Error::new(io::ErrorKind::InvalidData, "the file has no last line");
+        let text = String::from_utf8_lossy(&end);
+        let line = text.strip_suffix('\n').and_then(|text| text.rsplit('\n').next()).ok_or_else(not_whole)?;
+        let mut words = line.strip_prefix(END).ok_or_else(not_whole)?.split_whitespace();
+        let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(not_whole);
+        let (serial, ttl, names, wildcards) = (number()?, number()?, number()?, number()?);
+        let digest = words.next().ok_or_else(not_whole)?.to_owned();
+        let narrow = |number: u64| u32::try_from(number).map_err(io::Error::other);
+        let (serial, ttl) = (narrow(serial)?, narrow(ttl)?);
+        Ok((Self { serial, ttl, names, wildcards, unsaid: 0, digest, path: path.to_owned() }, file))
+    }
+
+    fn end(&self) -> String {
+        format!("{END} {} {} {} {} {}\n", self.serial, self.ttl, self.names, self.wildcards, self.digest)
+    }
+
+    /// The lines of its records. A version that comes later is another file, and changes nothing for who reads this one.
+    ///
+    /// # Errors
+    /// The file is gone, or is another version by now.
+    pub(super) fn lines(&self) -> io::Result<impl Iterator<Item = io::Result<String>> + use<>> {
+        let (held, mut file) = Self::read(&self.path)?;
+        if held.serial != self.serial {
+            return Err(io::Error::other("the file holds another version by now"));
+        }
+        file.seek(SeekFrom::Start(0))?;
+        let lines = BufReader::new(file).lines();
+        Ok(lines.take_while(|line| line.as_ref().map_or(true, |line| !line.starts_with(END))))
+    }
+}
+
+/// The lines of an export that are records, on their way to a file.
+struct Rows<W> {
+    out: W,
+    line: Vec<u8>,
+    digest: Context,
+    ttl: u32,
+    names: u64,
+    wildcards: u64,
+}
+
+impl<W: Write> Rows<W> {
+    fn new(out: W) -> Self {
+        Self { out, line: Vec::new(), digest: Context::new(&SHA256), ttl: 0, names: 0, wildcards: 0 }
+    }
+
+    /// What comments say changes with every export, and what the zone says of itself is made anew for each message.
+    fn end_line(&mut self) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        let text = std::str::from_utf8(&line).map_err(io::Error::other)?;
+        if let Some(ttl) = text.strip_prefix("$TTL ") {
+            self.ttl = ttl.trim().parse().map_err(io::Error::other)?;
+            self.digest.update(&line);
+        } else if !text.starts_with([';', '@']) {
+            *(if text.starts_with('*') { &mut self.wildcards } else { &mut self.names }) += 1;
+            self.digest.update(&line);
+            self.out.write_all(&line)?;
+            if (self.names + self.wildcards).is_multiple_of(LINES_AT_ONCE) {
+                make_way();
+            }
+        }
+        self.line = line;
+        self.line.clear();
+        Ok(())
+    }
+
+    fn published(&self, path: PathBuf) -> Published {
+        let digest = HEXLOWER.encode(self.digest.clone().finish().as_ref());
+        let Self { ttl, names, wildcards, .. } = *self;
+        Published { serial: 0, ttl, names, wildcards, unsaid: 0, digest, path }
+    }
+}
+
+impl Rows<BufWriter<File>> {
+    fn finish(mut self, end: &str) -> io::Result<()> {
+        self.out.write_all(end.as_bytes())?;
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()
+    }
+}
+
+impl<W: Write> Write for Rows<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        for part in octets.split_inclusive(|octet| *octet == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_line()?;
+            }
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
