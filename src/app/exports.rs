@@ -47,7 +47,9 @@ fn directory(state_dir: &Path) -> PathBuf {
 impl Parts {
     /// Writes every zone and tells of those that are new; how long they stay as they are.
     async fn publish(self: &Arc<Self>, in_force: Arc<InForce>, tellings: &mut Vec<Telling>) -> Duration {
-        let wanted = map::exports(&self.loaded.load().settings);
+        let loaded = self.loaded.load_full();
+        let wanted = map::exports(&loaded.settings);
+        self.metrics.zones.retain(&map::zones(&loaded.settings));
         let current = self.primary.load_full();
         let same = current.as_ref().is_some_and(|primary| primary.configs().eq(&wanted));
         if wanted.is_empty() && current.is_none() {
@@ -78,8 +80,6 @@ impl Parts {
             }
         }
         if !same {
-            let names: Vec<_> = primary.configs().map(|zone| LowerName::from(&zone.zone).to_string()).collect();
-            self.metrics.zones.retain(&names);
             self.primary.store(Some(Arc::clone(&primary)));
             self.guard.publish(primary);
         }

@@ -6,10 +6,11 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::cache;
-use crate::config::{ExportSettings, Loaded, Settings};
+use crate::config::{ExportSettings, Loaded, Settings, Way};
 use crate::journal;
 use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, RateConfig, StreamConfig};
 use crate::transfer::ZoneConfig;
+use crate::wire::LowerName;
 
 /// Different questions open at upstreams at a time.
 const OPEN_MAX: usize = 4096;
@@ -48,6 +49,16 @@ pub(super) fn exports(settings: &Settings) -> Vec<ZoneConfig> {
         notify: export.notify.clone(),
     };
     settings.exports.iter().map(zone).collect()
+}
+
+/// The names of all policy zones on the wire, ours and others'.
+pub(super) fn zones(settings: &Settings) -> Vec<String> {
+    let others = settings.lists.iter().filter_map(|list| match &list.elsewhere.as_ref()?.way {
+        Way::Zone(zone) => Some(&zone.wanted.zone),
+        Way::Url(_) => None,
+    });
+    let ours = settings.exports.iter().map(|export| &export.zone);
+    ours.chain(others).map(|zone| LowerName::from(zone).to_string()).collect()
 }
 
 pub(super) fn cache(settings: &Settings) -> cache::Config {

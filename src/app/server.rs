@@ -115,6 +115,7 @@ impl Server {
         let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
         let chain = Arc::new(chain);
         let lists = Arc::new(Lists::new(&loaded.state_dir, &metrics, &chain, &clock));
+        guard.hear(Arc::clone(&lists.notices));
         let parts = Parts {
             args,
             cache,

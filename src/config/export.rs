@@ -12,6 +12,7 @@ use super::at::At;
 use super::convert::{each, network};
 use super::disk::Origin;
 use super::file;
+use super::further::Way;
 use super::reader::Reader;
 use super::settings::Settings;
 use super::unreadable::Unreadable;
@@ -50,7 +51,11 @@ pub struct KeyFile {
 impl Settings {
     /// Every file that holds a key.
     pub(super) fn key_files(&mut self) -> impl Iterator<Item = &mut KeyFile> {
-        self.exports.iter_mut().filter_map(|export| export.key_file.as_mut())
+        let zones = self.lists.iter_mut().filter_map(|list| match &mut list.elsewhere.as_mut()?.way {
+            Way::Zone(zone) => zone.key_file.as_mut(),
+            Way::Url(_) => None,
+        });
+        self.exports.iter_mut().filter_map(|export| export.key_file.as_mut()).chain(zones)
     }
 }
 

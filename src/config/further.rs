@@ -18,12 +18,14 @@ use super::policy::LIST_MAX;
 use super::reader::Reader;
 use super::settings::Reading;
 use super::tls;
+use super::zone::{self, ZoneList};
 use crate::diag::Diagnostic;
 use crate::lists::{Guards, Kept, ListUrl, SigningKey, Store, Subscription};
-use crate::policy::Strictness;
+use crate::policy::{ListFormat, Strictness};
 use crate::tls::Trust;
 
 const HOUR: u64 = 60 * 60;
+const NEEDS_ID: &str = "a list that comes from elsewhere needs an `id`: the ban is called so, and its copy kept";
 
 /// A list that makes a ban of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +56,8 @@ pub struct Elsewhere {
 pub enum Way {
     /// Over HTTP.
     Url(Box<Subscribed>),
+    /// By zone transfer.
+    Zone(Box<ZoneList>),
 }
 
 /// A list at a URL.
@@ -97,21 +101,26 @@ impl ListFile {
     pub(super) fn watched(&self) -> Option<PathBuf> {
         match &self.elsewhere {
             None => Some(self.path.value.clone()),
-            Some(elsewhere) => elsewhere.authorities().map(|path| path.value.clone()),
+            Some(elsewhere) => elsewhere.paper().map(|path| path.value.clone()),
         }
     }
 }
 
 impl Elsewhere {
-    fn authorities(&self) -> Option<&At<PathBuf>> {
-        let Way::Url(subscribed) = &self.way;
-        subscribed.authorities.as_ref()
+    /// The file that tells whom to believe.
+    fn paper(&self) -> Option<&At<PathBuf>> {
+        match &self.way {
+            Way::Url(subscribed) => subscribed.authorities.as_ref(),
+            Way::Zone(zone) => zone.watched(),
+        }
     }
 
     /// The host that it comes from, if it is written by name: a name of ours, which no list can take from us.
     pub(super) fn host_name(&self) -> Option<&str> {
-        let Way::Url(subscribed) = &self.way;
-        subscribed.subscription.url.host_name()
+        match &self.way {
+            Way::Url(subscribed) => subscribed.subscription.url.host_name(),
+            Way::Zone(_) => None,
+        }
     }
 }
 
@@ -122,7 +131,7 @@ pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistake
         if let Some(state_dir) = state_dir {
             list.path.value = Store::new(state_dir).list(&id.value);
         }
-        let Way::Url(subscribed) = &mut elsewhere.way;
+        let Way::Url(subscribed) = &mut elsewhere.way else { continue };
         let Some(path) = &subscribed.authorities else { continue };
         let Some(text) = tls::read(path, mistakes) else { continue };
         match Trust::default().believing(&text) {
@@ -136,22 +145,24 @@ pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistake
 pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
     let (table, list) = (written.span(), written.get_ref());
     let reading = reading(&list.format, &list.strict, Strictness::Lenient, reader);
-    if let (Some(_file), Some(url)) = (&list.file, &list.url) {
-        reader.error(url.span(), "a list has a `file` or a `url`, not both");
+    let sources: Vec<_> = [&list.file, &list.url, &list.zone].into_iter().flatten().collect();
+    if let [_one, other, ..] = sources.as_slice() {
+        reader.error(other.span(), "a list has a `file`, a `url` or a `zone`, and only one of them");
     }
     let id = id(&list.id, reader);
+    if let Some(written) = &list.zone {
+        return zone_list(written, list, id, base, reader);
+    }
+    only_of_zones(list, reader);
     let Some(url) = &list.url else {
         only_from_elsewhere(list, reader);
-        let file = reader.required(&list.file, "file` or `url", Some(table.clone()));
+        let file = reader.required(&list.file, "file`, `url` or `zone", Some(table.clone()));
         let span = list.file.as_ref().map_or(table, Spanned::span);
         let path = reader.at(base.join(&*file), span);
         return (!file.is_empty()).then_some(ListFile { path, reading, id, elsewhere: None });
     };
     if list.id.is_none() {
-        reader.error(
-            url.span(),
-            "a list that comes from elsewhere needs an `id`: the ban is called so, and its copy kept",
-        );
+        reader.error(url.span(), NEEDS_ID);
     }
     let (subscribed, guards) = (subscribed(url, list, base, reader), guards(list, reader));
     let subscribed = subscribed?;
@@ -160,6 +171,35 @@ pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &m
     // Where that is, is known when the state directory is.
     let path = reader.at(PathBuf::new(), url.span());
     Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })
+}
+
+/// A list that is a policy zone of others.
+fn zone_list(
+    written: &Spanned<String>,
+    list: &file::FurtherList,
+    id: Option<At<Arc<str>>>,
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> Option<ListFile> {
+    if list.id.is_none() {
+        reader.error(written.span(), NEEDS_ID);
+    }
+    let strictness = reading(&None, &list.strict, Strictness::Lenient, reader).strictness;
+    let guards = guards(list, reader);
+    let zone = zone::zone(written, list, guards.size_max_bytes, base, reader)?;
+    let elsewhere = Elsewhere { source: zone.source(), guards, way: Way::Zone(zone.into()) };
+    let path = reader.at(PathBuf::new(), written.span());
+    let reading = Reading { format: Some(ListFormat::Rpz), strictness };
+    Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })
+}
+
+/// What means nothing for anything else.
+fn only_of_zones(list: &file::FurtherList, reader: &mut Reader<'_>) {
+    let primaries = list.primaries.iter().map(|texts| ("primaries", texts.span()));
+    let key_file = list.key_file.iter().map(|text| ("key_file", text.span()));
+    for (key, span) in primaries.chain(key_file) {
+        reader.error(span, format!("`{key}` belongs to a `zone`"));
+    }
 }
 
 fn id(written: &Text, reader: &mut Reader<'_>) -> Option<At<Arc<str>>> {

@@ -34,6 +34,7 @@ mod units;
 mod unreadable;
 mod who;
 mod written;
+mod zone;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -57,6 +58,7 @@ pub use settings::{
     TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use unreadable::Unreadable;
+pub use zone::ZoneList;
 
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{ListFormat, Strictness};

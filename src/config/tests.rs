@@ -33,7 +33,7 @@ fn the_shipped_configuration_names_every_setting() {
         text.lines().map(|line| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line)).collect();
     let (settings, mistakes) = convert::settings(&Source::new("x.toml", all.join("\n")), Path::new("/base"));
     assert_eq!(mistakes, []);
-    assert_eq!(settings.lists.len(), 2);
+    assert_eq!(settings.lists.len(), 3);
     assert_eq!(settings.forwards.len(), 1);
     assert_eq!(settings.bans.len(), 1);
     assert!(settings.workers.is_some() && settings.state_dir.is_some() && settings.local.hosts.is_some());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::labels::TransferEnd;
 use super::registry::Registry;
 use super::table::{Cell, Table};
+use crate::time::Timestamp;
 
 /// Metrics of zones that travel.
 #[derive(Debug)]
@@ -13,6 +14,10 @@ pub struct Zones {
     serial: Table<2>,    // embargo_zone_serial{zone, direction}
     records: Table<3>,   // embargo_zone_records{zone, direction, trigger}
     notices: Table<3>,   // embargo_zone_notices_total{zone, direction, result}
+    expired: Table<1>,   // embargo_zone_expired{zone}
+    refreshed: Table<1>, // embargo_zone_refreshed_timestamp_seconds{zone}
+    /// Notices for zones that nobody here wants to hear of.
+    pub strange_notices: Cell, // embargo_zone_strange_notices_total
 }
 
 /// Metrics of one zone, resolved once.
@@ -54,6 +59,21 @@ impl Zones {
                 "Notices of a new version (NOTIFY): sent to secondaries (out) or received (in), by what became of them.",
                 ["zone", "direction", "result"],
             ),
+            expired: registry.gauges(
+                "zone_expired",
+                "Whether a received policy zone has not been refreshed for so long that it says itself not to be believed: 1, \
+                 or 0. It stays in force.",
+                ["zone"],
+            ),
+            refreshed: registry.gauges(
+                "zone_refreshed_timestamp_seconds",
+                "When a primary last said that the version that is there is the newest, in seconds since 1970; 0 = never.",
+                ["zone"],
+            ),
+            strange_notices: registry.counter(
+                "zone_strange_notices_total",
+                "Notices of zones (NOTIFY) that nobody here wants to hear of.",
+            ),
         }
     }
 
@@ -67,6 +87,27 @@ impl Zones {
         let zones: BTreeSet<&str> = zones.iter().map(String::as_str).collect();
         self.serial.retain_first(&zones);
         self.records.retain_first(&zones);
+        self.expired.retain_first(&zones);
+        self.refreshed.retain_first(&zones);
+    }
+
+    /// Shows the records of a zone of others, by what they trigger on.
+    pub fn show_records(&self, zone: &str, records: &[(&str, u64)]) {
+        for (trigger, count) in records {
+            self.records.fixed([zone, "in", trigger]).set(*count);
+        }
+    }
+
+    /// Shows when a zone of others was last found to be the newest, and whether it says itself not to be believed any more.
+    pub fn show_age(&self, zone: &str, refreshed: Option<Timestamp>, expired: bool) {
+        let seconds = refreshed.and_then(|at| u64::try_from(at.as_second()).ok()).unwrap_or_default();
+        self.refreshed.fixed([zone]).set(seconds);
+        self.expired.fixed([zone]).set(u64::from(expired));
+    }
+
+    /// The metrics of a zone of others.
+    pub fn received(&self, zone: &str) -> ZoneCells {
+        self.resolve(zone, "in", ["heard", "refused"])
     }
 
     fn resolve(&self, zone: &str, direction: &str, [heard, unheard]: [&str; 2]) -> ZoneCells {

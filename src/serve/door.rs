@@ -108,7 +108,10 @@ impl<N: Next> Door<N> {
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
         match Query::read(message) {
-            Err(unfit) => Ok(unfit_ending(ledger.tally(), view, message, unfit, client, now)),
+            Err(unfit) => {
+                let in_force = (&*self.handler.guard, view);
+                Ok(unfit_ending(ledger.tally(), in_force, message, unfit, client, now))
+            }
             Ok(query) => {
                 ledger.asked(query.qtype);
                 self.handler.at_once(ledger.tally(), view, &query, client, now, room)

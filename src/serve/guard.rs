@@ -15,7 +15,7 @@ use crate::policy::{
     SparedHit, Verdict,
 };
 use crate::time::Now;
-use crate::transfer::{Primary, Said};
+use crate::transfer::{Notices, Primary, Said};
 use crate::wire::{LowerName, Query, Secret};
 
 use super::client::{Admission, Client};
@@ -36,6 +36,8 @@ pub struct Guard {
     rates: ArcSwapOption<Rates>,
     /// Zones of ours; none: nobody may have any.
     primary: ArcSwapOption<Primary>,
+    /// Zones of others that are heard of.
+    notices: ArcSwapOption<Notices>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -120,6 +122,7 @@ impl Guard {
             local: ArcSwap::from_pointee(Local::least()),
             rates: ArcSwapOption::empty(),
             primary: ArcSwapOption::empty(),
+            notices: ArcSwapOption::empty(),
             journal,
             metrics,
             clock,
@@ -218,6 +221,18 @@ impl Guard {
     pub(super) fn zone(&self, query: &Query<'_>, client: &Client) -> Option<Said> {
         let primary = self.primary.load();
         primary.as_ref()?.answer(query, client.address(), client.transport.carries_transfers())
+    }
+
+    /// Gives notices of new versions to whoever waits for them from now on.
+    pub fn hear(&self, notices: Arc<Notices>) {
+        self.notices.store(Some(notices));
+    }
+
+    /// What a message of another opcode than QUERY is answered, if it is a notice.
+    pub(super) fn notice(&self, message: &[u8], client: &Client) -> Option<Said> {
+        let notices = self.notices.load();
+        let (message, rcode) = notices.as_ref()?.answer(message, client.address())?;
+        Some(Said::Message(message, rcode))
     }
 
     /// The policy in force, if there is one yet.

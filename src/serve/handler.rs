@@ -15,7 +15,7 @@ use crate::wire::{Query, Transport, Unfit, rcode};
 
 use super::client::Client;
 use super::ending::Ending;
-use super::guard::View;
+use super::guard::{Guard, View};
 use super::hop::{Heard, Hop};
 use super::next::Next;
 use super::pipeline::{Embargo, is_limited};
@@ -43,7 +43,10 @@ impl<N: Next> Embargo<N> {
                 ledger.asked(query.qtype);
                 self.answer(&query, client, now).await
             }
-            Err(unfit) => unfit_ending(ledger.tally(), &self.guard.view(), message, unfit, client, now),
+            Err(unfit) => {
+                let in_force = (&*self.guard, &self.guard.view());
+                unfit_ending(ledger.tally(), in_force, message, unfit, client, now)
+            }
         }
     }
 }
@@ -51,7 +54,7 @@ impl<N: Next> Embargo<N> {
 /// The end of a message that is no query. Most get a header, which is no larger than they are, so that no limit is needed.
 pub(super) fn unfit_ending(
     tally: &impl Tally,
-    view: &View,
+    (guard, view): (&Guard, &View),
     message: &[u8],
     unfit: Unfit,
     client: &Client,
@@ -60,7 +63,10 @@ pub(super) fn unfit_ending(
     match unfit {
         Unfit::Short => Ending::Silence(DropReason::Short),
         Unfit::Response => Ending::Silence(DropReason::ResponseBit),
-        Unfit::Opcode => Ending::unfit(message, rcode::NOTIMP),
+        // A primary need not be a client.
+        Unfit::Opcode => {
+            guard.notice(message, client).map_or_else(|| Ending::unfit(message, rcode::NOTIMP), Ending::zone)
+        }
         Unfit::FormErr => Ending::unfit(message, rcode::FORMERR),
         Unfit::CookieOnly(_) if !view.admission.admits(client) => Ending::unfit(message, rcode::REFUSED),
         Unfit::CookieOnly(asked) => {

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use jiff::SignedDuration;
 use ring::digest::{Context, SHA256};
 
 use super::is_newer;
@@ -18,6 +19,10 @@ use crate::wire::{LowerName, Name};
 
 /// What the last line begins with.
 const END: &str = "; whole:";
+/// What ends the name of a file that is being written.
+const NEW: &str = "new";
+/// One that was not finished by then never will be.
+const LEFT_OVER: SignedDuration = SignedDuration::from_hours(1);
 /// Octets that hold the last line.
 const END_MAX: u64 = 256;
 /// Lines between two looks at whether somebody needs the processor.
@@ -56,7 +61,9 @@ pub fn publish(
     std::fs::create_dir_all(directory)?;
     let path = directory.join(format!("{}.zone", file_stem(zone)));
     let before = Published::read(&path).ok().map(|(before, _file)| before);
-    let beside = path.with_extension("new");
+    // Two processes may write it while one takes the other's place.
+    let beside = path.with_extension(format!("{}.{NEW}", std::process::id()));
+    remove_left_over(directory, at);
     let mut rows = Rows::new(BufWriter::new(File::create(&beside)?));
     let exported = policy.export(ExportFormat::Rpz, at, chosen, &mut rows)?;
     let mut published = rows.published(path);
@@ -71,6 +78,20 @@ pub fn publish(
     // The new name must outlast a loss of power as the serial that a secondary has by then does.
     File::open(directory)?.sync_all()?;
     Ok((published, true))
+}
+
+/// Removes what a process that was killed has not finished: nothing takes so long.
+fn remove_left_over(directory: &Path, at: Timestamp) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let written = written.and_then(|written| Timestamp::try_from(written).ok());
+        if path.extension().is_some_and(|extension| extension == NEW)
+            && written.is_some_and(|written| at.duration_since(written) > LEFT_OVER)
+        {
+            drop(std::fs::remove_file(path));
+        }
+    }
 }
 
 /// The serial after one: seconds since 1970, so that it grows even where the state directory was lost, but more in any case.

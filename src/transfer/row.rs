@@ -2,9 +2,18 @@
 //!
 //! Lines have their owner relative to the zone, in lower case, and no TTL: what is answered has that of its ban.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::wire::{LowerName, qtype};
+use data_encoding::HEXLOWER;
+
+use crate::wire::{CLASS_IN, LowerName, Malformed, Presented, RecordAt, qtype};
+
+/// Types that say something about a zone as a whole: the SOA record is dealt with by itself.
+const ABOUT_THE_ZONE: [u16; 8] =
+    [qtype::SOA, qtype::NS, qtype::RRSIG, qtype::NSEC, qtype::NSEC3, qtype::DNSKEY, NSEC3PARAM, ZONEMD];
+const NSEC3PARAM: u16 = 51;
+const ZONEMD: u16 = 63;
 
 /// A record whose owner is relative to its zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +38,31 @@ impl Row {
         };
         words.next().is_none().then_some(Self { owner, rtype, rdata })
     }
+}
+
+/// The line of a record that came; `None`: it says something about the zone itself, or is not of it.
+pub(super) fn line(message: &[u8], record: &RecordAt, zone: &LowerName) -> Result<Option<String>, Malformed> {
+    let (owner, _end) = LowerName::read_compressed(message, record.start)?;
+    if record.class != CLASS_IN || ABOUT_THE_ZONE.contains(&record.rtype) || !owner.is_below(zone) {
+        return Ok(None);
+    }
+    let owner = Presented(&owner.wire()[..owner.wire().len() - zone.wire().len()]);
+    let owner: &dyn fmt::Display = if owner.0.is_empty() { &'@' } else { &owner };
+    let rdata = message.get(record.rdata.clone()).ok_or(Malformed::Cut)?;
+    Ok(Some(match record.rtype {
+        qtype::CNAME => {
+            let (target, _end) = LowerName::read_compressed(message, record.rdata.start)?;
+            let dot = if target.labels() == 0 { "" } else { "." };
+            format!("{owner} CNAME {target}{dot}")
+        }
+        qtype::A => {
+            format!("{owner} A {}", Ipv4Addr::from(<[u8; 4]>::try_from(rdata).map_err(|_size| Malformed::Rdata)?))
+        }
+        qtype::AAAA => {
+            format!("{owner} AAAA {}", Ipv6Addr::from(<[u8; 16]>::try_from(rdata).map_err(|_size| Malformed::Rdata)?))
+        }
+        other => format!("{owner} TYPE{other} \\# {} {}", rdata.len(), HEXLOWER.encode(rdata)),
+    }))
 }
 
 /// A relative name on the wire.

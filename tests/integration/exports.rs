@@ -12,6 +12,7 @@ use hickory_server::proto::rr::{Name as HickoryName, TSigner};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::harness::{Question, RunningServer, TestServer, read_frame, write_frame};
+use crate::upstream_fake::FakeUpstream;
 
 const SECRET: &[u8] = b"a secret of thirty-two octets!!!";
 const KEY_FILE: &str = "key \"transfer.example\" {\n\talgorithm hmac-sha256;\n\tsecret \"YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBvY3RldHMhISE=\";\n};\n";
@@ -250,4 +251,38 @@ async fn a_zone_is_for_its_secondaries_also_where_they_are_no_clients_and_never_
     transfer(server.address(), question(qtype::AXFR), None).await;
     let answer = server.udp(&question(qtype::SOA)).await;
     assert!(answer[2] & 0x04 != 0, "AA");
+}
+
+#[tokio::test]
+async fn a_server_that_transfers_our_zone_does_as_we_do() {
+    let (file, secondary) = (key_file(), secondary().await);
+    let rules = many() + "geo.example\n!free.geo.example\n=exact.example\nseen.example update installed observe\n";
+    let key_line = format!("key_file = \"{}\"", file.path().display());
+    let primary = serving(&rules, &key_line, &secondary).await;
+    told(&secondary).await;
+    let upstream = FakeUpstream::start().await;
+    let list =
+        format!("[[list]]\nid = \"theirs\"\nzone = \"rpz.test\"\nprimaries = [\"{}\"]\n{key_line}", primary.address());
+    let other = TestServer::new().upstream(&upstream).setting(&list).start().await;
+    let came = async { while other.metric("list_entries", &[]).await < MANY as u64 {} };
+    tokio::time::timeout(PATIENCE, came).await.expect("the zone");
+
+    for (name, code) in [
+        ("n7.example", rcode::NXDOMAIN),
+        ("a.n1999.example", rcode::NXDOMAIN),
+        ("geo.example", rcode::NOERROR),
+        ("a.geo.example", rcode::NXDOMAIN),
+        ("free.geo.example", rcode::NOERROR),
+        ("a.free.geo.example", rcode::NOERROR),
+        ("a.exact.example", rcode::NOERROR),
+        ("seen.example", rcode::NOERROR),
+        ("other.example", rcode::NOERROR),
+    ] {
+        let ours = primary.query(name, qtype::A).await;
+        let theirs = other.query(name, qtype::A).await;
+        assert_eq!(theirs.rcode(), code, "{name}");
+        // Without an upstream, what is let through here fails.
+        let passes = ours.rcode() == rcode::SERVFAIL;
+        assert_eq!(passes, !theirs.answers().is_empty(), "{name}");
+    }
 }

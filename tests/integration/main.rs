@@ -35,6 +35,7 @@ mod subnets;
 mod screening;
 mod survives;
 mod tidy;
+mod transfers;
 mod upstream;
 mod upstream_fake;
 mod whom;

@@ -137,6 +137,7 @@ fn filled() -> Metrics {
     metrics.banned.set_clients(vec![ClientFigures { ban, evidence: Evidence::Installed, clients }]);
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");
     let _zone = metrics.zones.sent("rpz.test");
+    metrics.zones.show_age("rpz.test", None, false);
     metrics
 }
 

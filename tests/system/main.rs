@@ -30,6 +30,7 @@ mod figures;
 mod floods;
 mod handover;
 mod hostile;
+mod partner;
 mod process;
 mod quickstart;
 mod record;

@@ -6,12 +6,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::judge::{New, NothingNew, ask, noted};
-use super::no_such_list;
+use super::{no_such_list, zone};
 use crate::app::map;
 use crate::app::upstreams::Wanted;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Loaded, Way};
 use crate::lists::{Board, Row, Store};
 use crate::metrics::{FetchResult, Metrics};
 use crate::priority::beside;
@@ -64,7 +64,7 @@ pub(crate) async fn fetch_alone(
     let wanted = Wanted::read(&loaded.settings, loaded).map_err(|unknown| unknown.mistake.message)?;
     let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
     let questions = Straight(wanted.grow(None, &metrics, &cache, &clock));
-    let (board, store) = (Arc::new(Board::new(metrics)), Store::new(&loaded.state_dir));
+    let (board, store) = (Arc::new(Board::new(Arc::clone(&metrics))), Store::new(&loaded.state_dir));
     show(Arc::clone(&board));
     for (list, id, elsewhere) in lists {
         let id = &id.value;
@@ -73,7 +73,12 @@ pub(crate) async fn fetch_alone(
         }
         board.show(id, &elsewhere.source, Store::known(&list.path.value).as_ref());
         let (progress, now) = (board.began(id), clock.now().wall);
-        let new = ask((&store, id), list, elsewhere, &questions, (now, any_size), &progress).await;
+        let new = match &elsewhere.way {
+            Way::Url(subscribed) => {
+                ask((&store, id), list, (elsewhere, subscribed), &questions, (now, any_size), &progress).await
+            }
+            Way::Zone(zone) => zone::ask((&store, id), list, (elsewhere, zone), (&clock, &metrics), any_size).await,
+        };
         let kept = match new {
             Ok(New::Unchanged(kept)) => {
                 noted(&store, id, &kept).await;

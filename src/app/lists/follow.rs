@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::judge::{New, NothingNew, ask, intact, noted};
-use super::{Lists, Wish};
-use crate::config::{Elsewhere, ListFile, Way};
+use super::{Lists, Wish, zone};
+use crate::config::{Elsewhere, ListFile, Subscribed, Way};
 use crate::lists::Schedule;
 use crate::metrics::FetchResult;
 use crate::upstream::Questions;
@@ -17,10 +17,9 @@ pub(super) async fn follow(
     lists: Arc<Lists>,
     id: Arc<str>,
     list: ListFile,
-    elsewhere: Elsewhere,
+    (elsewhere, subscribed): (Elsewhere, Box<Subscribed>),
     mut wishes: mpsc::Receiver<Wish>,
 ) {
-    let Way::Url(subscribed) = &elsewhere.way;
     let mut schedule = Schedule::new(subscribed.subscription.refresh);
     let kept = intact(&list, &elsewhere.source).await;
     let now = lists.clock.now().wall;
@@ -45,7 +44,7 @@ pub(super) async fn follow(
 }
 
 /// Asks once and sees what came in force; what is wrong goes to the board and the log.
-async fn fetch(
+pub(super) async fn fetch(
     lists: &Lists,
     id: &Arc<str>,
     list: &ListFile,
@@ -55,7 +54,12 @@ async fn fetch(
     let progress = lists.board.began(id);
     let now = lists.clock.now().wall;
     let questions: &dyn Questions = &*lists.chain;
-    let new = match ask((&lists.store, id), list, elsewhere, questions, (now, any_size), &progress).await {
+    let source = (&lists.store, id);
+    let asked = match &elsewhere.way {
+        Way::Url(subscribed) => ask(source, list, (elsewhere, subscribed), questions, (now, any_size), &progress).await,
+        Way::Zone(zone) => zone::ask(source, list, (elsewhere, zone), (&lists.clock, &lists.metrics), any_size).await,
+    };
+    let new = match asked {
         Ok(New::Changed(incoming, kept)) => {
             let arrived = lists.arrived(id, incoming, kept.clone()).await;
             arrived.map(|()| (FetchResult::Changed, kept)).map_err(NothingNew::failed)

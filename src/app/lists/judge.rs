@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Elsewhere, ListFile, Way, file_digest, judge_list};
+use crate::config::{Elsewhere, ListFile, Subscribed, file_digest, judge_list};
 use crate::lists::{FetchError, Fetched, Incoming, Kept, Progress, Store};
 use crate::metrics::FetchResult;
 use crate::priority::beside;
@@ -62,12 +62,11 @@ pub(super) async fn intact(list: &ListFile, source: &str) -> Option<Kept> {
 pub(super) async fn ask(
     (store, id): (&Store, &Arc<str>),
     list: &ListFile,
-    elsewhere: &Elsewhere,
+    (elsewhere, subscribed): (&Elsewhere, &Subscribed),
     questions: &dyn Questions,
     (now, any_size): (Timestamp, bool),
     progress: &Arc<Progress>,
 ) -> Result<New, NothingNew> {
-    let Way::Url(subscribed) = &elsewhere.way;
     let kept = intact(list, &elsewhere.source).await;
     let (size_max, subscription) = (elsewhere.guards.size_max_bytes, &subscribed.subscription);
     // To take it whatever its size, it must come.

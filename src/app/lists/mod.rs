@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! follow   asks for one list when it is due or somebody wants it     one task for each list
+//! zone     the same for a policy zone, by its own pace and when a primary gives notice
 //! judge    whether what came is a list that may be kept
 //! keep     takes what arrives over: to the disk, then a reload       one task for all
 //! alone    the same from the command line, without a server
@@ -11,19 +12,21 @@ mod alone;
 mod follow;
 mod judge;
 mod keep;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
-use crate::config::ListFile;
+use crate::config::{Elsewhere, ListFile, Way};
 use crate::lists::{Board, Incoming, Kept, Store};
 use crate::metrics::Metrics;
 use crate::serve::Chain;
+use crate::transfer::{HeardOf, Notices};
 
 pub(crate) use alone::{fetch_alone, kept_lists};
 use follow::follow;
@@ -42,6 +45,9 @@ pub(super) struct Lists {
     /// Who knows where their sources are.
     chain: Arc<Chain>,
     clock: Clock,
+    metrics: Arc<Metrics>,
+    /// Who waits for notices of primaries.
+    pub(super) notices: Arc<Notices>,
     followers: Mutex<BTreeMap<Arc<str>, Follower>>,
     arrivals: mpsc::Sender<Arrival>,
     /// Until somebody takes over what arrives.
@@ -52,6 +58,8 @@ pub(super) struct Lists {
 struct Follower {
     list: ListFile,
     wishes: mpsc::Sender<Wish>,
+    /// What notices of it are heard by, if it is a zone.
+    heard: Option<HeardOf>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -84,6 +92,8 @@ impl Lists {
             store: Store::new(state_dir),
             chain: Arc::clone(chain),
             clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            notices: Arc::new(Notices::new(metrics, clock.clone())),
             followers: Mutex::default(),
             arrivals,
             arriving: Mutex::new(Some(arriving)),
@@ -104,9 +114,32 @@ impl Lists {
             }
             self.board.show(id, &elsewhere.source, Store::known(&list.path.value).as_ref());
             let (sender, wishes) = mpsc::channel(WISHES_MAX);
-            let following = follow(Arc::clone(self), Arc::clone(id), list.clone(), elsewhere.clone(), wishes);
-            let task = AbortOnDropHandle::new(tokio::spawn(following));
-            followers.insert(Arc::clone(id), Follower { list: list.clone(), wishes: sender, _task: task });
+            let (heard, task) = self.begin(id, list, elsewhere, wishes);
+            followers.insert(Arc::clone(id), Follower { list: list.clone(), wishes: sender, heard, _task: task });
+        }
+        self.notices.hear_of(followers.values().filter_map(|follower| follower.heard.clone()).collect());
+    }
+
+    /// Has somebody follow a list in its way; and how notices of it are heard.
+    fn begin(
+        self: &Arc<Self>,
+        id: &Arc<str>,
+        list: &ListFile,
+        elsewhere: &Elsewhere,
+        wishes: mpsc::Receiver<Wish>,
+    ) -> (Option<HeardOf>, AbortOnDropHandle<()>) {
+        let (lists, id, list, elsewhere) = (Arc::clone(self), Arc::clone(id), list.clone(), elsewhere.clone());
+        match elsewhere.way.clone() {
+            Way::Url(subscribed) => {
+                let following = follow(lists, id, list, (elsewhere, subscribed), wishes);
+                (None, AbortOnDropHandle::new(tokio::spawn(following)))
+            }
+            Way::Zone(zone) => {
+                let (wake, wanted) = (Arc::new(Notify::new()), zone.keyed());
+                let heard = HeardOf::new(&wanted.zone, &wanted.primaries, wanted.key, Arc::clone(&wake), &self.metrics);
+                let following = zone::follow(lists, id, list, (elsewhere, zone), wishes, wake);
+                (Some(heard), AbortOnDropHandle::new(tokio::spawn(following)))
+            }
         }
     }
 
