@@ -85,7 +85,7 @@ impl ListFile {
 
     /// What is right about it and still needs attention.
     pub(super) fn warning(&self) -> Option<Diagnostic> {
-        let Way::Url(subscribed) = &self.elsewhere.as_ref()?.way;
+        let Way::Url(subscribed) = &self.elsewhere.as_ref()?.way else { return None };
         let Subscription { url, signed_by, .. } = &subscribed.subscription;
         let open = !url.is_encrypted() && signed_by.is_none();
         let message = "this list comes in clear and is not signed: whoever is on the way can change what is banned";

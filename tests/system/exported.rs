@@ -1,4 +1,4 @@
-//! What Embargo does with 500 names, and what BIND, Unbound and PowerDNS Recursor do that have loaded its bans as a response policy
+//! What Embargo does with 500 names, and what BIND, Unbound and the recursor of `PowerDNS` do that have loaded its bans as a response policy
 //! zone: the same.
 
 use std::collections::BTreeSet;
