@@ -49,7 +49,7 @@ fn read(files: &[LeaseFile]) -> Option<Vec<Lease>> {
             tracing::warn!("{warning}");
         }
         match read.leases {
-            Ok(leases) => all.iter_mut().for_each(|all| all.extend(leases.iter().cloned())),
+            Ok(leases) => all = all.map(|all| all.into_iter().chain(leases).collect()),
             Err(unread) => {
                 tracing::warn!("{unread}");
                 all = None;

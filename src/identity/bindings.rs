@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use jiff::SignedDuration;
+
 use super::{Held, Identifier, Lease};
 use crate::time::Timestamp;
 
 /// Bindings of one address that are kept: the present one, and those before it that late attempts may belong to.
 const KEPT_MAX: usize = 8;
+/// Attempts wait for the disk no longer than this.
+const LATE: SignedDuration = SignedDuration::from_hours(24);
 /// Identifiers of one binding that are kept: a device may call itself something else each time.
 const IDENTIFIERS_MAX: usize = 8;
 
@@ -101,6 +105,11 @@ impl Bindings {
                 end(bindings, now, &mut changes);
             }
         }
+        // An address that nobody has held for so long belongs to no attempt that is still to be written.
+        let late = now.saturating_sub(LATE).unwrap_or(Timestamp::MIN);
+        self.of.retain(|_address, bindings| {
+            bindings.last().is_some_and(|last| last.until.is_none_or(|until| until > late))
+        });
         for (address, word) in words {
             hold(address, self.of.entry(address).or_default(), word, &mut changes);
         }
@@ -278,6 +287,16 @@ mod tests {
         check(&[(50, &format!("10.0.0.7,{B},,40,90\n---\n10.0.0.7,{A},,10,90\n"))], &["40..90 mac:52:54:00:00:00:0b"]);
         check(&[(10, &format!("10.0.0.7,{A},,500,900\n"))], &["10..900 mac:52:54:00:00:00:0a"]);
         check(&[(100, &format!("10.0.0.7,{A},,10,90\n"))], &[]);
+    }
+
+    #[test]
+    fn an_address_that_nobody_has_held_for_a_day_is_forgotten() {
+        let mut bindings = Bindings::default();
+        bindings.take(&leases(&format!("10.0.0.7,{A},,10,90\n")), moment(10));
+        bindings.take(&[], moment(90 + 86_399));
+        assert!(!bindings.is_empty());
+        bindings.take(&[], moment(90 + 86_401));
+        assert!(bindings.is_empty());
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl LeaseFormat {
             Self::Dnsmasq => dnsmasq::read(source, &mut found),
             Self::Csv => table::read(source, &mut found),
         }
-        (found.leases, found.messages)
+        found.finish(source)
     }
 }
 
@@ -105,6 +105,7 @@ struct Found {
     /// Their places.
     of: HashMap<IpAddr, usize>,
     messages: Vec<Diagnostic>,
+    left_out: usize,
 }
 
 impl Found {
@@ -116,8 +117,18 @@ impl Found {
                 self.of.insert(lease.address, self.leases.len());
                 self.leases.push(lease);
             }
-            None => (),
+            None => self.left_out += 1,
         }
+    }
+
+    /// All of it, with a word on what there was no room for.
+    fn finish(self, source: &Source) -> (Vec<Lease>, Vec<Diagnostic>) {
+        let Self { leases, mut messages, left_out, .. } = self;
+        if left_out > 0 {
+            let message = format!("{left_out} leases are left out: more than {LEASES_MAX} of one file are not read");
+            messages.push(Diagnostic::whole(Severity::Warning, Arc::clone(&source.name), message));
+        }
+        (leases, messages)
     }
 
     fn warn(&mut self, source: &Source, number: usize, line: &str, place: Range<usize>, message: impl Into<String>) {
