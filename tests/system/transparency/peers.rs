@@ -1,4 +1,4 @@
-//! The peers: NSD with signed and unsigned zones, and in front of it Unbound, which validates them.
+//! The peers: NSD with signed and unsigned zones, and in front of it Unbound and BIND, which validate them, and Knot Resolver.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::client::{A, ask};
+use crate::client::{A, NOERROR, ask};
 use crate::process::{Running, SOON, free_address, printed, until};
 
 /// The zones. The first is signed with NSEC, the second with NSEC3; the others are below the first, one signed and one not.
@@ -71,7 +71,7 @@ pub(super) struct Peers {
     pub(super) unbound: SocketAddr,
     _nsd: Running,
     _unbound: Running,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Peers {
@@ -80,22 +80,75 @@ impl Peers {
         let directory = TempDir::new().unwrap();
         let (nsd, unbound) = (free_address(), free_address());
         let anchors = write_zones(directory.path());
-        let running_nsd = start("nsd", &nsd_configuration(nsd, directory.path()), directory.path());
+        let running_nsd = start("nsd", &["-d"], &nsd_configuration(nsd, directory.path()), directory.path());
         until("NSD answers", SOON, || ask(nsd, "www.signed.test", A).ok());
         fs::write(directory.path().join("anchors"), anchors).unwrap();
         let running_unbound =
-            start("unbound", &unbound_configuration(unbound, nsd, directory.path()), directory.path());
+            start("unbound", &["-d"], &unbound_configuration(unbound, nsd, directory.path()), directory.path());
         until("Unbound answers", SOON, || ask(unbound, "www.signed.test", A).ok());
-        Self { nsd, unbound, _nsd: running_nsd, _unbound: running_unbound, _directory: directory }
+        Self { nsd, unbound, _nsd: running_nsd, _unbound: running_unbound, directory }
+    }
+
+    /// BIND in front of NSD, a validating resolver too.
+    pub(super) fn named(&self) -> (SocketAddr, Running) {
+        let (address, directory) = (free_address(), self.directory.path());
+        let running = start("named", &["-g"], &named_configuration(address, self.nsd, directory), directory);
+        until("BIND answers", SOON, || (ask(address, "www.signed.test", A).ok()? == NOERROR).then_some(()));
+        (address, running)
+    }
+
+    /// Knot Resolver in front of NSD; it takes everything as it is.
+    pub(super) fn kresd(&self) -> (SocketAddr, Running) {
+        let (address, directory) = (free_address(), self.directory.path());
+        let zones: Vec<String> = ZONES.iter().map(|zone| format!("'{zone}.'")).collect();
+        let configuration = format!(
+            "net.listen('{}', {}, {{ kind = 'dns' }})\ncache.open(10*MB, 'lmdb://{}/cache')\ntrust_anchors.remove('.')\n\
+             policy.add(policy.suffix(policy.STUB({{'{}@{}'}}), policy.todnames({{{}}})))\npolicy.add(policy.all(policy.DENY))\n",
+            address.ip(),
+            address.port(),
+            directory.display(),
+            self.nsd.ip(),
+            self.nsd.port(),
+            zones.join(", ")
+        );
+        let running = start("kresd", &["-n"], &configuration, directory);
+        until("Knot Resolver answers", SOON, || (ask(address, "www.signed.test", A).ok()? == NOERROR).then_some(()));
+        (address, running)
     }
 }
 
-fn start(program: &str, configuration: &str, directory: &Path) -> Running {
+fn start(program: &str, flags: &[&str], configuration: &str, directory: &Path) -> Running {
     let path = directory.join(format!("{program}.conf"));
     fs::write(&path, configuration).unwrap();
     let mut command = Command::new(program);
-    command.arg("-d").arg("-c").arg(path);
+    command.args(flags).arg("-c").arg(path);
     Running::start(&command, &directory.join(format!("{program}.log")))
+}
+
+fn named_configuration(address: SocketAddr, nsd: SocketAddr, directory: &Path) -> String {
+    // It asks beyond itself only below a delegation.
+    let mut root = fs::read_to_string(directory.join("root.zone")).unwrap() + "ns.test. 60 IN A 127.0.0.1\n";
+    let (mut zones, mut anchors) = (String::new(), String::new());
+    for zone in ZONES {
+        writeln!(root, "{zone}. 60 IN NS ns.test.").unwrap();
+        let forwarders = format!("forwarders port {} {{ {}; }};", nsd.port(), nsd.ip());
+        writeln!(zones, "zone \"{zone}\" {{ type forward; forward only; {forwarders} }};").unwrap();
+    }
+    fs::write(directory.join("root.named"), root).unwrap();
+    for key in fs::read_to_string(directory.join("anchors")).unwrap().lines().filter(|line| !line.starts_with(';')) {
+        let (owner, rest) = key.split_once(" IN DNSKEY ").unwrap();
+        let mut parts = rest.splitn(4, ' ');
+        let numbers: Vec<&str> = parts.by_ref().take(3).collect();
+        let key = parts.next().unwrap();
+        writeln!(anchors, "\"{owner}\" static-key {} \"{key}\";", numbers.join(" ")).unwrap();
+    }
+    let (port, directory) = (address.port(), directory.display());
+    format!(
+        "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }};\n\
+         listen-on-v6 {{ none; }}; query-source address 127.0.0.1; recursion yes; allow-query {{ 127.0.0.0/8; }};\n\
+         dnssec-validation yes; empty-zones-enable no; rrset-order {{ order none; }}; }};\ncontrols {{ }};\n\
+         trust-anchors {{\n{anchors}}};\nzone \".\" {{ type primary; file \"root.named\"; }};\n{zones}"
+    )
 }
 
 fn nsd_configuration(address: SocketAddr, directory: &Path) -> String {
