@@ -104,7 +104,7 @@ pub(super) fn render(look: Look, status: &Value) -> String {
     policy(look, status.get("policy").unwrap_or(&Value::Null), &mut page);
     let sources = items(status, "sources");
     if !sources.is_empty() {
-        let _infallible = writeln!(page, "{}", table(look, sources));
+        page.push_str(&table(look, sources));
         for line in complaints(sources).iter().flat_map(|complaint| complaint.lines()) {
             let _infallible = writeln!(page, "  {}", look.paint(Tone::Warn, &shown(line)));
         }

@@ -98,7 +98,9 @@ impl Board {
     /// Shows a list from this source, and what is kept of it.
     pub fn show(&self, id: &Arc<str>, source: &str, kept: Option<&Kept>) {
         let mut rows = self.rows();
-        let row = &mut rows.entry(Arc::clone(id)).or_default().row;
+        let Live { row, progress } = rows.entry(Arc::clone(id)).or_default();
+        // Whoever followed it before may have been called off on the way.
+        *progress = None;
         (row.id, row.source) = (id.to_string(), source.to_owned());
         (row.fetched, row.checked) = (kept.map(|kept| rfc3339(kept.fetched)), kept.map(|kept| rfc3339(kept.checked)));
         row.digest = kept.map(|kept| kept.digest.clone());

@@ -7,7 +7,7 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,8 @@ const SOURCE_FILE: &str = "source.json";
 const INCOMING: &str = "incoming-";
 /// Octets of what is known of a list at most.
 const SOURCE_MAX: u64 = 64 << 10;
+/// Octets read at once.
+const PIECE: usize = 64 << 10;
 
 /// Tells incoming files of one process apart.
 static INCOMING_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -45,7 +47,7 @@ pub struct Kept {
     pub source: String,
     /// SHA-256 of the list's octets, in hexadecimal.
     pub digest: String,
-    /// That of the version before: a crash may leave that one in the list's place.
+    /// That of the version before, told by [`Store::keep`]: a crash may leave that one in the list's place.
     pub digest_before: Option<String>,
     /// Octets of the list.
     pub bytes: u64,
@@ -145,8 +147,9 @@ impl Store {
         };
         let list = self.list(id);
         with_path(incoming.file.sync_all(), &incoming.path)?;
-        // First of all: a list whose digest nobody knows would be taken for a damaged one.
-        self.note(id, kept)?;
+        // First of all: a list whose digest nobody knows would be taken for a damaged one. What is there counts, not what was
+        // noted: a crash may have come in between before.
+        self.note(id, &Kept { digest_before: digest_of(&list), ..kept.clone() })?;
         with_path(fs::rename(&incoming.path, &list), &list)?;
         drop(incoming);
         sync(&self.directory.join(id))
@@ -191,6 +194,22 @@ fn incoming_of_process() -> String {
     format!("{INCOMING}{}-", std::process::id())
 }
 
+/// The digest of a list that is kept; `None` if there is none, or it can't be read.
+fn digest_of(list: &Path) -> Option<String> {
+    let (mut file, mut digest, mut piece) = (File::open(list).ok()?, Context::new(&SHA256), vec![0; PIECE]);
+    loop {
+        let read = file.read(&mut piece).ok()?;
+        match piece.get(..read)? {
+            [] => return Some(hex(digest)),
+            octets => digest.update(octets),
+        }
+    }
+}
+
+fn hex(digest: Context) -> String {
+    data_encoding::HEXLOWER.encode(digest.finish().as_ref())
+}
+
 fn sync(directory: &Path) -> Result<(), StoreError> {
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|error| StoreError { path: directory.to_path_buf(), error })
@@ -209,7 +228,7 @@ impl Incoming {
 
     /// SHA-256 of the octets so far, in hexadecimal.
     pub fn digest(&self) -> String {
-        data_encoding::HEXLOWER.encode((*self.digest).clone().finish().as_ref())
+        hex((*self.digest).clone())
     }
 }
 
@@ -280,11 +299,17 @@ mod tests {
         let known = kept(&first, None);
         store.keep("a", first, &known).unwrap();
         let second = incoming(&store, "b.example\n");
+        // What `keep` has noted before its second rename; and what it notes after such a crash.
         store.note("a", &kept(&second, Some(&known.digest))).unwrap();
-
         let after = Store::known(&store.list("a")).unwrap();
         assert!(after.knows(&known.digest) && after.knows(&second.digest()));
         assert!(!after.knows(&"0".repeat(64)));
+
+        let third = incoming(&store, "c.example\n");
+        let newest = kept(&third, None);
+        store.keep("a", third, &newest).unwrap();
+        let after = Store::known(&store.list("a")).unwrap();
+        assert_eq!(after.digest_before.as_deref(), Some(&*known.digest), "what was there, not what was noted");
     }
 
     #[test]

@@ -86,11 +86,10 @@ pub(super) async fn ask(
         return Ok(New::Unchanged(Kept { checked: now, etag, last_modified, ..kept }));
     }
     let rules = judged(list, elsewhere, &incoming, any_size).await?;
-    let before = Store::known(&list.path.value).map(|kept| kept.digest);
     let bytes = incoming.bytes();
     let source = elsewhere.source.clone();
     let kept =
-        Kept { source, digest, digest_before: before, bytes, rules, fetched: now, checked: now, etag, last_modified };
+        Kept { source, digest, digest_before: None, bytes, rules, fetched: now, checked: now, etag, last_modified };
     Ok(New::Changed(incoming, kept))
 }
 

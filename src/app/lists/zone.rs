@@ -128,10 +128,9 @@ pub(super) async fn ask(
         };
         let (digest, bytes) = (incoming.digest(), incoming.bytes());
         let rules = judged(list, elsewhere, &incoming, any_size).await?;
-        let digest_before = Store::known(&list.path.value).map(|kept| kept.digest);
         let source = elsewhere.source.clone();
         let (fetched, checked, etag, last_modified) = (now, now, None, None);
-        let kept = Kept { source, digest, digest_before, bytes, rules, fetched, checked, etag, last_modified };
+        let kept = Kept { source, digest, digest_before: None, bytes, rules, fetched, checked, etag, last_modified };
         return Ok(New::Changed(incoming, kept));
     }
     let result = if refused { FetchResult::Refused } else { FetchResult::Failed };

@@ -122,6 +122,30 @@ async fn a_copy_that_was_damaged_is_not_believed_and_comes_again() {
 }
 
 #[tokio::test]
+async fn after_a_crash_while_a_list_was_exchanged_the_one_before_is_enforced_until_the_source_is_there() {
+    let web = Web::start().await;
+    web.put("/names", Page::new("far.example\n").etag("\"1\""));
+    let settings = subscribed(&web.url("/names"), "");
+    let server = TestServer::new().setting(&settings).start().await;
+    let digest = fetched(&server).await[0]["digest"].as_str().unwrap().to_owned();
+    let directory = server.stop().await;
+    // What is noted first is all that there is of the new version.
+    let note = directory.path().join("state/lists/far/source.json");
+    let mut noted: Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+    (noted["digest"], noted["digest_before"], noted["etag"]) = ("0".repeat(64).into(), digest.into(), "\"2\"".into());
+    std::fs::write(&note, noted.to_string()).unwrap();
+    web.put("/names", Page::status(503));
+
+    let server = TestServer::after(directory).setting(&settings).start().await;
+    assert_eq!(fetched(&server).await[0]["result"], "failed");
+    assert_eq!(rcode_of(&server, "far.example").await, rcode::NXDOMAIN);
+
+    web.put("/names", Page::new("new.example\n").etag("\"2\""));
+    assert_eq!(fetched(&server).await[0]["result"], "changed", "what never came whole is not taken for the newest");
+    assert_eq!(rcode_of(&server, "new.example").await, rcode::NXDOMAIN);
+}
+
+#[tokio::test]
 async fn several_lists_are_in_force_at_once_and_one_that_is_named_no_longer_is_forgotten() {
     let web = Web::start().await;
     web.put("/a", Page::new("a.example\n"));
