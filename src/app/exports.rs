@@ -1,5 +1,6 @@
 //! Zones of ours for other resolvers: written anew when the policy or the time changes what they say, and told of then.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,21 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 /// Secondaries that are being told of a version.
 type Telling = Vec<AbortOnDropHandle<()>>;
 
+/// What has been written and told.
+#[derive(Default)]
+struct Done {
+    /// The generation of the policy that all zones say, and for which time.
+    said: Option<(u64, Range<Timestamp>)>,
+    /// By zone.
+    tellings: Vec<Telling>,
+}
+
 /// Writes the zones when the policy changes, and at each moment when a ban does, until `stop`.
 pub(super) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
-    let mut tellings: Vec<Telling> = Vec::new();
+    let mut done = Done::default();
     loop {
         let wait = match parts.guard.in_force() {
-            Some(in_force) => parts.publish(in_force, &mut tellings).await,
+            Some(in_force) => parts.publish(in_force, &mut done).await,
             None => LOOK,
         };
         tokio::select! {
@@ -46,7 +56,7 @@ fn directory(state_dir: &Path) -> PathBuf {
 
 impl Parts {
     /// Writes every zone and tells of those that are new; how long they stay as they are.
-    async fn publish(self: &Arc<Self>, in_force: Arc<InForce>, tellings: &mut Vec<Telling>) -> Duration {
+    async fn publish(self: &Arc<Self>, in_force: Arc<InForce>, done: &mut Done) -> Duration {
         let loaded = self.loaded.load_full();
         let wanted = map::exports(&loaded.settings);
         self.metrics.zones.retain(&map::zones(&loaded.settings));
@@ -55,10 +65,15 @@ impl Parts {
         if wanted.is_empty() && current.is_none() {
             return LOOK;
         }
+        let (generation, now) = (in_force.policy.generation(), self.clock.now().wall);
+        let is_said = |(said, period): &&(u64, Range<Timestamp>)| *said == generation && period.contains(&now);
+        if let Some((_said, period)) = done.said.as_ref().filter(is_said).filter(|_said| same) {
+            return wait_for(period.end, now);
+        }
         let primary = current.filter(|_current| same);
         let primary = primary.unwrap_or_else(|| Arc::new(Primary::new(&wanted, &self.metrics, self.clock.clone())));
-        tellings.resize_with(wanted.len(), Vec::new);
-        let (now, mut wait, mut untold) = (self.clock.now().wall, LOOK, Vec::new());
+        done.tellings.resize_with(wanted.len(), Vec::new);
+        let (mut all, mut untold) = (true, Vec::new());
         for (index, zone) in wanted.into_iter().enumerate() {
             let (state_dir, policy) = (directory(&self.first.state_dir), Arc::clone(&in_force));
             let zone = Arc::new(zone);
@@ -70,12 +85,15 @@ impl Parts {
                     if new || !same {
                         untold.push((index, zone, version.clone()));
                     }
-                    primary.give(index, version);
+                    self.give(&primary, index, version);
                 }
                 Err(error) => {
-                    let zone = LowerName::from(&zone.zone);
-                    tracing::error!(%zone, %error, "A zone for other resolvers could not be written: they have it as it was.");
-                    wait = AGAIN;
+                    let name = LowerName::from(&zone.zone);
+                    tracing::error!(zone = %name, %error, "A zone for other resolvers could not be written: they have it as it was.");
+                    if let Some(before) = Published::last(&directory(&self.first.state_dir), &zone.zone) {
+                        self.give(&primary, index, before);
+                    }
+                    all = false;
                 }
             }
         }
@@ -85,9 +103,19 @@ impl Parts {
         }
         // Last: who hears of it asks for it at once.
         for (index, zone, version) in untold {
-            self.tell(&zone, &version, tellings.get_mut(index));
+            self.tell(&zone, &version, done.tellings.get_mut(index));
         }
-        wait.min(until_change(&in_force.policy, now))
+        let until = next_change(&in_force.policy, now);
+        done.said = all.then_some((generation, now..until));
+        if all { wait_for(until, now) } else { AGAIN.min(wait_for(until, now)) }
+    }
+
+    fn give(&self, primary: &Primary, index: usize, version: Published) {
+        if let Some(zone) = primary.configs().nth(index) {
+            let name = LowerName::from(&zone.zone).to_string();
+            self.metrics.zones.show_sent(&name, &version.triggers.all());
+        }
+        primary.give(index, version);
     }
 
     /// Tells every secondary of a version; who is still being told of the one before need not hear of that.
@@ -96,7 +124,7 @@ impl Parts {
         tracing::info!(
             zone = name,
             serial = version.serial,
-            names = version.names,
+            records = version.triggers.total(),
             unsaid = version.unsaid,
             "A zone for other resolvers is written."
         );
@@ -131,9 +159,12 @@ fn write(directory: &Path, zone: &ZoneConfig, policy: &Policy, at: Timestamp) ->
     publish(directory, &zone.zone, policy, at, &chosen)
 }
 
-/// How long until a ban changes what it does.
-fn until_change(policy: &Policy, now: Timestamp) -> Duration {
-    let next = policy.bans().iter().filter_map(|ban| ban.stance.next_change(now)).min();
-    let left = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-    left.unwrap_or(Duration::MAX)
+/// When a ban changes what it does.
+fn next_change(policy: &Policy, now: Timestamp) -> Timestamp {
+    policy.bans().iter().filter_map(|ban| ban.stance.next_change(now)).min().unwrap_or(Timestamp::MAX)
+}
+
+/// How long to wait for a moment, at most until it is looked again whether the clock has been set.
+fn wait_for(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or_default().min(LOOK)
 }

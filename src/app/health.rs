@@ -27,11 +27,18 @@ impl Parts {
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
             sources: self.lists.board.all(),
             upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),
-            zones: self.primary.load().as_ref().map(|primary| ZoneRow::sent(primary)).unwrap_or_default(),
+            zones: self.zones(),
             cache: CacheStatus { entries: self.cache.len(), bytes: self.cache.bytes() },
             journal: self.journal.status().into(),
             last_reload: self.last_reload().clone(),
         }
+    }
+
+    /// Policy zones on the wire: ours, then those of others.
+    fn zones(&self) -> Vec<ZoneRow> {
+        let mut rows = self.primary.load().as_ref().map(|primary| ZoneRow::sent(primary)).unwrap_or_default();
+        rows.extend(self.lists.zones().iter().map(|(zone, state)| ZoneRow::received(zone, *state)));
+        rows
     }
 
     pub(super) fn readiness(&self) -> Readiness {

@@ -1,16 +1,18 @@
 //! How the server is: for `embargo status`, for `/readyz`, and for the lines printed at the start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::lists::ZoneState;
 use crate::journal;
 use crate::lists;
 use crate::policy::{Mode, Policy};
 use crate::time::{Timestamp, rfc3339};
-use crate::transfer::{Primary, Published, ZoneConfig};
+use crate::transfer::{Primary, Published, Triggers, ZoneConfig};
 use crate::upstream::UpstreamStatus;
-use crate::wire::LowerName;
+use crate::wire::{LowerName, Name};
 
 /// The whole status; its JSON form is what `embargo status --json` prints.
 #[derive(Debug, Serialize)]
@@ -134,12 +136,16 @@ pub(super) struct ZoneRow {
     direction: &'static str,
     /// `None`: there is no version yet.
     serial: Option<u32>,
-    /// Records for one name each.
-    names: u64,
-    /// Records for all names below one.
-    wildcards: u64,
-    /// How much of the bans no policy zone can say.
+    /// Its records.
+    records: u64,
+    /// The same by what they trigger on.
+    triggers: BTreeMap<&'static str, u64>,
+    /// Of ours: how much of the bans no policy zone can say.
     unsaid: u64,
+    /// Of others': when a primary last said that this is the newest version.
+    refreshed: Option<String>,
+    /// Of others': whether that is longer ago than the zone says itself.
+    expired: bool,
 }
 
 /// The cache.
@@ -204,17 +210,35 @@ impl ZoneRow {
     /// Zones of ours.
     pub(super) fn sent(primary: &Primary) -> Vec<Self> {
         let row = |(config, version): (&ZoneConfig, Option<Arc<Published>>)| {
-            let version = version.as_deref();
+            let triggers = version.as_ref().map(|version| version.triggers).unwrap_or_default();
             Self {
-                zone: LowerName::from(&config.zone).to_string(),
-                direction: "out",
-                serial: version.map(|version| version.serial),
-                names: version.map_or(0, |version| version.names),
-                wildcards: version.map_or(0, |version| version.wildcards),
-                unsaid: version.map_or(0, |version| version.unsaid),
+                serial: version.as_ref().map(|version| version.serial),
+                unsaid: version.as_ref().map_or(0, |version| version.unsaid),
+                ..Self::of(&config.zone, "out", triggers)
             }
         };
         primary.published().map(row).collect()
+    }
+
+    /// A zone of others.
+    pub(super) fn received(zone: &Name, state: Option<ZoneState>) -> Self {
+        let Some(ZoneState { serial, triggers, refreshed, expired }) = state else {
+            return Self::of(zone, "in", Triggers::default());
+        };
+        Self { serial: Some(serial), refreshed: Some(rfc3339(refreshed)), expired, ..Self::of(zone, "in", triggers) }
+    }
+
+    fn of(zone: &Name, direction: &'static str, triggers: Triggers) -> Self {
+        Self {
+            zone: LowerName::from(zone).to_string(),
+            direction,
+            serial: None,
+            records: triggers.total(),
+            triggers: triggers.all().into(),
+            unsaid: 0,
+            refreshed: None,
+            expired: false,
+        }
     }
 }
 

@@ -204,9 +204,13 @@ fn zones(look: Look, zones: &[Value]) -> String {
     if zones.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(look, &["ZONE", "WAY", "#SERIAL", "#NAMES", "#WILDCARDS"]);
+    let mut table = Table::new(look, &["ZONE", "WAY", "#SERIAL", "#RECORDS", "REFRESHED"]);
     for zone in zones {
-        table.row(["zone", "direction", "serial", "names", "wildcards"].map(|field| Some(text(zone, field))));
+        let mut cells = ["zone", "direction", "serial", "records", "refreshed"].map(|field| Some(text(zone, field)));
+        if zone.get("expired").and_then(Value::as_bool) == Some(true) {
+            cells[4] = Some(format!("{}, EXPIRED", text(zone, "refreshed")));
+        }
+        table.row(cells);
     }
     format!("\n{}", table.render())
 }

@@ -25,10 +25,6 @@ pub struct Zones {
 pub struct ZoneCells {
     /// Its serial.
     pub serial: Cell,
-    /// Records that are for one name each.
-    pub names: Cell,
-    /// Records that are for all names below one.
-    pub wildcards: Cell,
     /// Notices that were heard, by the secondary or by us.
     pub notices_heard: Cell,
     /// Notices that were not.
@@ -91,10 +87,19 @@ impl Zones {
         self.refreshed.retain_first(&zones);
     }
 
-    /// Shows the records of a zone of others, by what they trigger on.
-    pub fn show_records(&self, zone: &str, records: &[(&str, u64)]) {
+    /// Shows the records of a zone of ours, by what they trigger on.
+    pub fn show_sent(&self, zone: &str, records: &[(&str, u64)]) {
+        self.show_records(zone, "out", records);
+    }
+
+    /// The same of a zone of others.
+    pub fn show_received(&self, zone: &str, records: &[(&str, u64)]) {
+        self.show_records(zone, "in", records);
+    }
+
+    fn show_records(&self, zone: &str, direction: &str, records: &[(&str, u64)]) {
         for (trigger, count) in records {
-            self.records.fixed([zone, "in", trigger]).set(*count);
+            self.records.fixed([zone, direction, trigger]).set(*count);
         }
     }
 
@@ -111,13 +116,10 @@ impl Zones {
     }
 
     fn resolve(&self, zone: &str, direction: &str, [heard, unheard]: [&str; 2]) -> ZoneCells {
-        let records = |trigger| self.records.fixed([zone, direction, trigger]);
         let notices = |result| self.notices.fixed([zone, direction, result]);
         let end = |end: TransferEnd| self.transfers.fixed([zone, direction, end.as_str()]);
         ZoneCells {
             serial: self.serial.fixed([zone, direction]),
-            names: records("qname"),
-            wildcards: records("wildcard"),
             notices_heard: notices(heard),
             notices_unheard: notices(unheard),
             ends: TransferEnd::ALL.map(end).into(),

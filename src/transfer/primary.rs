@@ -89,8 +89,6 @@ impl Primary {
     pub fn give(&self, index: usize, version: Published) {
         if let Some(zone) = self.zones.get(index) {
             zone.cells.serial.set(u64::from(version.serial));
-            zone.cells.names.set(version.names);
-            zone.cells.wildcards.set(version.wildcards);
             zone.published.store(Some(Arc::new(version)));
         }
     }

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use ring::digest::{Context, SHA256};
 
 use super::is_newer;
+use super::triggers::Triggers;
 use crate::policy::{BanIndex, ExportFormat, Policy};
 use crate::priority::make_way;
 use crate::time::Timestamp;
@@ -35,10 +36,8 @@ pub struct Published {
     pub serial: u32,
     /// Seconds, of all records.
     pub ttl: u32,
-    /// Records for one name each.
-    pub names: u64,
-    /// Records for all names below one.
-    pub wildcards: u64,
+    /// Its records.
+    pub triggers: Triggers,
     /// How much of the bans no policy zone can say.
     pub unsaid: u64,
     /// Of the records and their TTL.
@@ -59,8 +58,8 @@ pub fn publish(
     chosen: &dyn Fn(BanIndex) -> bool,
 ) -> io::Result<(Published, bool)> {
     std::fs::create_dir_all(directory)?;
-    let path = directory.join(format!("{}.zone", file_stem(zone)));
-    let before = Published::read(&path).ok().map(|(before, _file)| before);
+    let path = path(directory, zone);
+    let before = Published::last(directory, zone);
     // Two processes may write it while one takes the other's place.
     let beside = path.with_extension(format!("{}.{NEW}", std::process::id()));
     remove_left_over(directory, at);
@@ -103,6 +102,11 @@ fn next_serial(before: Option<u32>, at: Timestamp) -> u32 {
     }
 }
 
+/// Where the version of a zone is.
+fn path(directory: &Path, zone: &Name) -> PathBuf {
+    directory.join(format!("{}.zone", file_stem(zone)))
+}
+
 /// A file name without anything that a path could mean.
 fn file_stem(zone: &Name) -> String {
     let text = LowerName::from(zone).to_string();
@@ -110,6 +114,11 @@ fn file_stem(zone: &Name) -> String {
 }
 
 impl Published {
+    /// The version that was written last, if there is one.
+    pub fn last(directory: &Path, zone: &Name) -> Option<Self> {
+        Self::read(&path(directory, zone)).ok().map(|(published, _file)| published)
+    }
+
     /// The version that a file holds, by its last line, and the file.
     fn read(path: &Path) -> io::Result<(Self, File)> {
         let mut file = File::open(path)?;
@@ -122,15 +131,18 @@ impl Published {
         let line = text.strip_suffix('\n').and_then(|text| text.rsplit('\n').next()).ok_or_else(not_whole)?;
         let mut words = line.strip_prefix(END).ok_or_else(not_whole)?.split_whitespace();
         let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(not_whole);
-        let (serial, ttl, names, wildcards) = (number()?, number()?, number()?, number()?);
+        let (serial, ttl) = (number()?, number()?);
+        let mut triggers = Triggers::default();
+        triggers.counts.iter_mut().try_for_each(|count| number().map(|number| *count = number))?;
         let digest = words.next().ok_or_else(not_whole)?.to_owned();
         let narrow = |number: u64| u32::try_from(number).map_err(io::Error::other);
         let (serial, ttl) = (narrow(serial)?, narrow(ttl)?);
-        Ok((Self { serial, ttl, names, wildcards, unsaid: 0, digest, path: path.to_owned() }, file))
+        Ok((Self { serial, ttl, triggers, unsaid: 0, digest, path: path.to_owned() }, file))
     }
 
     fn end(&self) -> String {
-        format!("{END} {} {} {} {} {}\n", self.serial, self.ttl, self.names, self.wildcards, self.digest)
+        let counts: Vec<String> = self.triggers.counts.iter().map(u64::to_string).collect();
+        format!("{END} {} {} {} {}\n", self.serial, self.ttl, counts.join(" "), self.digest)
     }
 
     /// The lines of its records. A version that comes later is another file, and changes nothing for who reads this one.
@@ -154,13 +166,12 @@ struct Rows<W> {
     line: Vec<u8>,
     digest: Context,
     ttl: u32,
-    names: u64,
-    wildcards: u64,
+    triggers: Triggers,
 }
 
 impl<W: Write> Rows<W> {
     fn new(out: W) -> Self {
-        Self { out, line: Vec::new(), digest: Context::new(&SHA256), ttl: 0, names: 0, wildcards: 0 }
+        Self { out, line: Vec::new(), digest: Context::new(&SHA256), ttl: 0, triggers: Triggers::default() }
     }
 
     /// What comments say changes with every export, and what the zone says of itself is made anew for each message.
@@ -171,10 +182,10 @@ impl<W: Write> Rows<W> {
             self.ttl = ttl.trim().parse().map_err(io::Error::other)?;
             self.digest.update(&line);
         } else if !text.starts_with([';', '@']) {
-            *(if text.starts_with('*') { &mut self.wildcards } else { &mut self.names }) += 1;
+            self.triggers.add(&line);
             self.digest.update(&line);
             self.out.write_all(&line)?;
-            if (self.names + self.wildcards).is_multiple_of(LINES_AT_ONCE) {
+            if self.triggers.total().is_multiple_of(LINES_AT_ONCE) {
                 make_way();
             }
         }
@@ -185,8 +196,8 @@ impl<W: Write> Rows<W> {
 
     fn published(&self, path: PathBuf) -> Published {
         let digest = HEXLOWER.encode(self.digest.clone().finish().as_ref());
-        let Self { ttl, names, wildcards, .. } = *self;
-        Published { serial: 0, ttl, names, wildcards, unsaid: 0, digest, path }
+        let Self { ttl, triggers, .. } = *self;
+        Published { serial: 0, ttl, triggers, unsaid: 0, digest, path }
     }
 }
 
@@ -211,5 +222,37 @@ impl<W: Write> Write for Rows<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_grows_whatever_the_clock_says() {
+        let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+        assert_eq!(next_serial(None, at(1_700_000_000)), 1_700_000_000);
+        assert_eq!(next_serial(Some(1_600_000_000), at(1_700_000_000)), 1_700_000_000);
+        assert_eq!(next_serial(Some(1_700_000_000), at(1_700_000_000)), 1_700_000_001);
+        assert_eq!(next_serial(Some(1_700_000_005), at(1_600_000_000)), 1_700_000_006, "the clock was set back");
+        assert_eq!(next_serial(Some(u32::MAX), at(i64::from(u32::MAX))), 0);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_no_version() {
+        let directory = tempfile::tempdir().unwrap();
+        let zone = Name::parse("rpz.example").unwrap();
+        let policy = crate::policy::PolicyBuilder::new(rand::random(), Vec::new()).build(1).0;
+        let (first, new) = publish(directory.path(), &zone, &policy, Timestamp::UNIX_EPOCH, &|_ban| true).unwrap();
+        assert!(new);
+        assert_eq!(Published::last(directory.path(), &zone), Some(Published { unsaid: 0, ..first.clone() }));
+        let (again, new) = publish(directory.path(), &zone, &policy, Timestamp::MAX, &|_ban| true).unwrap();
+        assert_eq!((&again, new), (&first, false), "nothing has changed but the time");
+        let whole = std::fs::read(&first.path).unwrap();
+        for end in 0..whole.len() {
+            std::fs::write(&first.path, &whole[..end]).unwrap();
+            assert_eq!(Published::last(directory.path(), &zone), None, "{end}");
+        }
     }
 }

@@ -16,8 +16,8 @@ use super::soa::Soa;
 use crate::clock::Clock;
 use crate::priority::make_way;
 use crate::time::Mono;
-use crate::wire::tsig::{Key, Signer, Verifier};
-use crate::wire::{HEADER, LowerName, Name, Section, be16, qtype, rcode, read_record};
+use crate::wire::tsig::{Key, Signer, TsigError, Verifier};
+use crate::wire::{HEADER, LowerName, Malformed, Name, Section, be16, qtype, rcode, read_record};
 
 /// A primary must be reached, and say something, within this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +51,12 @@ pub enum Came {
     /// What is there is the newest.
     Current(Soa),
     /// The whole zone is written.
-    Whole(Soa),
+    Whole {
+        /// The SOA record.
+        soa: Soa,
+        /// Why what has changed was not taken, if it was asked for.
+        instead: Option<Fault>,
+    },
     /// What is there is written, with what has changed.
     Changed {
         /// The SOA record.
@@ -94,7 +99,7 @@ pub fn fetch<W: Write>(
 ) -> Result<(Came, Option<W>), Fault> {
     let talk = Talk { wanted, primary, clock, end: clock.now().mono.plus(wanted.time_max) };
     let soa = talk.connect()?.soa()?;
-    let Some(held) = held else { return talk.whole(&mut make) };
+    let Some(held) = held else { return talk.whole(None, &mut make) };
     if soa.serial == held.soa.serial {
         return Ok((Came::Current(soa), None));
     }
@@ -104,7 +109,7 @@ pub fn fetch<W: Write>(
     match talk.changes(held, &mut make) {
         Err(fault) if fault.is_of_changes() => {
             tracing::info!(zone = %talk.zone(), %primary, %fault, "The changes of a zone can't be taken; the whole zone is asked for.");
-            talk.whole(&mut make)
+            talk.whole(Some(fault), &mut make)
         }
         other => other,
     }
@@ -129,10 +134,14 @@ impl Talk<'_> {
         Ok(Line { talk: self, stream: BufReader::new(stream) })
     }
 
-    fn whole<W: Write>(&self, make: &mut impl FnMut() -> io::Result<W>) -> Result<(Came, Option<W>), Fault> {
+    fn whole<W: Write>(
+        &self,
+        instead: Option<Fault>,
+        make: &mut impl FnMut() -> io::Result<W>,
+    ) -> Result<(Came, Option<W>), Fault> {
         let mut file = BufWriter::new(Limited { out: make()?, left: self.wanted.size_max_bytes });
         match self.connect()?.transfer(None, &mut file)? {
-            Answer::Whole(soa) => Ok((Came::Whole(soa), Some(finished(file)?))),
+            Answer::Whole(soa) => Ok((Came::Whole { soa, instead }, Some(finished(file)?))),
             Answer::Current(_) | Answer::Changes(..) => Err(Fault::Foreign("changes in place of the zone")),
         }
     }
@@ -145,7 +154,7 @@ impl Talk<'_> {
         let mut file = BufWriter::new(Limited { out: make()?, left: self.wanted.size_max_bytes });
         match self.connect()?.transfer(Some(held), &mut file)? {
             Answer::Current(soa) => Ok((Came::Current(soa), None)),
-            Answer::Whole(soa) => Ok((Came::Whole(soa), Some(finished(file)?))),
+            Answer::Whole(soa) => Ok((Came::Whole { soa, instead: None }, Some(finished(file)?))),
             Answer::Changes(soa, changes) => {
                 let (added, deleted) = changes.counts();
                 writeln!(file, "{soa}")?;
@@ -203,7 +212,7 @@ impl<'t> Line<'t> {
             if done {
                 // What stands behind the last signature could be anybody's.
                 if verifier.is_some_and(|verifier| !verifier.is_settled()) {
-                    return Err(Fault::Signature(crate::wire::tsig::TsigError::Unsigned));
+                    return Err(Fault::Signature(TsigError::Unsigned));
                 }
                 return incoming.finish();
             }
@@ -234,15 +243,13 @@ impl<'t> Line<'t> {
 
     fn verify(&self, verifier: Option<&mut Verifier<'_>>, message: &[u8]) -> Result<usize, Fault> {
         if message.len() < HEADER {
-            return Err(Fault::Malformed(crate::wire::Malformed::Short));
+            return Err(Fault::Malformed(Malformed::Short));
         }
         let Some(verifier) = verifier else { return Ok(message.len()) };
         match verifier.check(message, seconds(self.talk.clock)) {
             Ok(size) => Ok(size),
             // Who does not have the zone may not have the key either, and says so without it.
-            Err(crate::wire::tsig::TsigError::Unsigned) if message[3] & 0x0F != 0 => {
-                Err(Fault::Rcode(u16::from(message[3] & 0x0F)))
-            }
+            Err(TsigError::Unsigned) if message[3] & 0x0F != 0 => Err(Fault::Rcode(u16::from(message[3] & 0x0F))),
             Err(error) => Err(error.into()),
         }
     }

@@ -12,7 +12,7 @@ const LINES_AT_ONCE: u64 = 1_024;
 /// Records of a zone by what they trigger on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Triggers {
-    counts: [u64; Self::WORDS.len()],
+    pub(super) counts: [u64; Self::WORDS.len()],
 }
 
 impl Triggers {
@@ -33,11 +33,21 @@ impl Triggers {
                 make_way();
             }
             if !line.starts_with(b"@ ") {
-                triggers.counts[Self::of(&line)] += 1;
+                triggers.add(&line);
             }
             line.clear();
         }
         Ok(triggers)
+    }
+
+    /// Counts one record.
+    pub(super) fn add(&mut self, line: &[u8]) {
+        self.counts[Self::of(line)] += 1;
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
     }
 
     /// Each word with its count.

@@ -286,3 +286,26 @@ async fn a_server_that_transfers_our_zone_does_as_we_do() {
         assert_eq!(passes, !theirs.answers().is_empty(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_zone_changes_at_the_second_when_a_ban_begins_to_enforce() {
+    let secondary = secondary().await;
+    let address = secondary.local_addr().unwrap();
+    let export =
+        format!("[[export]]\nzone = \"rpz.test\"\nbans = [\"v\"]\nnotify = [\"{address}\"]\nallow = [\"127.0.0.1\"]");
+    let from = embargo::clock::Clock::system().now().wall + Duration::from_secs(3);
+    let server = TestServer::new()
+        .ban_with("v", &format!("enforce_from = {from}"), "geo.example\n")
+        .setting(&export)
+        .start()
+        .await;
+    let observing = told(&secondary).await;
+    assert!(!records(&transfer(server.address(), question(qtype::AXFR), None).await[0]).join(" ").contains("geo"));
+
+    let enforcing = told(&secondary).await;
+
+    assert!(enforcing > observing);
+    assert!(embargo::clock::Clock::system().now().wall >= from);
+    let zone = transfer(server.address(), question(qtype::AXFR), None).await;
+    assert!(records(&zone[0]).contains(&"geo.example.rpz.test 5 .".to_owned()));
+}

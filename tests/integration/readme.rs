@@ -138,6 +138,7 @@ fn filled() -> Metrics {
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");
     let _zone = metrics.zones.sent("rpz.test");
     metrics.zones.show_age("rpz.test", None, false);
+    metrics.zones.show_sent("rpz.test", &[("qname", 1)]);
     metrics
 }
 

@@ -239,7 +239,7 @@ fn a_whole_zone_comes_in_as_many_messages_as_it_likes_and_what_is_no_rule_is_lef
 
     let (came, lines) = Secondary::new().fetch(&primary).unwrap();
 
-    assert!(matches!(came, Came::Whole(soa) if soa.serial == 7));
+    assert!(matches!(came, Came::Whole { soa, instead: None } if soa.serial == 7));
     assert_eq!(lines, "a.example CNAME .\n*.a.example CNAME .\nb.example A 192.0.2.1\nt TYPE16 \\# 2 0178\n");
     assert_eq!(primary.asked(), [qtype::SOA, qtype::AXFR]);
 }
@@ -281,7 +281,7 @@ fn check_fallback(ixfr: impl Fn() -> Does + Send + 'static) {
         _ => whole(9, ["a.example"]),
     });
     let (came, lines) = Secondary::new().holding(7, "stays.example CNAME .\n").fetch(&primary).unwrap();
-    assert!(matches!(came, Came::Whole(_)), "{came:?}");
+    assert!(matches!(came, Came::Whole { instead: Some(_), .. }), "{came:?}");
     assert_eq!(lines, "a.example CNAME .\n");
     assert_eq!(primary.asked(), [qtype::SOA, qtype::IXFR, qtype::AXFR]);
 }
@@ -304,7 +304,7 @@ fn a_whole_zone_in_answer_to_changes_is_taken_as_it_is() {
         if asked == qtype::SOA { Does::Sends(vec![vec![soa(9)]]) } else { whole(9, ["a.example"]) }
     });
     let (came, lines) = Secondary::new().holding(7, "stays.example CNAME .\n").fetch(&primary).unwrap();
-    assert!(matches!(came, Came::Whole(_)), "{came:?}");
+    assert!(matches!(came, Came::Whole { instead: None, .. }), "{came:?}");
     assert_eq!(lines, "a.example CNAME .\n");
     assert_eq!(primary.asked(), [qtype::SOA, qtype::IXFR]);
 }
@@ -443,4 +443,10 @@ async fn a_zone_is_enforced_follows_notices_survives_faults_and_a_start_without_
         TestServer::after(directory).clock(&clock).upstream(&upstream).setting(&partner(primary.address)).start().await;
     assert!(is_banned(&server, "b.example").await);
     until("its age is told", async || server.metric("zone_expired", &[]).await == 1).await;
+    let zone = &server.control(Request::Status).await["zones"][0];
+    assert_eq!(
+        (&zone["serial"], &zone["expired"], &zone["triggers"]["qname"]),
+        (&2.into(), &true.into(), &1.into()),
+        "{zone}"
+    );
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
@@ -26,11 +26,14 @@ use crate::config::{Elsewhere, ListFile, Way};
 use crate::lists::{Board, Incoming, Kept, Store};
 use crate::metrics::Metrics;
 use crate::serve::Chain;
-use crate::transfer::{HeardOf, Notices};
+use crate::transfer::Notices;
+use crate::wire::Name;
 
 pub(crate) use alone::{fetch_alone, kept_lists};
 use follow::follow;
 pub(super) use keep::keep;
+use zone::Watched;
+pub(super) use zone::ZoneState;
 
 /// Lists that wait to be taken over at a time.
 const ARRIVALS_MAX: usize = 16;
@@ -58,8 +61,8 @@ pub(super) struct Lists {
 struct Follower {
     list: ListFile,
     wishes: mpsc::Sender<Wish>,
-    /// What notices of it are heard by, if it is a zone.
-    heard: Option<HeardOf>,
+    /// What is heard and known of it, if it is a zone.
+    zone: Option<Watched>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -114,20 +117,26 @@ impl Lists {
             }
             self.board.show(id, &elsewhere.source, Store::known(&list.path.value).as_ref());
             let (sender, wishes) = mpsc::channel(WISHES_MAX);
-            let (heard, task) = self.begin(id, list, elsewhere, wishes);
-            followers.insert(Arc::clone(id), Follower { list: list.clone(), wishes: sender, heard, _task: task });
+            let (zone, task) = self.begin(id, list, elsewhere, wishes);
+            followers.insert(Arc::clone(id), Follower { list: list.clone(), wishes: sender, zone, _task: task });
         }
-        self.notices.hear_of(followers.values().filter_map(|follower| follower.heard.clone()).collect());
+        self.notices
+            .hear_of(followers.values().filter_map(|follower| follower.zone.as_ref()).map(Watched::heard).collect());
     }
 
-    /// Has somebody follow a list in its way; and how notices of it are heard.
+    /// The zones among them, and what is known of each.
+    pub(super) fn zones(&self) -> Vec<(Name, Option<ZoneState>)> {
+        self.followers().values().filter_map(|follower| follower.zone.as_ref()).map(Watched::state).collect()
+    }
+
+    /// Has somebody follow a list in its way.
     fn begin(
         self: &Arc<Self>,
         id: &Arc<str>,
         list: &ListFile,
         elsewhere: &Elsewhere,
         wishes: mpsc::Receiver<Wish>,
-    ) -> (Option<HeardOf>, AbortOnDropHandle<()>) {
+    ) -> (Option<Watched>, AbortOnDropHandle<()>) {
         let (lists, id, list, elsewhere) = (Arc::clone(self), Arc::clone(id), list.clone(), elsewhere.clone());
         match elsewhere.way.clone() {
             Way::Url(subscribed) => {
@@ -135,10 +144,9 @@ impl Lists {
                 (None, AbortOnDropHandle::new(tokio::spawn(following)))
             }
             Way::Zone(zone) => {
-                let (wake, wanted) = (Arc::new(Notify::new()), zone.keyed());
-                let heard = HeardOf::new(&wanted.zone, &wanted.primaries, wanted.key, Arc::clone(&wake), &self.metrics);
-                let following = zone::follow(lists, id, list, (elsewhere, zone), wishes, wake);
-                (Some(heard), AbortOnDropHandle::new(tokio::spawn(following)))
+                let watched = Watched::new(&zone, &self.metrics);
+                let following = zone::follow(lists, id, list, elsewhere, wishes, watched.clone());
+                (Some(watched), AbortOnDropHandle::new(tokio::spawn(following)))
             }
         }
     }
