@@ -22,7 +22,8 @@ pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader
         let name = reader.required(text, key, Some(table.clone()));
         reader.at(base.join(&*name), text.as_ref().map_or(table.clone(), Spanned::span))
     };
-    TlsSettings { certificate: path(&file.certificate, "certificate"), key: path(&file.key, "key") }
+    let (certificate, key) = (path(&file.certificate, "certificate"), path(&file.key, "key"));
+    TlsSettings { certificate, key, names: Vec::new() }
 }
 
 /// Where clients are served over encrypted transports, which needs a certificate and addresses that nothing else is served on.

@@ -21,6 +21,7 @@ mod last_good;
 mod leases;
 mod list;
 mod local;
+mod own;
 mod place;
 mod policy;
 mod rate_limit;
@@ -193,6 +194,7 @@ pub fn reload(
     let Some(mut loaded) = loaded else { return Err([mistakes, papers].concat()) };
     if !papers.is_empty() {
         (loaded.identity, loaded.trust) = (before.identity.clone(), before.trust.clone());
+        tls::learn_names(&mut loaded.settings, loaded.identity.as_ref());
     }
     Ok((loaded, papers))
 }
@@ -230,7 +232,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
         mistakes.push(Diagnostic::whole(Severity::Error, "--state-dir", message));
     }
     let mut papers = Vec::new();
-    let identity = if mistakes.is_empty() { tls::identity(&settings, &mut papers) } else { None };
+    let identity = if mistakes.is_empty() { tls::identity(&mut settings, &mut papers) } else { None };
     let trust = settings.upstream.trust.read(&mut papers);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());

@@ -11,6 +11,7 @@ use super::digest::{Digest, hex_digest};
 use super::disk::{Origin, ReadError};
 use super::further::{ListFile, Provenance, unique_id};
 use super::list::detect;
+use super::own;
 use super::settings::{Blocklists, Reading, Settings};
 use super::suggest::nearest_first;
 use super::written::in_order;
@@ -20,7 +21,6 @@ use crate::policy::{
     Rule, Strictness, Who,
 };
 use crate::priority::make_way;
-use crate::wire::Name;
 
 /// The declaration in a ban's folder.
 const BAN_FILE: &str = "ban.toml";
@@ -30,25 +30,6 @@ const BAN_FILE_MAX: u64 = 1 << 20;
 pub(super) const LIST_MAX: u64 = 1 << 30;
 /// Rules of one list named one by one when they were refused.
 const REFUSED_SHOWN: usize = 20;
-
-/// Names that clocks are set by: a machine without the time can't check a signature, so no list may block them.
-const CLOCKS: [&str; 15] = [
-    "pool.ntp.org",
-    "0.pool.ntp.org",
-    "1.pool.ntp.org",
-    "2.pool.ntp.org",
-    "3.pool.ntp.org",
-    "0.debian.pool.ntp.org",
-    "2.android.pool.ntp.org",
-    "ntp.ubuntu.com",
-    "time.android.com",
-    "time.apple.com",
-    "time.aws.com",
-    "time.cloudflare.com",
-    "time.google.com",
-    "time.nist.gov",
-    "time.windows.com",
-];
 
 /// What came of loading.
 #[derive(Debug)]
@@ -117,12 +98,9 @@ pub fn policy(settings: &Settings, generation: u64) -> PolicyLoad {
 }
 
 pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) -> PolicyLoad {
-    let protected = settings.protected.iter().cloned();
-    let sources = settings.lists.iter().filter_map(|list| list.elsewhere.as_ref()?.host_name());
-    let own = CLOCKS.into_iter().chain(sources).filter_map(|name| Name::parse(name).ok());
     let mut loader = Loader {
         settings,
-        builder: PolicyBuilder::new(rand::random(), protected.chain(own).collect())
+        builder: PolicyBuilder::new(rand::random(), own::protected(settings))
             .knowing(Who::new(settings.groups.clone()))
             .pausing(make_way),
         diagnostics: Vec::new(),

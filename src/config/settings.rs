@@ -279,6 +279,8 @@ pub struct TlsSettings {
     pub certificate: At<PathBuf>,
     /// Its private key.
     pub key: At<PathBuf>,
+    /// What the certificate is for, once it is read.
+    pub names: Vec<String>,
 }
 
 /// Limits of the record.

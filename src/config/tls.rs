@@ -17,9 +17,18 @@ const PEM_MAX: u64 = 1 << 20;
 const LAST_OF: i64 = 10;
 
 /// The identity that the settings name, if they name one and it can be used.
-pub(super) fn identity(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
-    let TlsSettings { certificate, key } = settings.tls.as_ref()?;
-    pair(certificate, key, mistakes)
+pub(super) fn identity(settings: &mut Settings, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
+    let TlsSettings { certificate, key, .. } = settings.tls.as_ref()?;
+    let identity = pair(certificate, key, mistakes);
+    learn_names(settings, identity.as_ref());
+    identity
+}
+
+/// Notes the names that the certificate is for.
+pub(super) fn learn_names(settings: &mut Settings, identity: Option<&Identity>) {
+    if let Some(files) = &mut settings.tls {
+        files.names = identity.and_then(Paper::of).map(|paper| paper.names).unwrap_or_default();
+    }
 }
 
 /// Who we are by a certificate and its key.
