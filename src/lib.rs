@@ -12,7 +12,7 @@
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
-//!              transfer                               who tried what; zones on the wire
+//!              transfer, audit                        who tried what; zones on the wire; who was spared why
 //! service      serve                                  the way of one query
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
@@ -47,6 +47,7 @@ pub mod lists;
 pub mod identity;
 pub mod journal;
 pub mod transfer;
+pub mod audit;
 
 pub mod serve;
 

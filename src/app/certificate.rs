@@ -3,7 +3,6 @@
 use crate::config::Loaded;
 use crate::diag::{Diagnostic, Severity};
 use crate::metrics::Metrics;
-use crate::time::Timestamp;
 use crate::tls::{Paper, ServerTls};
 
 /// As whom clients are shown the server from the start.
@@ -37,13 +36,6 @@ pub(super) fn exchange(
     }
     count(now, metrics);
     Ok(())
-}
-
-/// Logs what needs attention although it is in force.
-pub(super) fn warn(loaded: &Loaded, now: Timestamp) {
-    for warning in loaded.warnings(now) {
-        tracing::warn!("{warning}");
-    }
 }
 
 fn count(loaded: &Loaded, metrics: &Metrics) {

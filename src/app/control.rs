@@ -18,8 +18,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Octets of a request at most.
-const REQUEST_MAX: u64 = 4096;
+use crate::audit::Written;
+
+/// Octets of a request at most: an exemption with the longest name and reason takes half of it.
+const REQUEST_MAX: u64 = 8192;
 /// Octets of an answer at most.
 const ANSWER_MAX: u64 = 16 << 20;
 /// A client has this long to send its request.
@@ -52,6 +54,26 @@ pub enum Request {
     CacheShow(Questions),
     /// Throw it away.
     CacheFlush(Questions),
+    /// Spare somebody something.
+    ExemptAdd(Box<Exempt>),
+    /// Take back the exemption with this id.
+    ExemptRevoke(String),
+    /// Tell who is spared what.
+    ExemptList {
+        /// Whether those that have ended are asked for too.
+        all: bool,
+    },
+}
+
+/// An exemption that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exempt {
+    /// What it says.
+    pub terms: Written,
+    /// In place of an end: milliseconds from now on.
+    pub lasts_ms: Option<u64>,
+    /// Whether the group has to be a site.
+    pub is_site: bool,
 }
 
 /// Questions whose answers somebody means.
@@ -68,7 +90,7 @@ pub struct Questions {
 impl Request {
     /// Whether it changes nothing, so that the log need not tell of it.
     fn is_question(&self) -> bool {
-        matches!(self, Self::Status | Self::Lists | Self::CacheShow(_))
+        matches!(self, Self::Status | Self::Lists | Self::CacheShow(_) | Self::ExemptList { .. })
     }
 }
 
@@ -95,6 +117,9 @@ pub enum ControlError {
     /// The server answered that it could not do it.
     #[error("{0}")]
     Refused(String),
+    /// The server answered that what was asked for can't be meant.
+    #[error("{0}")]
+    Wrong(String),
 }
 
 /// Where the socket of a state directory is.
@@ -115,6 +140,7 @@ pub fn ask(state_dir: &Path, request: &Request, timeout: Duration) -> Result<Val
     match serde_json::from_str(&line).map_err(|error| no_answer(error.to_string()))? {
         Answer::Done(value) => Ok(value),
         Answer::Failed(why) => Err(ControlError::Refused(why)),
+        Answer::Wrong(why) => Err(ControlError::Wrong(why)),
     }
 }
 
@@ -135,12 +161,14 @@ pub(super) enum Answer {
     Done(Value),
     /// It could not be done; this is why.
     Failed(String),
+    /// It can't be meant so; this is why.
+    Wrong(String),
 }
 
 /// Whoever carries out requests.
 pub(super) trait Carry: Send + Sync + 'static {
-    /// Carries out one request.
-    fn carry(&self, request: Request) -> impl Future<Output = Answer> + Send;
+    /// Carries out one request of the user with this id, where the system says it.
+    fn carry(&self, request: Request, uid: Option<u32>) -> impl Future<Output = Answer> + Send;
 
     /// Takes the connection of a process that asks to take over; gives it back if nobody can see to it.
     fn succeed(&self, asking: Asking) -> Result<(), Asking>;
@@ -219,7 +247,7 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
             if request == Request::HandOver {
                 return succeed(reader.into_inner().into_inner(), writer, carrier);
             }
-            carrier.carry(request).await
+            carrier.carry(request, uid).await
         }
         Err(error) => Answer::Failed(format!("this is no request that this server knows: {error}")),
     };
@@ -246,7 +274,7 @@ mod tests {
     struct Echo;
 
     impl Carry for Echo {
-        async fn carry(&self, request: Request) -> Answer {
+        async fn carry(&self, request: Request, _uid: Option<u32>) -> Answer {
             match request {
                 Request::Status => Answer::Done(serde_json::json!({"asked": request})),
                 _ => Answer::Failed("no".to_owned()),

@@ -13,6 +13,7 @@ mod certificate;
 pub mod control;
 mod designated;
 mod endpoint;
+mod exempt;
 mod exports;
 mod files;
 mod handover;
@@ -48,6 +49,7 @@ use crate::metrics::Metrics;
 use handover::Before;
 
 pub use endpoint::{Endpoint, Spoken};
+pub(crate) use exempt::{ExemptionRow, RowState, rows};
 pub(crate) use lists::{fetch_alone, kept_lists};
 pub use log::count_panics;
 pub use server::Server;

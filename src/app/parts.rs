@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::lists::Lists;
 use super::status::Reload;
 use super::{Failure, policy, reload};
+use crate::audit::{Audit, Reloaded};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
@@ -21,6 +22,7 @@ use crate::diag::Diagnostic;
 use crate::identity::Devices;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::policy::Exemption;
 use crate::serve::{Chain, Guard};
 use crate::time::Now;
 use crate::tls::ServerTls;
@@ -48,6 +50,12 @@ pub(super) struct Parts {
     pub(super) devices: Arc<Devices>,
     pub(super) journal: Arc<Journal>,
     pub(super) guard: Arc<Guard>,
+    /// Who was spared by whom.
+    pub(super) audit: Arc<Audit>,
+    /// What is wrong with it, as it was said last.
+    pub(super) audit_trouble: Mutex<Option<String>>,
+    /// Who is spared; held while that is exchanged.
+    pub(super) exempting: Mutex<Vec<Arc<Exemption>>>,
     pub(super) cache: Arc<Cache>,
     pub(super) tree: Arc<ArcSwap<Tree>>,
     /// As whom clients are shown the server, if they are shown anybody.
@@ -98,7 +106,8 @@ impl Parts {
         });
         match tokio::time::timeout(patience, &mut loading).await {
             Ok(Ok(Ok(ready))) => {
-                self.enforce(ready);
+                let taken = self.enforce(ready);
+                self.note(taken, "start").await;
                 Ok(None)
             }
             Ok(Ok(Err(mistakes))) => Err(Failure::Mistakes(mistakes)),
@@ -110,13 +119,17 @@ impl Parts {
     pub(super) async fn enforce_late(self: Arc<Self>, late: Late) {
         tracing::warn!("The lists are large: until they are read, every query is answered with SERVFAIL.");
         match late.await {
-            Ok(Ok(ready)) => self.enforce(ready),
+            Ok(Ok(ready)) => {
+                let taken = self.enforce(ready);
+                self.note(taken, "start").await;
+            }
             Ok(Err(mistakes)) => self.not_reloaded("start", &mistakes),
             Err(error) => tracing::error!(%error, "The policy could not be built."),
         }
     }
 
-    pub(super) fn enforce(&self, ready: policy::Ready) {
+    /// Puts a policy in force; what the audit is to say of it.
+    pub(super) fn enforce(&self, ready: policy::Ready) -> Reloaded {
         for diagnostic in &ready.diagnostics {
             tracing::warn!("{diagnostic}");
         }
@@ -126,6 +139,7 @@ impl Parts {
             *self.last_reload() = Reload { ok: false, why: "start".to_owned(), mistakes, ..Reload::default() };
         }
         self.last_good.store(ready.last_good, Ordering::Relaxed);
+        let taken = ready.taken(self.clock.now().wall);
         if let Some(before) = self.guard.enforce(ready.policy) {
             reload::let_go(before);
         }
@@ -134,6 +148,7 @@ impl Parts {
         if !ready.last_good {
             self.metrics.process.reload_success.set(self.clock.now().wall);
         }
+        taken
     }
 
     pub(super) fn last_reload(&self) -> std::sync::MutexGuard<'_, Reload> {
@@ -149,7 +164,7 @@ impl Parts {
 }
 
 impl Carry for Parts {
-    async fn carry(&self, request: Request) -> Answer {
+    async fn carry(&self, request: Request, uid: Option<u32>) -> Answer {
         match request {
             Request::Status => match serde_json::to_value(self.status()) {
                 Ok(status) => Answer::Done(status),
@@ -157,6 +172,9 @@ impl Carry for Parts {
             },
             Request::CacheShow(questions) => self.cache_rows(&questions).await,
             Request::CacheFlush(questions) => self.flush_cache(&questions).await,
+            Request::ExemptAdd(asked) => self.exempt(&asked, uid).await,
+            Request::ExemptRevoke(id) => self.revoke(&id, uid).await,
+            Request::ExemptList { all } => self.exemptions(all).await,
             Request::Flush => {
                 let journal = Arc::clone(&self.journal);
                 match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::audit::Reloaded;
 use crate::config::{self, PolicyLoad, Settings};
 use crate::diag::Diagnostic;
 use crate::metrics::{ListFigures, Metrics};
 use crate::policy::{ListInfo, Mode, Policy};
+use crate::time::Timestamp;
 
 /// A policy ready to be put in force.
 pub(super) struct Ready {
@@ -16,6 +18,18 @@ pub(super) struct Ready {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Whether it is the saved copy, because the lists as they are have mistakes.
     pub(super) last_good: bool,
+    /// One digest over all its files.
+    digest: String,
+}
+
+impl Ready {
+    /// What the audit says of it when it comes into force at `at`.
+    pub(super) fn taken(&self, at: Timestamp) -> Reloaded {
+        let modes = self.policy.bans().iter().map(|ban| (ban.id.to_string(), ban.stance.mode_at(at)));
+        let on = modes.filter(|(_ban, mode)| *mode != Mode::Off).take(Reloaded::MODES_MAX);
+        let modes = on.map(|(ban, mode)| (ban, mode.as_str().to_owned())).collect();
+        Reloaded { why: String::new(), policy: self.digest.clone(), modes }
+    }
 }
 
 /// Loads the lists and saves a copy.
@@ -65,6 +79,7 @@ pub(super) fn load_or_last_good(
 }
 
 fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, Vec<Diagnostic>> {
+    let digest = load.digest();
     let Some(policy) = load.policy else { return Err(load.diagnostics) };
     let rejected = |list: &str| load.rejected_lines.get(list).copied().unwrap_or_default();
     let figures: Vec<_> = policy
@@ -78,7 +93,7 @@ fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, 
         })
         .collect();
     metrics.banned.set_lists(&figures);
-    Ok(Ready { policy, diagnostics: load.diagnostics, last_good })
+    Ok(Ready { policy, diagnostics: load.diagnostics, last_good, digest })
 }
 
 /// What metrics call a list: its ban and its file, wherever the server was started and the lists are kept, so that a series

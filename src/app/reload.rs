@@ -17,7 +17,7 @@ use crate::config::{self, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority::{self, beside};
 use crate::serve::InForce;
-use crate::time::rfc3339;
+use crate::time::{Timestamp, rfc3339};
 use crate::upstream::Tree;
 
 /// A policy out of force is waited for this long at most: the longest query has ended.
@@ -118,8 +118,8 @@ impl Parts {
     }
 
     async fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
-        certificate::warn(&loaded, self.clock.now().wall);
-        self.enforce(ready);
+        warn(&loaded, self.clock.now().wall);
+        let taken = self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));
         self.journal.keep_names(loaded.settings.names);
@@ -149,6 +149,8 @@ impl Parts {
         self.loaded.store(Arc::new(loaded));
         // Once more, since now the settings are those of this policy.
         self.policy_changed.notify_one();
+        self.spare();
+        self.note(taken, why).await;
     }
 
     /// Says of certificates and keys that they were left out of a reload: a ban does not wait until they are renewed.
@@ -192,6 +194,13 @@ pub(super) fn let_go(before: Arc<InForce>) {
     };
     // Without a thread it is freed here.
     drop(std::thread::Builder::new().name("lists".to_owned()).spawn(waiting));
+}
+
+/// Logs what is right in the configuration and needs attention.
+pub(super) fn warn(loaded: &Loaded, now: Timestamp) {
+    for warning in loaded.warnings(now) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Settings that are written otherwise than they are in effect since the start.

@@ -25,8 +25,9 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, endpoint, exports, files, map, saved, state_dir};
+use super::{Failure, bind, certificate, control, endpoint, exempt, exports, files, map, reload, saved, state_dir};
 use crate::admin::{self, Desk};
+use crate::audit::Audit;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
@@ -98,7 +99,7 @@ impl Server {
         let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
         let tree = wanted.grow(None, &metrics, &cache, &clock);
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
-        certificate::warn(&loaded, clock.now().wall);
+        reload::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
         let ended = before.ended.take();
         let config = map::journal(&loaded);
@@ -119,6 +120,9 @@ impl Server {
         let parts = Parts {
             args,
             cache,
+            audit: Arc::new(Audit::new(&loaded.state_dir)),
+            audit_trouble: Mutex::default(),
+            exempting: Mutex::default(),
             loaded: ArcSwap::from_pointee(loaded.clone()),
             first: Arc::new(loaded),
             started: clock.now(),
@@ -146,6 +150,7 @@ impl Server {
             admin: None,
             successors,
         };
+        parts.follow_audit();
         Ok(Prepared { parts, local, control, before, asking })
     }
 
@@ -365,6 +370,7 @@ impl Prepared {
         }
         tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
         tokio::spawn(exports::keep(Arc::clone(&parts), stop.clone()));
+        tokio::spawn(exempt::keep(Arc::clone(&parts), stop.clone()));
         let (enforcing, stopping) = (Arc::clone(&parts), stop.clone());
         tokio::spawn(async move {
             if let Some(late) = late {

@@ -52,6 +52,11 @@ impl Failure {
         Self::Cannot { what: what.to_string(), next: next.into() }
     }
 
+    /// What was typed can't be meant, as only a look at other things shows.
+    pub(super) fn usage(why: impl fmt::Display) -> Self {
+        Self::Usage(Usage(Box::new(clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{why}\n")))))
+    }
+
     /// 0 when only the reader of the output went away, else 1, 2 or 3 as `--help` says.
     pub(super) fn exit_code(&self) -> u8 {
         match self {

@@ -4,11 +4,13 @@
 //! to the modules below: nothing is decided here that `run` would decide otherwise.
 
 mod attempts;
+mod audit;
 mod cache;
 mod check;
 mod clients;
 mod console;
 mod devices;
+mod exempt;
 mod explain;
 mod failure;
 mod flags;
@@ -87,6 +89,8 @@ enum Command {
     Cache(Box<cache::Cache>),
     Lists(Box<lists::Lists>),
     Preview(Box<preview::Preview>),
+    Exempt(Box<exempt::Exempt>),
+    Audit(audit::Audit),
 }
 
 impl Command {
@@ -104,6 +108,8 @@ impl Command {
             Self::Cache(cache) => cache.execute(console),
             Self::Lists(lists) => lists.execute(console),
             Self::Preview(preview) => preview.execute(console),
+            Self::Exempt(exempt) => exempt.execute(console),
+            Self::Audit(audit) => audit.execute(console),
         }
     }
 }

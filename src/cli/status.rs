@@ -52,10 +52,11 @@ impl Status {
 /// The answer, or what to do when there is none.
 ///
 /// # Errors
-/// Exit code 3.
+/// Exit code 3, or 2 when the server says that what was asked for can't be meant.
 pub(super) fn reached(answer: Result<Value, ControlError>) -> Result<Value, Failure> {
     answer.map_err(|error| {
         let next = match &error {
+            ControlError::Wrong(why) => return Failure::usage(why),
             ControlError::Unreachable { .. } => {
                 "is it running, and are you its user or root? --state-dir or --config names another server"
             }

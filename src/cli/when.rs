@@ -30,14 +30,14 @@ impl FromStr for When {
     fn from_str(text: &str) -> Result<Self, WhenError> {
         // `Date` alone would read a date and time, and forget the time.
         let day = (text.len() == "2024-09-29".len()).then(|| text.parse().ok()).flatten();
-        let ago = ago(text).map(Self::Ago);
+        let ago = span(text).map(Self::Ago);
         let exact = || text.parse().ok().map(Self::At);
         ago.or(day.map(Self::Day)).or_else(exact).ok_or(WhenError)
     }
 }
 
-/// A whole number and a unit.
-fn ago(text: &str) -> Option<Duration> {
+/// A whole number and a unit, as a span of time.
+pub(super) fn span(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds = match unit {
         "s" => 1,

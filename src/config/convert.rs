@@ -17,6 +17,7 @@ use super::at::At;
 use super::ban::{BanChange, Change, is_id};
 use super::dnssec;
 use super::encrypted;
+use super::exemption;
 use super::export;
 use super::file::{self, File, Text, Texts};
 use super::further;
@@ -76,6 +77,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         exports: export::settings(&file.export, base, &mut reader),
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
+        exemptions: exemption::read(&file.exemption, &groups, &zone, &mut reader),
         groups,
         leases: leases::files(&file.leases, base, &mut reader),
         time_zone: zone,

@@ -63,6 +63,7 @@ pub(super) struct File {
     pub(super) export: Vec<Spanned<Export>>,
     pub(super) group: Vec<Spanned<Group>>,
     pub(super) leases: Vec<Spanned<Leases>>,
+    pub(super) exemption: Vec<Spanned<Exemption>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
 
@@ -352,6 +353,22 @@ pub(super) struct Group {
 pub(super) struct Leases {
     pub(super) file: Text,
     pub(super) format: Text,
+}
+
+/// `[[exemption]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Exemption {
+    pub(super) clients: Texts,
+    pub(super) groups: Texts,
+    pub(super) ban: Text,
+    pub(super) category: Text,
+    pub(super) name: Text,
+    pub(super) until: Moment,
+    pub(super) endless: Flag,
+    pub(super) owner: Text,
+    pub(super) reason: Text,
+    pub(super) ticket: Text,
 }
 
 /// `ede = { code = …, text = "…" }`.

@@ -59,7 +59,7 @@ pub enum LastGoodError {
 /// [`LastGoodError`] when the disk refuses or a file has changed; the copy before stays.
 pub fn save(state_dir: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
     let parent = state_dir.join("policy");
-    let digest = digest_of(&load.files);
+    let digest = load.digest();
     let copy = parent.join(&digest);
     if current(&parent).is_some_and(|name| name == digest) && copy.is_dir() {
         return Ok(());
@@ -93,7 +93,14 @@ pub fn last_good(state_dir: &Path, settings: &Settings, generation: u64) -> Resu
         ..settings.clone()
     };
     let load = load(&saved, generation, UnknownBan::Tolerated);
-    if digest_of(&load.files) == name { Ok(load) } else { Err(LastGoodError::Damaged { path: copy }) }
+    if load.digest() == name { Ok(load) } else { Err(LastGoodError::Damaged { path: copy }) }
+}
+
+impl PolicyLoad {
+    /// One digest over all its files and their places: the same lists have the same, wherever they were read.
+    pub fn digest(&self) -> String {
+        digest_of(&self.files)
+    }
 }
 
 /// One digest over all files and their places.

@@ -13,6 +13,7 @@ mod digest;
 mod dnssec;
 mod disk;
 mod encrypted;
+mod exemption;
 mod export;
 mod file;
 mod further;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};
+pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
@@ -53,11 +55,13 @@ pub use list::{ListRead, file_digest, judge_list, list_policy, read_list, survey
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy};
+pub use rate_limit::RateLimitSettings;
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, RateLimitSettings, Reading, Settings,
-    TcpSettings, TlsSettings, UpstreamSettings,
+    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, Reading, Settings, TcpSettings, TlsSettings,
+    UpstreamSettings,
 };
+pub(crate) use suggest::nearest_first;
 pub use unreadable::Unreadable;
 pub use zone::ZoneList;
 

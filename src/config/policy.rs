@@ -343,6 +343,8 @@ impl Loader<'_> {
             let known = nearest_first(&ban.value, &known).join(", ");
             ban.error(format!("unknown ban `{}`; known bans: {known}", ban.value))
         }));
+        let exemptions = self.settings.exemptions.iter();
+        mistakes.extend(exemptions.filter_map(|exemption| exemption.unknown_ban(&known)));
         in_order(&mut mistakes);
         self.diagnostics.extend(mistakes);
     }
@@ -356,6 +358,8 @@ impl Loader<'_> {
         let policy = good.then(|| {
             let (policy, warnings) = self.builder.build(generation);
             self.diagnostics.extend(warnings);
+            let exemptions = self.settings.exemptions.iter();
+            self.diagnostics.extend(exemptions.filter_map(|exemption| exemption.unknown_category(&policy)));
             policy
         });
         PolicyLoad {

@@ -8,10 +8,31 @@ use toml::Spanned;
 use super::convert::{each, network};
 use super::file;
 use super::reader::Reader;
-use super::settings::RateLimitSettings;
 
 /// Responses a second that can be set, and clients that one address can stand for.
 const NUMBER_MAX: i64 = 1_000_000;
+
+/// Limits on responses to clients that prove nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitSettings {
+    /// Responses a second to one client; `None`: no limit.
+    pub responses_per_second: Option<NonZeroU32>,
+    /// Bits of an IPv4 address that make a client.
+    pub ipv4_prefix: u8,
+    /// The same of IPv6.
+    pub ipv6_prefix: u8,
+    /// Networks without limit.
+    pub exempt: Vec<IpNet>,
+    /// Networks behind one address, and how many clients that stands for.
+    pub shared: Vec<(IpNet, NonZeroU32)>,
+}
+
+impl Default for RateLimitSettings {
+    fn default() -> Self {
+        let (exempt, shared) = (Vec::new(), Vec::new());
+        Self { responses_per_second: None, ipv4_prefix: 32, ipv6_prefix: 64, exempt, shared }
+    }
+}
 
 pub(super) fn settings(
     file: &file::RateLimit,

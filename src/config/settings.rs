@@ -1,7 +1,7 @@
 //! What the settings mean: values that cannot be wrong, and the default of each. `config/embargo.toml` shows the same.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +11,11 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use super::exemption::FileExemption;
 use super::export::ExportSettings;
 use super::further::ListFile;
 use super::leases::LeaseFile;
+use super::rate_limit::RateLimitSettings;
 use crate::journal::NamesConfig;
 use crate::local::{self, Record};
 use crate::policy::{Group, ListFormat, Strictness};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub leases: Vec<LeaseFile>,
     /// What the operator changes about bans.
     pub bans: Vec<BanChange>,
+    /// Who is spared what.
+    pub exemptions: Vec<FileExemption>,
 }
 
 /// What this server tells its clients that no upstream has to do with.
@@ -196,21 +200,6 @@ pub enum Allowed {
     Network(IpNet),
     /// `on-link`: the networks that the host itself is in, on the interfaces that it listens on.
     OnLink,
-}
-
-/// Limits on responses to clients that prove nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimitSettings {
-    /// Responses a second to one client; `None`: no limit.
-    pub responses_per_second: Option<NonZeroU32>,
-    /// Bits of an IPv4 address that make a client.
-    pub ipv4_prefix: u8,
-    /// The same of IPv6.
-    pub ipv6_prefix: u8,
-    /// Networks without limit.
-    pub exempt: Vec<IpNet>,
-    /// Networks behind one address, and how many clients that stands for.
-    pub shared: Vec<(IpNet, NonZeroU32)>,
 }
 
 /// The cache's limits.
@@ -401,6 +390,7 @@ impl Default for Settings {
             groups: Vec::new(),
             leases: Vec::new(),
             bans: Vec::new(),
+            exemptions: Vec::new(),
         }
     }
 }
@@ -421,13 +411,6 @@ impl Default for UpstreamSettings {
             source: Vec::new(),
             source_ports: None,
         }
-    }
-}
-
-impl Default for RateLimitSettings {
-    fn default() -> Self {
-        let (exempt, shared) = (Vec::new(), Vec::new());
-        Self { responses_per_second: None, ipv4_prefix: 32, ipv6_prefix: 64, exempt, shared }
     }
 }
 

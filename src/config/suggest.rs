@@ -1,7 +1,7 @@
 //! What the operator may have meant: known words, the nearest by edit distance first.
 
 /// `known` with the words nearest to `written` first; equal distances keep their order.
-pub(super) fn nearest_first<'k>(written: &str, known: &[&'k str]) -> Vec<&'k str> {
+pub(crate) fn nearest_first<'k>(written: &str, known: &[&'k str]) -> Vec<&'k str> {
     let mut sorted = known.to_vec();
     sorted.sort_by_key(|word| distance(written, word));
     sorted

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Loaded;
 use super::at::At;
 use super::disk::Origin;
+use super::exemption;
 use super::further::ListFile;
 use super::settings::{Settings, TlsSettings};
 use crate::diag::Diagnostic;
@@ -52,10 +53,11 @@ pub(super) fn wrong(path: &At<PathBuf>, error: &PemError) -> Diagnostic {
 
 impl Loaded {
     /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time, and whoever is
-    /// on the way can change a list that is neither encrypted nor signed.
+    /// on the way can change a list that is neither encrypted nor signed; an exemption that has ended can be removed.
     pub fn warnings(&self, now: Timestamp) -> Vec<Diagnostic> {
         let lists = self.settings.lists.iter().filter_map(ListFile::warning);
-        self.of_certificate(now).into_iter().chain(lists).collect()
+        let ended = exemption::warnings(&self.settings.exemptions, now);
+        self.of_certificate(now).into_iter().chain(lists).chain(ended).collect()
     }
 
     fn of_certificate(&self, now: Timestamp) -> Vec<Diagnostic> {

@@ -1,12 +1,12 @@
 //! What is banned and who tried it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::labels::{Did, Window};
 use super::place::Place;
 use super::registry::Registry;
-use super::table::Table;
+use super::table::{Cell, Table};
 use super::tallied::Tallied;
 use super::tally::Tally;
 use crate::policy::{Evidence, Mode};
@@ -47,6 +47,9 @@ pub struct Banned {
     enforcement: Table<1>,    // embargo_policy_enforcement{ban}
     entries: Table<1>,        // embargo_list_entries{list}
     rejected_lines: Table<1>, // embargo_list_rejected_lines{list}
+    exemptions: Table<1>,     // embargo_exemptions{ban}
+    /// Whether the audit log is as it was written, so that its exemptions are in force.
+    pub audit_intact: Cell, // embargo_audit_intact
     in_force: Mutex<InForce>,
 }
 
@@ -99,8 +102,27 @@ impl Banned {
                 "Lines of a list that were not understood or not allowed.",
                 ["list"],
             ),
+            exemptions: registry.gauges(
+                "exemptions",
+                "Exemptions in force, by ban; * = those of a category or a name.",
+                ["ban"],
+            ),
+            audit_intact: registry.gauge(
+                "audit_intact",
+                "Whether the audit log is as it was written, so that its exemptions are in force: 1 or 0.",
+            ),
             in_force: Mutex::default(),
         }
+    }
+
+    /// Shows how many exemptions are in force, by ban; `None`: of a category or a name, whatever the ban.
+    pub fn set_exemptions(&self, bans: &[Option<Arc<str>>]) {
+        let any: Arc<str> = "*".into();
+        let mut counts = BTreeMap::from([([Arc::clone(&any)], 0)]);
+        for ban in bans {
+            *counts.entry([ban.as_ref().map_or_else(|| Arc::clone(&any), Arc::clone)]).or_default() += 1;
+        }
+        self.exemptions.replace(counts);
     }
 
     /// Takes over the bans, series and sites of a policy that comes into force. Gauges of bans that are gone vanish; counters

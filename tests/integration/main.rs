@@ -11,6 +11,7 @@ mod catalogue;
 mod cache;
 mod command_line;
 mod encrypted;
+mod exempt;
 mod exports;
 mod fair;
 mod faults;

@@ -133,6 +133,7 @@ fn filled() -> Metrics {
     metrics.banned.set_lists(&[ListFigures { list: "acme/rules.txt".into(), entries: 1, rejected_lines: 0 }]);
     metrics.fetches.show("acme", None, 0);
     metrics.fetches.ended("acme", FetchResult::Failed);
+    metrics.banned.set_exemptions(&[None]);
     let clients = [0; Window::ALL.len()];
     metrics.banned.set_clients(vec![ClientFigures { ban, evidence: Evidence::Installed, clients }]);
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");

@@ -33,7 +33,7 @@ mode = "observe"
 "#;
 
 /// Asks from an address of this host.
-async fn ask_from(server: &RunningServer, client: [u8; 4], question: &Question) -> Response {
+pub(crate) async fn ask_from(server: &RunningServer, client: [u8; 4], question: &Question) -> Response {
     let socket = UdpSocket::bind(SocketAddr::new(IpAddr::from(client), 0)).await.unwrap();
     socket.connect(server.address()).await.unwrap();
     socket.send(&question.octets()).await.unwrap();

@@ -65,7 +65,7 @@ fn ask(stream: UnixStream, held: &mut Held) -> io::Result<(Passing, u32)> {
     passing.send(&serde_json::to_string(&Request::HandOver)?, &[])?;
     let offer: Offer = match serde_json::from_str(&next(&mut passing)?)? {
         Answer::Done(offer) => serde_json::from_value(offer)?,
-        Answer::Failed(why) => return Err(wrong(why)),
+        Answer::Failed(why) | Answer::Wrong(why) => return Err(wrong(why)),
     };
     if offer.protocol != PROTOCOL {
         return Err(wrong(format!("it is Embargo {}, which hands over in another way", offer.version)));

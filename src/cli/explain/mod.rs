@@ -1,11 +1,13 @@
 //! `embargo explain`: what is done with a name, by which rule, and why other rules have no say.
 //!
-//! Reads configuration and lists as they are on disk; needs neither a running server nor its record.
+//! Reads configuration, lists and exemptions as they are on disk; needs neither a running server nor its record.
 
+mod freed;
 mod text;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -17,11 +19,16 @@ use super::failure::Failure;
 use super::flags::OnDisk;
 use super::query::{qname, qtype};
 use super::when::When;
+use crate::audit::Terms;
 use crate::config::PolicyLoad;
 use crate::diag::Source;
-use crate::policy::{Candidate, Client, Decision, EndUse, Explanation, Hit, Policy};
+use crate::policy::{Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Policy, Spared};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, qtype as number, rtype};
+use freed::Freed;
+
+/// The word for what a spared client gets.
+const EXEMPT: &str = "exempt";
 
 /// Explain what is done with a name, and why
 #[derive(Debug, Args)]
@@ -43,6 +50,9 @@ pub(super) struct Explain {
     /// default
     #[arg(long, value_name = "TIME")]
     at: Option<When>,
+    /// State directory, for the exemptions that were granted; by default that of the configuration
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     #[arg(long, help = JSON_HELP)]
     json: bool,
     #[command(flatten)]
@@ -50,7 +60,7 @@ pub(super) struct Explain {
 }
 
 const JSON_HELP: &str = "One JSON object of {name, type, client, answer, groups, at, verdict, ban, pattern, file, line, category, \
-                         evidence, action, mode, others, law}";
+                         evidence, action, mode, exemption, others, law}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,7 +72,8 @@ Examples:
 
 const NOTES: &str = "\
 The verdict is enforce, observe, exempt, allow or none; each of them is exit code 0. Configuration and lists \
-are read as they are on disk: after a change with a mistake, a running server still does as before.";
+are read as they are on disk: after a change with a mistake, a running server still does as before. With --client, exemptions \
+of the configuration and of the state directory count.";
 
 /// What `--json` prints; its names are an interface.
 #[derive(Debug, Serialize)]
@@ -83,6 +94,8 @@ pub(super) struct Explained {
     evidence: Option<&'static str>,
     action: Option<&'static str>,
     mode: Option<&'static str>,
+    /// The one that frees the client.
+    exemption: Option<Freed>,
     others: Vec<Other>,
     law: Vec<LawRow>,
 }
@@ -118,25 +131,35 @@ impl Explain {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let (settings, load, policy) = self.on_disk.load(console)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
-        self.tell(&policy, &mut Lines::new(&load), at, console)
+        let all = self.client.map(|_client| freed::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
+        self.tell((&policy, &all.unwrap_or_default()), &mut Lines::new(&load), at, console)
     }
 
     fn tell(
         &self,
-        policy: &Policy,
+        (policy, exemptions): (&Policy, &[(Arc<Exemption>, Terms)]),
         lines: &mut Lines<'_>,
         at: Timestamp,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
         let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
         let explanation = self.explain(policy, &client, at);
-        let standing = explanation.verdict.decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
+        let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
+        let compiled = Exemptions::new(&all, policy);
+        let spared = self.spared(policy, &compiled, &client, at);
+        let freed = Freed::of(&spared, exemptions);
+        // What spares the client of one ban does not of another.
+        let decision = match spared.verdict.decision {
+            Decision::Enforce(..) => &spared.verdict.decision,
+            _ => &explanation.verdict.decision,
+        };
+        let standing = decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
         let asked = text::Asked { policy, client, qtype: self.qtype, at, standing };
-        let explained = self.explained(&explanation, lines, &asked);
+        let explained = self.explained(&explanation, (decision, freed), lines, &asked);
         if self.json {
             return Ok(console.json(&explained)?);
         }
-        let text = text::render(console.look, &explained, &explanation.verdict.decision, &asked);
+        let text = text::render(console.look, &explained, decision, &asked);
         Ok(write!(console.out, "{text}")?)
     }
 
@@ -155,9 +178,27 @@ impl Explain {
         explanation
     }
 
-    fn explained(&self, explanation: &Explanation<'_>, lines: &mut Lines<'_>, asked: &text::Asked<'_>) -> Explained {
+    /// The same where the client may be spared.
+    fn spared<'p>(&self, policy: &'p Policy, exemptions: &Exemptions, client: &Client, at: Timestamp) -> Spared<'p> {
+        let of_name = policy.decide_sparing(exemptions, &self.name, self.qtype, client, at);
+        let Some(address) = self.answer.filter(|_address| !matches!(of_name.verdict.decision, Decision::Enforce(..)))
+        else {
+            return of_name;
+        };
+        let of_answer = policy.decide_address_sparing(exemptions, address, &self.name, (client, at), |_ban| false);
+        if of_answer.hits.is_empty() && of_answer.verdict.is_pass() { of_name } else { of_answer }
+    }
+
+    fn explained(
+        &self,
+        explanation: &Explanation<'_>,
+        (decision, freed): (&Decision<'_>, Option<Freed>),
+        lines: &mut Lines<'_>,
+        asked: &text::Asked<'_>,
+    ) -> Explained {
         let who = asked.policy.who();
-        let (verdict, hit) = match &explanation.verdict.decision {
+        let is_exempt = freed.is_some() && !matches!(decision, Decision::Enforce(..));
+        let (verdict, hit) = match decision {
             Decision::Pass => ("none", None),
             Decision::Allow(hit) => ("allow", Some(hit)),
             Decision::Observe(hit) => ("observe", Some(hit)),
@@ -194,15 +235,16 @@ impl Explain {
             answer: self.answer,
             groups: who.of(asked.client.address).iter().map(|index| who.group(index).id.to_string()).collect(),
             at: rfc3339(asked.at),
-            verdict,
+            verdict: if is_exempt { EXEMPT } else { verdict },
             ban: hit.map(|hit| hit.ban.id.to_string()),
             pattern: hit.map(|hit| hit.pattern.to_string()),
             file: hit.map(|hit| hit.list.name.to_string()),
             line: hit.and_then(|hit| lines.find(hit)),
             category: attempt.map(|hit| hit.category.to_string()),
             evidence: attempt.map(|hit| hit.evidence.as_str()),
-            action: action(&explanation.verdict.decision),
+            action: if is_exempt { Some(EXEMPT) } else { action(decision) },
             mode: asked.standing.map(|standing| standing.mode.as_str()),
+            exemption: freed,
             others,
             law: hit.map(laws).unwrap_or_default(),
         }

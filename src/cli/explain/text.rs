@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Explained, number};
+use super::{EXEMPT, Explained, number};
 use crate::cli::console::{Look, Tone};
 use crate::cli::table::Table;
 use crate::diag::shown;
@@ -25,7 +25,10 @@ pub(super) struct Asked<'p> {
 /// The whole text.
 pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>, asked: &Asked<'_>) -> String {
     let mut page = Page(String::new());
-    let (tone, outcome) = outcome(decision, asked);
+    let (tone, outcome) = match &explained.exemption {
+        Some(freed) if explained.verdict == EXEMPT => (Tone::Good, freed.outcome()),
+        _ => outcome(decision, asked),
+    };
     let verdict = look.paint(tone, &explained.verdict.to_uppercase());
     page.line(&format!("{verdict}  {} {}  at {}", explained.name, explained.r#type, explained.at));
     page.line(&outcome);
@@ -33,6 +36,9 @@ pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>,
         page.line("");
         rule(explained, hit, &mut page);
         ban(hit.ban, asked, &mut page);
+        if let Some(freed) = &explained.exemption {
+            page.field(EXEMPT, &freed.to_string());
+        }
     }
     if !explained.others.is_empty() {
         page.line("");

@@ -1,0 +1,95 @@
+//! One entry: what happened, when, and by whom.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::chain;
+use super::error::Damage;
+use super::terms::Terms;
+use crate::time::{Timestamp, rfc3339};
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1 on without a gap.
+    pub number: u64,
+    /// When it was written, in whole milliseconds.
+    pub at: Timestamp,
+    /// The user who asked for it, as the kernel says; `None`: the server by itself, or a system that does not say.
+    pub uid: Option<u32>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// An exemption, which has the number of this entry.
+    Granted(Box<Terms>),
+    /// The exemption with this number was taken back.
+    Revoked(u64),
+    /// The exemption with this number came to its end. It does not come back, whatever the clock says later.
+    Expired(u64),
+    /// Another policy came into force.
+    Reloaded(Reloaded),
+}
+
+/// A policy that came into force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What asked for it.
+    pub why: String,
+    /// One digest over all files of bans and lists.
+    pub policy: String,
+    /// By ban: its mode at that moment. Bans that are off are left out.
+    pub modes: BTreeMap<String, String>,
+}
+
+impl Reloaded {
+    /// Bans told by name at most; a change of more shows in the digest alone.
+    pub const MODES_MAX: usize = 256;
+
+    /// Whether it is the same policy with the same modes.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        (&self.policy, &self.modes) == (&other.policy, &other.modes)
+    }
+}
+
+/// An entry as it stands in its line.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    number: u64,
+    at: String,
+    uid: Option<u32>,
+    #[serde(flatten)]
+    event: Event,
+    prev: String,
+}
+
+impl Entry {
+    /// The line after one with the hash `prev`, and its own hash.
+    ///
+    /// # Errors
+    /// None that an entry could have: `serde_json` might have one.
+    pub(super) fn line(&self, prev: &str) -> serde_json::Result<(String, String)> {
+        let (event, prev) = (self.event.clone(), prev.to_owned());
+        let line = Line { number: self.number, at: rfc3339(self.at), uid: self.uid, event, prev };
+        Ok(chain::sealed(&serde_json::to_string(&line)?))
+    }
+
+    /// The entry of a line that follows one with the hash `prev`, and its own hash.
+    ///
+    /// # Errors
+    /// [`Damage`].
+    pub(super) fn read(line: &[u8], number: u64, prev: &str) -> Result<(Self, String), Damage> {
+        let (object, hash) = chain::unsealed(line)?;
+        let line: Line = serde_json::from_str(&object).map_err(|_error| Damage::Line)?;
+        if line.number != number || line.prev != prev {
+            return Err(Damage::Order);
+        }
+        let at = line.at.parse().map_err(|_error| Damage::Line)?;
+        Ok((Self { number, at, uid: line.uid, event: line.event }, hash))
+    }
+}

@@ -1,0 +1,256 @@
+//! The file as a server has it: what it says is known, what others append is followed, what is appended is on the disk.
+
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::entry::{Entry, Event, Reloaded};
+use super::error::{Damage, Refusal};
+use super::read::follow;
+use super::state::{Granted, State};
+use super::terms::Terms;
+use crate::policy::Exemptions;
+use crate::time::Timestamp;
+
+/// Octets of the file from which on nothing is granted. What ends an exemption is always written: there can't be many of those.
+pub const FILE_MAX: u64 = 64 << 20;
+/// A lock is tried so often …
+const TRIES: u32 = 500;
+/// … with this time between: whoever holds it writes one line.
+const BETWEEN: Duration = Duration::from_millis(10);
+
+/// The audit log of a server.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    octets_max: u64,
+    known: Mutex<Known>,
+}
+
+/// What is known of the file.
+#[derive(Debug, Default)]
+struct Known {
+    state: State,
+    /// Which file it was, once there was one: device and inode.
+    file: Option<(u64, u64)>,
+    damage: Option<Damage>,
+    /// Exemptions that were seen to be over, whether that could be written or not.
+    over: BTreeSet<u64>,
+}
+
+impl Audit {
+    /// The log of a state directory. Nothing is read yet.
+    pub fn new(state_dir: &Path) -> Self {
+        Self::bounded(state_dir, FILE_MAX)
+    }
+
+    /// The same with another limit of its size.
+    pub(super) fn bounded(state_dir: &Path, octets_max: u64) -> Self {
+        Self { path: super::path(state_dir), octets_max, known: Mutex::default() }
+    }
+
+    /// Exemptions in force, but for what the clock says: none while the chain is broken.
+    pub fn live(&self) -> Vec<Granted> {
+        let known = self.known();
+        if known.damage.is_some() {
+            return Vec::new();
+        }
+        known.state.live.values().filter(|granted| !known.over.contains(&granted.number)).cloned().collect()
+    }
+
+    /// The hash of the last entry, to be noted elsewhere.
+    pub fn head(&self) -> String {
+        self.known().state.head.clone()
+    }
+
+    /// Reads what is new in the file.
+    ///
+    /// # Errors
+    /// [`Refusal`]; after a damage always the same.
+    pub fn follow(&self) -> Result<(), Refusal> {
+        let mut known = self.known();
+        known.sound()?;
+        match std::fs::metadata(&self.path) {
+            Ok(found) if known.is_at(&found) => Ok(()),
+            Ok(_changed) => {
+                let file = File::open(&self.path).map_err(|source| self.io(source))?;
+                known.catch_up(&file).map_err(|source| self.io(source))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && known.file.is_none() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => known.broken(Damage::Cut),
+            Err(source) => Err(self.io(source)),
+        }
+    }
+
+    /// Grants an exemption for the user with this id; there are `others` in force beside those of this log.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing is granted.
+    pub fn grant(&self, terms: Terms, uid: Option<u32>, others: usize, at: Timestamp) -> Result<Granted, Refusal> {
+        let entry = self.append(uid, at, |known| match known.state.live.len() + others {
+            room if room >= Exemptions::MAX => Err(Refusal::TooMany),
+            _room => Ok(Some(Event::Granted(Box::new(terms.clone())))),
+        })?;
+        let number = entry.map_or(0, |entry| entry.number);
+        Ok(Granted { number, at, uid, terms })
+    }
+
+    /// Takes back the exemption with this number.
+    ///
+    /// # Errors
+    /// [`Refusal`], also when there is no such exemption in force.
+    pub fn revoke(&self, number: u64, uid: Option<u32>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(uid, at, |known| {
+            let is_live = known.state.live.contains_key(&number) && !known.over.contains(&number);
+            if is_live { Ok(Some(Event::Revoked(number))) } else { Err(Refusal::Unknown(number)) }
+        })?;
+        Ok(())
+    }
+
+    /// Notes which exemptions are over at `at`, so that none of them comes back; returns those that are written down now.
+    ///
+    /// # Errors
+    /// The first [`Refusal`]; what is over is over all the same.
+    pub fn expire(&self, at: Timestamp) -> Result<Vec<u64>, Refusal> {
+        let over: Vec<u64> = {
+            let mut known = self.known();
+            let is_over = |granted: &&Granted| granted.terms.until.is_some_and(|until| until <= at);
+            let over: Vec<u64> = known.state.live.values().filter(is_over).map(|granted| granted.number).collect();
+            known.over.extend(&over);
+            over
+        };
+        let mut written = Vec::new();
+        for number in over {
+            // Another process may have been faster.
+            let still = |known: &Known| Ok(known.state.live.contains_key(&number).then_some(Event::Expired(number)));
+            if self.append(None, at, still)?.is_some() {
+                written.push(number);
+            }
+        }
+        let mut known = self.known();
+        let Known { state, over, .. } = &mut *known;
+        over.retain(|number| state.live.contains_key(number));
+        Ok(written)
+    }
+
+    /// Notes the policy that came into force, if it is another than the last one.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn reloaded(&self, reloaded: &Reloaded, at: Timestamp) -> Result<(), Refusal> {
+        self.append(None, at, |known| {
+            let is_known = known.state.reloaded.as_ref().is_some_and(|last| last.says_as(reloaded));
+            Ok((!is_known).then(|| Event::Reloaded(reloaded.clone())))
+        })?;
+        Ok(())
+    }
+
+    /// Appends what `event` makes of all that is in the file; `None`: nothing. Returns when it is on the disk.
+    fn append(
+        &self,
+        uid: Option<u32>,
+        at: Timestamp,
+        event: impl FnOnce(&Known) -> Result<Option<Event>, Refusal>,
+    ) -> Result<Option<Entry>, Refusal> {
+        let io = |source| self.io(source);
+        let mut known = self.known();
+        known.sound()?;
+        let (file, is_new) = self.locked(&known)?;
+        known.catch_up(&file).map_err(io)??;
+        let Some(event) = event(&known)? else { return Ok(None) };
+        let start = known.state.octets;
+        if start >= self.octets_max && matches!(event, Event::Granted(_) | Event::Reloaded(_)) {
+            return Err(Refusal::Full);
+        }
+        let entry = Entry { number: known.state.next, at, uid, event };
+        let (line, _hash) = entry.line(&known.state.head).map_err(|error| io(error.into()))?;
+        let parent = self.path.parent().filter(|_parent| is_new);
+        let written = cut_off(&file, start)
+            .and_then(|()| (&file).write_all(line.as_bytes()))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all()));
+        if let Err(error) = written {
+            // What nobody was told of must not be found there later.
+            if file.set_len(start).and_then(|()| file.sync_data()).is_err() {
+                known.damage = Some(Damage::Torn);
+            }
+            return Err(io(error));
+        }
+        let taken = known.state.take(line.trim_end_matches('\n').as_bytes());
+        let number = known.state.next;
+        Ok(Some(taken.map_err(|damage| Refusal::Damaged { number, damage })?))
+    }
+
+    /// The file, for this process alone; whether it was made just now.
+    fn locked(&self, known: &Known) -> Result<(File, bool), Refusal> {
+        let io = |source| self.io(source);
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).mode(0o600);
+        // One that is gone is not to be made anew: that would hide it.
+        let file = options.create(known.file.is_none()).open(&self.path).map_err(io)?;
+        for _try in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    let is_new = known.file.is_none() && file.metadata().map_err(io)?.len() == 0;
+                    return Ok((file, is_new));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN),
+                Err(TryLockError::Error(error)) => return Err(io(error)),
+            }
+        }
+        Err(Refusal::Locked(self.path.clone()))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn io(&self, source: io::Error) -> Refusal {
+        Refusal::Io { path: self.path.clone(), source }
+    }
+}
+
+impl Known {
+    /// # Errors
+    /// The damage that was found before.
+    fn sound(&self) -> Result<(), Refusal> {
+        let number = self.state.next;
+        self.damage.map_or(Ok(()), |damage| Err(Refusal::Damaged { number, damage }))
+    }
+
+    fn broken(&mut self, damage: Damage) -> Result<(), Refusal> {
+        self.damage = Some(damage);
+        self.sound()
+    }
+
+    /// Whether there is nothing in the file that is not known.
+    fn is_at(&self, found: &Metadata) -> bool {
+        self.file == Some((found.dev(), found.ino())) && found.len() == self.state.octets
+    }
+
+    /// Takes what is new in the file.
+    ///
+    /// # Errors
+    /// The operating system's; within, the damage that was found.
+    fn catch_up(&mut self, file: &File) -> io::Result<Result<(), Refusal>> {
+        let found = file.metadata()?;
+        let which = (found.dev(), found.ino());
+        if self.file.is_some_and(|known| known != which) || found.len() < self.state.octets {
+            return Ok(self.broken(Damage::Cut));
+        }
+        self.file = Some(which);
+        Ok(match follow(file, &mut self.state, &mut |_entry, _hash| ())? {
+            Ok(()) => Ok(()),
+            Err(damage) => self.broken(damage),
+        })
+    }
+}
+
+/// Cuts off what follows the last whole line: whoever wrote it died before it could answer.
+fn cut_off(file: &File, octets: u64) -> io::Result<()> {
+    if file.metadata()?.len() > octets { file.set_len(octets) } else { Ok(()) }
+}

@@ -1,0 +1,83 @@
+//! The exemption that frees a client, from the configuration or from the audit log.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::audit::{self, Terms};
+use crate::cli::console::Console;
+use crate::cli::failure::Failure;
+use crate::config::{Settings, state_dir};
+use crate::diag::shown;
+use crate::policy::{Exemption, Spared};
+use crate::time::rfc3339;
+
+/// An exemption as an explanation tells it.
+#[derive(Debug, Serialize)]
+pub(super) struct Freed {
+    id: String,
+    /// `None`: without end.
+    until: Option<String>,
+    owner: String,
+    reason: String,
+    ticket: Option<String>,
+}
+
+/// Every exemption that stands somewhere. What can't be read is told, and frees nobody.
+pub(super) fn all(
+    settings: &Settings,
+    wanted: Option<&Path>,
+    console: &mut Console<'_>,
+) -> Result<Vec<(Arc<Exemption>, Terms)>, Failure> {
+    let of_file = settings.exemptions.iter().flat_map(|exemption| exemption.exemptions().zip(exemption.terms.clone()));
+    let mut all: Vec<_> = of_file.collect();
+    let Some(directory) = state_dir(wanted, settings.state_dir.as_deref(), &console.environment) else {
+        return Ok(all);
+    };
+    match audit::read(&directory, |_entry, _hash| ()) {
+        Ok(reading) => {
+            if let Some((number, damage)) = reading.damage {
+                writeln!(console.err, "embargo: the audit log is damaged at entry {number}: {damage}")?;
+            }
+            all.extend(reading.live.into_iter().map(|granted| (granted.exemption(), granted.terms)));
+        }
+        Err(error) => {
+            let path = audit::path(&directory).display().to_string();
+            writeln!(console.err, "embargo: granted exemptions are not known: {}: {error}", shown(&path))?;
+        }
+    }
+    Ok(all)
+}
+
+impl Freed {
+    /// The one that spares the client, if one does.
+    pub(super) fn of(spared: &Spared<'_>, all: &[(Arc<Exemption>, Terms)]) -> Option<Self> {
+        let by = &spared.hits.first()?.by;
+        let (_exemption, terms) = all.iter().find(|(exemption, _terms)| exemption == by)?;
+        Some(Self {
+            id: by.id.to_string(),
+            until: by.until.map(rfc3339),
+            owner: terms.owner.to_string(),
+            reason: terms.reason.to_string(),
+            ticket: terms.ticket.as_ref().map(ToString::to_string),
+        })
+    }
+
+    /// What happens to the lookup, in a sentence.
+    pub(super) fn outcome(&self) -> String {
+        format!(
+            "Exemption {} frees the client: it is answered as if there were no ban, and recorded as an attempt.",
+            self.id
+        )
+    }
+}
+
+impl fmt::Display for Freed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.as_ref().map_or_else(|| "without end".to_owned(), |until| format!("until {until}"));
+        write!(f, "{} {until}; {}: {}", self.id, self.owner, self.reason)?;
+        self.ticket.as_ref().map_or(Ok(()), |ticket| write!(f, ", ticket {ticket}"))
+    }
+}
