@@ -89,3 +89,6 @@ fn what(row: &ExemptionRow) -> String {
 fn until(row: &ExemptionRow) -> String {
     row.until.clone().unwrap_or_else(|| "endless".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::config::{Settings, state_dir};
 use crate::diag::shown;
-use crate::policy::{Exemption, Spared};
+use crate::policy::{Decision, Exemption, Spared};
 use crate::time::rfc3339;
 
 /// An exemption as an explanation tells it.
@@ -23,6 +23,9 @@ pub(super) struct Freed {
     owner: String,
     reason: String,
     ticket: Option<String>,
+    /// Whether no other ban has its say.
+    #[serde(skip)]
+    pub(super) wholly: bool,
 }
 
 /// Every exemption that stands somewhere. What can't be read is told, and frees nobody.
@@ -62,6 +65,7 @@ impl Freed {
             owner: terms.owner.to_string(),
             reason: terms.reason.to_string(),
             ticket: terms.ticket.as_ref().map(ToString::to_string),
+            wholly: !matches!(spared.verdict.decision, Decision::Enforce(..)),
         })
     }
 

@@ -197,7 +197,7 @@ impl Explain {
         asked: &text::Asked<'_>,
     ) -> Explained {
         let who = asked.policy.who();
-        let is_exempt = freed.is_some() && !matches!(decision, Decision::Enforce(..));
+        let is_exempt = freed.as_ref().is_some_and(|freed| freed.wholly);
         let (verdict, hit) = match decision {
             Decision::Pass => ("none", None),
             Decision::Allow(hit) => ("allow", Some(hit)),

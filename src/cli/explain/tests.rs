@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::{Audit, Written};
 use crate::cli::console::Look;
 use crate::config::Environment;
 
@@ -184,4 +185,40 @@ fn a_name_or_list_that_is_hostile_is_printed_inert() {
     let text = text(&["\\027\\010.example", "--list", &list.display().to_string()]);
     assert!(text.starts_with("ENFORCE  \\027\\010.example A"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn an_exemption_of_the_state_directory_frees_its_client_until_its_end_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let owned = |text: &str| text.to_owned();
+    let written = Written {
+        client: Some(owned("192.0.2.7")),
+        ban: Some(owned("acme")),
+        until: Some(owned("2025-03-10T13:00:00Z")),
+        owner: owned("J. Doe"),
+        reason: owned("removal tool"),
+        ..Written::default()
+    };
+    let granted = "2025-03-10T11:00:00Z".parse().unwrap();
+    Audit::new(dir.path()).grant(written.try_into().unwrap(), None, 0, granted).unwrap();
+    let state = dir.path().display().to_string();
+    let of = |arguments: &[&str]| json_of(&[&["upd.acme.example", "--state-dir", &state], arguments].concat());
+
+    let freed = of(&["--client", "192.0.2.7"]);
+    assert_eq!(
+        (&freed["verdict"], &freed["action"], &freed["ban"]),
+        (&json!("exempt"), &json!("exempt"), &json!("acme"))
+    );
+    let exemption = json!({
+        "id": "1", "until": "2025-03-10T13:00:00.000Z", "owner": "J. Doe", "reason": "removal tool", "ticket": null,
+    });
+    assert_eq!(freed["exemption"], exemption);
+    for others in [&["--client", "192.0.2.8"][..], &[], &["--client", "192.0.2.7", "--at", "2025-03-10T13:00:00Z"]] {
+        let other = of(others);
+        assert_eq!((&other["verdict"], &other["exemption"]), (&json!("enforce"), &Value::Null), "{others:?}");
+    }
+    let told = text(&["upd.acme.example", "--state-dir", &state, "--client", "192.0.2.7"]);
+    assert!(told.starts_with("EXEMPT  upd.acme.example A"), "{told}");
+    assert!(told.contains("Exemption 1 frees the client: it is answered as if there were no ban"), "{told}");
+    assert!(told.contains("  exempt    1 until 2025-03-10T13:00:00.000Z; J. Doe: removal tool\n"), "{told}");
 }

@@ -26,7 +26,7 @@ pub(super) struct Asked<'p> {
 pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>, asked: &Asked<'_>) -> String {
     let mut page = Page(String::new());
     let (tone, outcome) = match &explained.exemption {
-        Some(freed) if explained.verdict == EXEMPT => (Tone::Good, freed.outcome()),
+        Some(freed) if freed.wholly => (Tone::Good, freed.outcome()),
         _ => outcome(decision, asked),
     };
     let verdict = look.paint(tone, &explained.verdict.to_uppercase());
