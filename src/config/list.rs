@@ -7,10 +7,10 @@ use super::at::At;
 use super::ban::Declared;
 use super::digest::Digest;
 use super::disk::{Origin, ReadError};
-use super::policy::{LIST_MAX, Refused, unusable};
+use super::policy::{LIST_MAX, Refused, bans_nothing, unusable};
 use super::settings::Reading;
 use crate::diag::{Diagnostic, Severity, Source};
-use crate::policy::{HEAD, Line, ListFormat, ListInfo, ListReader, Parsed, Policy, PolicyBuilder, Rule};
+use crate::policy::{Does, HEAD, Line, ListFormat, ListInfo, ListReader, Mode, Parsed, Policy, PolicyBuilder, Rule};
 use crate::priority::make_way;
 
 /// Rules read before whoever waits for the processor may have it: some hundred microseconds of work.
@@ -49,21 +49,33 @@ pub fn read_list(
     Ok(ListRead { format, detected: reading.format.is_none(), bytes, parsed: reader.finish(sink) })
 }
 
-/// The rules of a list that came from elsewhere; messages call it `name`.
+/// How many names and networks a list that came from elsewhere bans; messages call it `name`. What stands twice, is refused,
+/// excepts or is off is none of them: a list must not come to nothing in silence.
 ///
 /// # Errors
-/// Why it is no list that may be kept: what is wrong with a strict one, or that there is no rule in it.
+/// Why it is no list that may be kept: what is wrong with a strict one, or that there is no rule in it that bans.
 pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Vec<Diagnostic>> {
     let (origin, name): (_, Arc<str>) = (Origin::File(path.to_path_buf()), name.into());
     let unread = |error: ReadError| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), error.to_string())];
     let format = reading.format.map_or_else(|| detect(&origin), Ok).map_err(unread)?;
     let mut reader = ListReader::new(format, Arc::clone(&name), reading.strictness);
-    let mut rules = 0_u64;
-    let mut count = |_rule: &Rule, _line: &Line<'_>| {
-        rules += 1;
-        if rules.is_multiple_of(RULES_AT_ONCE) {
+    let mut diagnostics = Vec::new();
+    let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
+    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &mut diagnostics) else {
+        return Err(diagnostics);
+    };
+    let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
+    let ban = builder.ban(ban);
+    let list = builder.list(ListInfo::new(Arc::clone(&name), ban, format, ""));
+    let (mut read_rules, mut banning) = (0_u64, 0_u64);
+    let mut count = |rule: &Rule, _line: &Line<'_>| {
+        read_rules += 1;
+        if read_rules.is_multiple_of(RULES_AT_ONCE) {
             make_way();
         }
+        // What is sunk elsewhere is banned by what the ban does.
+        let rule = Rule { does: rule.does.filter(|does| *does == Does::Mode(Mode::Off)), ..rule.clone() };
+        banning += u64::from(builder.rule(list, &rule).is_ok() && rule.bans());
     };
     let read = origin.read_pieces(LIST_MAX, |piece| {
         reader.read(piece, &mut count);
@@ -74,7 +86,13 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Ve
     let unusable = unusable(&name, &parsed);
     let mistakes: Vec<Diagnostic> =
         parsed.diagnostics.into_iter().filter(Diagnostic::is_error).chain(unusable).collect();
-    if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
+    let (policy, _conflicts) = builder.build(0);
+    let twice = policy.lists().first().map_or(0, |list| list.duplicates);
+    match (mistakes.is_empty(), banning.saturating_sub(twice)) {
+        (false, _) => Err(mistakes),
+        (true, 0) => Err(vec![bans_nothing(&name)]),
+        (true, banned) => Ok(banned),
+    }
 }
 
 /// The SHA-256 of a file, in hexadecimal; `None` when it can't be read.
@@ -137,4 +155,43 @@ pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagno
 pub(super) fn detect(origin: &Origin) -> Result<ListFormat, ReadError> {
     let head = origin.head(HEAD, LIST_MAX)?;
     Ok(ListFormat::detect(&head).unwrap_or(ListFormat::Domains))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ListFile, Settings, policy};
+    use crate::policy::Strictness;
+
+    const READING: Reading = Reading { format: None, strictness: Strictness::Lenient };
+
+    /// How many names the list bans, or the first thing that is wrong with it.
+    #[track_caller]
+    fn check(text: &str, expected: Result<u64, &str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list.txt");
+        std::fs::write(&path, text).unwrap();
+        let judged = judge_list(&path, "list.txt".to_owned(), READING);
+        let judged = judged.map_err(|mistakes| mistakes[0].to_string());
+        assert_eq!(judged.as_ref().map_err(String::as_str).copied(), expected, "{text:?}");
+        // The operator's own file is held to the same.
+        let list = ListFile::new(At::new(path.clone(), &Source::new("t", ""), 0..0), READING);
+        let settings = Settings { lists: vec![list], ..Settings::default() };
+        let good = policy(&settings, 1).policy.is_some();
+        let only_refused = judged.is_err() && !text.contains('!');
+        assert_eq!(good, !only_refused, "{text:?}");
+    }
+
+    const NOTHING: Result<u64, &str> =
+        Err("list.txt: none of its rules bans anything: they are refused, exceptions, or off");
+
+    #[test]
+    fn what_a_list_bans_is_counted_and_one_that_bans_nothing_is_none() {
+        check("a.example\nb.example\n", Ok(2));
+        check("a.example\na.example\ncom\nb.example\n", Ok(2));
+        check("Access denied\n", NOTHING);
+        check("com\n", NOTHING);
+        check("com\nnet\norg\n", NOTHING);
+        check("!a.example ok ambiguous\n!b.example\n", NOTHING);
+    }
 }

@@ -272,10 +272,7 @@ impl Loader<'_> {
         } else {
             let info = |index| ListInfo { detected, ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest) };
             let list = added.map(|(index, ban)| (self.builder.list(info(*index)), ban));
-            // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
-            let exact = format == ListFormat::Rules || strictness == Strictness::Strict;
-            let exact = exact && matches!(provenance, Provenance::Own);
-            self.second_reading(&file, (format, strictness), list, exact);
+            self.second_reading(&file, (format, strictness), list, matches!(provenance, Provenance::Own));
         }
         self.files.push(file);
         Ok(())
@@ -286,10 +283,12 @@ impl Loader<'_> {
         file: &LoadedFile,
         (format, strictness): (ListFormat, Strictness),
         list: Option<(ListIndex, &Ban)>,
-        exact: bool,
+        own: bool,
     ) {
+        // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
+        let exact = own && (format == ListFormat::Rules || strictness == Strictness::Strict);
         let name: &Arc<str> = &file.origin.name().into();
-        let (mut refused, mut unaddressed) = (Refused::default(), 0_usize);
+        let (mut refused, mut unaddressed, mut banning) = (Refused::default(), 0_usize, 0_usize);
         let mut add = |rule: &Rule, line: &Line<'_>| {
             let Some((list, ban)) = list else { return };
             let needs_addresses = needs_addresses(rule, ban);
@@ -302,8 +301,9 @@ impl Loader<'_> {
             } else {
                 self.builder.rule(list, rule)
             };
-            if let Err(error) = added {
-                refused.add(|| line.warning(error.to_string()));
+            match added {
+                Ok(()) => banning += usize::from(rule.bans()),
+                Err(error) => refused.add(|| line.warning(error.to_string())),
             }
         };
         let mut reader = ListReader::new(format, Arc::clone(name), strictness);
@@ -315,7 +315,11 @@ impl Loader<'_> {
         if !is_same {
             return self.whole(Arc::clone(name), "has changed while it was read");
         }
+        // A page of single words, say, of which each is refused as a public suffix. A strict list is read by whoever wrote it.
+        let lenient = own && strictness == Strictness::Lenient;
+        let none = (lenient && banning == 0 && refused.count > 0).then(|| bans_nothing(name));
         self.read_list(name, parsed, refused);
+        self.diagnostics.extend(none);
         self.diagnostics.extend(list.and_then(|(_list, ban)| unaddressed_note(name, ban, unaddressed)));
     }
 
@@ -405,6 +409,12 @@ pub(super) fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
         _ => return None,
     };
     Some(Diagnostic::whole(Severity::Error, Arc::clone(name), message))
+}
+
+/// A list of which no rule can ban anything: were it taken, the ban would be empty.
+pub(super) fn bans_nothing(name: &Arc<str>) -> Diagnostic {
+    let message = "none of its rules bans anything: they are refused, exceptions, or off";
+    Diagnostic::whole(Severity::Error, Arc::clone(name), message)
 }
 
 /// Rules that the table did not take: the first are named, the rest counted.

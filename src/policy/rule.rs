@@ -40,6 +40,13 @@ pub struct Rule {
     pub does: Option<Does>,
 }
 
+impl Rule {
+    /// Whether it is there to observe or enforce, and not to except names or to do nothing.
+    pub fn bans(&self) -> bool {
+        !self.pattern.as_ref().allow && self.does != Some(Does::Mode(Mode::Off))
+    }
+}
+
 /// What a rule does, its ban and the date taken into account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
