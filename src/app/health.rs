@@ -60,6 +60,10 @@ impl Parts {
             Some(why) => Check::warning("journal", why),
             None => Check::ok("journal", "writable"),
         };
+        let audit = match self.audit_trouble() {
+            Some(why) => Check::warning("audit", why),
+            None => Check::ok("audit", "intact"),
+        };
         let reload = match &*self.last_reload() {
             Reload { ok: false, mistakes, .. } => {
                 Check::warning("reload", format!("the last one failed: {} mistakes", mistakes.len()))
@@ -80,7 +84,7 @@ impl Parts {
         } else {
             Check::ok("stopping", "no")
         };
-        Readiness::of(vec![policy, upstreams, journal, reload, sources, stopping])
+        Readiness::of(vec![policy, upstreams, journal, audit, reload, sources, stopping])
     }
 
     /// Brings the gauges that nobody counts up to the moment of a scrape.

@@ -324,6 +324,8 @@ impl Prepared {
         let network = tokio::sync::Mutex::new(Watch::new(loaded.network_files()));
         let leases = tokio::sync::Mutex::new(Watch::of_appended(loaded.lease_files()));
         let late = parts.first_policy(predecessor.is_some()).await?;
+        // What the server before granted or took back while the lists were read.
+        parts.follow_audit();
         let settings = &loaded.settings;
         let optional = |address| settings.listen_is_optional(address);
         let (mut sockets, listen) =

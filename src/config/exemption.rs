@@ -182,3 +182,44 @@ fn said(what: &'static str, text: &Spanned<String>, most: usize, reader: &mut Re
         "".into()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::convert;
+    use crate::diag::Source;
+    use crate::policy::PolicyBuilder;
+
+    /// The exemptions of a configuration whose lines from the eighth on are these.
+    fn read(text: &str) -> Vec<FileExemption> {
+        let lines =
+            "[[group]]\nid = \"lab\"\nnetworks = [\"192.0.2.0/24\"]\n\n[[exemption]]\nowner = \"o\"\nreason = \"r\"\n";
+        let (settings, mistakes) = convert::settings(&Source::new("x.toml", format!("{lines}{text}")), Path::new(""));
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        settings.exemptions
+    }
+
+    #[test]
+    fn an_exemption_spares_everybody_that_it_names_and_is_called_by_its_place() {
+        let clients = "clients = [\"192.0.2.7\", \"2001:db8::/32\"]\ngroups = [\"lab\"]\n";
+        let read = read(&format!("{clients}ban = \"b\"\nendless = true\n"));
+        let all: Vec<_> = read.iter().flat_map(FileExemption::exemptions).collect();
+        assert!(all.iter().all(|exemption| &*exemption.id == "file:1" && exemption.until.is_none()));
+        let network = |text: &str| Whom::Network(text.parse().unwrap());
+        let expected = [network("192.0.2.7/32"), network("2001:db8::/32"), Whom::Group("lab".into())];
+        assert_eq!(all.iter().map(|exemption| exemption.whom.clone()).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn one_that_has_ended_or_is_of_no_rule_is_warned_of() {
+        let read = read("clients = [\"192.0.2.7\"]\ncategory = \"update\"\nuntil = 2027-01-01\n");
+        let end: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+        assert!(warnings(&read, end - std::time::Duration::from_millis(1)).is_empty());
+        assert!(warnings(&read, end)[0].to_string().starts_with("x.toml:10:9: warning: this exemption has ended"));
+        let (policy, _warnings) = PolicyBuilder::new(0, Vec::new()).build(1);
+        let warning = read[0].unknown_category(&policy).unwrap().to_string();
+        assert!(warning.starts_with("x.toml:9:12: warning: no rule is of the category `update`"), "{warning}");
+    }
+}

@@ -50,6 +50,11 @@ impl Parts {
         self.spare();
     }
 
+    /// What is wrong with the audit log.
+    pub(super) fn audit_trouble(&self) -> Option<String> {
+        self.audit_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Logs what is wrong with the audit log, once for each trouble.
     fn tell_trouble(&self, trouble: Option<Refusal>) {
         let trouble = trouble.map(|refusal| refusal.to_string());
