@@ -84,7 +84,7 @@ fn unbound(directory: &Path, address: SocketAddr, from: From<'_>) -> Running {
     let text = format!(
         "server:\n directory: \"{folder}\"\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n logfile: \"\"
  interface: 127.0.0.1@{port}\n outgoing-interface: 127.0.0.1\n access-control: 127.0.0.0/8 allow
- module-config: \"respip iterator\"\n local-zone: \"test.\" nodefault\nrpz:\n name: rpz.embargo\n {zone}
+ module-config: \"respip validator iterator\"\n local-zone: \"test.\" nodefault\nrpz:\n name: rpz.embargo\n {zone}
 auth-zone:\n name: \".\"\n zonefile: root.zone\n for-downstream: no\n for-upstream: yes\n fallback-enabled: no
 remote-control:\n control-enable: no\n"
     );
