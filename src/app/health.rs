@@ -94,8 +94,7 @@ impl Parts {
         self.metrics.cache.failures.set(u64::try_from(self.cache.failures()).unwrap_or(u64::MAX));
         if let Some(force) = self.guard.in_force() {
             let at = self.clock.now().wall;
-            let modes: Vec<_> =
-                force.policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.stance.mode_at(at))).collect();
+            let modes: Vec<_> = force.policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
             self.metrics.banned.set_enforcement(&modes);
         }
     }

@@ -277,7 +277,7 @@ impl Server {
         if let Some(policy) = &status.policy {
             let is_off = |id: &str| policy.bans.iter().any(|ban| ban.id == id && ban.off);
             for ban in policy.bans.iter().filter(|ban| !is_off(&ban.id)) {
-                writeln!(out, "  ban      {} ({}): {}", ban.id, ban.title, ban.mode)?;
+                writeln!(out, "  ban      {} ({}): {}", ban.id, ban.title, ban.mode_in_words())?;
             }
             let off: Vec<_> = policy.bans.iter().map(|ban| &*ban.id).filter(|id| is_off(id)).collect();
             if !off.is_empty() {

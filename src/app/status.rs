@@ -57,6 +57,8 @@ pub(crate) struct BanRow {
     /// The mode in force at the time asked for.
     pub(crate) mode: &'static str,
     /// When that changes by itself.
+    /// Whether it does less than that to some clients.
+    pub(crate) spares_some: bool,
     pub(crate) next_change: Option<String>,
     pub(crate) action: &'static str,
     /// Rules of all its lists.
@@ -80,14 +82,20 @@ pub(crate) struct ListRow {
 }
 
 impl BanRow {
+    /// The mode in words.
+    pub(crate) fn mode_in_words(&self) -> String {
+        if self.spares_some { format!("{} for some", self.mode) } else { self.mode.to_owned() }
+    }
+
     /// Every ban of a policy, as it is at `at`.
     pub(crate) fn all(policy: &Policy, at: Timestamp) -> Vec<Self> {
         let rules = |ban: usize| policy.lists().iter().filter(|list| list.ban.0 == ban).map(|list| list.entries).sum();
         let rows = policy.bans().iter().enumerate().map(|(index, ban)| Self {
             id: ban.id.to_string(),
             title: ban.title.to_string(),
-            mode: ban.stance.mode_at(at).as_str(),
-            next_change: ban.stance.next_change(at).map(rfc3339),
+            mode: ban.mode_at(at).as_str(),
+            spares_some: ban.spares_some_at(at),
+            next_change: ban.next_change(at).map(rfc3339),
             action: ban.stance.action.as_str(),
             rules: rules(index),
             bound_by: ban.bound_by.iter().map(ToString::to_string).collect(),

@@ -70,6 +70,9 @@ impl Check {
         let mut diagnostics = std::mem::take(&mut found.mistakes);
         diagnostics.extend(found.loaded.iter().flat_map(|loaded| loaded.warnings(console.now)));
         diagnostics.append(&mut found.policy.diagnostics);
+        if let (Some(loaded), Some(policy)) = (&found.loaded, &found.policy.policy) {
+            diagnostics.extend(config::advice(&loaded.settings, policy));
+        }
         if !diagnostics.iter().any(Diagnostic::is_error) {
             diagnostics.extend(found.loaded.as_ref().and_then(out_of_place));
         }
@@ -133,7 +136,7 @@ fn summary(console: &Console<'_>, checked: &Checked) -> String {
     for ban in &checked.bans {
         bans.row([
             Some(ban.id.clone()),
-            Some(ban.mode.to_owned()),
+            Some(ban.mode_in_words()),
             ban.next_change.clone(),
             Some(ban.action.to_owned()),
             Some(ban.rules.to_string()),

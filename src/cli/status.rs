@@ -167,7 +167,10 @@ fn policy(look: Look, policy: &Value, page: &mut String) {
     }
     let mut bans = Table::new(look, &["BAN", "MODE", "CHANGES", "ACTION", "TITLE"]);
     for ban in items(policy, "bans") {
-        bans.row(["id", "mode", "next_change", "action", "title"].map(|field| Some(text(ban, field))));
+        let spares_some = ban.get("spares_some").and_then(Value::as_bool) == Some(true);
+        let mode = if spares_some { text(ban, "mode") + " for some" } else { text(ban, "mode") };
+        let row = [text(ban, "id"), mode, text(ban, "next_change"), text(ban, "action"), text(ban, "title")];
+        bans.row(row.map(Some));
     }
     let mut lists = Table::new(look, &["LIST", "BAN", "#RULES", "SHA-256"]);
     for list in items(policy, "lists") {

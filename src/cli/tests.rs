@@ -161,6 +161,31 @@ fn check_warns_of_what_this_machine_has_not_and_of_a_server_that_would_ask_itsel
 }
 
 #[test]
+fn check_warns_of_a_forwarder_that_hides_its_clients_and_of_actions_that_send_clients_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let list = write("vendor.txt", "a.example\nb.example x likely drop\n");
+    let warnings = |settings: &str| {
+        let text = format!("state_dir = \"s\"\ncaching_forwarders = [\"192.0.2.53\", \"198.51.100.53\"]\n{settings}");
+        let config = write("embargo.toml", &text);
+        let checked = json_of(&["check", "--config", &config, "--list", &list, "--json"]);
+        let told =
+            checked["diagnostics"].as_array().unwrap().iter().map(|row| row["message"].as_str().unwrap().to_owned());
+        told.filter(|told| told.contains("forwarder") || told.contains("names of this ban")).collect::<Vec<_>>()
+    };
+    let drop = "names of this ban are answered by `drop`: clients that get no response wait some ten seconds";
+    let told = warnings("");
+    assert!(told.len() == 1 && told[0].starts_with(drop), "{told:?}");
+    let told = warnings("proxies = [\"198.51.100.0/24\"]\n[ban.vendor]\nrollout = 50\naction = \"refuse\"\n");
+    assert!(told.len() == 3 && told[0].starts_with("clients behind this forwarder can't be told apart"), "{told:?}");
+    assert!(told[1].contains("`refuse`") && told[2].contains("`drop`"), "{told:?}");
+}
+
+#[test]
 fn check_tells_the_mistakes_of_configuration_and_lists_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();

@@ -57,6 +57,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         admin: admin(&file.admin, default.admin, &mut reader),
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
+        caching_forwarders: places(&file.caching_forwarders, network, &mut reader),
         workers: workers(&file.workers, &mut reader),
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
         blocklists: blocklists(file.blocklists.as_ref(), base, &reader),
@@ -105,6 +106,18 @@ pub(super) fn each<T>(
         }
     }
     Some(values)
+}
+
+/// The same with their places, for what is found wrong later.
+fn places<T>(texts: &Texts, read: impl Fn(&str) -> Result<T, Unreadable>, reader: &mut Reader<'_>) -> Vec<At<T>> {
+    let mut values = Vec::new();
+    for text in texts.iter().flat_map(Spanned::get_ref) {
+        match read(text.get_ref()) {
+            Ok(value) => values.push(reader.at(value, text.span())),
+            Err(error) => reader.error(text.span(), error.to_string()),
+        }
+    }
+    values
 }
 
 fn at_least_one<T>(

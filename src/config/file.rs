@@ -39,6 +39,7 @@ pub(super) struct File {
     pub(super) admin: Text,
     pub(super) allow: Texts,
     pub(super) proxies: Texts,
+    pub(super) caching_forwarders: Texts,
     pub(super) workers: Count,
     pub(super) state_dir: Text,
     pub(super) time_zone: Text,

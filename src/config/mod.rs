@@ -6,6 +6,7 @@
 //!
 //! Leaves applying settings to [`app`](crate::app). The only user of `toml`.
 
+mod advice;
 mod at;
 mod ban;
 mod convert;
@@ -43,6 +44,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use advice::advice;
 pub use at::At;
 pub use ban::{BanChange, Change};
 pub use disk::{Origin, ReadError};

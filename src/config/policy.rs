@@ -101,7 +101,7 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
     let mut loader = Loader {
         settings,
         builder: PolicyBuilder::new(rand::random(), own::protected(settings))
-            .knowing(Who::new(settings.groups.clone()))
+            .knowing(who(settings))
             .pausing(make_way),
         diagnostics: Vec::new(),
         failed: Vec::new(),
@@ -118,6 +118,12 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
         loader.unknown_bans();
     }
     loader.finish(generation)
+}
+
+/// Who is who.
+fn who(settings: &Settings) -> Who {
+    let caching_forwarders = settings.caching_forwarders.iter().map(|at| at.value).collect();
+    Who::new(settings.groups.clone()).with_caching_forwarders(caching_forwarders)
 }
 
 struct Loader<'s> {

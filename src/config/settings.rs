@@ -34,6 +34,8 @@ pub struct Settings {
     pub allow: Vec<Allowed>,
     /// Networks of proxies that say by a PROXY header for whom they speak; they too have to be among `allow`.
     pub proxies: Vec<IpNet>,
+    /// Networks of servers that keep answers and give them to clients of their own.
+    pub caching_forwarders: Vec<At<IpNet>>,
     /// Threads that read UDP; `None`: as many as there are processors.
     pub workers: Option<NonZeroUsize>,
     /// State directory as the file or flag says; see [`state_dir`](super::state_dir) for the rest of the order.
@@ -367,6 +369,7 @@ impl Default for Settings {
             admin: Some(DEFAULT_ADMIN),
             allow: default_allow(),
             proxies: Vec::new(),
+            caching_forwarders: Vec::new(),
             workers: None,
             state_dir: None,
             time_zone: TimeZone::UTC,

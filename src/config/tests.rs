@@ -242,7 +242,7 @@ fn somebodys_sinkhole_is_ours_where_there_is_one_and_else_the_bans_action() {
         let load = policy(&Settings { bans, ..settings.clone() }, 1);
         assert_eq!(load.diagnostics.len(), warnings, "{:?}", load.diagnostics);
         let policy = load.policy.unwrap();
-        let client = Client { address: [192, 0, 2, 7].into() };
+        let client = Client::at([192, 0, 2, 7].into());
         let name = LowerName::parse("a.example").unwrap();
         let verdict = policy.decide(&name, 1, &client, Timestamp::UNIX_EPOCH);
         assert!(matches!(verdict.decision, Decision::Enforce(_, blocked) if blocked.action == does));

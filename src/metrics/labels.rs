@@ -175,6 +175,8 @@ label! {
         Refuse = "refuse",
         /// Not answered.
         Drop = "drop",
+        /// Answered with a truncated response, which sends the client to TCP.
+        TcpOnly = "tcp_only",
         /// Answered as if there were no ban.
         Observe = "observe",
         /// Answered as if there were no ban, by an exemption.

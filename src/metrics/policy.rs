@@ -93,7 +93,7 @@ impl Banned {
             ),
             enforcement: registry.gauges(
                 "policy_enforcement",
-                "What a ban does now: 0 = off, 1 = observe, 2 = enforce.",
+                "The most a ban does to any client now: 0 = off, 1 = observe, 2 = enforce.",
                 ["ban"],
             ),
             entries: registry.gauges("list_entries", "Rules in force, by list.", ["list"]),

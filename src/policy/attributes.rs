@@ -97,6 +97,14 @@ pub(super) fn effect(does: Does, allow: bool, action: Action) -> Effect {
     full.capped(mode)
 }
 
+/// Whether what a rule does depends on how the query came.
+fn asks_for_stream(does: Does, ban: &Ban) -> bool {
+    match does {
+        Does::Action(action) => action == Action::TcpOnly,
+        Does::Mode(_) => ban.stances().any(|stance| stance.action == Action::TcpOnly),
+    }
+}
+
 /// The most that a rule does.
 pub(super) fn ceiling(rule: &Rule, ban: &Ban) -> Effect {
     effect(does(rule), rule.pattern.allow(), ban.stance.action).capped(ban.ceiling())
@@ -143,7 +151,7 @@ impl Interner {
         let series = self.series(ban, of, rule);
         let (category, evidence) = (Arc::clone(&key.category), key.evidence);
         let ceiling = ceiling(rule, of);
-        let (varies, answers) = (of.varies(), Answers::of(does, allow, of));
+        let (varies, answers) = (of.varies() || asks_for_stream(does, of), Answers::of(does, allow, of));
         let ttl = u32::try_from(of.ttl.as_secs()).unwrap_or(u32::MAX);
         let row =
             Attributes { ban, list, kind, allow, category, evidence, does, ceiling, varies, answers, ttl, series };

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::stance::{Stance, Term};
 use super::who::Membership;
+use crate::time::Timestamp;
 use crate::wire::ede;
 
 /// What is done about a rule or a ban: the ceiling for each rule of a ban.
@@ -48,11 +49,14 @@ pub enum Action {
     Refuse,
     /// No response at all; a stream is closed.
     Drop,
+    /// Over UDP a truncated response, which sends the client to TCP; over a stream it is answered normally. It keeps
+    /// nobody from a name, but those who forge addresses.
+    TcpOnly,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 5] = [Self::Nxdomain, Self::Nodata, Self::Sinkhole, Self::Refuse, Self::Drop];
+    pub const ALL: [Self; 6] = [Self::Nxdomain, Self::Nodata, Self::Sinkhole, Self::Refuse, Self::Drop, Self::TcpOnly];
 
     /// The word for it in files, JSON and metrics.
     pub fn as_str(self) -> &'static str {
@@ -62,6 +66,7 @@ impl Action {
             Self::Sinkhole => "sinkhole",
             Self::Refuse => "refuse",
             Self::Drop => "drop",
+            Self::TcpOnly => "tcp_only",
         }
     }
 }
@@ -243,6 +248,22 @@ impl Ban {
         self.term_for(membership).map_or(&self.stance, |term| &term.stance)
     }
 
+    /// The most that it does to any client at `at`.
+    pub fn mode_at(&self, at: Timestamp) -> Mode {
+        self.stances().map(|stance| stance.mode_at(at)).max().unwrap_or(Mode::Off)
+    }
+
+    /// Whether it does less than that to some clients: those of a group, or outside its share.
+    pub fn spares_some_at(&self, at: Timestamp) -> bool {
+        let most = self.mode_at(at);
+        self.stances().any(|stance| stance.mode_at(at) < most || most == Mode::Enforce && stance.rollout.is_some())
+    }
+
+    /// The next moment after `at` at which it does something else to some client, if any.
+    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+        self.stances().filter_map(|stance| stance.next_change(at)).min()
+    }
+
     /// The most that it ever does to any client.
     pub fn ceiling(&self) -> Mode {
         self.stances().map(|stance| stance.mode).max().unwrap_or(Mode::Off)
@@ -251,5 +272,10 @@ impl Ban {
     /// Whether what it does depends on the time or on the client.
     pub(super) fn varies(&self) -> bool {
         !self.terms.is_empty() || !self.stance.is_constant()
+    }
+
+    /// Whether what it does depends on the client.
+    pub(super) fn is_by_client(&self) -> bool {
+        !self.terms.is_empty() || self.stance.rollout.is_some()
     }
 }

@@ -49,9 +49,15 @@ impl Policy {
         let mut way = self.way(name);
         self.add_client_rules(&mut way, name, client.address);
         if way.is_free() {
-            return Verdict::PASS;
+            let is_others_too = !self.clients.speaks() || !self.who.is_caching_forwarder(client.sender);
+            return if is_others_too { Verdict::PASS } else { Verdict::of(Decision::Pass, Some(0)) };
         }
         self.judge(name, qtype, &self.asker(client, at), &way.without(left_out))
+    }
+
+    /// Whether what these rules, which won, do is something else for other clients.
+    fn is_by_client(&self, winners: &Few<'_>) -> bool {
+        self.clients.speaks() || winners.iter().any(|found| self.bans[found.attributes.ban].is_by_client())
     }
 
     /// The verdict that [`Policy::judge_ban`] gives where a single rule stands on the way, one that enforces all below it, as
@@ -103,7 +109,9 @@ impl Policy {
 
     /// Who asks when, with the groups that it is of.
     pub(super) fn asker(&self, client: &Client, at: Timestamp) -> Asker<'_> {
-        Asker { address: client.address, membership: self.who.of(client.address), at }
+        let Client { address, sender, over_stream } = *client;
+        let (membership, forwards) = (self.who.of(address), self.who.is_caching_forwarder(sender));
+        Asker { address, membership, over_stream, forwards, at }
     }
 
     /// The verdict, given the rules on the way to the name.
@@ -119,6 +127,8 @@ impl Policy {
             return Verdict::PASS;
         }
         let change = winners.iter().filter_map(|found| self.seconds_to_change(found, asker)).min();
+        // Another client of the forwarder may be due another answer.
+        let change = if asker.forwards && self.is_by_client(&winners) { Some(0) } else { change };
         let ttl_cap = match effect {
             Effect::Observe => Some(change.unwrap_or(OBSERVED_TTL_MAX).min(OBSERVED_TTL_MAX)),
             _ => change,

@@ -225,7 +225,9 @@ impl Policy {
         judge: impl Fn(&dyn Fn(BanIndex) -> bool) -> Verdict<'p>,
     ) -> Spared<'p> {
         let of_client = exemptions.of(client.address, self.who.of(client.address), at);
+        let forwards = self.who.is_caching_forwarder(client.sender);
         if of_client.is_empty() {
+            let verdict = if forwards { verdict.kept_for(0) } else { verdict };
             return Spared { verdict, hits: Vec::new() };
         }
         let hits: Vec<_> = attempts(&verdict)
@@ -247,7 +249,12 @@ impl Policy {
         }
         let rests = hits.iter().filter_map(|spared| spared.by.until).map(|until| whole_seconds(at, until));
         let observed = (!hits.is_empty()).then_some(OBSERVED_TTL_MAX);
-        verdict.ttl_cap = verdict.ttl_cap.into_iter().chain(rests).chain(observed).min();
+        // Another client of a forwarder may not be spared.
+        let forwarded = forwards.then_some(0);
+        let verdict = match rests.chain(observed).chain(forwarded).min() {
+            Some(cap) => verdict.kept_for(cap),
+            None => verdict,
+        };
         Spared { verdict, hits }
     }
 }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 
 use super::attributes::{self, Attributes};
+use super::ban::Action;
 use super::few::Few;
 use super::pattern::{PatternKind, PatternRef};
 use super::policy::{BanIndex, Policy};
@@ -208,7 +209,11 @@ impl Policy {
     fn effect_for(&self, found: &Found<'_>, asker: &Asker<'_>) -> Effect {
         let Attributes { ban, does, allow, .. } = *found.attributes;
         let (ban, stance) = (&self.bans[ban], self.bans[ban].stance_for(asker.membership));
-        attributes::effect(does, allow, stance.action).capped(stance.mode_for(&ban.id, asker.address, asker.at))
+        match attributes::effect(does, allow, stance.action).capped(stance.mode_for(&ban.id, asker.address, asker.at)) {
+            // What it is for has been done.
+            Effect::Enforce(Action::TcpOnly) if asker.over_stream => Effect::Observe,
+            effect => effect,
+        }
     }
 
     /// The rule as the world sees it, where it has this effect.

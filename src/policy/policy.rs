@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::attributes::{Attributes, Series};
-use super::ban::Ban;
+use super::attributes::{self, Attributes, Series};
+use super::ban::{Action, Ban, Mode};
 use super::depths::Depths;
 use super::glob::Globs;
 use super::hash::Key;
@@ -14,6 +14,8 @@ use super::list::ListFormat;
 use super::literals::Literals;
 use super::mixed::Mixed;
 use super::networks::Networks;
+use super::pattern::PatternKind;
+use super::rule::Effect;
 use super::who::Who;
 use crate::wire::LowerName;
 
@@ -92,6 +94,23 @@ impl Policy {
     /// Sites, departments and groups.
     pub fn who(&self) -> &Who {
         &self.who
+    }
+
+    /// Whether any ban does something else to some clients than to others.
+    pub fn tells_clients_apart(&self) -> bool {
+        let by_client = |ban: &Arc<Ban>| ban.ceiling() != Mode::Off && ban.is_by_client();
+        self.clients.speaks() || self.bans.iter().any(by_client)
+    }
+
+    /// Whether a ban ever answers for a name, or for where it leads, by this action.
+    pub fn answers_by(&self, ban: BanIndex, action: Action) -> bool {
+        let mut rules = self.attributes.iter().filter(|rule| rule.ban == ban.0 && rule.kind != PatternKind::Client);
+        rules.any(|rule| {
+            let mut effects = self.bans[ban.0]
+                .stances()
+                .map(|stance| attributes::effect(rule.does, rule.allow, stance.action).capped(stance.mode));
+            effects.any(|effect| effect == Effect::Enforce(action))
+        })
     }
 
     /// Every series that a hit can count in.

@@ -43,6 +43,9 @@ pub struct Share(u8);
 pub(super) struct Asker<'p> {
     pub(super) address: IpAddr,
     pub(super) membership: &'p Membership,
+    pub(super) over_stream: bool,
+    /// Whether it is a forwarder that gives other clients what it was given.
+    pub(super) forwards: bool,
     pub(super) at: Timestamp,
 }
 

@@ -13,11 +13,20 @@ use super::rule::Effect;
 pub struct Client {
     /// The address the query came from.
     pub address: IpAddr,
+    /// The address of who handed the query over: the client's own, unless that is a proxy.
+    pub sender: IpAddr,
+    /// Whether it asks over a stream, where [`Action::TcpOnly`] has nothing more to ask for.
+    pub over_stream: bool,
 }
 
 impl Client {
     /// Nobody: of no group, and of every share that a ban is enforced on, so that nothing is let through in nobody's name.
-    pub const NOBODY: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    pub const NOBODY: Self = Self::at(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+    /// The client at this address, over UDP.
+    pub const fn at(address: IpAddr) -> Self {
+        Self { address, sender: address, over_stream: false }
+    }
 }
 
 /// What is to be done with one question.
@@ -39,6 +48,14 @@ impl<'p> Verdict<'p> {
     #[inline]
     pub fn is_pass(&self) -> bool {
         matches!(self.decision, Decision::Pass) && self.also.is_empty() && self.ttl_cap.is_none()
+    }
+
+    /// The same for so many seconds at most.
+    pub(super) fn kept_for(mut self, seconds: u32) -> Self {
+        if let Decision::Enforce(_, blocked) = &mut self.decision {
+            blocked.ttl = blocked.ttl.min(seconds);
+        }
+        Self { ttl_cap: Some(self.ttl_cap.map_or(seconds, |cap| cap.min(seconds))), ..self }
     }
 
     /// What one ban says alone.

@@ -86,6 +86,7 @@ pub struct Who {
     pieces: Box<[u32]>,
     memberships: Vec<Membership>,
     nobody: Membership,
+    caching_forwarders: Vec<IpNet>,
 }
 
 impl Who {
@@ -110,7 +111,19 @@ impl Who {
             let site = sites.iter().position(|site| membership.groups.contains(site));
             membership.site = site.and_then(|at| u16::try_from(at).ok()).map(SiteIndex);
         }
-        Self { groups, starts, pieces, memberships, nobody: Membership::default() }
+        let (nobody, caching_forwarders) = (Membership::default(), Vec::new());
+        Self { groups, starts, pieces, memberships, nobody, caching_forwarders }
+    }
+
+    /// Knows that servers in these networks keep answers and give them to clients of their own.
+    #[must_use]
+    pub fn with_caching_forwarders(self, networks: Vec<IpNet>) -> Self {
+        Self { caching_forwarders: networks, ..self }
+    }
+
+    /// Whether `address` is that of such a server.
+    pub(super) fn is_caching_forwarder(&self, address: IpAddr) -> bool {
+        self.caching_forwarders.iter().any(|network| network.contains(&address))
     }
 
     /// The groups.

@@ -38,6 +38,8 @@ pub(super) fn finish<'t>(
     let soa = name.suffix(blocked.soa_labels);
     let (response, code) = match blocked.action {
         Action::Drop => return Ending::Silence(DropReason::PolicyDrop),
+        // Nothing is blocked, so there is no reason to give.
+        Action::TcpOnly => (response.anew(query).truncated(), rcode::NOERROR),
         // A chain that led here is not told.
         Action::Refuse => (response.anew(query).ede(ban.ede.code, &ban.ede.text), rcode::REFUSED),
         Action::Nxdomain if blocked.nxdomain => (response.soa(soa, blocked.ttl), rcode::NXDOMAIN),

@@ -72,11 +72,7 @@ impl Client {
 
     /// Whether the address is proven and not just claimed: UDP sources can be forged.
     pub fn verified(&self) -> bool {
-        let by_its_way = match self.via {
-            Via::Itself | Via::HealthCheck => self.transport.proves_address(),
-            Via::Proxy { proven, .. } => proven,
-        };
-        by_its_way || self.cookie_is_good
+        self.is_over_stream() || self.cookie_is_good
     }
 
     /// Whether it is no client but a proxy's question whether we are well.
@@ -86,7 +82,19 @@ impl Client {
 
     /// What policy needs to know of it.
     pub(super) fn for_policy(&self) -> policy::Client {
-        policy::Client { address: self.address() }
+        let sender = match self.via {
+            Via::Itself | Via::HealthCheck => self.address(),
+            Via::Proxy { address, .. } => address,
+        };
+        policy::Client { address: self.address(), sender, over_stream: self.is_over_stream() }
+    }
+
+    /// Whether its address is proven by the way its queries come, which a cookie does not change.
+    fn is_over_stream(&self) -> bool {
+        match self.via {
+            Via::Itself | Via::HealthCheck => self.transport.proves_address(),
+            Via::Proxy { proven, .. } => proven,
+        }
     }
 }
 

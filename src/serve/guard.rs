@@ -134,7 +134,7 @@ impl Guard {
     pub fn enforce(&self, policy: Policy) -> Option<Arc<InForce>> {
         let at = self.clock.now().wall;
         let modes: Vec<(Arc<str>, Mode)> =
-            policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.stance.mode_at(at))).collect();
+            policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();
         // Behind the rules' own series stand the same ones as an answer that leads to a banned name counts them.
         let labels = |series: &Series, evidence| (Arc::clone(&series.ban), Arc::clone(&series.category), evidence);
         let own = policy.series().iter().map(|series| labels(series, series.evidence));
@@ -331,6 +331,7 @@ fn did(blocked: &Blocked) -> Did {
         Action::Sinkhole => Did::Sinkhole,
         Action::Refuse => Did::Refuse,
         Action::Drop => Did::Drop,
+        Action::TcpOnly => Did::TcpOnly,
     }
 }
 

@@ -60,8 +60,10 @@ fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, found: &mut Search<'a, '
     let Judged { in_force, query, client, .. } = judged;
     let (policy, client) = (&in_force.policy, client.for_policy());
     let names = || entry.answer.targets().iter().map(|target| LowerName::from(&target.name));
+    let in_category = |ban| judged.spared.iter().any(|spared| spared.hit.ban_index == ban && is_by_category(spared));
     let spoken = |ban| {
-        policy.has_spoken(ban, &query.name, &client) || names().any(|name| policy.has_spoken(ban, &name, &client))
+        let of_name = policy.has_spoken(ban, &query.name, &client) && !in_category(ban);
+        of_name || names().any(|name| policy.has_spoken(ban, &name, &client))
     };
     for held in entry.answer.addresses() {
         let verdict = in_force.judge_address(judged, held.address, spoken);
@@ -106,9 +108,12 @@ impl<'p, 'e> Search<'p, 'e> {
 /// the name leads may be of another.
 fn has_spoken(judged: &Judged<'_>, ban: BanIndex) -> bool {
     let own = &judged.verdict;
-    let in_all = |spared: &&SparedHit<'_>| !matches!(spared.by.what, Spares::Category(_));
-    let spared = judged.spared.iter().filter(in_all).map(|spared| &spared.hit);
+    let spared = judged.spared.iter().filter(|spared| !is_by_category(spared)).map(|spared| &spared.hit);
     own.decision.hit().into_iter().chain(&own.also).chain(spared).any(|own| own.ban_index == ban)
+}
+
+fn is_by_category(spared: &SparedHit<'_>) -> bool {
+    matches!(spared.by.what, Spares::Category(_))
 }
 
 /// The answer in place of one that leads to an enforced name or address: the chain up to it, then what its ban demands. Record

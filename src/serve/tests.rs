@@ -26,12 +26,13 @@ use crate::wire::{Answer, Layout, LowerName, Name, Query, Response, Secret, Tran
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names and what a ban does to them.
-const BANNED: [(&str, Does); 6] = [
+const BANNED: [(&str, Does); 7] = [
     ("geo.example", Does::Action(Action::Nxdomain)),
     ("nodata.example", Does::Action(Action::Nodata)),
     ("sink.example", Does::Action(Action::Sinkhole)),
     ("refuse.example", Does::Action(Action::Refuse)),
     ("drop.example", Does::Action(Action::Drop)),
+    ("tcp.example", Does::Action(Action::TcpOnly)),
     ("seen.example", Does::Mode(Mode::Observe)),
 ];
 /// Rules about networks: of answers, and of clients other than the usual one.
@@ -54,7 +55,8 @@ const HOSTED: [(&str, u8); 4] = [
 /// Names that the cache knows, and the banned and the observed one that they lead to.
 const ALIASES: [(&str, &str); 2] = [("alias.example", "geo.example"), ("aka.example", "seen.example")];
 /// Names asked for: banned ones, ones that the cache knows, and ones that nobody knows.
-const ASKED: [&str; 17] = [
+const ASKED: [&str; 18] = [
+    "tcp.example",
     "block.hosted.example",
     "watch.hosted.example",
     "sink.hosted.example",
@@ -192,7 +194,7 @@ fn policy(rules: &[(&str, Does)]) -> crate::policy::Policy {
 fn cache() -> Cache {
     let cache = Cache::new(cache::Config::new(1 << 20));
     let led = ALIASES.map(|(alias, _target)| alias).into_iter().chain(HOSTED.map(|(name, _last)| name));
-    for name in ["free.example", "seen.example"].into_iter().chain(led) {
+    for name in ["free.example", "seen.example", "tcp.example"].into_iter().chain(led) {
         for bits in 0..4_u8 {
             let message =
                 Ask { name, flags: u16::from(bits & 1) << 4, dnssec_ok: bits & 2 != 0, ..Ask::PLAIN }.octets();

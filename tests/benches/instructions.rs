@@ -97,7 +97,7 @@ fn answer((server, message): (Embargo<Known>, Vec<u8>)) -> (Ending, Embargo<Know
 /// A policy that was asked once before, and a question for it.
 fn decision(number: u32) -> (&'static Policy, &'static LowerName, policy::Client) {
     let policy = Box::leak(Box::new(lists::load(&lists::list(LISTED))));
-    let (name, client) = (Box::leak(Box::new(lists::name(number))), policy::Client { address: IpAddr::V4(CLIENT) });
+    let (name, client) = (Box::leak(Box::new(lists::name(number))), policy::Client::at(IpAddr::V4(CLIENT)));
     black_box(policy.decide(name, qtype::A, &client, NOW.wall));
     (policy, name, client)
 }

@@ -23,7 +23,7 @@ fn names(size: u32, first: u32) -> Vec<LowerName> {
 }
 
 fn decide(criterion: &mut Criterion) {
-    let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let client = Client::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
     for size in SIZES {
         let policy = load(&list(size));
         for (what, names) in [("hit", names(size, 0)), ("miss", names(size, size))] {

@@ -19,7 +19,7 @@ fn shipped() -> Policy {
 
 /// What policy says: the ban, the evidence, and `pass`, `observe` or the action.
 pub(crate) fn verdict(policy: &Policy, name: &str, at: &str) -> (String, &'static str, &'static str) {
-    let client = Client { address: IpAddr::from([192, 0, 2, 1]) };
+    let client = Client::at(IpAddr::from([192, 0, 2, 1]));
     let at: Timestamp = at.parse().unwrap();
     let words = |hit: &Hit<'_>, does| (hit.ban.id.to_string(), hit.evidence.as_str(), does);
     match policy.decide(&LowerName::parse(name).unwrap(), qtype::A, &client, at).decision {

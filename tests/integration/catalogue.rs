@@ -265,7 +265,7 @@ fn a_ban_that_is_off_matches_nothing() {
 #[test]
 fn the_vendors_networks_are_watched_at_most_and_those_of_public_resolvers_are_none_of_them() {
     let policy = switched_on(&["kaspersky-networks"]);
-    let client = Client { address: [192, 0, 2, 1].into() };
+    let client = Client::at([192, 0, 2, 1].into());
     let (name, now) = (LowerName::parse("www.example.org").unwrap(), NOW.parse().unwrap());
     let does = |address: &str| {
         let verdict = policy.decide_address(address.parse().unwrap(), &name, &client, now, |_ban| false);

@@ -5,6 +5,7 @@ use embargo::wire::{qtype, rcode};
 use crate::harness::{Question, RunningServer, TestServer};
 use crate::upstream_fake::{Act, FakeUpstream, Seen, reply, wire};
 
+const TC: u16 = 0x0200;
 const BANNED: [u8; 4] = [198, 51, 100, 7];
 const FREE: [u8; 4] = [192, 0, 2, 1];
 const RULES: &str =
@@ -156,4 +157,47 @@ async fn a_client_that_a_rule_is_for_is_met_with_its_action_whatever_it_asks() {
     assert_eq!(upstream.queries_seen(), 0);
     assert_eq!(server.metric("attempts_total", &[("category", "quarantine"), ("action", "drop")]).await, 2);
     assert_eq!(server.metric("dns_dropped_total", &[("reason", "policy_drop")]).await, 2);
+}
+
+#[tokio::test]
+async fn who_asks_over_udp_for_a_name_that_is_for_tcp_only_is_sent_there_and_answered() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("v", "geo.example x ambiguous tcp_only\n").upstream(&upstream).start().await;
+    let question = Question::new("a.geo.example", qtype::A);
+    for _fresh_then_cached in 0..2 {
+        let response = server.ask(&question).await;
+        assert_eq!((response.flags() & TC, response.rcode(), response.answers().len()), (TC, rcode::NOERROR, 0));
+        let response = server.ask(&question.clone().tcp()).await;
+        assert_eq!((response.flags() & TC, response.answers().len()), (0, 1));
+        assert!(response.answers()[0].2 <= 300);
+    }
+    assert_eq!(upstream.queries_seen(), 1);
+    for action in ["tcp_only", "observe"] {
+        assert_eq!(server.metric("attempts_total", &[("action", action)]).await, 2, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_forwarder_keeps_nothing_that_depends_on_the_client() {
+    let upstream = FakeUpstream::start().await;
+    let settings = "caching_forwarders = [\"127.0.0.1\"]\n[[group]]\nid = \"lab\"\nnetworks = [\"192.0.2.0/24\"]\n\
+                    [[ban.v.for]]\ngroups = [\"lab\"]\nmode = \"off\"\n";
+    let server = TestServer::new().ban("v", "geo.example\n").ban("w", "all.example\n").upstream(&upstream);
+    let server = server.setting(settings).start().await;
+    let soa = async |name: &str| server.query(name, qtype::A).await.soa().unwrap().1;
+    assert_eq!((soa("geo.example").await, soa("all.example").await), (0, 30));
+    assert!(server.query("free.example", qtype::A).await.answers()[0].2 > 0);
+    assert_eq!(server.metric("policy_enforcement", &[("ban", "v")]).await, 2);
+}
+
+#[tokio::test]
+async fn a_ban_that_is_on_for_one_group_alone_is_shown_as_on() {
+    let settings = "[[group]]\nid = \"lab\"\nnetworks = [\"192.0.2.0/24\"]\n[ban.v]\nmode = \"off\"\n\
+                    [[ban.v.for]]\ngroups = [\"lab\"]\nmode = \"observe\"\n";
+    let server = TestServer::new().ban("v", "geo.example\n").setting(settings).start().await;
+    assert_eq!(server.metric("policy_enforcement", &[("ban", "v")]).await, 1);
+    let status = server.control(embargo::app::control::Request::Status).await;
+    let bans = status["policy"]["bans"].as_array().unwrap();
+    let ban = bans.iter().find(|ban| ban["id"] == "v").unwrap();
+    assert_eq!((&ban["mode"], &ban["spares_some"]), (&"observe".into(), &true.into()));
 }

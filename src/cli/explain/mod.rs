@@ -142,7 +142,7 @@ impl Explain {
         at: Timestamp,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        let client = Client { address: self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let client = Client::at(self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let explanation = self.explain(policy, &client, at);
         let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
         let compiled = Exemptions::new(&all, policy);

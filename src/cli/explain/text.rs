@@ -86,6 +86,7 @@ fn outcome(decision: &Decision<'_>, asked: &Asked<'_>) -> (Tone, String) {
         Decision::Enforce(hit, blocked) => {
             let answer = answer(hit, blocked, asked.qtype);
             let how = match hit.pattern.kind {
+                _ if blocked.action == Action::TcpOnly => "over TCP, TLS, HTTPS and QUIC normally",
                 PatternKind::Answer => "the upstream's answer is withheld",
                 _ => "it is never sent upstream",
             };
@@ -109,6 +110,7 @@ fn answer(hit: &Hit<'_>, blocked: &Blocked, qtype: u16) -> String {
         Action::Sinkhole => sinkhole(ban, qtype, ttl),
         Action::Refuse => "It is REFUSED".to_owned(),
         Action::Drop => "It gets no response at all".to_owned(),
+        Action::TcpOnly => "Over UDP it is answered with a truncated response".to_owned(),
     }
 }
 

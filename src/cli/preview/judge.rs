@@ -97,7 +97,7 @@ impl<'p> Judge<'p> {
     /// What is done otherwise about a name.
     fn touch(&mut self, name: &str, client: IpAddr, last: Timestamp) -> Option<&mut Touched> {
         let asked = LowerName::parse(name).ok()?;
-        let who = Client { address: client };
+        let who = Client::at(client);
         let old = self.old.decide(&asked, qtype::A, &who, self.at).decision;
         let new = self.new.decide(&asked, qtype::A, &who, self.at).decision;
         let effect = effect(&old, &new)?;

@@ -7,7 +7,7 @@ use crate::policy::network;
 use crate::policy::networks::Row;
 use crate::policy::pattern::{PatternKind, PatternRef};
 use crate::policy::policy::{BanIndex, Policy};
-use crate::policy::rule::Effect;
+use crate::policy::rule::{Does, Effect};
 use crate::policy::verdict::{Blocked, Client, Decision};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
@@ -64,6 +64,8 @@ pub(super) struct Judge<'p, 'c> {
     policy: &'p Policy,
     at: Timestamp,
     chosen: &'c dyn Fn(BanIndex) -> bool,
+    /// Whether the format has words for [`Action::TcpOnly`]; if not, it is no block.
+    tcp_only: bool,
 }
 
 impl Said<'_> {
@@ -74,8 +76,18 @@ impl Said<'_> {
 }
 
 impl<'p, 'c> Judge<'p, 'c> {
-    pub(super) fn new(policy: &'p Policy, at: Timestamp, chosen: &'c dyn Fn(BanIndex) -> bool) -> Self {
-        Self { policy, at, chosen }
+    pub(super) fn new(policy: &'p Policy, at: Timestamp, chosen: &'c dyn Fn(BanIndex) -> bool, tcp_only: bool) -> Self {
+        Self { policy, at, chosen, tcp_only }
+    }
+
+    /// Whether some rule does what the format has no words for: it sends clients to TCP.
+    pub(super) fn leaves_out_tcp_only(&self) -> bool {
+        let does = |does: Does, ban: &Ban| match does {
+            Does::Action(action) => action == Action::TcpOnly,
+            Does::Mode(_) => ban.stance.action == Action::TcpOnly,
+        };
+        let rules = self.policy.attributes.iter().filter(|rule| self.is_told(BanIndex(rule.ban)));
+        !self.tcp_only && rules.into_iter().any(|rule| does(rule.does, &self.policy.bans[rule.ban]))
     }
 
     fn counts(&self, attributes: u16) -> bool {
@@ -154,6 +166,7 @@ impl<'p, 'c> Judge<'p, 'c> {
         match self.policy.decide_without(name, qtype::A, &Client::NOBODY, self.at, left_out).decision {
             Decision::Pass => Said::Nothing,
             Decision::Allow(_) | Decision::Observe(_) => Said::Passes,
+            Decision::Enforce(_, blocked) if blocked.action == Action::TcpOnly && !self.tcp_only => Said::Passes,
             Decision::Enforce(hit, blocked) => {
                 let denies = blocked.action == Action::Nxdomain && !blocked.nxdomain;
                 Said::Blocked(if denies { Action::Nodata } else { blocked.action }, hit.ban)

@@ -110,9 +110,12 @@ impl Policy {
         chosen: &dyn Fn(BanIndex) -> bool,
         out: &mut dyn io::Write,
     ) -> io::Result<Exported> {
-        let judge = Judge::new(self, at, chosen);
+        let judge = Judge::new(self, at, chosen, format == ExportFormat::Rpz);
         let mut page = Page::new(out, format.comment());
         self.head(format, at, chosen, &mut page)?;
+        if judge.leaves_out_tcp_only() {
+            page.unsaid(format_args!("names whose clients are sent to TCP (`tcp_only`): they are let through"))?;
+        }
         for glob in judge.globs() {
             page.unsaid(format_args!("`{glob}`: no `*` inside a label"))?;
         }

@@ -55,6 +55,7 @@ fn record(owner: &dyn std::fmt::Display, said: &Said<'_>, around: &Said<'_>, pag
         Said::Blocked(Action::Nxdomain, _ban) => page.line(format_args!("{owner} CNAME .")),
         Said::Blocked(Action::Nodata, _ban) => page.line(format_args!("{owner} CNAME *.")),
         Said::Blocked(Action::Drop, _ban) => page.line(format_args!("{owner} CNAME rpz-drop.")),
+        Said::Blocked(Action::TcpOnly, _ban) => page.line(format_args!("{owner} CNAME rpz-tcp-only.")),
         Said::Blocked(Action::Sinkhole, ban) => addresses(owner, ban, page),
         Said::Blocked(Action::Refuse, _ban) => {
             page.unsaid(format_args!("`{owner}` is refused here; there it does not exist"))?;

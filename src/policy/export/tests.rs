@@ -33,7 +33,7 @@ fn export(policy: &Policy, format: ExportFormat) -> (String, Exported) {
 
 /// How a name is answered; `None`: it is let through.
 fn answer(policy: &Policy, name: &LowerName) -> Option<&'static str> {
-    let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let client = Client::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
     match policy.decide(name, qtype::A, &client, Timestamp::UNIX_EPOCH).decision {
         Decision::Pass | Decision::Allow(_) | Decision::Observe(_) => None,
         Decision::Enforce(_, blocked) if blocked.action == Action::Nxdomain && !blocked.nxdomain => Some("nodata"),
@@ -126,9 +126,9 @@ fn networks_that_are_read_again_give_the_same_verdicts() {
     let name = LowerName::parse("a.example").unwrap();
     let blocks = |policy: &Policy, address: &str| {
         let address = address.parse().unwrap();
-        let client = Client { address };
+        let client = Client::at(address);
         let asked = policy.decide(&name, qtype::A, &client, Timestamp::UNIX_EPOCH).decision;
-        let nobody = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let nobody = Client::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let led = policy.decide_address(address, &name, &nobody, Timestamp::UNIX_EPOCH, |_ban| false).decision;
         [asked, led].map(|decision| matches!(decision, Decision::Enforce(..)))
     };

@@ -39,6 +39,8 @@ pub(super) fn unbound(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> 
                 Action::Nodata => "always_nodata",
                 Action::Refuse => "always_refuse",
                 Action::Drop => "always_deny",
+                // Never said in this format, see `Judge`.
+                Action::TcpOnly => "transparent",
                 Action::Sinkhole => "redirect",
             };
             zone(name, kind, page)?;

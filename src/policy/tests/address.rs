@@ -7,7 +7,7 @@ use super::*;
 const NOW: &str = "2030-01-01T00:00:00Z";
 
 fn client(address: &str) -> Client {
-    Client { address: address.parse().unwrap() }
+    Client::at(address.parse().unwrap())
 }
 
 /// A verdict in a line: what is done, by which rule of which ban.
@@ -178,4 +178,72 @@ proptest! {
         let found = policy.decide_address(address, &name("a.example"), &CLIENT, time(NOW), |_ban| false);
         prop_assert_eq!(said(&found), expected);
     }
+}
+
+#[test]
+fn who_is_sent_to_tcp_is_answered_there_and_seen_in_both_places() {
+    let policy = World::new()
+        .ban(Ban::named("a"), "geo.example x likely tcp_only\nanswer:192.0.2.0/24 x ambiguous tcp_only\n")
+        .ban(Ban::named("b"), "client:198.51.100.0/24 x none tcp_only\nx.geo.example x likely nxdomain\n")
+        .build();
+    let over_stream = |client: Client| Client { over_stream: true, ..client };
+    let ask = |name: &str, client: &Client| shown_to(&policy, name, qtype::A, client, time(NOW));
+    assert_eq!(ask("geo.example", &CLIENT), "tcp_only a/geo.example soa geo.example");
+    assert_eq!(ask("geo.example", &over_stream(CLIENT)), "observe a/geo.example");
+    let (udp, tcp) = (
+        "tcp_only a/geo.example soa geo.example, nxdomain b/x.geo.example",
+        "nxdomain b/x.geo.example soa x.geo.example, observe a/geo.example",
+    );
+    assert_eq!([ask("x.geo.example", &CLIENT), ask("x.geo.example", &over_stream(CLIENT))], [udp, tcp]);
+    let asker = client("198.51.100.1");
+    assert_eq!(ask("free.example", &asker), "tcp_only b/client:198.51.100.0/24 soa free.example");
+    assert_eq!(ask("free.example", &over_stream(asker)), "observe b/client:198.51.100.0/24");
+    let led = |client: &Client| answer(&policy, "192.0.2.1", "a.example", client);
+    assert_eq!(
+        [led(&CLIENT), led(&over_stream(CLIENT))],
+        ["tcp_only a/answer:192.0.2.0/24", "observe a/answer:192.0.2.0/24"]
+    );
+}
+
+#[test]
+fn a_forwarder_that_keeps_answers_is_told_to_keep_none_that_another_client_may_not_get() {
+    let world = |clients: &str| {
+        let shared = Stance { rollout: Share::new(50), ..Stance::default() };
+        let mut world = World::new();
+        let who = Who::default().with_caching_forwarders(vec!["198.51.100.53/32".parse().unwrap()]);
+        world.builder = world.builder.knowing(who);
+        world.ban(taking(shared, "a"), "geo.example\n").ban(Ban::named("b"), &format!("all.example\n{clients}")).build()
+    };
+    let forwarder = client("198.51.100.53");
+    let behind = Client { sender: forwarder.address, ..client("192.0.2.7") };
+    let cap = |policy: &Policy, name: &str, client: &Client| {
+        let verdict = policy.decide(&super::name(name), qtype::A, client, time(NOW));
+        match verdict.decision {
+            Decision::Enforce(_, blocked) => Some(blocked.ttl),
+            _ => verdict.ttl_cap,
+        }
+    };
+    let policy = world("");
+    for asker in [&forwarder, &behind] {
+        assert_eq!(cap(&policy, "geo.example", asker), Some(0));
+        assert_eq!((cap(&policy, "all.example", asker), cap(&policy, "free.example", asker)), (Some(30), None));
+    }
+    assert_ne!(cap(&policy, "geo.example", &CLIENT), Some(0));
+    let policy = world("client:203.0.113.0/24\n");
+    for name in ["geo.example", "all.example", "free.example"] {
+        assert_eq!((cap(&policy, name, &behind), cap(&policy, name, &CLIENT) == Some(0)), (Some(0), false), "{name}");
+    }
+}
+
+#[test]
+fn a_ban_that_is_off_and_on_for_one_group_is_shown_as_what_it_does_to_that_group() {
+    let off = Stance { mode: Mode::Off, ..Stance::default() };
+    let ban = Ban {
+        terms: vec![Term { groups: vec![GroupIndex(1)], stance: Stance::default() }],
+        ..taking(off.clone(), "a")
+    };
+    assert_eq!((ban.mode_at(time(NOW)), ban.spares_some_at(time(NOW))), (Mode::Enforce, true));
+    let ban = taking(off, "a");
+    assert_eq!((ban.mode_at(time(NOW)), ban.spares_some_at(time(NOW))), (Mode::Off, false));
+    assert_eq!((Ban::named("a").mode_at(time(NOW)), Ban::named("a").spares_some_at(time(NOW))), (Mode::Enforce, false));
 }

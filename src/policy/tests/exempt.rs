@@ -152,7 +152,7 @@ fn exemptions_past_the_limit_spare_nobody() {
             )
         })
         .collect();
-    let client = |number: usize| Client { address: format!("10.0.{}.{}", number / 256, number % 256).parse().unwrap() };
+    let client = |number: usize| Client::at(format!("10.0.{}.{}", number / 256, number % 256).parse().unwrap());
     assert!(sparing(&policy, &all, "a.example", &client(Exemptions::MAX - 1), START).starts_with("pass"));
     assert!(sparing(&policy, &all, "a.example", &client(Exemptions::MAX), START).starts_with("nxdomain"));
 }

@@ -19,9 +19,9 @@ use crate::time::Timestamp;
 use crate::wire::{LowerName, Name, qtype};
 
 /// Of no group.
-const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+const CLIENT: Client = Client::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
 /// Of the second of the groups that [`World::with_groups`] makes.
-const MEMBER: Client = Client { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) };
+const MEMBER: Client = Client::at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
 /// A ban that takes this stance.
 fn taking(stance: Stance, id: &str) -> Ban {

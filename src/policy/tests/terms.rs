@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 
-const STRANGER: Client = Client { address: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)) };
+const STRANGER: Client = Client::at(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)));
 
 /// A ban that takes one stance towards the lab and another one towards all others.
 fn two_faced(all: Stance, lab: Stance) -> Ban {
@@ -78,7 +78,7 @@ fn a_rollout_enforces_on_its_share_and_observes_the_others() {
     let policy = World::new().ban(ban, "a.example").build();
     let mut enforced = 0;
     for last in 0..=255 {
-        let client = Client { address: IpAddr::from([192, 0, 2, last]) };
+        let client = Client::at(IpAddr::from([192, 0, 2, last]));
         let is_in = share.holds("v", client.address);
         let expected = if is_in { "nxdomain v/a.example soa a.example" } else { "observe v/a.example" };
         check_for(&policy, &client, "a.example", expected);

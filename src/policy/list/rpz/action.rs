@@ -62,7 +62,7 @@ fn alias(target: &Token<'_>, owner: &str) -> Result<Meaning, Fault> {
         // The second is the old way of saying it: the name leads to itself.
         Ok(Meaning::Action { allow: true, does: None })
     } else if is("rpz-tcp-only.") {
-        Err(Fault::new(target.span.clone(), "no action here sends clients to TCP"))
+        action(Action::TcpOnly)
     } else {
         // Somebody's page about the block, in whose place ours stands.
         action(Action::Sinkhole)

@@ -220,7 +220,7 @@ fn a_policy_zone_says_what_is_done_with_which_names() {
          ns.example.rpz-nsdname CNAME .\n8.0.0.0.10.rpz-nsip CNAME .\nb.example TXT \"(x\"\nc.example CNAME\nd.example\n\
          e..example CNAME .\n$INCLUDE x\n24.1.2.0.192.rpz-ip CNAME .\nf.example CNAME rpz-tcp-only.\ng.example A x\n)\n\
          x.*.example CNAME .\nh.other. CNAME .\n",
-        &["2:answer:192.0.2.0/24 nxdomain", "3:client:2001:db8::/32 drop"],
+        &["2:answer:192.0.2.0/24 nxdomain", "3:client:2001:db8::/32 drop", "12:=f.example tcp_only"],
         &[
             "1:17 without a dot at its end",
             "4:1 for name servers",
@@ -231,7 +231,6 @@ fn a_policy_zone_says_what_is_done_with_which_names() {
             "9:3 label is empty",
             "10:1 a directive that is not followed",
             "11:1 the address has bits behind its prefix",
-            "12:17 no action here sends clients to TCP",
             "13:13 no address of this type",
             "14:1 no `(`",
             "15:3 `*` can't stand here",
