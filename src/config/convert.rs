@@ -52,6 +52,8 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
     let default = Settings::default();
     let zone = time_zone(&file.time_zone, &mut reader);
     let groups = who::groups(&file.group, &mut reader);
+    let encrypted = encrypted::settings(&file, &mut reader);
+    let doors = who::doors(&file.group, &encrypted.https_path, &mut reader);
     let settings = Settings {
         listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
         admin: admin(&file.admin, default.admin, &mut reader),
@@ -70,7 +72,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         dnssec: dnssec::settings(&file.dnssec, base, &zone, &mut reader),
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
-        encrypted: encrypted::settings(&file, &mut reader),
+        encrypted,
         tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
@@ -79,6 +81,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         exemptions: exemption::read(&file.exemption, &groups, &zone, &mut reader),
+        doors,
         groups,
         leases: leases::files(&file.leases, base, &mut reader),
         time_zone: zone,

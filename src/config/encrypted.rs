@@ -26,6 +26,19 @@ pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader
     TlsSettings { certificate, key, names: Vec::new() }
 }
 
+impl Default for EncryptedSettings {
+    fn default() -> Self {
+        Self {
+            listen_tls: Vec::new(),
+            listen_https: Vec::new(),
+            listen_http: Vec::new(),
+            listen_quic: Vec::new(),
+            https_path: "/dns-query".to_owned(),
+            https_proxies: Vec::new(),
+        }
+    }
+}
+
 /// Where clients are served over encrypted transports, which needs a certificate and addresses that nothing else is served on.
 pub(super) fn settings(file: &File, reader: &mut Reader<'_>) -> EncryptedSettings {
     for span in [&file.listen_tls, &file.listen_https, &file.listen_quic].into_iter().filter_map(named) {

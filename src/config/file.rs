@@ -346,6 +346,9 @@ pub(super) struct Group {
     pub(super) id: Text,
     pub(super) kind: Text,
     pub(super) networks: Texts,
+    pub(super) listeners: Texts,
+    pub(super) paths: Texts,
+    pub(super) tls_names: Texts,
 }
 
 /// `[[leases]]`.

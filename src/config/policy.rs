@@ -100,9 +100,7 @@ pub fn policy(settings: &Settings, generation: u64) -> PolicyLoad {
 pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) -> PolicyLoad {
     let mut loader = Loader {
         settings,
-        builder: PolicyBuilder::new(rand::random(), own::protected(settings))
-            .knowing(who(settings))
-            .pausing(make_way),
+        builder: PolicyBuilder::new(rand::random(), own::protected(settings)).knowing(who(settings)).pausing(make_way),
         diagnostics: Vec::new(),
         failed: Vec::new(),
         files: Vec::new(),
@@ -123,7 +121,8 @@ pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) ->
 /// Who is who.
 fn who(settings: &Settings) -> Who {
     let caching_forwarders = settings.caching_forwarders.iter().map(|at| at.value).collect();
-    Who::new(settings.groups.clone()).with_caching_forwarders(caching_forwarders)
+    let who = Who::new(settings.groups.clone()).with_caching_forwarders(caching_forwarders);
+    who.with_doors(settings.doors.clone())
 }
 
 struct Loader<'s> {

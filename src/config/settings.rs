@@ -18,7 +18,7 @@ use super::leases::LeaseFile;
 use super::rate_limit::RateLimitSettings;
 use crate::journal::NamesConfig;
 use crate::local::{self, Record};
-use crate::policy::{Group, ListFormat, Strictness};
+use crate::policy::{Door, Group, GroupIndex, ListFormat, Strictness};
 use crate::serve::AnyAnswer;
 use crate::upstream::{Exempt, Order, UpstreamSpec};
 use crate::wire::{Name, Secret};
@@ -78,6 +78,8 @@ pub struct Settings {
     pub exports: Vec<ExportSettings>,
     /// Sites, departments and groups.
     pub groups: Vec<Group>,
+    /// The doors by which clients come into groups.
+    pub doors: Vec<(Door, GroupIndex)>,
     /// Files that say who holds which address.
     pub leases: Vec<LeaseFile>,
     /// What the operator changes about bans.
@@ -391,6 +393,7 @@ impl Default for Settings {
             exports: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
+            doors: Vec::new(),
             leases: Vec::new(),
             bans: Vec::new(),
             exemptions: Vec::new(),
@@ -458,19 +461,6 @@ impl Default for TcpSettings {
             connections_per_client_max: 64,
             queries_in_flight_max: 64,
             idle: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for EncryptedSettings {
-    fn default() -> Self {
-        Self {
-            listen_tls: Vec::new(),
-            listen_https: Vec::new(),
-            listen_http: Vec::new(),
-            listen_quic: Vec::new(),
-            https_path: "/dns-query".to_owned(),
-            https_proxies: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `[[group]]` as written to who is who.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -12,7 +13,8 @@ use super::file;
 use super::reader::Reader;
 use super::suggest::nearest_first;
 use crate::metrics::DEFAULT_SITE;
-use crate::policy::{Group, GroupIndex, GroupKind, Who};
+use crate::policy::{Door, Group, GroupIndex, GroupKind, Who, Word};
+use crate::wire::Name;
 
 /// Groups that a message offers at most.
 const OFFERED_MAX: usize = 5;
@@ -38,8 +40,13 @@ pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) 
             let place = group.id.as_ref().map_or(0..0, Spanned::span);
             reader.error(place, format!("`{DEFAULT_SITE}` is the site of clients that are of none"));
         }
-        if group.networks.is_none() {
-            reader.missing("networks", Some(table));
+        match doors_written(group).next() {
+            Some(door) if kind != GroupKind::Group => {
+                let message = format!("a {} is where its networks are; only a group has doors", kind.as_str());
+                reader.error(door.span(), message);
+            }
+            None if group.networks.is_none() => reader.missing("networks", Some(table)),
+            _ => (),
         }
         let networks = networks(group, kind, &id, &mut seen, reader);
         groups.push(Group { id, kind, networks });
@@ -52,6 +59,64 @@ pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) 
         reader.error(first_beyond.span(), format!("at most {} sites; each is a label of metrics", Who::SITES_MAX));
     }
     groups
+}
+
+/// The doors of a group as they are written.
+fn doors_written(group: &file::Group) -> impl Iterator<Item = &Spanned<Vec<Spanned<String>>>> {
+    [&group.listeners, &group.paths, &group.tls_names].into_iter().flatten()
+}
+
+/// The doors of all groups. To `known_path`, that of `[https]`, every client is led, so it is none.
+pub(super) fn doors(
+    written: &[Spanned<file::Group>],
+    known_path: &str,
+    reader: &mut Reader<'_>,
+) -> Vec<(Door, GroupIndex)> {
+    let mut doors = Vec::new();
+    for (index, group) in (0..u16::MAX).map(GroupIndex).zip(written.iter().map(Spanned::get_ref)) {
+        for text in group.paths.iter().flat_map(Spanned::get_ref).filter(|text| text.get_ref() == known_path) {
+            reader
+                .error(text.span(), "every client is led to this path, which is that of [https]; a group has another");
+        }
+        let mut read = |texts: &file::Texts, read: fn(&str) -> Result<Door, &'static str>| {
+            for text in texts.iter().flat_map(Spanned::get_ref) {
+                match read(text.get_ref()) {
+                    Ok(_) if doors.len() == Who::DOORS_MAX => {
+                        let message = format!("at most {} listeners, paths and names in all groups", Who::DOORS_MAX);
+                        reader.error(text.span(), message);
+                    }
+                    Ok(door) => doors.push((door, index)),
+                    Err(message) => reader.error(text.span(), message),
+                }
+            }
+        };
+        read(&group.listeners, listener);
+        read(&group.paths, path);
+        read(&group.tls_names, tls_name);
+    }
+    doors
+}
+
+fn listener(text: &str) -> Result<Door, &'static str> {
+    // An address alone is meant with any port.
+    let alone = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 0));
+    let address = text.parse().or_else(|_no_port| alone());
+    address
+        .map(Door::of_listener)
+        .map_err(|_neither| "no address; write for example \"192.0.2.53\" or \"192.0.2.53:853\"")
+}
+
+fn path(text: &str) -> Result<Door, &'static str> {
+    if text.starts_with('/') && text.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'?' | b'#')) {
+        Ok(Door::Path(Word::of_path(text)))
+    } else {
+        Err("no path; write for example \"/lab\"")
+    }
+}
+
+fn tls_name(text: &str) -> Result<Door, &'static str> {
+    let name = Name::parse(text).map_err(|_fault| "no name; write for example \"lab.dns.example.org\"")?;
+    Ok(Door::TlsName(Word::of_name(&name.to_string())))
 }
 
 /// The networks of a group. `seen`: by kind and network, the site or department that has it.

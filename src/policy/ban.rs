@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::stance::{Stance, Term};
-use super::who::Membership;
+use super::who::Member;
 use crate::time::Timestamp;
 use crate::wire::ede;
 
@@ -239,13 +239,13 @@ impl Ban {
     }
 
     /// The term that speaks of a client of these groups, if any does.
-    pub(super) fn term_for(&self, membership: &Membership) -> Option<&Term> {
-        self.terms.iter().find(|term| membership.is_of_any(&term.groups))
+    pub(super) fn term_for(&self, member: Member<'_>) -> Option<&Term> {
+        self.terms.iter().find(|term| member.is_of_any(&term.groups))
     }
 
     /// What it does to a client of these groups.
-    pub(super) fn stance_for(&self, membership: &Membership) -> &Stance {
-        self.term_for(membership).map_or(&self.stance, |term| &term.stance)
+    pub(super) fn stance_for(&self, member: Member<'_>) -> &Stance {
+        self.term_for(member).map_or(&self.stance, |term| &term.stance)
     }
 
     /// The most that it does to any client at `at`.

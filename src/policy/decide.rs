@@ -109,9 +109,9 @@ impl Policy {
 
     /// Who asks when, with the groups that it is of.
     pub(super) fn asker(&self, client: &Client, at: Timestamp) -> Asker<'_> {
-        let Client { address, sender, over_stream } = *client;
-        let (membership, forwards) = (self.who.of(address), self.who.is_caching_forwarder(sender));
-        Asker { address, membership, over_stream, forwards, at }
+        let Client { address, sender, over_stream, entrance: _ } = *client;
+        let (member, forwards) = (self.who.member(client), self.who.is_caching_forwarder(sender));
+        Asker { address, member, over_stream, forwards, at }
     }
 
     /// The verdict, given the rules on the way to the name.
@@ -225,7 +225,7 @@ impl Policy {
 
     #[cold]
     fn seconds_to_date(&self, found: &Found<'_>, asker: &Asker<'_>) -> Option<u32> {
-        let stance = self.bans[found.attributes.ban].stance_for(asker.membership);
+        let stance = self.bans[found.attributes.ban].stance_for(asker.member);
         let answer = |at| match self.effect(found, &Asker { at, ..*asker }) {
             Effect::Allow => Effect::Off,
             effect => effect,

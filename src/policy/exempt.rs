@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::decide::OBSERVED_TTL_MAX;
 use super::policy::{BanIndex, Policy};
 use super::verdict::{Client, Decision, Hit, Verdict};
-use super::who::{Group, GroupIndex, GroupKind, Membership, Who};
+use super::who::{Group, GroupIndex, GroupKind, Member, Who};
 use crate::time::Timestamp;
 use crate::wire::LowerName;
 
@@ -128,10 +128,10 @@ impl Exemptions {
     }
 
     /// Those that hold for a client at a moment.
-    fn of(&self, address: IpAddr, membership: &Membership, at: Timestamp) -> Vec<&Compiled> {
+    fn of(&self, address: IpAddr, member: Member<'_>, at: Timestamp) -> Vec<&Compiled> {
         let by_network =
             self.networks.of(address).iter().map(|GroupIndex(number)| self.by_network[usize::from(number)]);
-        let is_of = |group: GroupIndex| membership.is_of_any(&[group]);
+        let is_of = |group: GroupIndex| member.is_of_any(&[group]);
         let by_group = self.by_group.iter().filter(|(group, _place)| is_of(*group)).map(|(_group, place)| *place);
         let found = by_network.chain(by_group).filter_map(|place| self.all.get(place));
         found.filter(|found| found.exemption.holds_at(at)).collect()
@@ -224,7 +224,7 @@ impl Policy {
         (client, at): (&Client, Timestamp),
         judge: impl Fn(&dyn Fn(BanIndex) -> bool) -> Verdict<'p>,
     ) -> Spared<'p> {
-        let of_client = exemptions.of(client.address, self.who.of(client.address), at);
+        let of_client = exemptions.of(client.address, self.who.member(client), at);
         let forwards = self.who.is_caching_forwarder(client.sender);
         if of_client.is_empty() {
             let verdict = if forwards { verdict.kept_for(0) } else { verdict };

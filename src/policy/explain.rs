@@ -97,8 +97,8 @@ impl Lost {
 impl Policy {
     /// How a ban stands towards a client at a time.
     pub fn standing(&self, ban: BanIndex, client: &Client, at: Timestamp) -> Standing<'_> {
-        let (ban, membership) = (&self.bans[ban.0], self.who.of(client.address));
-        let (stance, term) = (ban.stance_for(membership), ban.term_for(membership));
+        let (ban, member) = (&self.bans[ban.0], self.who.member(client));
+        let (stance, term) = (ban.stance_for(member), ban.term_for(member));
         Standing { stance, term, mode: stance.mode_for(&ban.id, client.address, at) }
     }
 

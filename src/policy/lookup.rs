@@ -208,7 +208,7 @@ impl Policy {
     #[cold]
     fn effect_for(&self, found: &Found<'_>, asker: &Asker<'_>) -> Effect {
         let Attributes { ban, does, allow, .. } = *found.attributes;
-        let (ban, stance) = (&self.bans[ban], self.bans[ban].stance_for(asker.membership));
+        let (ban, stance) = (&self.bans[ban], self.bans[ban].stance_for(asker.member));
         match attributes::effect(does, allow, stance.action).capped(stance.mode_for(&ban.id, asker.address, asker.at)) {
             // What it is for has been done.
             Effect::Enforce(Action::TcpOnly) if asker.over_stream => Effect::Observe,

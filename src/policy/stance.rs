@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::ban::{Action, Mode};
 use super::schedule::Schedule;
-use super::who::{GroupIndex, Membership};
+use super::who::{GroupIndex, Member};
 use crate::time::Timestamp;
 
 /// What a ban does to all clients, or to some.
@@ -42,7 +42,7 @@ pub struct Share(u8);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker<'p> {
     pub(super) address: IpAddr,
-    pub(super) membership: &'p Membership,
+    pub(super) member: Member<'p>,
     pub(super) over_stream: bool,
     /// Whether it is a forwarder that gives other clients what it was given.
     pub(super) forwards: bool,

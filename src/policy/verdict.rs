@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::ban::{Action, Ban, Evidence};
+use super::entrance::Entrance;
 use super::pattern::PatternRef;
 use super::policy::{BanIndex, ListInfo};
 use super::rule::Effect;
@@ -17,6 +18,8 @@ pub struct Client {
     pub sender: IpAddr,
     /// Whether it asks over a stream, where [`Action::TcpOnly`] has nothing more to ask for.
     pub over_stream: bool,
+    /// By what door its query came.
+    pub entrance: Entrance,
 }
 
 impl Client {
@@ -25,7 +28,7 @@ impl Client {
 
     /// The client at this address, over UDP.
     pub const fn at(address: IpAddr) -> Self {
-        Self { address, sender: address, over_stream: false }
+        Self { address, sender: address, over_stream: false, entrance: Entrance::UNKNOWN }
     }
 }
 

@@ -1,9 +1,12 @@
-//! Who is who: sites, departments and groups by network, and of which of them an address is.
+//! Who is who: sites, departments and groups by network, groups by door too, and of which of them a client is.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+use super::entrance::{Door, Doors, Met, Word};
+use super::verdict::Client;
 
 /// A set of clients that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,27 @@ pub struct Who {
     memberships: Vec<Membership>,
     nobody: Membership,
     caching_forwarders: Vec<IpNet>,
+    doors: Doors,
+}
+
+/// Of what one client is: by its address, and by the door that its query came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'w> {
+    who: &'w Who,
+    by_address: &'w Membership,
+    by_door: Met,
+}
+
+impl Member<'_> {
+    /// Whether it is of any of these groups.
+    pub fn is_of_any(&self, groups: &[GroupIndex]) -> bool {
+        self.by_address.is_of_any(groups) || self.who.doors.groups(self.by_door).any(|group| groups.contains(&group))
+    }
+
+    /// The groups, those by address first.
+    pub fn iter(&self) -> impl Iterator<Item = GroupIndex> {
+        self.by_address.iter().chain(self.who.doors.groups(self.by_door))
+    }
 }
 
 impl Who {
@@ -94,6 +118,8 @@ impl Who {
     pub const GROUPS_MAX: usize = 1 << 12;
     /// Networks of all groups at most.
     pub const NETWORKS_MAX: usize = 1 << 16;
+    /// Doors of all groups at most.
+    pub const DOORS_MAX: usize = Doors::MAX;
     /// Sites at most: each is a value of a metric's label.
     pub const SITES_MAX: usize = 128;
 
@@ -112,7 +138,23 @@ impl Who {
             membership.site = site.and_then(|at| u16::try_from(at).ok()).map(SiteIndex);
         }
         let (nobody, caching_forwarders) = (Membership::default(), Vec::new());
-        Self { groups, starts, pieces, memberships, nobody, caching_forwarders }
+        Self { groups, starts, pieces, memberships, nobody, caching_forwarders, doors: Doors::default() }
+    }
+
+    /// Leads whoever comes by these doors into their groups, at most [`Who::DOORS_MAX`] of them.
+    #[must_use]
+    pub fn with_doors(self, doors: Vec<(Door, GroupIndex)>) -> Self {
+        Self { doors: Doors::new(doors), ..self }
+    }
+
+    /// Whether some group is for this path of HTTPS.
+    pub fn has_path(&self, path: Word) -> bool {
+        self.doors.has_path(path)
+    }
+
+    /// Of what a client is.
+    pub fn member(&self, client: &Client) -> Member<'_> {
+        Member { who: self, by_address: self.of(client.address), by_door: self.doors.met(&client.entrance) }
     }
 
     /// Knows that servers in these networks keep answers and give them to clients of their own.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy;
+use crate::policy::{self, Entrance};
 use crate::wire::{NoHeader, PROXY_SIGNATURE, Proxied, Transport};
 
 /// The sender of one query.
@@ -16,10 +16,13 @@ pub struct Client {
     pub socket: SocketAddr,
     /// How the query came.
     pub transport: Transport,
-    /// For how long it may leave its connection idle, which it is told if it asks (RFC 7828); `None` without a connection.
-    pub idle: Option<Duration>,
+    /// For how many tenths of a second it may leave its connection idle, which it is told if it asks (RFC 7828); `None` without
+    /// a connection.
+    pub idle: Option<u16>,
     /// Whether it has shown a server cookie of ours that was made for its address.
     pub(super) cookie_is_good: bool,
+    /// By what door the query came.
+    pub(super) entrance: Entrance,
     via: Via,
 }
 
@@ -38,13 +41,25 @@ impl Client {
     /// The sender at `socket` over `transport`.
     pub fn new(socket: SocketAddr, transport: Transport) -> Self {
         let socket = SocketAddr::new(socket.ip().to_canonical(), socket.port());
-        Self { socket, transport, idle: None, cookie_is_good: false, via: Via::Itself }
+        Self { socket, transport, idle: None, cookie_is_good: false, entrance: Entrance::UNKNOWN, via: Via::Itself }
+    }
+
+    /// The same, which came by this door.
+    #[must_use]
+    pub(super) fn by(self, entrance: Entrance) -> Self {
+        Self { entrance, ..self }
+    }
+
+    /// The same, over TLS in whose greeting it has named us so, if it has.
+    #[must_use]
+    pub(super) fn by_tls_name(self, name: Option<&str>) -> Self {
+        name.map_or(self, |name| self.by(self.entrance.by_tls_name(name)))
     }
 
     /// The same on a connection that it may leave idle for so long.
     #[must_use]
     pub fn with_idle(self, idle: Duration) -> Self {
-        Self { idle: Some(idle), ..self }
+        Self { idle: Some(tenths(idle)), ..self }
     }
 
     /// Whom this one, a proxy, speaks for.
@@ -86,7 +101,7 @@ impl Client {
             Via::Itself | Via::HealthCheck => self.address(),
             Via::Proxy { address, .. } => address,
         };
-        policy::Client { address: self.address(), sender, over_stream: self.is_over_stream() }
+        policy::Client { address: self.address(), sender, over_stream: self.is_over_stream(), entrance: self.entrance }
     }
 
     /// Whether its address is proven by the way its queries come, which a cookie does not change.
@@ -96,6 +111,11 @@ impl Client {
             Via::Proxy { proven, .. } => proven,
         }
     }
+}
+
+/// A duration in the unit of edns-tcp-keepalive (RFC 7828 §3.1).
+fn tenths(idle: Duration) -> u16 {
+    u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)
 }
 
 /// The networks that are served, and the proxies that may speak for clients.

@@ -1,7 +1,5 @@
 //! What concerns this hop alone and no upstream: cookies, padding, idle connections, and what the server says about itself.
 
-use std::time::Duration;
-
 use crate::metrics::Outcome;
 use crate::time::Now;
 use crate::wire::{Asked, CLASS_CH, CLASS_IN, Cookies, Extras, Query, Response, Secret, qtype, rcode};
@@ -95,7 +93,7 @@ impl Hop {
         let extras = Extras {
             cookie,
             nsid: self.config.nsid.as_deref().filter(|_nsid| asked.nsid),
-            keepalive: client.idle.filter(|_idle| asked.keepalive).map(tenths),
+            keepalive: client.idle.filter(|_idle| asked.keepalive),
             subnet: None,
             padded: asked.padding && client.transport.is_encrypted(),
         };
@@ -171,14 +169,10 @@ fn seconds(now: Now) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// A duration in the unit of edns-tcp-keepalive (RFC 7828 §3.1).
-fn tenths(idle: Duration) -> u16 {
-    u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
 
     use super::*;
     use crate::time::{Mono, Timestamp};
@@ -242,7 +236,8 @@ mod tests {
         assert_eq!(codes(&hop, &on(Transport::Tcp), options), [11]);
         assert_eq!(codes(&hop, &on(Transport::Dot), options), [11, 12]);
         assert_eq!(codes(&hop, &client(Transport::Doh), options), [12]);
-        assert_eq!((tenths(Duration::from_secs(10)), tenths(Duration::from_secs(86_400))), (100, u16::MAX));
+        let idle = |seconds| client(Transport::Tcp).with_idle(Duration::from_secs(seconds)).idle;
+        assert_eq!((idle(10), idle(86_400)), (Some(100), Some(u16::MAX)));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 
 use crate::metrics::{DropReason, Family, Ledger, Metrics, Worker};
 use crate::policy::Ahead;
-use crate::socket::{BATCH, Datagram, Incoming, Outgoing, is_dead, send_now, thrown_away, udp_again};
+use crate::policy::Entrance;
+use crate::socket::{BATCH, Datagram, Incoming, Local, Outgoing, is_dead, send_now, thrown_away, udp_again};
 use crate::time::{Mono, Now};
 use crate::wire::{PAYLOAD, Query, Transport};
 
@@ -148,6 +149,15 @@ impl<N: Next> Listener<N> {
         now
     }
 
+    /// The address and port that a datagram was sent to.
+    fn asked(&self, local: Local) -> SocketAddr {
+        match local {
+            Local::Bound => self.address,
+            Local::V4(address) => SocketAddr::new(address.into(), self.address.port()),
+            Local::V6(address, _interface) => SocketAddr::new(address.into(), self.address.port()),
+        }
+    }
+
     /// Answers one datagram, or has it wait for its answer, or drops it.
     fn answer_one<'w>(
         &self,
@@ -156,7 +166,7 @@ impl<N: Next> Listener<N> {
         spare: &mut Vec<u8>,
         misses: &mut Misses,
     ) -> Option<(Vec<u8>, Sent<&'w Worker>)> {
-        let sender = Client::new(datagram.source, Transport::Udp);
+        let sender = Client::new(datagram.source, Transport::Udp).by(Entrance::UNKNOWN.at(self.asked(datagram.local)));
         let asked = batch.view.admission.unwrap(sender, datagram.octets);
         let client = asked.map_or(sender, |(client, _message)| client);
         let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);

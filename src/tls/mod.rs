@@ -21,7 +21,7 @@ use rustls::crypto::{CryptoProvider, ring};
 pub use client::{ClientTls, Pin, PinError, Trust, explain, is_server_name};
 pub use paper::Paper;
 pub use pem::{Identity, PemError, certificates};
-pub use server::{ServerTls, Speech};
+pub use server::{ServerTls, Speech, quic_server_name};
 
 /// The one library for cryptography. Never the process's default, which a crate elsewhere in the tree could set.
 fn provider() -> Arc<CryptoProvider> {

@@ -1,11 +1,12 @@
 //! As whom this server shows itself to its clients: one identity for every encrypted transport, exchanged while connections
 //! go on.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use quinn::crypto::rustls::QuicServerConfig;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use rustls::crypto::ring::Ticketer;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -122,6 +123,11 @@ impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shown").field("certificates", &self.key.load().cert.len()).finish_non_exhaustive()
     }
+}
+
+/// The name by which a client of QUIC has called the server, given what the handshake has told.
+pub fn quic_server_name(told: Box<dyn Any>) -> Option<String> {
+    told.downcast::<HandshakeData>().ok()?.server_name
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ impl Explain {
             r#type: rtype::mnemonic(self.qtype).into_owned(),
             client: self.client,
             answer: self.answer,
-            groups: who.of(asked.client.address).iter().map(|index| who.group(index).id.to_string()).collect(),
+            groups: who.member(&asked.client).iter().map(|index| who.group(index).id.to_string()).collect(),
             at: rfc3339(asked.at),
             verdict: if is_exempt { EXEMPT } else { verdict },
             ban: hit.map(|hit| hit.ban.id.to_string()),

@@ -30,6 +30,7 @@ use super::door::Door;
 use super::next::Next;
 use super::stream::{Place, StreamConfig};
 use crate::metrics::{DropReason, HttpFault};
+use crate::policy::Word;
 
 use reply::Reply;
 
@@ -131,10 +132,19 @@ impl<N: Next> Visit<N> {
     /// The message of a request, and whose it is.
     async fn read(&self, request: Request<Incoming>) -> Result<(Vec<u8>, Client), HttpFault> {
         // A path that is not ours is nobody's question, whoever is behind a proxy.
-        request::is_for(&request, &self.path)?;
+        let path = request.uri().path();
+        let of_group = (path != &*self.path).then(|| Word::of_path(path)).filter(|path| self.is_of_group(*path));
+        let served = if of_group.is_some() { path } else { &*self.path };
+        request::is_for(&request, served)?;
         let client = self.client(&request)?;
+        let client = of_group.map_or(client, |path| client.by(client.entrance.by_path(path)));
         let message = tokio::time::timeout(self.slow, request::message(request));
         message.await.unwrap_or(Err(HttpFault::Slow)).map(|message| (message, client))
+    }
+
+    /// Whether some group is led to this path, which nobody is told of.
+    fn is_of_group(&self, path: Word) -> bool {
+        self.door.view().in_force.as_ref().is_some_and(|in_force| in_force.policy.who().has_path(path))
     }
 
     /// Who asks: the sender, or the client that a listed proxy speaks for. Nobody else is believed who names one, nor is a

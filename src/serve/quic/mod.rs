@@ -21,8 +21,9 @@ use super::door::Door;
 use super::next::Next;
 use super::stream::{Place, Places, StreamConfig};
 use crate::metrics::Cut;
+use crate::policy::Entrance;
 use crate::socket::plain_udp;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, quic_server_name};
 use crate::wire::Transport;
 
 /// Error codes of RFC 9250 §4.3.
@@ -71,7 +72,7 @@ impl Listener {
     pub(super) async fn listen<N: Next>(mut self, door: Arc<Door<N>>) {
         loop {
             while let Some(Some(incoming)) = door.stop.run_until_cancelled(self.endpoint.accept()).await {
-                receive(&door, &self.places, incoming);
+                receive(&door, &self.places, self.address, incoming);
             }
             if door.stop.is_cancelled() {
                 break;
@@ -117,12 +118,13 @@ fn transport(config: &StreamConfig) -> TransportConfig {
 
 /// Hears a client out that wants to connect, once it is known to be where it says: nobody is to take places in the name of
 /// others.
-fn receive<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, incoming: Incoming) {
+fn receive<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, bound: SocketAddr, incoming: Incoming) {
     if !incoming.remote_address_validated() {
         // One that can't be sent back is of no use to anybody.
         return drop(incoming.retry());
     }
-    let client = Client::new(incoming.remote_address(), Transport::Doq);
+    let listener = SocketAddr::new(incoming.local_ip().unwrap_or(bound.ip()), bound.port());
+    let client = Client::new(incoming.remote_address(), Transport::Doq).by(Entrance::UNKNOWN.at(listener));
     if door.view().admission.is_proxy(client.address()) {
         // There is no PROXY header inside QUIC.
         door.metrics().connections.cut(Cut::ProxyHeader).inc();
@@ -135,6 +137,7 @@ fn receive<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, incoming: Incomin
 /// Leads one connection from its handshake to its end.
 async fn attend<N: Next>(door: Arc<Door<N>>, incoming: Incoming, client: Client, config: StreamConfig, place: Place) {
     let Some(connection) = greet(&door, incoming, &config, &place).await else { return };
+    let client = client.by_tls_name(connection.handshake_data().and_then(quic_server_name).as_deref());
     let (place, open) = (Arc::new(place), TaskTracker::new());
     loop {
         let (send, receive) = tokio::select! {

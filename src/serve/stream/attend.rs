@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::metrics::Cut;
+use crate::policy::Entrance;
 use crate::serve::client::Client;
 use crate::serve::door::Door;
 use crate::serve::https;
@@ -37,7 +38,7 @@ pub(super) struct Arrival {
 impl Arrival {
     /// A connection from `source`, just accepted.
     pub(super) fn now<N: Next>(door: &Door<N>, line: &Line, stream: TcpStream, source: SocketAddr) -> Self {
-        let peer = Client::new(source, line.transport());
+        let peer = arrived(&stream, Client::new(source, line.transport()));
         let (view, address) = (door.view(), peer.address());
         let is_proxy = view.admission.is_proxy(address);
         let is_many = is_proxy || matches!(line, Line::Https(..)) && view.admission.is_web_proxy(address);
@@ -52,12 +53,17 @@ impl Arrival {
 pub(in crate::serve) fn adopt<N: Next>(door: &Arc<Door<N>>, places: &Arc<Places>, carried: Carried) -> io::Result<()> {
     let Carried { stream, client, unread } = carried;
     stream.set_nonblocking(true)?;
-    let peer = Client::new(client, Line::Dns.transport());
     // Whom a proxy speaks for is not carried over: its connections end with the server that they were made to.
     let stream = TcpStream::from_std(stream)?;
+    let peer = arrived(&stream, Client::new(client, Line::Dns.transport()));
     let arrival = Arrival { stream, line: Line::Dns, peer, is_proxy: false, is_many: false, begun: unread };
     attend(door, places, arrival);
     Ok(())
+}
+
+/// The other end of a connection, which was made to this end of it.
+fn arrived(stream: &TcpStream, peer: Client) -> Client {
+    stream.local_addr().map_or(peer, |listener| peer.by(Entrance::UNKNOWN.at(listener)))
 }
 
 /// Leads a connection to its end, which comes at once when it has to make way for another one, in a task of its own.
@@ -138,6 +144,7 @@ async fn private<N: Next>(
     place: &Place,
 ) {
     let Some(stream) = greet(door, tls, stream, config, place).await else { return };
+    let client = client.by_tls_name(stream.get_ref().1.server_name());
     let (mut reader, mut writer) = tokio::io::split(stream);
     if converse(door, &[], &mut reader, &mut writer, client, config, place).await.is_some() {
         shut_down(&mut writer, config.slow).await;
@@ -158,6 +165,7 @@ async fn web<N: Next>(
     match tls {
         Some(tls) => {
             let Some(stream) = greet(door, tls, stream, config, place).await else { return };
+            let client = client.by_tls_name(stream.get_ref().1.server_name());
             https::converse(door, stream, client, path, config, place).await;
         }
         None if door.view().admission.is_web_proxy(client.address()) => {

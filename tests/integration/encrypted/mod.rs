@@ -3,6 +3,7 @@
 mod certificate;
 mod client;
 mod ddr;
+mod doors;
 mod dot;
 mod floods;
 mod https;
