@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attributes::Attributes;
 use super::ban::Evidence;
 use super::pattern::{PatternKind, PatternRef};
-use super::policy::Policy;
+use super::policy::{ListInfo, Policy};
 use super::rule::Does;
 use super::verdict::Client;
 use crate::time::Timestamp;
@@ -92,6 +92,14 @@ impl Policy {
         let changes = networks.into_iter().filter_map(|pattern| self.network_change(newer, pattern, at));
         comparison.verdicts.extend(changes);
         comparison
+    }
+
+    /// Every rule about names, with the list that holds it.
+    pub fn rules(&self) -> impl Iterator<Item = (&ListInfo, PatternRef<'_>)> {
+        self.rows().into_iter().map(|Row { wire, attributes }| {
+            let Attributes { list, kind, allow, .. } = *attributes;
+            (&self.lists[list], PatternRef { wire, kind, allow })
+        })
     }
 
     /// Every rule, by name.

@@ -3,6 +3,7 @@
 
 mod diff;
 mod export;
+mod hits;
 mod fetch;
 mod lint;
 pub(super) mod sources;
@@ -26,6 +27,7 @@ enum Verb {
     Lint(lint::Lint),
     Diff(diff::Diff),
     Export(export::Export),
+    Hits(hits::Hits),
     Fetch(fetch::Fetch),
     #[command(name = "status")]
     Sources(sources::Sources),
@@ -44,6 +46,7 @@ impl Lists {
             Verb::Lint(lint) => lint.execute(console),
             Verb::Diff(diff) => diff.execute(console),
             Verb::Export(export) => export.execute(console),
+            Verb::Hits(hits) => hits.execute(console),
             Verb::Fetch(fetch) => fetch.execute(console),
             Verb::Sources(sources) => sources.execute(console),
         }

@@ -150,6 +150,35 @@ fn a_mode_is_previewed_from_attempts_and_figures_that_may_be_more_say_so() {
 }
 
 #[test]
+fn hits_are_counted_by_rule_and_list_and_rules_without_any_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = configured(directory.path(), "acme.example\n*.other.example\nk*.acme.test\n", "enforce");
+    let attempts = [
+        ("192.0.2.1", "a.acme.example", "acme.example"),
+        ("192.0.2.2", "b.acme.example", "acme.example"),
+        ("192.0.2.2", "b.acme.example", "acme.example"),
+        ("192.0.2.2", "k1.acme.test", "k*.acme.test"),
+        ("192.0.2.2", "gone.example", "gone.example"),
+    ];
+    let state = directory.path().join("state");
+    record(&state, &attempts, None);
+    let state = state.display().to_string();
+    let hits = json_of(&["lists", "hits", "--config", &config, "--state-dir", &state, "--json", "--never"]);
+    let rules: Vec<_> = hits["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["pattern"].clone(), row["attempts"].clone(), row["clients"].clone()))
+        .collect();
+    assert_eq!(rules, [(json!("acme.example"), json!(3), json!(2)), (json!("k*.acme.test"), json!(1), json!(1)),]);
+    let list = &hits["lists"][0];
+    assert_eq!((&list["rules"], &list["hit"], &list["attempts"]), (&json!(3), &json!(2), &json!(4)));
+    assert_eq!((&hits["never"][0]["pattern"], &hits["others"]), (&json!("*.other.example"), &json!(1)));
+    let ran = run(&["lists", "hits", "--config", &config, "--state-dir", &state, "--since", "30m"]);
+    assert!(ran.code == 0 && !ran.out.contains("acme.example"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
 fn a_query_in_both_records_counts_once() {
     let directory = tempfile::tempdir().unwrap();
     let config = configured(directory.path(), "acme.example\n", "enforce");
