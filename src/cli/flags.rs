@@ -91,6 +91,18 @@ impl OnDisk {
     /// # Errors
     /// Their mistakes.
     pub(super) fn load(&self, console: &Console<'_>) -> Result<(config::Settings, PolicyLoad, Policy), Failure> {
+        self.load_by(console, |settings| config::policy(settings, 1))
+    }
+
+    /// The same by some way to load the policy.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn load_by(
+        &self,
+        console: &Console<'_>,
+        load: impl FnOnce(&config::Settings) -> PolicyLoad,
+    ) -> Result<(config::Settings, PolicyLoad, Policy), Failure> {
         let args = config::Args {
             config: self.config.clone(),
             blocklists: self.blocklists.clone(),
@@ -102,7 +114,7 @@ impl OnDisk {
         let home = console.environment.home.clone().or_else(|| Some("/".into()));
         let environment = config::Environment { home, ..console.environment.clone() };
         let settings = config::load(&args, &environment).map_err(Failure::Mistakes)?.settings;
-        let mut load = config::policy(&settings, 1);
+        let mut load = load(&settings);
         let Some(policy) = load.policy.take() else { return Err(Failure::Mistakes(load.diagnostics)) };
         Ok((settings, load, policy))
     }

@@ -56,7 +56,7 @@ pub use leases::{LeaseFile, LeasesRead};
 pub use list::{ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
-pub use policy::{LoadedFile, PolicyLoad, policy};
+pub use policy::{LoadedFile, PolicyLoad, policy, policy_about};
 pub use rate_limit::RateLimitSettings;
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,

@@ -48,6 +48,8 @@ pub struct PolicyBuilder {
     /// By list: rules whose pattern stands already with other columns, and the first of them.
     conflicts: Vec<(u64, String)>,
     pause: Pause,
+    /// The one name that will be asked for.
+    about: Option<LowerName>,
 }
 
 /// Why a rule was not taken; the message of a warning at its line.
@@ -115,6 +117,7 @@ impl PolicyBuilder {
             clients: NetworksBuilder::default(),
             conflicts: Vec::new(),
             pause: Pause::default(),
+            about: None,
         }
     }
 
@@ -122,6 +125,14 @@ impl PolicyBuilder {
     #[must_use]
     pub fn pausing(mut self, pause: fn()) -> Self {
         self.pause = Pause::new(pause);
+        self
+    }
+
+    /// Holds only what has a say about this name: rules at it, above it and below it, and all that are not for one name. Such a
+    /// policy is good for no other name.
+    #[must_use]
+    pub fn about(mut self, asked: Option<LowerName>) -> Self {
+        self.about = asked;
         self
     }
 
@@ -164,7 +175,11 @@ impl PolicyBuilder {
         if rule.pattern.kind() == PatternKind::Glob {
             return self.glob(attributes, &rule.pattern);
         }
-        self.arena.push(attributes, rule.pattern.name().wire());
+        let name = rule.pattern.name();
+        if self.about.as_ref().is_some_and(|asked| !asked.is_below(name) && !name.is_below(asked)) {
+            return Ok(());
+        }
+        self.arena.push(attributes, name.wire());
         self.literals += 1;
         Ok(())
     }

@@ -20,7 +20,7 @@ use super::flags::OnDisk;
 use super::query::{qname, qtype};
 use super::when::When;
 use crate::audit::Terms;
-use crate::config::PolicyLoad;
+use crate::config::{self, PolicyLoad};
 use crate::diag::Source;
 use crate::policy::{Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Policy, Spared};
 use crate::time::{Timestamp, rfc3339};
@@ -129,7 +129,8 @@ struct LawRow {
 impl Explain {
     /// Loads what is on disk, asks policy, and shows what it says.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let (settings, load, policy) = self.on_disk.load(console)?;
+        let about = |settings: &config::Settings| config::policy_about(settings, &self.name);
+        let (settings, load, policy) = self.on_disk.load_by(console, about)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
         let all = self.client.map(|_client| freed::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
         self.tell((&policy, &all.unwrap_or_default()), &mut Lines::new(&load), at, console)

@@ -69,3 +69,36 @@ fn a_verdict_that_is_no_block_is_explained_too() {
     check(&policy, "vendor.com", qtype::DS, at, &["a/vendor.com nxdomain: DS belongs to the parent zone"]);
     check(&policy, "z.example", qtype::A, at, &[]);
 }
+
+#[test]
+fn a_policy_about_one_name_says_of_it_what_the_whole_one_says() {
+    let rules = "a.example\nb.a.example\n!c.b.a.example\n=a.example x visit\n*.d.example\nk*.a.example\nother.test\nx.other.test";
+    for asked in [
+        "a.example",
+        "b.a.example",
+        "x.c.b.a.example",
+        "d.example",
+        "y.d.example",
+        "k1.a.example",
+        "other.test",
+        "test",
+    ] {
+        let mut few = World::new();
+        few.builder = PolicyBuilder::new(1, Vec::new()).about(Some(name(asked)));
+        let (few, whole) = (few.ban(Ban::named("v"), rules).build(), World::new().ban(Ban::named("v"), rules).build());
+        let told = |policy: &Policy| {
+            let explanation = policy.explain(&name(asked), qtype::A, &CLIENT, time("2030-01-01T00:00:00Z"));
+            let blocked = match explanation.verdict.decision {
+                Decision::Enforce(_, blocked) => Some(blocked),
+                _ => None,
+            };
+            let line = |candidate: &Candidate<'_>| format!("{} {:?}", candidate.hit.pattern, candidate.lost);
+            (
+                explanation.verdict.decision.as_str(),
+                blocked,
+                explanation.candidates.iter().map(line).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(told(&few), told(&whole), "{asked}");
+    }
+}
