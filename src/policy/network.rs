@@ -105,10 +105,9 @@ fn words(address: Ipv6Addr) -> String {
     let text = address.to_string();
     if text.contains('.') {
         // An IPv4 address within: its last two words are not written as such.
-        let [.., high, low] = address.segments();
-        let front = if high == 0 && low == 0 { "zz".to_owned() } else { format!("{low:x}.{high:x}") };
-        let mapped = if address.segments()[5] == 0xFFFF { ".ffff.zz" } else { ".zz" };
-        return format!("{front}{mapped}");
+        let [.., mark, high, low] = address.segments();
+        let mapped = if mark == 0xFFFF { ".ffff.zz" } else { ".zz" };
+        return format!("{low:x}.{high:x}{mapped}");
     }
     let text = text.replace("::", ":zz:");
     let mut words: Vec<&str> = text.split(':').filter(|word| !word.is_empty()).collect();
@@ -134,6 +133,9 @@ mod tests {
         check("128.57.zz.1.0.db8.2001", Some("2001:db8:0:1::57/128"));
         check("128.8.7.6.5.4.3.2.1", Some("1:2:3:4:5:6:7:8/128"));
         check("128.1.zz", Some("::1/128"));
+        check("96.0.0.ffff.zz", Some("::ffff:0:0/96"));
+        let mapped: IpNet = "::ffff:0:0/96".parse().unwrap();
+        assert_eq!(of_wire(to_name(mapped).wire()), Some(mapped));
         check("24.1.2.0.192", None);
         check("33.1.2.0.192", None);
         check("0.0.0.0.0", None);

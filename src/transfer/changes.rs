@@ -8,6 +8,8 @@ use super::fault::Fault;
 
 /// Changes at most; with more of them the whole zone is no more to send.
 const CHANGES_MAX: usize = 1 << 20;
+/// The same of their octets: a record of an unknown type may have a hundred thousand.
+const OCTETS_MAX: usize = 64 << 20;
 
 /// One change, after all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,14 @@ enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     lines: HashMap<Box<str>, Change>,
+    /// Octets of the lines.
+    octets: usize,
 }
 
 impl Changes {
     pub(super) fn delete(&mut self, line: &str) -> Result<(), Fault> {
         match self.lines.get(line) {
-            Some(Change::Added) => drop(self.lines.remove(line)),
+            Some(Change::Added) => self.take_back(line),
             Some(_twice) => return Err(Fault::Unfit),
             None => self.insert(line, Change::Deleted)?,
         }
@@ -37,7 +41,7 @@ impl Changes {
     pub(super) fn add(&mut self, line: &str) -> Result<(), Fault> {
         match self.lines.get(line) {
             // As it was: another TTL, most often.
-            Some(Change::Deleted) => drop(self.lines.remove(line)),
+            Some(Change::Deleted) => self.take_back(line),
             Some(_twice) => return Err(Fault::Unfit),
             None => self.insert(line, Change::Added)?,
         }
@@ -45,11 +49,17 @@ impl Changes {
     }
 
     fn insert(&mut self, line: &str, change: Change) -> Result<(), Fault> {
-        if self.lines.len() >= CHANGES_MAX {
+        self.octets += line.len();
+        if self.lines.len() >= CHANGES_MAX || self.octets > OCTETS_MAX {
             return Err(Fault::Unfit);
         }
         self.lines.insert(line.into(), change);
         Ok(())
+    }
+
+    fn take_back(&mut self, line: &str) {
+        self.lines.remove(line);
+        self.octets = self.octets.saturating_sub(line.len());
     }
 
     /// Records added and deleted in the end.
@@ -110,6 +120,19 @@ mod tests {
     fn later_changes_take_back_earlier_ones() {
         check("a\n", &[('-', "a"), ('+', "a")], Some("a\n"));
         check("a\n", &[('+', "b"), ('-', "b"), ('+', "c")], Some("a\nc\n"));
+    }
+
+    #[test]
+    fn large_records_fill_no_memory() {
+        let mut changes = Changes::default();
+        let line = |number: usize| format!("{number}{}", "x".repeat(1 << 20));
+        let held = (0..200).take_while(|number| changes.add(&line(*number)).is_ok()).count();
+        assert_eq!(held, 63);
+        let mut changes = Changes::default();
+        for number in 0..200 {
+            changes.add(&line(number)).unwrap();
+            changes.delete(&line(number)).unwrap();
+        }
     }
 
     #[test]
