@@ -53,11 +53,6 @@ impl Devices {
         self.lock().bindings.is_empty()
     }
 
-    /// Addresses that are held at this moment.
-    pub fn held(&self, now: Timestamp) -> u64 {
-        self.lock().bindings.held(now).count() as u64
-    }
-
     /// Bindings that have begun or changed since the last call, each as it is now.
     pub fn changed(&self) -> Vec<Binding> {
         std::mem::take(&mut self.lock().changed).into_values().collect()

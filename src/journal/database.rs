@@ -88,13 +88,7 @@ impl Database {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let whole = |connection: &mut Connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        };
-        whole(&mut self.connection).map_err(|error| StoreError::new(&self.path, &error))
+        in_transaction(&mut self.connection, &self.path, work)
     }
 
     /// The size of the store's files, in bytes.
@@ -108,6 +102,21 @@ impl Database {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
             .map_err(|error| StoreError::new(&self.path, &error))
     }
+}
+
+/// Does some work on the store at `path` in one transaction, all of it or none.
+pub(super) fn in_transaction<T>(
+    connection: &mut Connection,
+    path: &Path,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let whole = |connection: &mut Connection| {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    };
+    whole(connection).map_err(|error| StoreError::new(path, &error))
 }
 
 /// The file that SQLite keeps beside the store under this suffix.

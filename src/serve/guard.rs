@@ -69,8 +69,8 @@ impl InForce {
     /// Judges a query that came at `now`.
     #[inline]
     pub(super) fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client, now: Now) -> Judged<'a> {
-        let (name, client_) = (&query.name, client.for_policy());
-        let judged = self.policy.decide_sparing(&self.exemptions, name, query.qtype, &client_, now.wall);
+        let (name, asker) = (&query.name, client.for_policy());
+        let judged = self.policy.decide_sparing(&self.exemptions, name, query.qtype, &asker, now.wall);
         Judged { in_force: self, query, client, verdict: judged.verdict, spared: judged.hits, now }
     }
 

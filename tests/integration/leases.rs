@@ -1,25 +1,25 @@
 //! Who asked, by the lease that was in force then.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use embargo::wire::{qtype, rcode};
-use tokio::net::UdpSocket;
 
-use crate::harness::{Question, Response, RunningServer, TestServer, receive};
+use crate::harness::{Question, RunningServer, TestServer};
 use crate::upstream_fake::FakeUpstream;
+use crate::whom::ask_from;
 
 const CLIENT: [u8; 4] = [127, 0, 1, 7];
 
 async fn try_it(server: &RunningServer) {
-    let socket = UdpSocket::bind(SocketAddr::new(IpAddr::from(CLIENT), 0)).await.unwrap();
-    socket.connect(server.address()).await.unwrap();
-    socket.send(&Question::new("x.a.example", qtype::A).octets()).await.unwrap();
-    assert_eq!(Response::read(receive(&socket).await).rcode(), rcode::NXDOMAIN);
+    let answer = ask_from(server, CLIENT, &Question::new("x.a.example", qtype::A)).await;
+    assert_eq!(answer.rcode(), rcode::NXDOMAIN);
 }
 
-fn settings(file: &Path) -> String {
-    format!("[[leases]]\nfile = \"{}\"\nformat = \"dnsmasq\"\n", file.display())
+/// A server that follows the file; what it is asked is banned, so that no upstream is needed.
+async fn following(file: &Path) -> RunningServer {
+    let upstream = FakeUpstream::start().await;
+    let settings = format!("[[leases]]\nfile = \"{}\"\nformat = \"dnsmasq\"\n", file.display());
+    TestServer::new().ban("vendor", "a.example").upstream(&upstream).setting(&settings).start().await
 }
 
 /// Replaces the file as dnsmasq does not, by renaming, and has it say that a device holds the address.
@@ -38,12 +38,10 @@ async fn devices(server: &RunningServer) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn an_attempt_names_the_device_that_held_the_address_when_it_was_made() {
-    let upstream = FakeUpstream::start().await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dnsmasq.leases");
     lease(&file, "52:54:00:00:00:0a");
-    let settings = settings(&file);
-    let server = TestServer::new().ban("vendor", "a.example").upstream(&upstream).setting(&settings).start().await;
+    let server = following(&file).await;
     try_it(&server).await;
     assert_eq!(devices(&server).await, [Some("mac:52:54:00:00:00:0a".to_owned())]);
 
@@ -60,12 +58,10 @@ async fn an_attempt_names_the_device_that_held_the_address_when_it_was_made() {
 
 #[tokio::test]
 async fn a_lease_file_that_can_not_be_read_changes_nothing_and_dns_goes_on() {
-    let upstream = FakeUpstream::start().await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dnsmasq.leases");
     lease(&file, "52:54:00:00:00:0a");
-    let settings = settings(&file);
-    let server = TestServer::new().ban("vendor", "a.example").upstream(&upstream).setting(&settings).start().await;
+    let server = following(&file).await;
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     std::fs::write(file.join("x"), "").unwrap();

@@ -10,7 +10,7 @@ use super::FILE;
 use super::fold::Rows;
 use crate::journal::StoreError;
 use crate::journal::asked::address;
-use crate::journal::database::{beside, length, make_file};
+use crate::journal::database::{beside, in_transaction, length, make_file};
 use crate::priority::make_way;
 use crate::wire::Presented;
 
@@ -125,13 +125,7 @@ impl Names {
     }
 
     fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let whole = |connection: &mut Connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        };
-        whole(&mut self.connection).map_err(|error| StoreError::new(&self.path, &error))
+        in_transaction(&mut self.connection, &self.path, work)
     }
 
     fn fail(&self, error: &rusqlite::Error) -> StoreError {
