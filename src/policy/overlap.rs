@@ -218,8 +218,10 @@ impl Overlaps {
     fn covered(&self, rule: &Rule, line: usize) -> Option<Overlap> {
         let pattern = &rule.pattern;
         let (name, labels) = (pattern.name(), pattern.name().labels());
+        let at_or_above = u128::MAX >> (127 - labels.min(127));
+        let broader = if pattern.kind() == PatternKind::Suffix { at_or_above >> 1 } else { at_or_above };
         // Networks are few, and which of them is the narrower is told when they are taken.
-        if pattern.kind() == PatternKind::Glob || pattern.kind().is_network() || self.broad & ((2 << labels) - 1) == 0 {
+        if pattern.kind() == PatternKind::Glob || pattern.kind().is_network() || self.broad & broader == 0 {
             return None;
         }
         let mut nearest = None;

@@ -6,6 +6,7 @@ mod answer;
 mod chain;
 mod cookie;
 mod held;
+mod host;
 mod layout;
 mod name;
 mod options;

@@ -8,13 +8,13 @@ use std::fmt;
 use super::present::present;
 
 /// Octets of a name on the wire at most, the root's zero included (RFC 1035 §3.1).
-const MAX_OCTETS: usize = 255;
+pub(super) const MAX_OCTETS: usize = 255;
 /// Octets kept for a name: behind the last of its own, enough to read a word from any of them.
 const ROOM: usize = MAX_OCTETS + 9;
 /// Labels of a name at most, the root not counted: 127 of one octet each.
 const MAX_LABELS: usize = 127;
 /// Octets of a label at most (RFC 1035 §3.1).
-const MAX_LABEL: usize = 63;
+pub(super) const MAX_LABEL: usize = 63;
 
 /// Why octets or text are no domain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +45,10 @@ pub enum NameError {
 /// A name in lower case on the stack, with the offsets of its labels. Case folds for ASCII letters only (RFC 4343).
 #[derive(Clone)]
 pub struct LowerName {
-    octets: [u8; ROOM],
-    len: u8,
-    starts: [u8; MAX_LABELS],
-    labels: u8,
+    pub(super) octets: [u8; ROOM],
+    pub(super) len: u8,
+    pub(super) starts: [u8; MAX_LABELS],
+    pub(super) labels: u8,
 }
 
 impl LowerName {

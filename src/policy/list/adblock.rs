@@ -52,17 +52,11 @@ fn rule(line: &mut Line<'_>, start: usize, text: &str, out: &mut Out<'_>) -> Res
         at += modifier.len() + 1;
     }
     let (span, pattern) = pattern(body_at, body, allow)?;
-    out.give(line, span, pattern.clone(), written.does);
-    let Some((except, names)) = written.except else { return Ok(()) };
-    let mut at = except.start;
-    for name in names.split('|') {
-        let span = at..at + name.len();
-        at = span.end + 1;
-        let exception = plain(&span, name, PatternKind::Suffix, true)?;
-        // Other names the rule is not for anyway.
-        if is_at_or_below(&exception, &pattern) {
-            out.give(line, span, exception, None);
-        }
+    // All of them before the rule is given: without one it would be for names that it is not for.
+    let exceptions = written.exceptions(&pattern)?;
+    out.give(line, span, pattern, written.does);
+    for (span, exception) in exceptions {
+        out.give(line, span, exception, None);
     }
     Ok(())
 }
@@ -97,12 +91,30 @@ fn pattern(at: usize, body: &str, allow: bool) -> Result<(Range<usize>, Pattern)
 }
 
 impl<'t> Written<'t> {
+    /// Where the names stand that a rule with this pattern is not for, and the patterns that except them.
+    fn exceptions(&self, pattern: &Pattern) -> Result<Vec<(Range<usize>, Pattern)>, Fault> {
+        let Some((except, names)) = &self.except else { return Ok(Vec::new()) };
+        let mut at = except.start;
+        let mut exceptions = Vec::new();
+        for name in names.split('|') {
+            let span = at..at + name.len();
+            at = span.end + 1;
+            let exception = plain(&span, name, PatternKind::Suffix, true)?;
+            // Other names the rule is not for anyway.
+            if is_at_or_below(&exception, pattern) {
+                exceptions.push((span, exception));
+            }
+        }
+        Ok(exceptions)
+    }
+
     fn modify(&mut self, span: Range<usize>, modifier: &'t str) -> Result<(), Fault> {
         let (key, value) = modifier.split_once('=').unwrap_or((modifier, ""));
         let value_span = span.end - value.len()..span.end;
         let message = match key {
             // Within one list, what is more specific goes first anyway.
             "important" => return Ok(()),
+            "denyallow" if self.except.is_some() => "stands twice; write the names behind one, with `|` between them",
             "denyallow" if !self.allow && !value.is_empty() => {
                 self.except = Some((value_span, value));
                 return Ok(());
@@ -111,7 +123,9 @@ impl<'t> Written<'t> {
                 self.does = rewrite(value, span)?;
                 return Ok(());
             }
-            "badfilter" => "it takes back another line; take that line out instead",
+            "denyallow" => "of a block only, and with the names that it is not for",
+            "dnsrewrite" => "it takes back another line's answer, which stays in force; change that line instead",
+            "badfilter" => "it takes back another line, which stays in force; take that line out instead",
             "client" | "ctag" => "for some clients only, which a list can't say here",
             "dnstype" => "for some types only; a rule is for all types",
             _ => "a modifier that has no meaning for DNS",

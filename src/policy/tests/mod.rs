@@ -6,6 +6,7 @@ mod exempt;
 mod explain;
 mod guards;
 mod model;
+mod pattern;
 mod table;
 mod terms;
 

@@ -83,7 +83,9 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
         ListFormat::Adblock,
         "a.example##.ad\n||a.example/ads^\n/ads[0-9]+/\n||a.example^$third-party\n||a*.example^\n||a.example\n\
          ||a.example^$badfilter\n||a.example^$dnstype=AAAA\n||a.example^$client=192.0.2.1\n||a.example^$important,ctag=x\n\
-         ||192.0.2.1^\n||a.example^$dnsrewrite=SERVFAIL\n||^\na.example$$script\n||a.example:443^\n",
+         ||192.0.2.1^\n||a.example^$dnsrewrite=SERVFAIL\n||^\na.example$$script\n||a.example:443^\n\
+         ||a.example^$denyallow=b.a.example|b..a.example\n||a.example^$denyallow=b.a.example,denyallow=c.a.example\n\
+         ||a.example^$denyallow\n@@||a.example^$dnsrewrite\n",
         &[],
         &[
             "1:1 about the elements of a page",
@@ -101,6 +103,10 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
             "13:3 pattern has no name",
             "14:1 about the elements",
             "15:1 about URLs",
+            "16:38 label is empty",
+            "17:36 stands twice",
+            "18:14 of a block only",
+            "19:16 takes back another line's answer",
         ],
     );
 }
