@@ -1,5 +1,6 @@
 //! Ban folders and lists to a [`Policy`]: every mistake of every file at once, and no policy unless all of it is right.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,8 @@ use super::suggest::nearest_first;
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{
-    Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Policy, PolicyBuilder,
-    Rule, Strictness, Who,
+    Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Pattern, Policy,
+    PolicyBuilder, Rule, Strictness, Who,
 };
 use crate::priority::make_way;
 use crate::wire::LowerName;
@@ -31,6 +32,8 @@ const BAN_FILE_MAX: u64 = 1 << 20;
 pub(super) const LIST_MAX: u64 = 1 << 30;
 /// Rules of one list named one by one when they were refused.
 const REFUSED_SHOWN: usize = 20;
+/// Places of rules that are kept: of a list that has one rule a hundred thousand times the first are enough.
+const PLACES_MAX: usize = 1 << 16;
 
 /// What came of loading.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct PolicyLoad {
     pub files: Vec<LoadedFile>,
     /// By name of the list: lines that were not understood or not allowed. Exact, however many were named.
     pub rejected_lines: BTreeMap<Arc<str>, usize>,
+    /// Where the rules stand that may have a say about the one name that was asked for, in order: list, pattern, line.
+    pub places: Vec<(Arc<str>, String, usize)>,
 }
 
 /// A file that the policy was made from.
@@ -75,15 +80,6 @@ impl LoadedFile {
     }
 }
 
-impl PolicyLoad {
-    /// The text of a list in force, for finding the line of a rule; `None` when the file has changed since.
-    pub fn list_source(&self, name: &str) -> Option<Source> {
-        let file = self.files.iter().find(|file| file.origin.name() == name)?;
-        let text = String::from_utf8_lossy(&file.reread()?).into_owned();
-        Some(Source::new(name, text))
-    }
-}
-
 /// What is made of a `[ban.<id>]` that no ban has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnknownBan {
@@ -111,14 +107,16 @@ fn load_about(settings: &Settings, generation: u64, unknown: UnknownBan, about: 
     let mut loader = Loader {
         settings,
         builder: PolicyBuilder::new(rand::random(), own::protected(settings))
-            .about(about)
+            .about(about.clone())
             .knowing(who(settings))
             .pausing(make_way),
         diagnostics: Vec::new(),
         failed: Vec::new(),
         files: Vec::new(),
         rejected_lines: BTreeMap::new(),
+        places: Vec::new(),
         ids: BTreeSet::new(),
+        about: about.clone(),
     };
     match settings.blocklists.folders() {
         Ok(folders) => folders.iter().for_each(|folder| loader.folder(folder)),
@@ -145,7 +143,10 @@ struct Loader<'s> {
     failed: Vec<Arc<str>>,
     files: Vec<LoadedFile>,
     rejected_lines: BTreeMap<Arc<str>, usize>,
+    places: Vec<(Arc<str>, String, usize)>,
     ids: BTreeSet<Arc<str>>,
+    /// The one name that will be asked for.
+    about: Option<LowerName>,
 }
 
 impl Loader<'_> {
@@ -269,13 +270,19 @@ impl Loader<'_> {
         let detected = format.is_none();
         let format = format.map_or_else(|| detect(origin), Ok)?;
         let (mut digest, mut check) = (Digest::new(), ListReader::new(format, Arc::clone(&name), strictness));
-        origin.read_pieces(LIST_MAX, |piece| {
-            digest.add(piece);
-            if strictness == Strictness::Strict {
-                check.read(piece, &mut |_rule, _line| ());
-            }
-            Ok(())
-        })?;
+        let own = matches!(provenance, Provenance::Own);
+        if own && strictness == Strictness::Lenient && self.about.is_some() {
+            // For one name alone neither its digest nor its mistakes are wanted.
+            origin.head(1, LIST_MAX)?;
+        } else {
+            origin.read_pieces(LIST_MAX, |piece| {
+                digest.add(piece);
+                if strictness == Strictness::Strict {
+                    check.read(piece, &mut |_rule, _line| ());
+                }
+                Ok(())
+            })?;
+        }
         let digest = digest.finish();
         if let Provenance::Foreign(kept) = provenance
             && !kept.as_ref().ok_or(ReadError::Missing)?.knows(&digest)
@@ -290,7 +297,7 @@ impl Loader<'_> {
         } else {
             let info = |index| ListInfo { detected, ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest) };
             let list = added.map(|(index, ban)| (self.builder.list(info(*index)), ban));
-            self.second_reading(&file, (format, strictness), list, matches!(provenance, Provenance::Own));
+            self.second_reading(&file, (format, strictness), list, own);
         }
         self.files.push(file);
         Ok(())
@@ -306,9 +313,14 @@ impl Loader<'_> {
         // Whoever writes in our format knows our actions; a foreign list only says that there is somebody's sinkhole.
         let exact = own && (format == ListFormat::Rules || strictness == Strictness::Strict);
         let name: &Arc<str> = &file.origin.name().into();
-        let (mut refused, mut unaddressed, mut banning) = (Refused::default(), 0_usize, 0_usize);
+        let (mut refused, mut unaddressed, banning) = (Refused::default(), 0_usize, Cell::new(0_usize));
+        let about = self.about.clone();
         let mut add = |rule: &Rule, line: &Line<'_>| {
             let Some((list, ban)) = list else { return };
+            if about.as_ref().is_some_and(|asked| may_be_shown(&rule.pattern, asked)) && self.places.len() < PLACES_MAX
+            {
+                self.places.push((Arc::clone(name), rule.pattern.to_string(), line.number));
+            }
             let needs_addresses = needs_addresses(rule, ban);
             if needs_addresses && exact {
                 return refused.add(|| no_addresses(line, ban));
@@ -320,22 +332,28 @@ impl Loader<'_> {
                 self.builder.rule(list, rule)
             };
             match added {
-                Ok(()) => banning += usize::from(rule.bans()),
+                Ok(()) => banning.set(banning.get() + usize::from(rule.bans())),
                 Err(error) => refused.add(|| line.warning(error.to_string())),
             }
         };
         let mut reader = ListReader::new(format, Arc::clone(name), strictness);
-        let is_same = file.reread_pieces(|piece| {
+        let read = |piece: &[u8]| {
+            // Until some rule bans, the whole of it may be a mistake.
+            if let Some(asked) = about.as_ref().filter(|_asked| banning.get() > 0) {
+                reader.about(asked);
+            }
             reader.read(piece, &mut add);
             Ok(())
-        });
+        };
+        let is_same =
+            if about.is_some() { file.origin.read_pieces(LIST_MAX, read).is_ok() } else { file.reread_pieces(read) };
         let parsed = reader.finish(&mut add);
         if !is_same {
             return self.whole(Arc::clone(name), "has changed while it was read");
         }
         // A page of single words, say, of which each is refused as a public suffix. A strict list is read by whoever wrote it.
         let lenient = own && strictness == Strictness::Lenient;
-        let none = (lenient && banning == 0 && refused.count > 0).then(|| bans_nothing(name));
+        let none = (lenient && banning.get() == 0 && refused.count > 0).then(|| bans_nothing(name));
         self.read_list(name, parsed, refused);
         self.diagnostics.extend(none);
         self.diagnostics.extend(list.and_then(|(_list, ban)| unaddressed_note(name, ban, unaddressed)));
@@ -390,6 +408,7 @@ impl Loader<'_> {
             failed: self.failed,
             files: self.files,
             rejected_lines: self.rejected_lines,
+            places: self.places,
         }
     }
 }
@@ -397,6 +416,11 @@ impl Loader<'_> {
 /// The operator's word on a ban.
 fn change<'s>(settings: &'s Settings, id: &str) -> Option<&'s BanChange> {
     settings.bans.iter().find(|change| *change.id.value == *id)
+}
+
+/// Whether an explanation of the name `asked` may show a rule with this pattern.
+fn may_be_shown(pattern: &Pattern, asked: &LowerName) -> bool {
+    pattern.concerns(asked) && (pattern.name().labels() <= asked.labels() || pattern.kind().is_network())
 }
 
 fn needs_addresses(rule: &Rule, ban: &Ban) -> bool {

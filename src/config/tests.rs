@@ -316,13 +316,26 @@ fn one_broken_ban_is_named_and_keeps_the_policy_out() {
 }
 
 #[test]
-fn the_text_of_a_list_in_force_can_be_read_again_until_it_changes() {
+fn a_policy_about_one_name_knows_the_lines_of_its_rules_and_refuses_the_lists_that_the_whole_one_refuses() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = with_list(directory.path(), "x.txt", b"a.example\n");
-    let load = policy(&settings, 1);
-    let name = load.policy.as_ref().unwrap().lists().last().unwrap().name.to_string();
-    assert_eq!(load.list_source(&name).map(|source| source.text), Some("a.example\n".into()));
-    std::fs::write(directory.path().join("x.txt"), "b.example\n").unwrap();
-    assert!(load.list_source(&name).is_none());
-    assert!(load.list_source("<embedded>/kaspersky/rules.txt").is_some());
+    let many: String = (0..20_000).map(|number| format!("n{number}.example x\n")).collect();
+    let text =
+        format!("{many}b.a.example\n=b.a.example x visit\na.example\na.example x\nd.b.a.example\n!*.a.example\n");
+    let settings = with_list(directory.path(), "x.txt", text.as_bytes());
+    let load = policy_about(&settings, &LowerName::parse("b.a.example").unwrap());
+    let list = load.policy.as_ref().unwrap().lists().last().unwrap();
+    let places = load.places.iter().filter(|(name, _pattern, _line)| *name == list.name);
+    let places: Vec<_> = places.map(|(_list, pattern, line)| format!("{line} {pattern}")).collect();
+    let expected =
+        ["20001 b.a.example", "20002 =b.a.example", "20003 a.example", "20004 a.example", "20006 !*.a.example"];
+    assert_eq!(places, expected);
+    // All before it and what is beside it is not held; one name below decides between NXDOMAIN and NODATA.
+    assert_eq!(list.entries, 5);
+
+    for text in ["com\n", "", "!a.example\n", "..\n", "<html>\n", "a.example x none sinkhole\n"] {
+        let settings = with_list(directory.path(), "x.txt", text.as_bytes());
+        let whole = policy(&settings, 1);
+        let load = policy_about(&settings, &LowerName::parse("b.example").unwrap());
+        assert_eq!(load.policy.is_some(), whole.policy.is_some(), "{text:?}");
+    }
 }

@@ -175,11 +175,10 @@ impl PolicyBuilder {
         if rule.pattern.kind() == PatternKind::Glob {
             return self.glob(attributes, &rule.pattern);
         }
-        let name = rule.pattern.name();
-        if self.about.as_ref().is_some_and(|asked| !asked.is_below(name) && !name.is_below(asked)) {
+        if self.about.as_ref().is_some_and(|asked| !rule.pattern.concerns(asked)) {
             return Ok(());
         }
-        self.arena.push(attributes, name.wire());
+        self.arena.push(attributes, rule.pattern.name().wire());
         self.literals += 1;
         Ok(())
     }

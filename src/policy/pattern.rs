@@ -210,6 +210,15 @@ impl Pattern {
         self.as_ref().network()
     }
 
+    /// Whether a rule with this pattern can have a say about a name: it is for that name, one above it or one below it, or not for
+    /// one name alone.
+    pub fn concerns(&self, name: &LowerName) -> bool {
+        self.kind == PatternKind::Glob
+            || self.kind.is_network()
+            || name.is_below(&self.name)
+            || self.name.is_below(name)
+    }
+
     /// The name part; in a glob, `*` stands for any octets.
     pub fn name(&self) -> &LowerName {
         &self.name

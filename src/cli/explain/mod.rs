@@ -5,7 +5,6 @@
 mod freed;
 mod text;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +20,6 @@ use super::query::{qname, qtype};
 use super::when::When;
 use crate::audit::Terms;
 use crate::config::{self, PolicyLoad};
-use crate::diag::Source;
 use crate::policy::{Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Policy, Spared};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, qtype as number, rtype};
@@ -133,13 +131,13 @@ impl Explain {
         let (settings, load, policy) = self.on_disk.load_by(console, about)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
         let all = self.client.map(|_client| freed::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
-        self.tell((&policy, &all.unwrap_or_default()), &mut Lines::new(&load), at, console)
+        self.tell((&policy, &all.unwrap_or_default()), &load, at, console)
     }
 
     fn tell(
         &self,
         (policy, exemptions): (&Policy, &[(Arc<Exemption>, Terms)]),
-        lines: &mut Lines<'_>,
+        load: &PolicyLoad,
         at: Timestamp,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
@@ -156,7 +154,7 @@ impl Explain {
         };
         let standing = decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
         let asked = text::Asked { policy, client, qtype: self.qtype, at, standing };
-        let explained = self.explained(&explanation, (decision, freed), lines, &asked);
+        let explained = self.explained(&explanation, (decision, freed), load, &asked);
         if self.json {
             return Ok(console.json(&explained)?);
         }
@@ -194,7 +192,7 @@ impl Explain {
         &self,
         explanation: &Explanation<'_>,
         (decision, freed): (&Decision<'_>, Option<Freed>),
-        lines: &mut Lines<'_>,
+        load: &PolicyLoad,
         asked: &text::Asked<'_>,
     ) -> Explained {
         let who = asked.policy.who();
@@ -214,13 +212,13 @@ impl Explain {
                 .iter()
                 .any(|also| (also.ban_index, also.pattern) == (other.ban_index, other.pattern))
         };
-        let mut other = |candidate: &Candidate<'_>| {
+        let other = |candidate: &Candidate<'_>| {
             let hit = &candidate.hit;
             Some(Other {
                 ban: hit.ban.id.to_string(),
                 pattern: hit.pattern.to_string(),
                 file: hit.list.name.to_string(),
-                line: lines.find(hit),
+                line: line_of(hit, load),
                 category: hit.category.to_string(),
                 evidence: hit.evidence.as_str(),
                 effect: hit.effect.as_str(),
@@ -228,7 +226,7 @@ impl Explain {
                 recorded: recorded(hit),
             })
         };
-        let others = explanation.candidates.iter().filter_map(&mut other).collect();
+        let others = explanation.candidates.iter().filter_map(other).collect();
         Explained {
             name: self.name.to_string(),
             r#type: rtype::mnemonic(self.qtype).into_owned(),
@@ -240,7 +238,7 @@ impl Explain {
             ban: hit.map(|hit| hit.ban.id.to_string()),
             pattern: hit.map(|hit| hit.pattern.to_string()),
             file: hit.map(|hit| hit.list.name.to_string()),
-            line: hit.and_then(|hit| lines.find(hit)),
+            line: hit.and_then(|hit| line_of(hit, load)),
             category: attempt.map(|hit| hit.category.to_string()),
             evidence: attempt.map(|hit| hit.evidence.as_str()),
             action: if is_exempt { Some(EXEMPT) } else { action(decision) },
@@ -280,23 +278,11 @@ fn end_use(end_use: EndUse) -> &'static str {
     }
 }
 
-/// Finds the lines of rules by reading their lists again, each once.
-struct Lines<'l> {
-    load: &'l PolicyLoad,
-    texts: HashMap<Arc<str>, Option<Source>>,
-}
-
-impl<'l> Lines<'l> {
-    fn new(load: &'l PolicyLoad) -> Self {
-        Self { load, texts: HashMap::new() }
-    }
-
-    /// The line of the rule, from 1; `None` when the list has changed since it was loaded.
-    fn find(&mut self, hit: &Hit<'_>) -> Option<usize> {
-        let name = &hit.list.name;
-        let source = self.texts.entry(Arc::clone(name)).or_insert_with(|| self.load.list_source(name));
-        hit.list.format.find_line(source.as_ref()?, hit.pattern)
-    }
+/// The line of a rule, from 1.
+fn line_of(hit: &Hit<'_>, load: &PolicyLoad) -> Option<usize> {
+    let pattern = hit.pattern.to_string();
+    let is_its = |(list, known, _line): &&(Arc<str>, String, usize)| *list == hit.list.name && *known == pattern;
+    load.places.iter().find(is_its).map(|(_list, _pattern, line)| *line)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Fault, Strictness};
-use crate::diag::{Diagnostic, Severity, Source};
+use crate::diag::{Diagnostic, Severity};
 
 /// Octets of a line at most: a name needs 255, the rest is room for a source.
 pub const LINE_MAX: usize = 4096;
@@ -48,17 +48,6 @@ impl<'t> Line<'t> {
             Some((start..at, word))
         })
     }
-}
-
-/// The lines of a text; a byte order mark in front and carriage returns at the ends are no part of them.
-pub(super) fn lines(source: &Source) -> impl Iterator<Item = Line<'_>> {
-    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
-    text.split('\n').enumerate().map(|(index, text)| Line {
-        source: &source.name,
-        number: index + 1,
-        text: text.strip_suffix('\r').unwrap_or(text),
-        pattern: 0..0,
-    })
 }
 
 /// Messages about bad lines: the first ones whole, the rest as a number.

@@ -13,16 +13,15 @@ mod out;
 mod reader;
 mod rpz;
 mod rules;
+mod sieve;
 mod unbound;
 
 use std::sync::Arc;
 
 pub use self::detect::HEAD;
-use self::line::lines;
 pub use self::line::{LINE_MAX, Line};
 use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, plain};
 pub use self::reader::ListReader;
-use super::pattern::PatternRef;
 use super::rule::{LISTED, Rule, UNCATEGORISED};
 use crate::diag::{Diagnostic, Source};
 
@@ -105,22 +104,6 @@ impl ListFormat {
             }
         }
         whole(sink)
-    }
-
-    /// The line of the first rule with this pattern, from 1. Compiled rules keep no lines; the text is read again.
-    pub fn find_line(self, source: &Source, pattern: PatternRef<'_>) -> Option<usize> {
-        let mut reader = LineReader::new(self);
-        lines(source).find_map(|mut line| {
-            let mut found = None;
-            let mut sink = |rule: &Rule, line: &Line<'_>| {
-                if rule.pattern.as_ref() == pattern {
-                    found = Some(line.number);
-                }
-            };
-            // Of a bad line the rules before the fault count too.
-            let _told_when_it_was_loaded = reader.read(&mut line, &mut sink);
-            found
-        })
     }
 }
 

@@ -4,9 +4,11 @@ use std::str::Utf8Error;
 use std::sync::Arc;
 
 use super::line::{Bounded, LINE_MAX, Line};
+use super::sieve::Sieve;
 use super::{Fault, LineReader, ListFormat, Parsed, Strictness};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::rule::Rule;
+use crate::wire::LowerName;
 
 /// The byte order mark that some editors put in front of a text.
 const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -31,6 +33,8 @@ pub struct ListReader {
     told: bool,
     /// Where the list is no list at all.
     no_list: Option<Diagnostic>,
+    /// What tells the lines that may have a say about a name, where only they are wanted.
+    sieve: Option<Sieve>,
 }
 
 impl ListReader {
@@ -40,11 +44,74 @@ impl ListReader {
         let faults = Bounded::new(Arc::clone(&name), strictness);
         let lines = LineReader::new(format);
         let (open, number, rules) = (Vec::new(), 0, 0);
-        Self { name, format, strictness, lines, faults, open, number, rules, begun: false, told: false, no_list: None }
+        Self {
+            name,
+            format,
+            strictness,
+            lines,
+            faults,
+            open,
+            number,
+            rules,
+            begun: false,
+            told: false,
+            no_list: None,
+            sieve: None,
+        }
+    }
+
+    /// From here on passes over lines that have no say about a name, where the format lets that be told without reading them: what
+    /// is at it, above it or below it is read, and whatever is not for one name. Lines passed over are counted, and that is all.
+    pub fn about(&mut self, name: &LowerName) {
+        // What is no list at all is told from its beginning.
+        if self.begun {
+            self.sieve = Sieve::new(self.format, name);
+        }
     }
 
     /// Reads the next octets, cut anywhere, and gives the rules of the lines that end in them to `sink`, in order.
     pub fn read(&mut self, octets: &[u8], sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
+        let Some(sieve) = self.sieve.take() else { return self.read_all(octets, sink) };
+        // The line that is open is read whatever it is.
+        let first =
+            if self.open.is_empty() { 0 } else { memchr::memchr(b'\n', octets).map_or(octets.len(), |end| end + 1) };
+        let (open, rest) = octets.split_at(first);
+        let whole = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
+        let (lines, last) = rest.split_at(whole);
+        self.read_all(open, sink);
+        self.sift(&sieve, lines, sink);
+        self.read_all(last, sink);
+        self.sieve = Some(sieve);
+    }
+
+    /// Reads those of whole lines that may have a say.
+    fn sift(&mut self, sieve: &Sieve, lines: &[u8], sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
+        if sieve.is_odd(lines) {
+            for line in lines.split_inclusive(|octet| *octet == b'\n') {
+                if sieve.is_odd(line) || sieve.find(line, 0).is_some() {
+                    self.read_all(line, sink);
+                } else {
+                    self.number += 1;
+                }
+            }
+            return;
+        }
+        let mut at = 0;
+        while let Some(place) = sieve.find(lines, at) {
+            let (passed, end) = (
+                lines.get(at..place).unwrap_or_default(),
+                memchr::memchr(b'\n', lines.get(place..).unwrap_or_default()),
+            );
+            let start = at + memchr::memrchr(b'\n', passed).map_or(0, |end| end + 1);
+            let end = end.map_or(lines.len(), |end| place + end + 1);
+            self.number += memchr::memchr_iter(b'\n', passed).count();
+            self.read_all(lines.get(start..end).unwrap_or_default(), sink);
+            at = end;
+        }
+        self.number += memchr::memchr_iter(b'\n', lines.get(at..).unwrap_or_default()).count();
+    }
+
+    fn read_all(&mut self, octets: &[u8], sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
         let mut pieces = octets.split(|octet| *octet == b'\n');
         let last = pieces.next_back().unwrap_or_default();
         for piece in pieces {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::rule::Does;
 use crate::policy::{Action, Evidence, Mode, Pattern};
+use crate::wire::LowerName;
 
 fn parse(format: ListFormat, strictness: Strictness, text: &str) -> (Vec<(usize, Rule)>, Parsed) {
     let mut rules = Vec::new();
@@ -138,15 +139,70 @@ fn messages_are_bounded_and_their_number_is_exact() {
     assert_eq!(parsed.diagnostics[100].message, "1134 more lines like these are not shown");
 }
 
+/// What a reader that is about `name` from the second line on gives of a text, with its lines.
+fn sifted(format: ListFormat, name: &LowerName, text: &str, piece: usize) -> Vec<(usize, Pattern)> {
+    let mut reader = ListReader::new(format, "r.txt".into(), Strictness::Lenient);
+    let mut given = Vec::new();
+    let mut sink = |rule: &Rule, line: &Line<'_>| given.push((line.number, rule.pattern.clone()));
+    let first = text.find('\n').map_or(text.len(), |end| end + 1);
+    reader.read(&text.as_bytes()[..first], &mut sink);
+    reader.about(name);
+    for octets in text.as_bytes()[first..].chunks(piece) {
+        reader.read(octets, &mut sink);
+    }
+    reader.finish(&mut sink);
+    given
+}
+
 #[test]
-fn a_rule_is_found_again_by_its_pattern() {
-    let source = Source::new("r.txt", "# x\na.example\n=a.example\n!a.example\nA.EXAMPLE. again\nksn-*.example\n");
-    let line = |text: &str| ListFormat::Rules.find_line(&source, Pattern::parse(text).unwrap().as_ref());
-    assert_eq!(line("a.example"), Some(2));
-    assert_eq!(line("=a.example"), Some(3));
-    assert_eq!(line("!a.example"), Some(4));
-    assert_eq!(line("ksn-*.example"), Some(6));
-    assert_eq!(line("b.example"), None);
+fn a_reader_about_one_name_passes_over_what_has_no_say_and_keeps_the_numbers_of_lines() {
+    let text = "first.test\nexample.org\nexample.com\nwww.example.com\n# example.com\nexample.net\ncomcast.test\ncom\n\
+                a.com.test\nKSN-*.Example.ORG\nshop.com\n!x.www.example.com\nb.example.com.test\n=.\n\\101.example.com\n\
+                answer:192.0.2.0/24\n=EXAMPLE.COM\nlast.test";
+    let name = LowerName::parse("www.example.com").unwrap();
+    let expected = [
+        "1 first.test",
+        "3 example.com",
+        "4 www.example.com",
+        "7 comcast.test",
+        "8 com",
+        "10 ksn-*.example.org",
+        "12 !x.www.example.com",
+        "13 b.example.com.test",
+        "14 =.",
+        "15 e.example.com",
+        "16 answer:192.0.2.0/24",
+        "17 =example.com",
+        "18 last.test",
+    ];
+    let given = sifted(ListFormat::Rules, &name, text, 4096);
+    // The last line is open until the end, and what stands beside odd lines is looked at line by line.
+    assert_eq!(given.iter().map(|(line, pattern)| format!("{line} {pattern}")).collect::<Vec<_>>(), expected);
+}
+
+proptest! {
+    #[test]
+    fn a_reader_about_one_name_gives_every_rule_that_has_a_say(
+        format in prop::sample::select(ListFormat::ALL.to_vec()),
+        lines in prop::collection::vec(
+            "(|\\|\\||@@\\|\\||0\\.0\\.0\\.0 |address=/|server=/|local-zone: \"|!|=|\\*\\.|A\\.|\\.)((a|b|B|x\\*|\\\\098)\\.){0,3}(b\\.c|c|C|bc|é|)(|\\^|/|/#|/b\\.c/|\" static|\\.| CNAME \\.| CNAME rpz-passthru\\.| x ambiguous sinkhole| b\\.c)",
+            1..40,
+        ),
+        name in "([ab]\\.){0,2}(b\\.c|c)",
+        piece in 1..200_usize,
+    ) {
+        let (text, name) = (format!("x.test\n{}", lines.join("\n")), LowerName::parse(&name).unwrap());
+        let mut whole = Vec::new();
+        format.parse(&Source::new("r.txt", text.as_str()), Strictness::Lenient, &mut |rule, line| {
+            whole.push((line.number, rule.pattern.clone()));
+        });
+        let given = sifted(format, &name, &text, piece);
+        prop_assert!(given.iter().all(|rule| whole.contains(rule)), "{} {:?}", text, given);
+        let concerned = |rules: Vec<(usize, Pattern)>| -> Vec<_> {
+            rules.into_iter().filter(|(_line, pattern)| pattern.concerns(&name)).collect()
+        };
+        prop_assert_eq!(concerned(given), concerned(whole), "{}", text);
+    }
 }
 
 #[test]
@@ -201,7 +257,8 @@ proptest! {
     ) {
         for format in ListFormat::ALL {
             let (rules, parsed) = parse(format, Strictness::Lenient, &text);
-            let blank = lines(&Source::new("x", &*text)).filter(|line| line.columns().next().is_none()).count();
+            let words = |line: &str| line.trim_start_matches([' ', '\t', '\u{feff}']).trim_end_matches('\r').to_owned();
+            let blank = text.split('\n').map(words).filter(|words| words.is_empty() || words.starts_with('#')).count();
             // In the others lines of other kinds say nothing, and one may have several rules.
             if matches!(format, ListFormat::Rules | ListFormat::Domains) && !parsed.diagnostics.iter().any(Diagnostic::is_error) {
                 prop_assert_eq!(rules.len() + parsed.bad_lines + blank, text.split('\n').count());
