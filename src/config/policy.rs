@@ -96,18 +96,18 @@ pub fn policy(settings: &Settings, generation: u64) -> PolicyLoad {
 
 /// The same as far as it has a say about one name, in a fraction of the time where lists are long.
 pub fn policy_about(settings: &Settings, name: &LowerName) -> PolicyLoad {
-    load_about(settings, 1, UnknownBan::Refused, Some(name.clone()))
+    load_about(settings, 1, UnknownBan::Refused, Some(name))
 }
 
 pub(super) fn load(settings: &Settings, generation: u64, unknown: UnknownBan) -> PolicyLoad {
     load_about(settings, generation, unknown, None)
 }
 
-fn load_about(settings: &Settings, generation: u64, unknown: UnknownBan, about: Option<LowerName>) -> PolicyLoad {
+fn load_about(settings: &Settings, generation: u64, unknown: UnknownBan, about: Option<&LowerName>) -> PolicyLoad {
     let mut loader = Loader {
         settings,
         builder: PolicyBuilder::new(rand::random(), own::protected(settings))
-            .about(about.clone())
+            .about(about.cloned())
             .knowing(who(settings))
             .pausing(make_way),
         diagnostics: Vec::new(),
@@ -116,7 +116,7 @@ fn load_about(settings: &Settings, generation: u64, unknown: UnknownBan, about: 
         rejected_lines: BTreeMap::new(),
         places: Vec::new(),
         ids: BTreeSet::new(),
-        about: about.clone(),
+        about: about.cloned(),
     };
     match settings.blocklists.folders() {
         Ok(folders) => folders.iter().for_each(|folder| loader.folder(folder)),

@@ -5,11 +5,10 @@ use super::name::{MAX_LABEL, MAX_OCTETS};
 
 /// What becomes of an octet of a host name, dots included; 0: it is in none.
 const HOST: [u8; 256] = {
-    let (mut table, mut octet) = ([0; 256], 0);
-    while octet < 128 {
-        let plain = octet as u8;
-        if plain.is_ascii_alphanumeric() || matches!(plain, b'-' | b'_' | b'.') {
-            table[octet] = plain.to_ascii_lowercase();
+    let (mut table, mut octet) = ([0; 256], 0_u8);
+    while octet.is_ascii() {
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') {
+            table[octet as usize] = octet.to_ascii_lowercase();
         }
         octet += 1;
     }
