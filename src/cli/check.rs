@@ -8,8 +8,9 @@ use super::failure::{Failure, write_lines};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
 use crate::app::{BanRow, ListRow, out_of_place};
-use crate::config;
+use crate::config::{self, LeaseFile, LeasesRead};
 use crate::diag::{Diagnostic, Severity, shown};
+use crate::identity::{Held, Lease};
 use crate::time::Timestamp;
 
 /// Digits of a digest in a table: enough to tell two apart.
@@ -26,7 +27,7 @@ pub(super) struct Check {
 }
 
 const JSON_HELP: &str = "One JSON object of {ok, errors, warnings, diagnostics, config, listen, admin, upstream, \
-                         state_dir, bans, lists}";
+                         state_dir, bans, lists, leases}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +52,16 @@ struct Checked {
     state_dir: Option<String>,
     bans: Vec<BanRow>,
     lists: Vec<ListRow>,
+    leases: Vec<LeaseRow>,
+}
+
+/// A file of leases in JSON; its names are an interface.
+#[derive(Debug, Serialize)]
+struct LeaseRow {
+    file: String,
+    format: &'static str,
+    /// Addresses that it says somebody holds; `None`: it can't be read.
+    held: Option<usize>,
 }
 
 /// One diagnostic in JSON; its names are an interface.
@@ -76,7 +87,8 @@ impl Check {
         if !diagnostics.iter().any(Diagnostic::is_error) {
             diagnostics.extend(found.loaded.as_ref().and_then(out_of_place));
         }
-        let checked = Checked::new(&found, &diagnostics, console.now);
+        let leases = leases(&found, &mut diagnostics);
+        let checked = Checked::new(&found, &diagnostics, leases, console.now);
         if self.json {
             console.json(&checked)?;
             return if checked.ok { Ok(()) } else { Err(Failure::MistakesShown) };
@@ -92,7 +104,7 @@ impl Check {
 }
 
 impl Checked {
-    fn new(found: &config::Checked, diagnostics: &[Diagnostic], now: Timestamp) -> Self {
+    fn new(found: &config::Checked, diagnostics: &[Diagnostic], leases: Vec<LeaseRow>, now: Timestamp) -> Self {
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         let (loaded, policy) = (found.loaded.as_ref(), found.policy.policy.as_ref());
         let settings = loaded.map(|loaded| &loaded.settings);
@@ -108,8 +120,23 @@ impl Checked {
             state_dir: loaded.map(|loaded| loaded.state_dir.display().to_string()),
             bans: policy.map(|policy| BanRow::all(policy, now)).unwrap_or_default(),
             lists: policy.map(ListRow::all).unwrap_or_default(),
+            leases,
         }
     }
+}
+
+/// What each file of leases says, and what is wrong with it: the server goes on without, so that is no more than a warning.
+fn leases(found: &config::Checked, diagnostics: &mut Vec<Diagnostic>) -> Vec<LeaseRow> {
+    let files = found.loaded.iter().flat_map(|loaded| &loaded.settings.leases);
+    let read = |file: &LeaseFile| {
+        let LeasesRead { leases, warnings } = file.read();
+        diagnostics.extend(warnings);
+        let is_held = |lease: &&Lease| matches!(lease.held, Held::By { .. });
+        let held = leases.map(|leases| leases.iter().filter(is_held).count());
+        let held = held.map_err(|unread| diagnostics.push(unread)).ok();
+        LeaseRow { file: file.path.value.display().to_string(), format: file.format.as_str(), held }
+    };
+    files.map(read).collect()
 }
 
 fn in_words(values: &[impl ToString]) -> Vec<String> {
@@ -153,6 +180,11 @@ fn summary(console: &Console<'_>, checked: &Checked) -> String {
             Some(list.digest.chars().take(DIGEST_DIGITS).collect()),
         ]);
     }
+    let mut leases = Table::new(console.look, &["LEASES", "FORMAT", "#HELD"]);
+    for file in &checked.leases {
+        leases.row([Some(file.file.clone()), Some(file.format.to_owned()), file.held.map(|held| held.to_string())]);
+    }
+    let leases = if checked.leases.is_empty() { String::new() } else { format!("\n{}", leases.render()) };
     let or = |text: &Option<String>, otherwise: &str| shown(text.as_deref().unwrap_or(otherwise));
     let warnings = match checked.warnings {
         0 => "no warnings".to_owned(),
@@ -160,7 +192,7 @@ fn summary(console: &Console<'_>, checked: &Checked) -> String {
         many => format!("{many} warnings"),
     };
     format!(
-        "No mistakes, {warnings}.\n  config    {}\n  state     {}\n  listens   {}\n  admin     {}\n  upstreams {}\n\n{}\n{}",
+        "No mistakes, {warnings}.\n  config    {}\n  state     {}\n  listens   {}\n  admin     {}\n  upstreams {}\n\n{}\n{}{leases}",
         or(&checked.config, "the shipped default"),
         or(&checked.state_dir, "-"),
         checked.listen.join(", "),

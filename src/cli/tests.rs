@@ -422,3 +422,18 @@ fn the_cache_is_shown_as_a_table_and_what_is_thrown_away_is_told() {
         assert_eq!(run(wrong).code, 2, "{wrong:?}");
     }
 }
+
+#[test]
+fn check_reads_the_files_of_leases_and_says_what_is_wrong_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("leases"), "0 52:54:00:00:00:0a 10.0.0.7 pc *\nnonsense\n").unwrap();
+    let config = dir.path().join("embargo.toml");
+    let file = |name: &str| format!("[[leases]]\nfile = \"{name}\"\nformat = \"dnsmasq\"\n");
+    std::fs::write(&config, format!("state_dir = \"s\"\n{}{}", file("leases"), file("none"))).unwrap();
+    let checked = json_of(&["check", "--config", &config.display().to_string(), "--json"]);
+    assert_eq!((&checked["leases"][0]["held"], &checked["leases"][1]["held"]), (&json!(1), &Value::Null));
+    let rows = checked["diagnostics"].as_array().unwrap().iter();
+    let told: Vec<_> =
+        rows.filter(|row| row["file"].as_str().unwrap().starts_with(dir.path().to_str().unwrap())).collect();
+    assert_eq!((told.len(), &told[0]["line"], &told[1]["message"]), (2, &json!(2), &json!("does not exist")));
+}

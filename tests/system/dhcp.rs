@@ -13,20 +13,20 @@ use super::process::{Running, SOON, not_tested, printed, run, until};
 use super::server::{Server, Setup};
 
 /// Banned, and in the upstream's zones: what leaked would be answered.
-const BANNED: &str = "downloads.upd.kaspersky.com";
+pub(super) const BANNED: &str = "downloads.upd.kaspersky.com";
 const OPEN: &str = "one.many.test";
 /// Private addresses, as such a network has them; nobody outside the namespaces sees them.
 const SERVERS: [&str; 2] = ["10.77.0.53", "10.77.0.54"];
 
 /// A network: one namespace with a bridge, and others that hang on it.
-struct Network {
-    lan: String,
+pub(super) struct Network {
+    pub(super) lan: String,
     hosts: Vec<String>,
 }
 
 impl Network {
     /// `None`: the kernel, or whoever runs the tests, allows none.
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         let lan = format!("embargo-{}-lan", std::process::id());
         let network = Self { lan, hosts: Vec::new() };
         let allowed = run("ip", ["netns", "add", &network.lan]).status.success()
@@ -41,7 +41,7 @@ impl Network {
     }
 
     /// Adds a namespace with a network card, and the address if there is one already; returns its name.
-    fn host(&mut self, name: &str, address: Option<&str>) -> String {
+    pub(super) fn host(&mut self, name: &str, address: Option<&str>) -> String {
         let host = format!("embargo-{}-{name}", std::process::id());
         printed("ip", ["netns", "add", &host]);
         self.hosts.push(host.clone());
@@ -57,7 +57,7 @@ impl Network {
     }
 
     #[expect(clippy::unused_self, reason = "there is no namespace without it")]
-    fn ip(&self, namespace: &str, words: &str) {
+    pub(super) fn ip(&self, namespace: &str, words: &str) {
         printed("ip", ["-n", namespace].into_iter().chain(words.split(' ')));
     }
 }
@@ -71,14 +71,14 @@ impl Drop for Network {
 }
 
 /// A program in a namespace.
-fn within(namespace: &str, words: &[&str]) -> Command {
+pub(super) fn within(namespace: &str, words: &[&str]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).args(words);
     command
 }
 
 /// Serves DHCP for the network and nothing else; names both servers.
-fn dhcp_server(network: &Network, directory: &Path) -> Running {
+pub(super) fn dhcp_server(network: &Network, directory: &Path) -> Running {
     let leases = format!("--dhcp-leasefile={}", directory.join("leases").display());
     let servers = format!("--dhcp-option=option:dns-server,{},{}", SERVERS[0], SERVERS[1]);
     let words = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=bridge", "--user=root"];
@@ -89,7 +89,7 @@ fn dhcp_server(network: &Network, directory: &Path) -> Running {
 }
 
 /// Serves the names of the tests, the banned ones too.
-fn upstream(network: &Network, directory: &Path) -> Running {
+pub(super) fn upstream(network: &Network, directory: &Path) -> Running {
     let words = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=5300", "--interface=bridge", "--user=root"];
     let names = ["--address=/many.test/192.0.2.11", "--address=/kaspersky.com/192.0.2.15"];
     let more = ["--bind-interfaces", "--no-resolv", "--no-hosts", "--pid-file="];
@@ -104,7 +104,7 @@ fn server(namespace: &str, address: &str) -> Server {
 }
 
 /// Over its control socket: its addresses are in another network.
-fn is_ready(server: &Server) {
+pub(super) fn is_ready(server: &Server) {
     until("the server is ready", SOON, || {
         let output = server.command(&["status", "--json"]);
         let status: Value = serde_json::from_slice(&output.stdout).ok()?;
@@ -119,14 +119,14 @@ fn attempts_of(server: &Server, client: &str) -> u64 {
 }
 
 /// What a client that takes leases has.
-struct Client {
-    namespace: String,
+pub(super) struct Client {
+    pub(super) namespace: String,
     /// `/etc/netns/NAME`, whose `resolv.conf` its programs see as the system's own.
     etc: PathBuf,
 }
 
 impl Client {
-    fn new(namespace: String) -> Self {
+    pub(super) fn new(namespace: String) -> Self {
         let etc = Path::new("/etc/netns").join(&namespace);
         fs::create_dir_all(&etc).unwrap();
         fs::write(etc.join("resolv.conf"), "").unwrap();
@@ -134,7 +134,28 @@ impl Client {
     }
 
     /// Takes a lease; returns the address.
-    fn take_lease(&self) -> String {
+    pub(super) fn take_lease(&self) -> String {
+        self.lease(&[])
+    }
+
+    /// The same, asking for this address.
+    pub(super) fn take_lease_of(&self, address: &str) -> String {
+        self.lease(&["-r", address])
+    }
+
+    /// Gives the lease back that it has, which takes a client that runs on.
+    pub(super) fn give_back(&self) {
+        let log = self.etc.join("release.log");
+        let script = self.etc.join("lease.sh");
+        let words = ["udhcpc", "-i", "eth0", "-f", "-R", "-t", "10", "-T", "1", "-s", script.to_str().unwrap()];
+        let mut client = Running::start(&within(&self.namespace, &words), &log);
+        until("the client has its lease", SOON, || client.log().contains("obtained").then_some(()));
+        client.signal("TERM");
+        client.ended(SOON);
+    }
+
+    fn lease(&self, flags: &[&str]) -> String {
+        printed("ip", ["-n", &self.namespace, "-4", "addr", "flush", "dev", "eth0"]);
         let script = self.etc.join("lease.sh");
         let etc = self.etc.display();
         let text = format!(
@@ -147,12 +168,12 @@ impl Client {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let script = script.to_str().unwrap();
         let words = ["netns", "exec", &self.namespace, "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1"];
-        printed("ip", words.into_iter().chain(["-s", script]));
+        printed("ip", words.into_iter().chain(["-s", script]).chain(flags.iter().copied()));
         fs::read_to_string(self.etc.join("lease")).unwrap().trim().to_owned()
     }
 
     /// What the system's own resolver finds, as any program on that machine would.
-    fn looks_up(&self, name: &str) -> Option<String> {
+    pub(super) fn looks_up(&self, name: &str) -> Option<String> {
         let output = within(&self.namespace, &["getent", "ahostsv4", name]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then(|| text.split_whitespace().next().unwrap_or_default().to_owned())

@@ -30,6 +30,7 @@ mod figures;
 mod floods;
 mod handover;
 mod hostile;
+mod leases;
 mod partner;
 mod process;
 mod quickstart;
