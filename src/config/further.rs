@@ -242,7 +242,9 @@ fn subscribed(
     let signed_by = list.minisign_key.as_ref().and_then(|text| parsed::<SigningKey>(text, reader));
     let internal = flag(&list.internal, false);
     let url = parsed::<ListUrl>(url, reader)?;
-    let subscription = Subscription { url, refresh, time_max, signed_by, internal, trust: Trust::default() };
+    let of_any_type = list.format.is_some();
+    let trust = Trust::default();
+    let subscription = Subscription { url, refresh, time_max, signed_by, of_any_type, internal, trust };
     Some(Subscribed { subscription, authorities })
 }
 

@@ -49,12 +49,23 @@ pub fn read_list(
     Ok(ListRead { format, detected: reading.format.is_none(), bytes, parsed: reader.finish(sink) })
 }
 
-/// How many names and networks a list that came from elsewhere bans; messages call it `name`. What stands twice, is refused,
-/// excepts or is off is none of them: a list must not come to nothing in silence.
+/// What a list that came from elsewhere is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Names and networks that it bans. What stands twice, is refused, excepts or is off is none of them: a list must not come to
+    /// nothing in silence.
+    pub banned: u64,
+    /// Lines that were not understood.
+    pub bad_lines: u64,
+    /// Its format.
+    pub format: ListFormat,
+}
+
+/// Judges a list that came from elsewhere; messages call it `name`.
 ///
 /// # Errors
 /// Why it is no list that may be kept: what is wrong with a strict one, or that there is no rule in it that bans.
-pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Vec<Diagnostic>> {
+pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<Judged, Vec<Diagnostic>> {
     let (origin, name): (_, Arc<str>) = (Origin::File(path.to_path_buf()), name.into());
     let unread = |error: ReadError| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), error.to_string())];
     let format = reading.format.map_or_else(|| detect(&origin), Ok).map_err(unread)?;
@@ -83,7 +94,7 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Ve
     });
     read.map_err(unread)?;
     let parsed = reader.finish(&mut count);
-    let unusable = unusable(&name, &parsed);
+    let (unusable, bad_lines) = (unusable(&name, &parsed), parsed.bad_lines as u64);
     let mistakes: Vec<Diagnostic> =
         parsed.diagnostics.into_iter().filter(Diagnostic::is_error).chain(unusable).collect();
     let (policy, _conflicts) = builder.build(0);
@@ -91,7 +102,7 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<u64, Ve
     match (mistakes.is_empty(), banning.saturating_sub(twice)) {
         (false, _) => Err(mistakes),
         (true, 0) => Err(vec![bans_nothing(&name)]),
-        (true, banned) => Ok(banned),
+        (true, banned) => Ok(Judged { banned, bad_lines, format }),
     }
 }
 
@@ -172,7 +183,7 @@ mod tests {
         let path = directory.path().join("list.txt");
         std::fs::write(&path, text).unwrap();
         let judged = judge_list(&path, "list.txt".to_owned(), READING);
-        let judged = judged.map_err(|mistakes| mistakes[0].to_string());
+        let judged = judged.map(|judged| judged.banned).map_err(|mistakes| mistakes[0].to_string());
         assert_eq!(judged.as_ref().map_err(String::as_str).copied(), expected, "{text:?}");
         // The operator's own file is held to the same.
         let list = ListFile::new(At::new(path.clone(), &Source::new("t", ""), 0..0), READING);

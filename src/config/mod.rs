@@ -53,7 +53,7 @@ pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, save};
 pub use leases::{LeaseFile, LeasesRead};
-pub use list::{ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
+pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy, policy_about};

@@ -75,6 +75,12 @@ pub enum FetchError {
     /// A redirect to what is no URL of a list.
     #[error("it is redirected to somewhere that is not asked: {0}")]
     Location(#[from] UrlError),
+    /// A page, say.
+    #[error("its server sends `{0}`, which no list is; if it is one all the same, write its `format`")]
+    Type(String),
+    /// Perhaps cut off: nobody can tell.
+    #[error("it ends within a line, and its server says neither how long it is nor where it ends: it may be half of one")]
+    Unended,
     /// Too slow.
     #[error("it has not come within {0:?}, which is time_max")]
     Slow(Duration),
@@ -105,6 +111,8 @@ impl FetchError {
             self,
             Self::Body(BodyError::TooLarge { .. } | BodyError::Forged(_) | BodyError::NoSignature(_))
                 | Self::Signature { .. }
+                | Self::Type(_)
+                | Self::Unended
         )
     }
 

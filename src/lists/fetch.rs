@@ -11,6 +11,7 @@ use hyper::header::{self, HeaderName};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Progress;
@@ -72,44 +73,54 @@ impl Subscription {
         questions: &dyn Questions,
         progress: &Arc<Progress>,
     ) -> Result<Fetched, FetchError> {
-        let fetched = self.fetch_in_time((store, id), kept, size_max, questions, progress);
-        tokio::time::timeout(self.time_max, fetched).await.unwrap_or(Err(FetchError::Slow(self.time_max)))
-    }
-
-    async fn fetch_in_time(
-        &self,
-        (store, id): (&Store, &str),
-        kept: Option<&Kept>,
-        size_max: u64,
-        questions: &dyn Questions,
-        progress: &Arc<Progress>,
-    ) -> Result<Fetched, FetchError> {
-        let Answer { response, _connection } = self.ask(questions, &self.url, kept).await?;
-        if response.status() == StatusCode::NOT_MODIFIED && kept.is_some() {
+        let (end, slow) = (Instant::now() + self.time_max, || FetchError::Slow(self.time_max));
+        let asked = timeout_at(end, self.ask_for_list(kept, questions)).await;
+        let Some((Answer { response, _connection }, signature)) = asked.map_err(|_elapsed| slow())?? else {
             return Ok(Fetched::Unchanged);
-        }
-        if response.status() != StatusCode::OK {
-            return Err(refusal(&response));
-        }
+        };
         let text = |name: &HeaderName| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         let (etag, last_modified) = (text(&header::ETAG), text(&header::LAST_MODIFIED));
         let packed = text(&header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-        let signed = match &self.signed_by {
-            None => None,
-            Some(key) => Some((key.clone(), self.signature(questions).await?)),
-        };
+        let whole_anyway = signature.is_some() || has_marked_end(&response);
+        let signed = self.signed_by.clone().zip(signature);
         let mut body = response.into_body();
         progress.expect(Body::size_hint(&body).exact().unwrap_or_default());
         let incoming = store.receive(id)?;
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         let receiving = beside(move || receive(pieces, incoming, &Expected { packed, size_max, signed }));
-        // When the disk's side gives up, the network's does, and its reason is the one that counts.
-        let (sent, received) = tokio::join!(send(&mut body, sender, progress), receiving);
+        // When the disk's side gives up, the network's does, and its reason is the one that counts. The disk's is waited for in any
+        // case: what it has of a list that came too late is gone when somebody hears of it.
+        let (sent, received) = tokio::join!(timeout_at(end, send(&mut body, sender, progress)), receiving);
+        let sent = sent.map_or_else(|_elapsed| Err(slow()), |sent| sent.map_err(Into::into));
         match (sent, received.map_err(FetchError::Thread)?) {
-            (Err(error), Ok(_) | Err(BodyError::BrokenOff)) => Err(error.into()),
+            (Err(error), Ok(_) | Err(BodyError::BrokenOff)) => Err(error),
             (_, Err(error)) => Err(error.into()),
+            (Ok(()), Ok(incoming)) if !whole_anyway && incoming.ends_within_a_line() => Err(FetchError::Unended),
             (Ok(()), Ok(incoming)) => Ok(Fetched::Came { incoming, etag, last_modified }),
         }
+    }
+
+    /// The head of the list, and its signature if it must be signed; `None`: what is kept is the newest.
+    async fn ask_for_list(
+        &self,
+        kept: Option<&Kept>,
+        questions: &dyn Questions,
+    ) -> Result<Option<(Answer, Option<String>)>, FetchError> {
+        let answer = self.ask(questions, &self.url, kept).await?;
+        if answer.response.status() == StatusCode::NOT_MODIFIED && kept.is_some() {
+            return Ok(None);
+        }
+        if answer.response.status() != StatusCode::OK {
+            return Err(refusal(&answer.response));
+        }
+        if let Some(media_type) = foreign_type(&answer.response).filter(|_foreign| !self.of_any_type) {
+            return Err(FetchError::Type(media_type));
+        }
+        let signature = match &self.signed_by {
+            None => None,
+            Some(_key) => Some(self.signature(questions).await?),
+        };
+        Ok(Some((answer, signature)))
     }
 
     /// Asks for what is at `url`, or where that leads to.
@@ -200,6 +211,25 @@ fn request(url: &ListUrl, kept: Option<&Kept>) -> Request<String> {
 fn location(response: &Response<Octets>) -> Option<&str> {
     let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     response.headers().get(header::LOCATION).filter(|_location| moved)?.to_str().ok()
+}
+
+/// Whether the end of a body can be told from a connection that broke (RFC 9112 §6.3).
+fn has_marked_end(response: &Response<Octets>) -> bool {
+    let codings = response.headers().get_all(header::TRANSFER_ENCODING).iter().next_back();
+    let chunked = codings.and_then(|codings| codings.to_str().ok()?.rsplit(',').next());
+    chunked.is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+        || Body::size_hint(response.body()).exact().is_some()
+}
+
+/// The media type of a response, if no list has it: that of a page, of an answer of some interface, of a picture.
+fn foreign_type(response: &Response<Octets>) -> Option<String> {
+    let field = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = field.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let (kind, name) = media_type.split_once('/')?;
+    let foreign = matches!(kind, "image" | "audio" | "video" | "font" | "multipart")
+        || matches!(name, "html" | "json" | "xml" | "pdf" | "javascript" | "css")
+        || ["+json", "+xml"].iter().any(|suffix| name.ends_with(suffix));
+    foreign.then_some(media_type)
 }
 
 fn refusal(response: &Response<Octets>) -> FetchError {

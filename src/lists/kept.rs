@@ -94,6 +94,8 @@ pub struct Incoming {
     file: File,
     digest: Box<Context>,
     bytes: u64,
+    /// The last octet.
+    last: Option<u8>,
 }
 
 impl Kept {
@@ -134,7 +136,7 @@ impl Store {
         let number = INCOMING_NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}{number}", incoming_of_process()));
         let file = File::create(&path).map_err(|error| StoreError { path: path.clone(), error })?;
-        Ok(Incoming { path, file, digest: Box::new(Context::new(&SHA256)), bytes: 0 })
+        Ok(Incoming { path, file, digest: Box::new(Context::new(&SHA256)), bytes: 0, last: None })
     }
 
     /// Puts what came in the place of the list of this id. After a crash at any moment there is the old list or this one, whole.
@@ -226,6 +228,11 @@ impl Incoming {
         self.bytes
     }
 
+    /// Whether the last line has no end, as far as it has come.
+    pub(super) fn ends_within_a_line(&self) -> bool {
+        self.last.is_some_and(|octet| octet != b'\n')
+    }
+
     /// SHA-256 of the octets so far, in hexadecimal.
     pub fn digest(&self) -> String {
         hex((*self.digest).clone())
@@ -235,7 +242,9 @@ impl Incoming {
 impl Write for Incoming {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let written = self.file.write(octets)?;
-        self.digest.update(octets.get(..written).unwrap_or(octets));
+        let octets = octets.get(..written).unwrap_or(octets);
+        self.digest.update(octets);
+        self.last = octets.last().copied().or(self.last);
         self.bytes += written as u64;
         Ok(written)
     }

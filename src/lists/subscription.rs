@@ -20,6 +20,8 @@ pub struct Subscription {
     pub time_max: Duration,
     /// Whose signature must lie beside it, as `<url>.minisig`.
     pub signed_by: Option<SigningKey>,
+    /// Whether what its server says of its type does not count: the operator has written its format.
+    pub of_any_type: bool,
     /// Whether it may come from an address that is not of the public internet.
     pub internal: bool,
     /// Whom its server must be vouched for by.

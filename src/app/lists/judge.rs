@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Elsewhere, ListFile, Subscribed, file_digest, judge_list};
+use crate::config::{Elsewhere, Judged, ListFile, Subscribed, file_digest, judge_list};
 use crate::lists::{FetchError, Fetched, Incoming, Kept, Progress, Store};
 use crate::metrics::FetchResult;
 use crate::priority::beside;
@@ -104,20 +104,35 @@ pub(super) async fn judged(
     let judged = beside(move || judge_list(&path, name, reading))
         .await
         .map_err(|error| NothingNew::failed(error.to_string()))?;
-    let rules = judged.map_err(|mistakes| {
+    let judged = judged.map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().take(MISTAKES_SHOWN).map(ToString::to_string).collect();
         NothingNew::refused(told.join("\n"))
     })?;
     // Another source has another list.
     let before = Store::known(&list.path.value).filter(|kept| kept.source == elsewhere.source);
-    match before.map(|before| elsewhere.guards.judge(before.rules, rules)) {
-        Some(Err(suspicion)) if !any_size => {
+    let suspicion = match before {
+        Some(before) => elsewhere.guards.judge(before.rules, judged.banned).err().map(|suspicion| suspicion.to_string()),
+        None => no_list_of_its_format(list, judged),
+    };
+    match suspicion.filter(|_suspicion| !any_size) {
+        Some(suspicion) => {
             let id = list.id.as_ref().map(|id| Arc::clone(&id.value)).unwrap_or_default();
             let way_out = format!("if that is right, `embargo lists fetch {id} --any-size` takes it");
             Err(NothingNew::refused(format!("{suspicion}; {way_out}")))
         }
-        _ => Ok(rules),
+        None => Ok(judged.banned),
     }
+}
+
+/// What speaks against the first version of a list whose format nobody has written: some words of a text are names, too.
+fn no_list_of_its_format(list: &ListFile, Judged { banned, bad_lines, format }: Judged) -> Option<String> {
+    (list.reading.format.is_none() && bad_lines > banned).then(|| {
+        let format = format.as_str();
+        format!(
+            "it has {bad_lines} lines that are not understood and {banned} rules, read as `{format}`: it may be no list, or \
+             one of another format, which then must be written (`format = \"{format}\"` if it is that)"
+        )
+    })
 }
 
 /// Writes down that what is kept is the newest.

@@ -12,6 +12,10 @@ use crate::wire::LowerName;
 
 /// The byte order mark that some editors put in front of a text.
 const MARK: &[u8] = "\u{feff}".as_bytes();
+/// What is said of a list that is none.
+const PAGE: &str = "is a page in HTML or XML, no list";
+/// What lines of such a page begin with, in any case, wherever it begins: a server may fail when half of a list is sent.
+const PAGE_TAGS: [&[u8]; 7] = [b"<!doctype", b"<html", b"</html", b"<head", b"<body", b"</body", b"<?xml"];
 /// Octets kept of a line that its piece does not end: one more than a line may have, and the mark and return beside it.
 const OPEN_MAX: usize = LINE_MAX + 1 + MARK.len() + 1;
 
@@ -156,6 +160,9 @@ impl ListReader {
         if !self.begun {
             self.begin(octets);
         }
+        if is_of_page(octets) {
+            self.is_no_list(&String::from_utf8_lossy(octets), 0, PAGE);
+        }
         // A zero octet is in no text, and what follows it in a file that is none could be taken for rules.
         if self.format != ListFormat::Rules {
             if let Some(at) = octets.iter().position(|octet| *octet == 0) {
@@ -184,7 +191,7 @@ impl ListReader {
         let words = octets.trim_ascii_start();
         self.begun = !words.is_empty();
         if words.starts_with(b"<") {
-            self.is_no_list(&String::from_utf8_lossy(octets), 0, "is a page in HTML or XML, no list");
+            self.is_no_list(&String::from_utf8_lossy(octets), 0, PAGE);
         }
     }
 
@@ -212,4 +219,10 @@ impl ListReader {
             self.no_list = Some(Diagnostic::on_line(Severity::Error, name, self.number, text, at..at + 1, message));
         }
     }
+}
+
+fn is_of_page(octets: &[u8]) -> bool {
+    let words = octets.trim_ascii_start();
+    let begins = |tag: &&[u8]| words.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
+    words.first() == Some(&b'<') && PAGE_TAGS.iter().any(begins)
 }

@@ -62,6 +62,12 @@ async fn what_is_no_list_leaves_the_list_before_in_force() {
         (Page::new(vec![0_u8, 1, 2, 0, 255, 254, 0, 10]), "refused", "is no text"),
         (Page::new("{\"message\": \"rate limit exceeded\"}\n"), "refused", "no line was understood"),
         (Page::new(list.clone()).cut_after(700), "failed", "no whole response"),
+        (Page::new(list.clone()).unmarked().cut_after(700), "refused", "ends within a line, and its server says neither"),
+        (Page::new(names(40)).unmarked(), "refused", "it has shrunk from 100 to 40 rules"),
+        (Page::new(format!("{list}<html>\n<body>502\n")), "refused", "/names:101:1: is a page in HTML or XML"),
+        (Page::new(format!("{list}\n  <!doctype HTML>\n")), "refused", "/names:102:1: is a page in HTML or XML"),
+        (Page::new(list.clone()).field("Content-Type", "Text/HTML; charset=utf-8"), "refused", "sends `text/html`"),
+        (Page::new(list.clone()).field("Content-Type", "application/problem+json"), "refused", "problem+json`, which no"),
         (Page::new(names(10_000)), "refused", "more than 65536 octets"),
         (Page::new(bomb).field("Content-Encoding", "gzip"), "refused", "more than 65536 octets"),
         (Page::new(list.clone()).field("Content-Encoding", "gzip"), "failed", "can't be unpacked"),
@@ -75,8 +81,15 @@ async fn what_is_no_list_leaves_the_list_before_in_force() {
         web.put("/names", page);
         stays(&server, result, part).await;
     }
-    web.put("/names", Page::new(gzip(list.as_bytes())).field("Content-Encoding", "gzip"));
-    assert_eq!(fetched(&server).await[0]["result"], "unchanged", "the same list, packed");
+    for page in [
+        Page::new(gzip(list.as_bytes())).field("Content-Encoding", "gzip"),
+        Page::new(list.clone()).unmarked(),
+        Page::new(list.clone()).field("Content-Type", "text/plain; charset=utf-8"),
+        Page::new(list.clone()).field("Content-Type", "application/octet-stream"),
+    ] {
+        web.put("/names", page);
+        assert_eq!(fetched(&server).await[0]["result"], "unchanged", "the same list in another way");
+    }
     assert!(server.metric("list_fetches_total", &[("list", "far"), ("result", "refused")]).await >= 7);
 }
 
@@ -86,6 +99,25 @@ async fn a_source_that_sends_no_more_is_given_up_in_time() {
     let server = enforcing(&web, &upstream, "time_max = \"1s\"").await;
     web.put("/names", Page::new(names(200)).hanging_after(1_000));
     stays(&server, "failed", "it has not come within 1s, which is time_max").await;
+}
+
+#[tokio::test]
+async fn words_are_no_first_version_of_a_list_unless_the_operator_has_written_its_format() {
+    let (web, upstream) = (Web::start().await, FakeUpstream::start().await);
+    let words = "The server lists.example is being repaired.\nPlease come back later, or ask\nstaff.example\n";
+    web.put("/names", Page::new(words));
+    let settings = subscribed(&web.url("/names"), "");
+    let server = TestServer::new().upstream(&upstream).setting(&settings).start().await;
+    let row = fetched(&server).await[0].clone();
+    assert_eq!((&row["result"], &row["fetched"]), (&"refused".into(), &Value::Null), "{row}");
+    assert!(row["error"].as_str().unwrap().contains("2 lines that are not understood and 1 rules"), "{row}");
+    assert_eq!(rcode_of(&server, "staff.example").await, rcode::NOERROR);
+
+    let page = Page::new(words).field("Content-Type", "text/html");
+    web.put("/names", page);
+    server.change_settings(&subscribed(&web.url("/names"), "format = \"domains\"")).await;
+    comes(&server).await;
+    assert_eq!(rcode_of(&server, "staff.example").await, rcode::NXDOMAIN, "it is what the operator says it is");
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ pub(crate) struct Page {
     etag: Option<String>,
     sent: Option<usize>,
     hangs: bool,
+    unmarked: bool,
 }
 
 impl Page {
@@ -57,6 +58,11 @@ impl Page {
     /// Sends only so much of the body, then closes.
     pub(crate) fn cut_after(self, octets: usize) -> Self {
         Self { sent: Some(octets), ..self }
+    }
+
+    /// Ends with the connection, and says nowhere how long it is, as HTTP/1.0 may.
+    pub(crate) fn unmarked(self) -> Self {
+        Self { unmarked: true, ..self }
     }
 
     /// Sends only so much of the body, then nothing.
@@ -159,7 +165,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared)
     let known = page.etag.as_ref().is_some_and(|etag| request.contains(&format!("if-none-match: {etag}\r\n")));
     let (status, body) = if known { (304, &[][..]) } else { (page.status, &page.body[..]) };
     let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
-    if status == 200 {
+    if status == 200 && !page.unmarked {
         write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     for (name, value) in &page.fields {
