@@ -39,6 +39,8 @@ pub enum Request {
     Flush,
     /// Read configuration and lists again.
     Reload,
+    /// The same even if lists have lost more rules than they may: an operator has looked at them.
+    ReloadAnySize,
     /// How the lists from elsewhere are.
     Lists,
     /// Ask for these lists now, all of them if none is named; `any_size`: even if one has shrunk or grown more than allowed.

@@ -78,8 +78,11 @@ impl Parts {
             let (state_dir, policy) = (directory(&self.first.state_dir), Arc::clone(&in_force));
             let zone = Arc::new(zone);
             let written = Arc::clone(&zone);
-            let written = beside(move || write(&state_dir, &written, &policy.policy, now)).await;
-            match written.and_then(|written| written) {
+            let written = match self.lacking(&zone) {
+                Some(lacking) => Err(lacking),
+                None => beside(move || write(&state_dir, &written, &policy.policy, now)).await.flatten(),
+            };
+            match written {
                 Ok((version, new)) => {
                     // Those who were told nothing yet are told at the start too (RFC 1996 §3.11): they may have slept.
                     if new || !same {
@@ -108,6 +111,14 @@ impl Parts {
         let until = next_change(&in_force.policy, now);
         done.said = all.then_some((generation, now..until));
         if all { wait_for(until, now) } else { AGAIN.min(wait_for(until, now)) }
+    }
+
+    /// What a zone would lack now, and secondaries would then let through.
+    fn lacking(&self, zone: &ZoneConfig) -> Option<std::io::Error> {
+        let damaged = self.damaged.load();
+        let is_said = |ban: &&Arc<str>| zone.bans.as_ref().is_none_or(|bans| bans.contains(ban));
+        let ban = damaged.iter().find(is_said)?;
+        Some(std::io::Error::other(format!("the kept list of the ban `{ban}` is damaged, and has not come again yet")))
     }
 
     fn give(&self, primary: &Primary, index: usize, version: Published) {

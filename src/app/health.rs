@@ -42,8 +42,14 @@ impl Parts {
     }
 
     pub(super) fn readiness(&self) -> Readiness {
+        let damaged = self.damaged.load();
         let policy = match self.guard.in_force() {
             None => Check::failed("policy", "none is in force yet"),
+            Some(_) if !damaged.is_empty() => {
+                let bans = damaged.join(", ");
+                let note = format!("the kept lists of {bans} are damaged: until they come again, these ban nothing");
+                Check::failed("policy", note)
+            }
             Some(_) if self.last_good.load(Ordering::Relaxed) => {
                 Check::warning("policy", "the lists have mistakes; the last good copy is in force")
             }

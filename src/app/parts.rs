@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
 use super::lists::Lists;
+use super::policy::Loading;
 use super::status::Reload;
 use super::{Failure, policy, reload};
 use crate::audit::{Audit, Reloaded};
@@ -72,6 +73,8 @@ pub(super) struct Parts {
     pub(super) policy_changed: Notify,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
+    /// Bans whose rules are lost until their lists come.
+    pub(super) damaged: ArcSwap<Vec<Arc<str>>>,
     pub(super) draining: AtomicBool,
     /// Whether the saved cache has been read, if there is one.
     pub(super) restored: AtomicBool,
@@ -102,7 +105,10 @@ impl Parts {
         let patience = if served { SERVED_PATIENCE } else { POLICY_PATIENCE };
         let (loaded, metrics) = (self.loaded.load_full(), Arc::clone(&self.metrics));
         let mut loading = tokio::task::spawn_blocking(move || {
-            policy::load_or_last_good(&loaded.settings, &loaded.state_dir, 1, &metrics)
+            let (settings, state_dir) = (&loaded.settings, &*loaded.state_dir);
+            let start =
+                Loading { settings, state_dir, generation: 1, metrics: &metrics, in_force: None, any_size: false };
+            start.load_or_last_good()
         });
         match tokio::time::timeout(patience, &mut loading).await {
             Ok(Ok(Ok(ready))) => {
@@ -139,6 +145,7 @@ impl Parts {
             *self.last_reload() = Reload { ok: false, why: "start".to_owned(), mistakes, ..Reload::default() };
         }
         self.last_good.store(ready.last_good, Ordering::Relaxed);
+        self.damaged.store(Arc::new(ready.damaged.clone()));
         let taken = ready.taken(self.clock.now().wall);
         if let Some(before) = self.guard.enforce(ready.policy) {
             reload::let_go(before);
@@ -157,6 +164,10 @@ impl Parts {
 }
 
 impl Parts {
+    fn reload_row(&self) -> Answer {
+        serde_json::to_value(&*self.last_reload()).map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done)
+    }
+
     fn list_rows(&self) -> Answer {
         serde_json::to_value(self.lists.board.all())
             .map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done)
@@ -191,11 +202,12 @@ impl Carry for Parts {
             // Those who hand over see to it: it never comes here.
             Request::HandOver => Answer::Failed("this can't be asked for so".to_owned()),
             Request::Reload => {
-                self.reload("control socket").await;
-                match serde_json::to_value(&*self.last_reload()) {
-                    Ok(reload) => Answer::Done(reload),
-                    Err(error) => Answer::Failed(error.to_string()),
-                }
+                self.reload("control socket", false).await;
+                self.reload_row()
+            }
+            Request::ReloadAnySize => {
+                self.reload("control socket, whatever lists have lost", true).await;
+                self.reload_row()
             }
         }
     }

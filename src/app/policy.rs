@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lists::mend;
 use crate::audit::Reloaded;
-use crate::config::{self, PolicyLoad, Settings};
-use crate::diag::Diagnostic;
+use crate::config::{self, ListTried, PolicyLoad, Settings, Wanting};
+use crate::diag::{Diagnostic, Severity};
+use crate::lists::Guards;
 use crate::metrics::{ListFigures, Metrics};
 use crate::policy::{ListInfo, Mode, Policy};
 use crate::time::Timestamp;
@@ -18,6 +20,8 @@ pub(super) struct Ready {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Whether it is the saved copy, because the lists as they are have mistakes.
     pub(super) last_good: bool,
+    /// Bans without the rules that they had: the kept copies of their lists are damaged, and there are no others.
+    pub(super) damaged: Vec<Arc<str>>,
     /// One digest over all its files.
     digest: String,
 }
@@ -32,77 +36,136 @@ impl Ready {
     }
 }
 
-/// Loads the lists and saves a copy.
-///
-/// # Errors
-/// Every mistake in them.
-pub(super) fn load(
-    settings: &Settings,
-    state_dir: &Path,
-    generation: u64,
-    metrics: &Metrics,
-) -> Result<Ready, Vec<Diagnostic>> {
-    let load = config::policy(settings, generation);
-    if load.policy.is_some()
-        && let Err(error) = config::save(state_dir, &load)
-    {
-        tracing::warn!(%error, "The policy in force could not be saved; a start with broken lists would have no copy of it.");
-    }
-    ready(load, false, metrics)
+/// What a policy is to be made of, and what there is already.
+pub(super) struct Loading<'l> {
+    pub(super) settings: &'l Settings,
+    pub(super) state_dir: &'l Path,
+    pub(super) generation: u64,
+    pub(super) metrics: &'l Metrics,
+    /// The policy that stays in force if this one is not to be had; `None` at a start.
+    pub(super) in_force: Option<&'l Policy>,
+    /// Whether an operator has looked at lists that have lost much.
+    pub(super) any_size: bool,
 }
 
-/// The same at a start: with the last good copy when the lists have mistakes.
-///
-/// # Errors
-/// Every mistake in the lists, when there is no copy.
-pub(super) fn load_or_last_good(
-    settings: &Settings,
-    state_dir: &Path,
-    generation: u64,
-    metrics: &Metrics,
-) -> Result<Ready, Vec<Diagnostic>> {
-    let mistakes = match load(settings, state_dir, generation, metrics) {
-        Ok(ready) => return Ok(ready),
-        Err(mistakes) => mistakes,
-    };
-    let copy = match config::last_good(state_dir, settings, generation) {
-        Ok(copy) => copy,
-        Err(error) => {
-            tracing::error!(%error, "The lists have mistakes, and there is no good copy to start with.");
-            return Err(mistakes);
+impl Loading<'_> {
+    /// Loads the lists and saves a copy.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub(super) fn load(&self) -> Result<Ready, Vec<Diagnostic>> {
+        let mut load = self.read();
+        let refusals = self.in_force.map(|in_force| self.refusals(&mut load, in_force)).unwrap_or_default();
+        self.metrics.banned.set_lists_good(&good(&load.tried));
+        if !refusals.is_empty() {
+            return Err([load.diagnostics, refusals].concat());
         }
-    };
-    match ready(copy, true, metrics) {
-        Ok(ready) => Ok(Ready { diagnostics: mistakes, ..ready }),
-        Err(_of_the_copy) => Err(mistakes),
+        let damaged = damaged(&load.wanting);
+        // A copy without their rules would be the last that anybody has of them.
+        if load.policy.is_some()
+            && damaged.is_empty()
+            && let Err(error) = config::save(self.state_dir, &load)
+        {
+            tracing::warn!(%error, "The policy in force could not be saved; a start with broken lists would have no copy of it.");
+        }
+        ready(load, false, self.metrics)
     }
+
+    /// The same at a start: with the last good copy when the lists have mistakes.
+    ///
+    /// # Errors
+    /// Every mistake in the lists, when there is no copy.
+    pub(super) fn load_or_last_good(&self) -> Result<Ready, Vec<Diagnostic>> {
+        let mistakes = match self.load() {
+            Ok(ready) => return Ok(ready),
+            Err(mistakes) => mistakes,
+        };
+        let copy = match config::last_good(self.state_dir, self.settings, self.generation) {
+            Ok(copy) => copy,
+            Err(error) => {
+                tracing::error!(%error, "The lists have mistakes, and there is no good copy to start with.");
+                return Err(mistakes);
+            }
+        };
+        match ready(copy, true, self.metrics) {
+            Ok(ready) => Ok(Ready { diagnostics: mistakes, ..ready }),
+            Err(_of_the_copy) => Err(mistakes),
+        }
+    }
+
+    /// Reads the lists, with the last good copy of each that came once and is not what came.
+    fn read(&self) -> PolicyLoad {
+        let load = config::policy(self.settings, self.generation);
+        let mended = load.wanting.iter().filter(|wanting| mend(self.state_dir, self.settings, &wanting.ban)).count();
+        if mended == 0 { load } else { config::policy(self.settings, self.generation) }
+    }
+
+    /// Why a policy that could be made is not taken in the place of this one: lists that have lost so much that more often they are
+    /// being written or were cut than meant, and bans whose rules nobody has any more.
+    fn refusals(&self, load: &mut PolicyLoad, in_force: &Policy) -> Vec<Diagnostic> {
+        let Some(policy) = &load.policy else { return Vec::new() };
+        let mut refusals = Vec::new();
+        for tried in &mut load.tried {
+            let (before, now) = (entries(in_force, tried), entries(policy, tried));
+            let lost = load.wanting.iter().any(|wanting| wanting.came && wanting.ban == tried.ban) && before > 0;
+            let suspicion = tried.shrink_max_percent.filter(|_percent| !self.any_size).and_then(|percent| {
+                Guards { shrink_max_percent: percent, ..Guards::default() }.judge_own(before, now).err()
+            });
+            let why = match suspicion {
+                Some(suspicion) => format!("{suspicion}; if that is right, `embargo reload --any-size` takes it"),
+                None if lost => "its rules stay in force until it comes again".to_owned(),
+                None => continue,
+            };
+            tried.good = false;
+            refusals.push(Diagnostic::whole(Severity::Error, Arc::clone(&tried.name), why));
+        }
+        refusals
+    }
+}
+
+/// Rules of a list in a policy.
+fn entries(policy: &Policy, tried: &ListTried) -> u64 {
+    let is_it = |list: &&ListInfo| {
+        list.name == tried.name && policy.bans().get(list.ban.0).is_some_and(|ban| ban.id == tried.ban)
+    };
+    policy.lists().iter().find(is_it).map_or(0, |list| list.entries)
+}
+
+fn damaged(wanting: &[Wanting]) -> Vec<Arc<str>> {
+    wanting.iter().filter(|wanting| wanting.came).map(|wanting| Arc::clone(&wanting.ban)).collect()
 }
 
 fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, Vec<Diagnostic>> {
-    let digest = load.digest();
+    let (digest, damaged) = (load.digest(), damaged(&load.wanting));
     let Some(policy) = load.policy else { return Err(load.diagnostics) };
     let rejected = |list: &str| load.rejected_lines.get(list).copied().unwrap_or_default();
-    let figures: Vec<_> = policy
-        .lists()
+    let figures: Vec<_> = load
+        .tried
         .iter()
-        .filter(|list| policy.bans().get(list.ban.0).is_none_or(|ban| ban.ceiling() != Mode::Off))
-        .map(|list| ListFigures {
-            list: label(&policy, list),
-            entries: list.entries,
-            rejected_lines: u64::try_from(rejected(&list.name)).unwrap_or(u64::MAX),
+        .filter(|tried| !tried.off)
+        .map(|tried| ListFigures {
+            list: label(&load.tried, tried),
+            entries: entries(&policy, tried),
+            rejected_lines: u64::try_from(rejected(&tried.name)).unwrap_or(u64::MAX),
         })
         .collect();
     metrics.banned.set_lists(&figures);
-    Ok(Ready { policy, diagnostics: load.diagnostics, last_good, digest })
+    Ok(Ready { policy, diagnostics: load.diagnostics, last_good, damaged, digest })
+}
+
+/// Whether each list is as it should be, by what metrics call it. One whose ban is off is shown when it is not.
+fn good(tried: &[ListTried]) -> Vec<(Arc<str>, bool)> {
+    let shown = tried.iter().filter(|list| !list.off || !list.good);
+    shown.map(|list| (label(tried, list), list.good)).collect()
 }
 
 /// What metrics call a list: its ban and its file, wherever the server was started and the lists are kept, so that a series
 /// goes on when they move. Two files of one ban that are called the same keep their paths.
-fn label(policy: &Policy, list: &ListInfo) -> Arc<str> {
-    let file = |list: &ListInfo| Path::new(&*list.name).file_name().map(OsStr::to_owned);
-    let twins = policy.lists().iter().filter(|other| other.ban == list.ban && file(other) == file(list)).count();
-    match (policy.bans().get(list.ban.0), file(list)) {
-        (Some(ban), Some(name)) if twins == 1 => format!("{}/{}", ban.id, name.to_string_lossy()).into(),
+fn label(all: &[ListTried], list: &ListTried) -> Arc<str> {
+    let file = |list: &ListTried| Path::new(&*list.name).file_name().map(OsStr::to_owned);
+    let twins = all.iter().filter(|other| other.ban == list.ban && file(other) == file(list)).count();
+    match file(list) {
+        Some(name) if twins == 1 => format!("{}/{}", list.ban, name.to_string_lossy()).into(),
         _ => Arc::clone(&list.name),
     }
 }
@@ -110,12 +173,11 @@ fn label(policy: &Policy, list: &ListInfo) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
 
     #[test]
     fn a_list_is_called_by_its_ban_and_file_in_metrics() {
-        let policy = config::policy(&Settings::default(), 1).policy.unwrap();
-        let labels: Vec<_> = policy.lists().iter().map(|list| label(&policy, list).to_string()).collect();
+        let tried = config::policy(&Settings::default(), 1).tried;
+        let labels: Vec<_> = tried.iter().map(|list| label(&tried, list).to_string()).collect();
         assert!(labels.iter().any(|label| label == "kaspersky/rules.txt"), "{labels:?}");
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::MutexGuard;
 
 use super::map;
 use super::parts::Parts;
+use super::policy::Loading;
 use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
@@ -26,13 +27,14 @@ const LETTING_GO: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Parts {
-    pub(super) async fn reload(&self, why: &str) {
+    /// Reads configuration and lists again; `any_size`: an operator has looked at lists that have lost much.
+    pub(super) async fn reload(&self, why: &str, any_size: bool) {
         let one_at_a_time = self.reloading.lock().await;
-        self.reload_alone(why, &one_at_a_time).await;
+        self.reload_alone(why, any_size, &one_at_a_time).await;
     }
 
     /// The same for whoever sees to it that nobody else reloads.
-    pub(super) async fn reload_alone(&self, why: &str, _one_at_a_time: &MutexGuard<'_, ()>) {
+    pub(super) async fn reload_alone(&self, why: &str, any_size: bool, _one_at_a_time: &MutexGuard<'_, ()>) {
         let read = config::reload(&self.args, &self.first.environment, &self.loaded.load());
         let (loaded, papers) = match read {
             Ok(read) => read,
@@ -54,7 +56,13 @@ impl Parts {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
-        let built = beside(move || policy::load(&settings, &first.state_dir, generation, &metrics)).await;
+        let in_force = self.guard.in_force();
+        let built = beside(move || {
+            let (settings, state_dir, metrics) = (&settings, &*first.state_dir, &*metrics);
+            let in_force = in_force.as_deref().map(|in_force| &*in_force.policy);
+            Loading { settings, state_dir, generation, metrics, in_force, any_size }.load()
+        })
+        .await;
         match built {
             // Before anything else is exchanged: it alone may still fail.
             Ok(Ok(ready)) => {
@@ -146,6 +154,7 @@ impl Parts {
         );
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
         self.lists.follow(&loaded.settings.lists);
+        self.show_enforced_lists();
         self.loaded.store(Arc::new(loaded));
         // Once more, since now the settings are those of this policy.
         self.policy_changed.notify_one();

@@ -140,6 +140,7 @@ impl Server {
             policy_changed: Notify::new(),
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
+            damaged: ArcSwap::default(),
             draining: AtomicBool::new(false),
             restored: AtomicBool::new(false),
             saving: Mutex::new(()),
@@ -176,7 +177,7 @@ impl Server {
 
     /// Reads configuration and lists again and swaps them in, or keeps what is and says why.
     pub async fn reload(&self, why: &str) {
-        self.parts.reload(why).await;
+        self.parts.reload(why, false).await;
         let loaded = self.parts.loaded.load_full();
         self.watch.lock().await.retarget(loaded.watched());
         self.network.lock().await.retarget(loaded.network_files());

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{NOTES}\n\n{EXIT_CODES}"))]
 pub(super) struct Reload {
+    #[arg(long, help = "Take lists over that have lost more rules than shrink_max allows")]
+    any_size: bool,
     #[arg(long, help = "One JSON object of {at, ok, why, mistakes, needs_restart}")]
     json: bool,
     #[command(flatten)]
@@ -32,7 +34,8 @@ impl Reload {
     /// Asks for it and tells how it went.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
-        let answer = reached(control::ask(&directory, &Request::Reload, PATIENCE))?;
+        let request = if self.any_size { Request::ReloadAnySize } else { Request::Reload };
+        let answer = reached(control::ask(&directory, &request, PATIENCE))?;
         let taken = answer.get("ok").and_then(Value::as_bool) == Some(true);
         if self.json {
             console.json(&answer)?;

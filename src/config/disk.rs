@@ -33,6 +33,9 @@ pub enum ReadError {
     /// Nothing of this name.
     #[error("does not exist")]
     Missing,
+    /// A copy of which nobody knows what it should be.
+    #[error("is there, but what is known of it is gone or damaged")]
+    Unknown,
     /// Other octets than those that came.
     #[error("is damaged: it is not what came")]
     Damaged,

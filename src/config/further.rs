@@ -36,6 +36,8 @@ pub struct ListFile {
     pub reading: Reading,
     /// The ban's id; `None`: made of the file's name.
     pub id: Option<At<Arc<str>>>,
+    /// Percent of its rules that the operator's own file may lose at once.
+    pub shrink_max_percent: u32,
     /// Where it comes from; `None`: the operator's own file.
     pub elsewhere: Option<Elsewhere>,
 }
@@ -80,7 +82,8 @@ pub(super) enum Provenance {
 impl ListFile {
     /// A file, as a ban with the id of its name.
     pub fn new(path: At<PathBuf>, reading: Reading) -> Self {
-        Self { path, reading, id: None, elsewhere: None }
+        let shrink_max_percent = Guards::default().shrink_max_percent;
+        Self { path, reading, id: None, shrink_max_percent, elsewhere: None }
     }
 
     /// What is right about it and still needs attention.
@@ -159,7 +162,8 @@ pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &m
         let file = reader.required(&list.file, "file`, `url` or `zone", Some(table.clone()));
         let span = list.file.as_ref().map_or(table, Spanned::span);
         let path = reader.at(base.join(&*file), span);
-        return (!file.is_empty()).then_some(ListFile { path, reading, id, elsewhere: None });
+        let shrink_max_percent = guards(list, reader).shrink_max_percent;
+        return (!file.is_empty()).then_some(ListFile { path, reading, id, shrink_max_percent, elsewhere: None });
     };
     if list.id.is_none() {
         reader.error(url.span(), NEEDS_ID);
@@ -170,7 +174,8 @@ pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &m
         Elsewhere { source: subscribed.subscription.url.to_string(), guards, way: Way::Url(subscribed.into()) };
     // Where that is, is known when the state directory is.
     let path = reader.at(PathBuf::new(), url.span());
-    Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })
+    let shrink_max_percent = elsewhere.guards.shrink_max_percent;
+    Some(ListFile { path, reading, id: Some(id?), shrink_max_percent, elsewhere: Some(elsewhere) })
 }
 
 /// A list that is a policy zone of others.
@@ -190,7 +195,8 @@ fn zone_list(
     let elsewhere = Elsewhere { source: zone.source(), guards, way: Way::Zone(zone.into()) };
     let path = reader.at(PathBuf::new(), written.span());
     let reading = Reading { format: Some(ListFormat::Rpz), strictness };
-    Some(ListFile { path, reading, id: Some(id?), elsewhere: Some(elsewhere) })
+    let shrink_max_percent = guards.shrink_max_percent;
+    Some(ListFile { path, reading, id: Some(id?), shrink_max_percent, elsewhere: Some(elsewhere) })
 }
 
 /// What means nothing for anything else.
@@ -213,12 +219,7 @@ fn id(written: &Text, reader: &mut Reader<'_>) -> Option<At<Arc<str>>> {
 
 /// What means nothing for a file.
 fn only_from_elsewhere(list: &file::FurtherList, reader: &mut Reader<'_>) {
-    let texts = [
-        ("shrink_max", &list.shrink_max),
-        ("growth_max", &list.growth_max),
-        ("minisign_key", &list.minisign_key),
-        ("ca_file", &list.ca_file),
-    ];
+    let texts = [("growth_max", &list.growth_max), ("minisign_key", &list.minisign_key), ("ca_file", &list.ca_file)];
     let measures = [("refresh", &list.refresh), ("time_max", &list.time_max), ("size_max", &list.size_max)];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.span())));
     let measures = measures.into_iter().filter_map(|(key, measure)| Some((key, measure.as_ref()?.span())));

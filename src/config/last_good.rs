@@ -15,6 +15,7 @@ use super::at::At;
 use super::digest::hex_digest;
 use super::disk::Origin;
 use super::further::ListFile;
+use super::list::file_digest;
 use super::policy::{LoadedFile, PolicyLoad, UnknownBan, load};
 use super::settings::{Blocklists, Reading, Settings};
 use crate::diag::Source;
@@ -94,6 +95,33 @@ pub fn last_good(state_dir: &Path, settings: &Settings, generation: u64) -> Resu
     };
     let load = load(&saved, generation, UnknownBan::Tolerated);
     if load.digest() == name { Ok(load) } else { Err(LastGoodError::Damaged { path: copy }) }
+}
+
+/// Where the last good copy has the list that makes this ban, if it has it and is what was saved.
+pub fn last_good_list(state_dir: &Path, id: &str) -> Option<PathBuf> {
+    let parent = state_dir.join("policy");
+    let name = current(&parent)?;
+    let copy = parent.join(&name);
+    let lists = ListFormat::ALL.map(|format| copy.join("lists").join(format.as_str()).join(id));
+    let list = lists.into_iter().find(|path| path.is_file())?;
+    let mut files = Vec::new();
+    saved_files(&copy, Path::new(""), &mut files)?;
+    (digest_of(&files) == name).then_some(list)
+}
+
+/// Every file of a copy; `None`: one can't be read.
+fn saved_files(copy: &Path, below: &Path, files: &mut Vec<LoadedFile>) -> Option<()> {
+    for entry in fs::read_dir(copy.join(below)).ok()? {
+        let saved_as = below.join(entry.ok()?.file_name());
+        let path = copy.join(&saved_as);
+        if path.is_dir() {
+            saved_files(copy, &saved_as, files)?;
+        } else {
+            let digest = file_digest(&path)?;
+            files.push(LoadedFile { origin: Origin::File(path), digest, saved_as });
+        }
+    }
+    Some(())
 }
 
 impl PolicyLoad {

@@ -32,6 +32,7 @@ mod settings;
 mod stance;
 mod suggest;
 mod tls;
+mod tried;
 mod trust;
 mod units;
 mod unreadable;
@@ -51,7 +52,7 @@ pub use disk::{Origin, ReadError};
 pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
-pub use last_good::{LastGoodError, last_good, save};
+pub use last_good::{LastGoodError, last_good, last_good_list, save};
 pub use leases::{LeaseFile, LeasesRead};
 pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
@@ -64,6 +65,7 @@ pub use settings::{
     UpstreamSettings,
 };
 pub(crate) use suggest::nearest_first;
+pub use tried::{ListTried, Wanting};
 pub use unreadable::Unreadable;
 pub use zone::ZoneList;
 

@@ -15,8 +15,10 @@ use super::list::detect;
 use super::own;
 use super::settings::{Blocklists, Reading, Settings};
 use super::suggest::nearest_first;
+use super::tried::{ListTried, Wanting};
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::lists::{Guards, Store};
 use crate::policy::{
     Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Pattern, Policy,
     PolicyBuilder, Rule, Strictness, Who,
@@ -50,6 +52,10 @@ pub struct PolicyLoad {
     pub rejected_lines: BTreeMap<Arc<str>, usize>,
     /// Where the rules stand that may have a say about the one name that was asked for, in order: list, pattern, line.
     pub places: Vec<(Arc<str>, String, usize)>,
+    /// Every list that was to be read.
+    pub tried: Vec<ListTried>,
+    /// Lists from elsewhere whose bans have no rule.
+    pub wanting: Vec<Wanting>,
 }
 
 /// A file that the policy was made from.
@@ -115,6 +121,8 @@ fn load_about(settings: &Settings, generation: u64, unknown: UnknownBan, about: 
         files: Vec::new(),
         rejected_lines: BTreeMap::new(),
         places: Vec::new(),
+        tried: Vec::new(),
+        wanting: Vec::new(),
         ids: BTreeSet::new(),
         about: about.cloned(),
     };
@@ -144,6 +152,8 @@ struct Loader<'s> {
     files: Vec<LoadedFile>,
     rejected_lines: BTreeMap<Arc<str>, usize>,
     places: Vec<(Arc<str>, String, usize)>,
+    tried: Vec<ListTried>,
+    wanting: Vec<Wanting>,
     ids: BTreeSet<Arc<str>>,
     /// The one name that will be asked for.
     about: Option<LowerName>,
@@ -189,12 +199,14 @@ impl Loader<'_> {
         let ban = declared.into_ban(change(self.settings, id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
         for list in lists {
-            let origin = self.settings.blocklists.file(id, &list.file.value);
+            let (origin, told) = (self.settings.blocklists.file(id, &list.file.value), self.diagnostics.len());
             let saved_as = |_format| saved_as(&list.file.value);
             // Without a ban its rules are still read, for their mistakes.
             if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref(), &Provenance::Own) {
                 self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
             }
+            let shrink_max = Some(Guards::default().shrink_max_percent);
+            self.tried((id, added.as_ref()), &origin, told, shrink_max);
         }
         let new = self.diagnostics.get(known..).unwrap_or_default();
         (!new.iter().any(Diagnostic::is_error)).then_some(())
@@ -215,20 +227,44 @@ impl Loader<'_> {
         let declared = Declared::of_list(Arc::clone(&id), title, place);
         let ban = declared.into_ban(change(self.settings, &id), &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
-        match self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance()) {
+        let mut read = self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance());
+        if list.elsewhere.is_some() && matches!(read, Err(ReadError::Damaged)) {
+            // A server whose place is taken may just have exchanged it.
+            read = self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance());
+        }
+        match read {
             Ok(()) => (),
             // No source of a list may keep the others out of force.
-            Err(error) if list.elsewhere.is_some() => {
-                let why =
-                    if matches!(error, ReadError::Missing) { "has not come yet".to_owned() } else { error.to_string() };
-                let message = format!("{why}; until the list comes, the ban `{id}` has no rule");
-                self.diagnostics.push(Diagnostic::whole(Severity::Warning, origin.name(), message));
-            }
+            Err(error) if list.elsewhere.is_some() => self.wants(&id, list, &error),
             Err(error) => self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name()))),
         }
+        let shrink_max = list.elsewhere.is_none().then_some(list.shrink_max_percent);
+        self.tried((&id, added.as_ref()), &origin, known, shrink_max);
         if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
             self.failed.push(id);
         }
+    }
+
+    /// A list from elsewhere can't be read.
+    fn wants(&mut self, id: &Arc<str>, list: &ListFile, error: &ReadError) {
+        let came = Store::came(&list.path.value);
+        let why = if came { error.to_string() } else { "has not come yet".to_owned() };
+        let message = format!("{why}; until the list comes, the ban `{id}` has no rule");
+        let name = list.path.value.display().to_string();
+        self.diagnostics.push(Diagnostic::whole(Severity::Warning, name, message));
+        self.wanting.push(Wanting { ban: Arc::clone(id), came });
+    }
+
+    /// Remembers how a list fared, of which everything was said since `told`.
+    fn tried(
+        &mut self,
+        (id, added): (&Arc<str>, Option<&(BanIndex, Ban)>),
+        origin: &Origin,
+        told: usize,
+        shrink_max_percent: Option<u32>,
+    ) {
+        let said = self.diagnostics.get(told..).unwrap_or_default();
+        self.tried.push(ListTried::new((id, added.map(|(_, ban)| ban)), origin.name(), said, shrink_max_percent));
     }
 
     /// An id made of a file's name, which no ban has and no other list asks for.
@@ -285,7 +321,7 @@ impl Loader<'_> {
         }
         let digest = digest.finish();
         if let Provenance::Foreign(kept) = provenance
-            && !kept.as_ref().ok_or(ReadError::Missing)?.knows(&digest)
+            && !kept.as_ref().ok_or(ReadError::Unknown)?.knows(&digest)
         {
             return Err(ReadError::Damaged);
         }
@@ -409,6 +445,8 @@ impl Loader<'_> {
             files: self.files,
             rejected_lines: self.rejected_lines,
             places: self.places,
+            tried: self.tried,
+            wanting: self.wanting,
         }
     }
 }

@@ -124,6 +124,14 @@ impl Board {
         self.metrics.fetches.ended(id, result);
     }
 
+    /// What was wrong the last time is so no longer, and nobody has asked again.
+    pub fn mended(&self, id: &Arc<str>, result: FetchResult) {
+        let mut rows = self.rows();
+        let live = rows.entry(Arc::clone(id)).or_default();
+        (live.row.result, live.row.error) = (Some(result.as_str()), None);
+        self.metrics.fetches.set_successful(id);
+    }
+
     /// It is asked for again then.
     pub fn due(&self, id: &Arc<str>, at: Timestamp) {
         self.rows().entry(Arc::clone(id)).or_default().row.next = Some(rfc3339(at));

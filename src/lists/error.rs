@@ -79,7 +79,9 @@ pub enum FetchError {
     #[error("its server sends `{0}`, which no list is; if it is one all the same, write its `format`")]
     Type(String),
     /// Perhaps cut off: nobody can tell.
-    #[error("it ends within a line, and its server says neither how long it is nor where it ends: it may be half of one")]
+    #[error(
+        "it ends within a line, and its server says neither how long it is nor where it ends: it may be half of one"
+    )]
     Unended,
     /// Too slow.
     #[error("it has not come within {0:?}, which is time_max")]

@@ -4,6 +4,9 @@
 /// Lists of up to so many rules may grow as they like: the first hundred names of a new list are no accident.
 const MAY_GROW_TO: u64 = 1_000;
 
+/// Lists of an operator's own of up to so many rules may lose them as they like: whoever edits a short one means it.
+const MAY_SHRINK_FROM: u64 = 1_000;
+
 /// What is taken of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guards {
@@ -47,6 +50,15 @@ impl Default for Guards {
 }
 
 impl Guards {
+    /// Judges a version of an operator's own list: only whether so much of a long one is gone that it may have been cut, or still
+    /// be on its way to the disk.
+    ///
+    /// # Errors
+    /// [`Suspicion::Shrunk`].
+    pub fn judge_own(&self, before: u64, now: u64) -> Result<(), Suspicion> {
+        if before <= MAY_SHRINK_FROM || now >= before { Ok(()) } else { self.judge(before, now) }
+    }
+
     /// Judges a version with `now` rules after one with `before`.
     ///
     /// # Errors
@@ -81,6 +93,16 @@ mod tests {
         check(1, 1_000, true);
         check(10, 1_001, false);
         check(u64::MAX, u64::MAX, true);
+    }
+
+    #[test]
+    fn an_operator_s_own_list_may_lose_what_it_likes_while_it_is_short() {
+        let check =
+            |before, now, fine| assert_eq!(Guards::default().judge_own(before, now).is_ok(), fine, "{before} {now}");
+        check(1_000, 1, true);
+        check(1_001, 1, false);
+        check(1_001, 501, true);
+        check(10, 1_000_000, true);
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Store {
         serde_json::from_slice(&known).ok().filter(|_known| list.is_file())
     }
 
+    /// Whether a list came once, whatever has become of it.
+    pub fn came(list: &Path) -> bool {
+        list.exists() || list.with_file_name(SOURCE_FILE).exists()
+    }
+
     /// Begins to receive the list of this id.
     ///
     /// # Errors

@@ -86,6 +86,11 @@ impl Fetches {
         self.successful.fixed([list]).set(u64::from(result.is_success()));
     }
 
+    /// What the last attempt brought is in force by now.
+    pub fn set_successful(&self, list: &str) {
+        self.successful.fixed([list]).set(1);
+    }
+
     /// Removes the gauges of lists that are none of these; their counters stay as long as the process.
     pub fn retain(&self, lists: &[&str]) {
         let lists: BTreeSet<&str> = lists.iter().copied().collect();

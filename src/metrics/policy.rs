@@ -47,6 +47,7 @@ pub struct Banned {
     enforcement: Table<1>,    // embargo_policy_enforcement{ban}
     entries: Table<1>,        // embargo_list_entries{list}
     rejected_lines: Table<1>, // embargo_list_rejected_lines{list}
+    good: Table<1>,           // embargo_list_last_reload_successful{list}
     exemptions: Table<1>,     // embargo_exemptions{ban}
     /// Whether the audit log is as it was written, so that its exemptions are in force.
     pub audit_intact: Cell, // embargo_audit_intact
@@ -100,6 +101,11 @@ impl Banned {
             rejected_lines: registry.gauges(
                 "list_rejected_lines",
                 "Lines of a list that were not understood or not allowed.",
+                ["list"],
+            ),
+            good: registry.gauges(
+                "list_last_reload_successful",
+                "Whether a list was as it should be when lists were last read: 1, or 0 and what was in force before stays.",
                 ["list"],
             ),
             exemptions: registry.gauges(
@@ -158,6 +164,11 @@ impl Banned {
     pub fn set_lists(&self, lists: &[ListFigures]) {
         self.entries.replace(lists.iter().map(|list| ([Arc::clone(&list.list)], list.entries)));
         self.rejected_lines.replace(lists.iter().map(|list| ([Arc::clone(&list.list)], list.rejected_lines)));
+    }
+
+    /// Shows which lists are as they should be, of all that were read the last time.
+    pub fn set_lists_good(&self, lists: &[(Arc<str>, bool)]) {
+        self.good.replace(lists.iter().map(|(list, good)| ([Arc::clone(list)], u64::from(*good))));
     }
 
     /// Shows how many clients tried what. Figures of bans that are not in force are kept until they are.

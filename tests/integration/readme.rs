@@ -131,6 +131,7 @@ fn filled() -> Metrics {
     let series = [Some((Arc::clone(&ban), category, Evidence::Installed))];
     let _counters = metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]);
     metrics.banned.set_lists(&[ListFigures { list: "acme/rules.txt".into(), entries: 1, rejected_lines: 0 }]);
+    metrics.banned.set_lists_good(&[("acme/rules.txt".into(), true)]);
     metrics.fetches.show("acme", None, 0);
     metrics.fetches.ended("acme", FetchResult::Failed);
     metrics.banned.set_exemptions(&[None]);

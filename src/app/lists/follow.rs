@@ -61,12 +61,12 @@ pub(super) async fn fetch(
     };
     let new = match asked {
         Ok(New::Changed(incoming, kept)) => {
-            let arrived = lists.arrived(id, incoming, kept.clone()).await;
-            arrived.map(|()| (FetchResult::Changed, kept)).map_err(NothingNew::failed)
+            lists.put_in_force(id, Some(incoming), kept).await.map(|kept| (FetchResult::Changed, kept))
         }
         Ok(New::Unchanged(kept)) => {
             noted(&lists.store, id, &kept).await;
-            Ok((FetchResult::Unchanged, kept))
+            // It may have come while a mistake elsewhere kept everything out of force.
+            lists.put_in_force(id, None, kept).await.map(|kept| (FetchResult::Unchanged, kept))
         }
         Err(nothing) => Err(nothing),
     };

@@ -111,7 +111,9 @@ pub(super) async fn judged(
     // Another source has another list.
     let before = Store::known(&list.path.value).filter(|kept| kept.source == elsewhere.source);
     let suspicion = match before {
-        Some(before) => elsewhere.guards.judge(before.rules, judged.banned).err().map(|suspicion| suspicion.to_string()),
+        Some(before) => {
+            elsewhere.guards.judge(before.rules, judged.banned).err().map(|suspicion| suspicion.to_string())
+        }
         None => no_list_of_its_format(list, judged),
     };
     match suspicion.filter(|_suspicion| !any_size) {

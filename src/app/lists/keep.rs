@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Arrival;
 use crate::app::parts::Parts;
+use crate::lists::{Incoming, Kept};
+use crate::policy::{ListInfo, Policy};
 use crate::priority::beside;
 
 /// Takes over what arrives until `stop`; then nobody follows a list any longer.
@@ -20,7 +22,7 @@ pub(in crate::app) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
     parts.lists.followers().clear();
 }
 
-/// Keeps what has arrived and reloads.
+/// Keeps what has arrived and reloads, unless all of it is in force already.
 async fn take_over(parts: &Parts, first: Arrival, arriving: &mut mpsc::Receiver<Arrival>) {
     let mut arrivals = vec![first];
     while let Ok(arrival) = arriving.try_recv() {
@@ -30,30 +32,56 @@ async fn take_over(parts: &Parts, first: Arrival, arriving: &mut mpsc::Receiver<
     let reloading = parts.reloading.lock().await;
     let (mut waiting, mut ids) = (Vec::new(), Vec::new());
     for Arrival { id, incoming, kept, done } in arrivals {
-        let (store, name) = (parts.lists.store.clone(), Arc::clone(&id));
-        let stored = beside(move || store.keep(&name, incoming, &kept).map_err(|error| error.to_string())).await;
-        match stored.unwrap_or_else(|error| Err(error.to_string())) {
+        let (digest, is_new) = (kept.digest.clone(), incoming.is_some());
+        match store(parts, &id, incoming, kept).await {
             Ok(()) => {
-                waiting.push(done);
-                ids.push(id);
+                if is_new || !enforces(parts, &id, &digest) {
+                    ids.push(Arc::clone(&id));
+                }
+                waiting.push((id, digest, done));
             }
             // Whoever waits may have gone.
             Err(why) => drop(done.send(Err(why))),
         }
     }
     if !ids.is_empty() {
-        parts.reload_alone(&format!("lists came: {}", ids.join(", ")), &reloading).await;
+        parts.reload_alone(&format!("lists came: {}", ids.join(", ")), false, &reloading).await;
     }
-    let reload = parts.last_reload().clone();
-    for done in waiting {
-        let told = if reload.ok {
-            Ok(())
-        } else {
-            Err(format!(
-                "it is kept, and in force when the mistakes of the last reload are gone ({})",
-                reload.mistakes.len()
-            ))
-        };
+    for (id, digest, done) in waiting {
+        // What is in force counts, not how the reload went: a certificate that can't be read keeps no list out.
+        let told = if enforces(parts, &id, &digest) { Ok(()) } else { Err(not_in_force(parts)) };
         drop(done.send(told));
     }
+}
+
+/// Puts a new version on the disk.
+async fn store(parts: &Parts, id: &Arc<str>, incoming: Option<Incoming>, kept: Kept) -> Result<(), String> {
+    let Some(incoming) = incoming else { return Ok(()) };
+    let (store, name) = (parts.lists.store.clone(), Arc::clone(id));
+    let stored = beside(move || store.keep(&name, incoming, &kept).map_err(|error| error.to_string())).await;
+    stored.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// Whether the policy in force has this version of a list.
+fn enforces(parts: &Parts, id: &Arc<str>, digest: &str) -> bool {
+    let is_it = |policy: &Policy, list: &ListInfo| {
+        list.digest == digest && policy.bans().get(list.ban.0).is_some_and(|ban| ban.id == *id)
+    };
+    parts.guard.in_force().is_some_and(|force| force.policy.lists().iter().any(|list| is_it(&force.policy, list)))
+}
+
+impl Parts {
+    /// After a reload: lists that it has put in force are no longer shown as wanting.
+    pub(in crate::app) fn show_enforced_lists(&self) {
+        self.lists.show_enforced(|id, kept| enforces(self, id, &kept.digest));
+    }
+}
+
+fn not_in_force(parts: &Parts) -> String {
+    let mistakes = &parts.last_reload().mistakes;
+    let first = mistakes.first().map_or("no reason is known", String::as_str);
+    format!(
+        "it is kept, but not in force: the last reload took nothing, for {} mistakes; the first: {first}",
+        mistakes.len()
+    )
 }

@@ -4,6 +4,7 @@
 //! follow   asks for one list when it is due or somebody wants it     one task for each list
 //! zone     the same for a policy zone, by its own pace and when a primary gives notice
 //! judge    whether what came is a list that may be kept
+//! mend     a kept list that is damaged, by the last good copy of it
 //! keep     takes what arrives over: to the disk, then a reload       one task for all
 //! alone    the same from the command line, without a server
 //! ```
@@ -12,6 +13,7 @@ mod alone;
 mod follow;
 mod judge;
 mod keep;
+mod mend;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -24,14 +26,16 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Clock;
 use crate::config::{Elsewhere, ListFile, Way};
 use crate::lists::{Board, Incoming, Kept, Store};
-use crate::metrics::Metrics;
+use crate::metrics::{FetchResult, Metrics};
 use crate::serve::Chain;
 use crate::transfer::Notices;
 use crate::wire::Name;
 
 pub(crate) use alone::{fetch_alone, kept_lists};
 use follow::follow;
+use judge::NothingNew;
 pub(super) use keep::keep;
+pub(super) use mend::mend;
 use zone::Watched;
 pub(super) use zone::ZoneState;
 
@@ -52,6 +56,8 @@ pub(super) struct Lists {
     /// Who waits for notices of primaries.
     pub(super) notices: Arc<Notices>,
     followers: Mutex<BTreeMap<Arc<str>, Follower>>,
+    /// What is kept and could not be put in force, by list.
+    unenforced: Mutex<BTreeMap<Arc<str>, Kept>>,
     arrivals: mpsc::Sender<Arrival>,
     /// Until somebody takes over what arrives.
     arriving: Mutex<Option<mpsc::Receiver<Arrival>>>,
@@ -80,7 +86,8 @@ pub(super) struct Wish {
 /// A version of a list that is to be kept and put in force.
 pub(super) struct Arrival {
     id: Arc<str>,
-    incoming: Incoming,
+    /// `None`: it is kept already, and has to be in force.
+    incoming: Option<Incoming>,
     kept: Kept,
     /// Told when it is in force, or why it is not.
     done: oneshot::Sender<Result<(), String>>,
@@ -98,6 +105,7 @@ impl Lists {
             metrics: Arc::clone(metrics),
             notices: Arc::new(Notices::new(metrics, clock.clone())),
             followers: Mutex::default(),
+            unenforced: Mutex::default(),
             arrivals,
             arriving: Mutex::new(Some(arriving)),
         }
@@ -110,6 +118,7 @@ impl Lists {
         let named: Vec<_> = named.collect();
         let mut followers = self.followers();
         followers.retain(|id, follower| named.iter().any(|(other, list, _)| *other == id && **list == follower.list));
+        self.unenforced().retain(|id, _kept| named.iter().any(|(other, ..)| *other == id));
         self.board.retain(&named.iter().map(|(id, ..)| Arc::clone(id)).collect::<Vec<_>>());
         for (id, list, elsewhere) in named {
             if followers.contains_key(id) {
@@ -151,11 +160,34 @@ impl Lists {
         }
     }
 
-    /// Keeps a version that has been judged, puts it in force, and returns when it is.
+    /// Keeps a version that has been judged, unless it is kept already, puts it in force, and returns when it is.
     ///
     /// # Errors
-    /// Why it is not, in words.
-    pub(super) async fn arrived(&self, id: &Arc<str>, incoming: Incoming, kept: Kept) -> Result<(), String> {
+    /// Why it is not.
+    async fn put_in_force(&self, id: &Arc<str>, incoming: Option<Incoming>, kept: Kept) -> Result<Kept, NothingNew> {
+        self.unenforced().remove(id);
+        match self.arrived(id, incoming, kept.clone()).await {
+            Ok(()) => Ok(kept),
+            Err(why) => {
+                self.unenforced().insert(Arc::clone(id), kept);
+                Err(NothingNew::failed(why))
+            }
+        }
+    }
+
+    /// Shows the lists that have come into force by a reload that was not theirs; `is_enforced`: whether the policy has this version.
+    pub(super) fn show_enforced(&self, is_enforced: impl Fn(&Arc<str>, &Kept) -> bool) {
+        self.unenforced().retain(|id, kept| {
+            let enforced = is_enforced(id, kept);
+            if enforced {
+                self.board.show(id, &kept.source, Some(kept));
+                self.board.mended(id, FetchResult::Changed);
+            }
+            !enforced
+        });
+    }
+
+    async fn arrived(&self, id: &Arc<str>, incoming: Option<Incoming>, kept: Kept) -> Result<(), String> {
         let (done, told) = oneshot::channel();
         let arrival = Arrival { id: Arc::clone(id), incoming, kept, done };
         let stopping = || "the server is stopping".to_owned();
@@ -197,6 +229,10 @@ impl Lists {
 
     fn take_arriving(&self) -> Option<mpsc::Receiver<Arrival>> {
         self.arriving.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn unenforced(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Kept>> {
+        self.unenforced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn followers(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Follower>> {

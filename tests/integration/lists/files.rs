@@ -3,15 +3,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
 
+use embargo::app::control::Request;
 use embargo::wire::{qtype, rcode};
 
+use super::PATIENCE;
+use super::unbelieved::names;
 use crate::harness::{RunningServer, TestServer};
 use crate::upstream_fake::FakeUpstream;
-
-/// Only a fault lets a test wait for it.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server with this file as a further list.
 async fn listing(upstream: &FakeUpstream, list: &Path) -> RunningServer {
@@ -105,4 +104,48 @@ async fn a_list_that_goes_and_comes_back_is_followed_and_its_policy_stays_meanwh
     assert_eq!(server.query("old.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
     fs::write(&list, "new.example\n").unwrap();
     follows(&server, "new.example", "old.example").await;
+}
+
+#[tokio::test]
+async fn a_long_list_of_the_operator_s_own_that_has_lost_most_of_its_rules_is_taken_only_when_he_says_so() {
+    let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let list = directory.path().join("names.txt");
+    fs::write(&list, names(2_000)).unwrap();
+    let server = listing(&upstream, &list).await;
+    let label = [("list", "names/names.txt")];
+    let reloaded = async |banned: u16| {
+        let good = server.metric("list_last_reload_successful", &label).await;
+        (good, server.query("n1999.example", qtype::A).await.rcode() == banned)
+    };
+
+    fs::write(&list, names(900)).unwrap();
+    server.reload().await;
+    assert_eq!(reloaded(rcode::NXDOMAIN).await, (0, true), "as it was");
+    let status = server.control(Request::Status).await;
+    let mistake = status["last_reload"]["mistakes"].to_string();
+    assert!(mistake.contains("names.txt: it has shrunk from 2000 to 900 rules"), "{mistake}");
+    assert!(mistake.contains("`embargo reload --any-size` takes it"), "{mistake}");
+    server.reload().await;
+    assert_eq!(reloaded(rcode::NXDOMAIN).await, (0, true), "to ask again is not to say so");
+
+    let reload = server.control(Request::ReloadAnySize).await;
+    assert_eq!(reload["ok"], true, "{reload}");
+    assert_eq!(reloaded(rcode::NOERROR).await, (1, true));
+    fs::write(&list, names(1)).unwrap();
+    server.reload().await;
+    assert_eq!(server.query("n899.example", qtype::A).await.rcode(), rcode::NOERROR, "a short list is edited at will");
+}
+
+#[tokio::test]
+async fn how_much_a_list_of_the_operator_s_own_may_lose_is_a_setting() {
+    let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let list = directory.path().join("names.txt");
+    fs::write(&list, names(2_000)).unwrap();
+    let settings = |percent: u32| format!("[[list]]\nfile = \"{}\"\nshrink_max = \"{percent}%\"\n", list.display());
+    let server = TestServer::new().upstream(&upstream).setting(&settings(5)).start().await;
+    fs::write(&list, names(1_800)).unwrap();
+    server.reload().await;
+    assert_eq!(server.query("n1999.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    server.change_settings(&settings(100)).await;
+    assert_eq!(server.query("n1999.example", qtype::A).await.rcode(), rcode::NOERROR);
 }

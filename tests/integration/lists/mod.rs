@@ -2,6 +2,10 @@
 
 mod command;
 mod files;
+mod kept;
 mod subscribed;
 mod unbelieved;
 mod web;
+
+/// Only a fault lets a test wait for it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -21,7 +21,7 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn names(count: usize) -> String {
+pub(super) fn names(count: usize) -> String {
     (0..count).fold(String::new(), |mut text, number| {
         writeln!(text, "n{number}.example").unwrap();
         text
@@ -62,12 +62,20 @@ async fn what_is_no_list_leaves_the_list_before_in_force() {
         (Page::new(vec![0_u8, 1, 2, 0, 255, 254, 0, 10]), "refused", "is no text"),
         (Page::new("{\"message\": \"rate limit exceeded\"}\n"), "refused", "no line was understood"),
         (Page::new(list.clone()).cut_after(700), "failed", "no whole response"),
-        (Page::new(list.clone()).unmarked().cut_after(700), "refused", "ends within a line, and its server says neither"),
+        (
+            Page::new(list.clone()).unmarked().cut_after(700),
+            "refused",
+            "ends within a line, and its server says neither",
+        ),
         (Page::new(names(40)).unmarked(), "refused", "it has shrunk from 100 to 40 rules"),
         (Page::new(format!("{list}<html>\n<body>502\n")), "refused", "/names:101:1: is a page in HTML or XML"),
         (Page::new(format!("{list}\n  <!doctype HTML>\n")), "refused", "/names:102:1: is a page in HTML or XML"),
         (Page::new(list.clone()).field("Content-Type", "Text/HTML; charset=utf-8"), "refused", "sends `text/html`"),
-        (Page::new(list.clone()).field("Content-Type", "application/problem+json"), "refused", "problem+json`, which no"),
+        (
+            Page::new(list.clone()).field("Content-Type", "application/problem+json"),
+            "refused",
+            "problem+json`, which no",
+        ),
         (Page::new(names(10_000)), "refused", "more than 65536 octets"),
         (Page::new(bomb).field("Content-Encoding", "gzip"), "refused", "more than 65536 octets"),
         (Page::new(list.clone()).field("Content-Encoding", "gzip"), "failed", "can't be unpacked"),
