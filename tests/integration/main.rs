@@ -39,5 +39,6 @@ mod tidy;
 mod transfers;
 mod upstream;
 mod upstream_fake;
+mod watching;
 mod whom;
 mod zones;

@@ -22,7 +22,7 @@ struct Shown {
     labels: String,
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -43,6 +43,13 @@ fn section<'a>(markdown: &'a str, heading: &str) -> &'a str {
 fn first_cells(section: &str) -> Vec<String> {
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     rows.filter_map(|row| row.split('|').nth(1)).map(|cell| cell.trim().replace('`', "")).collect()
+}
+
+/// The labels of every metric that README shows.
+pub(crate) fn documented() -> BTreeMap<String, Vec<String>> {
+    let readme = read("README.md");
+    let metrics = first_cells(section(&readme, "## Metrics")).into_iter().map(|cell| shown(&cell));
+    metrics.map(|metric| (metric.name, metric.labels.split(',').map(str::to_owned).collect())).collect()
 }
 
 #[test]
