@@ -28,6 +28,7 @@ mod place;
 mod policy;
 mod rate_limit;
 mod reader;
+mod refused;
 mod settings;
 mod stance;
 mod suggest;

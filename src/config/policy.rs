@@ -13,6 +13,7 @@ use super::disk::{Origin, ReadError};
 use super::further::{ListFile, Provenance, unique_id};
 use super::list::detect;
 use super::own;
+use super::refused::{Refused, bans_nothing, needs_addresses, no_addresses, unaddressed_note, unusable};
 use super::settings::{Blocklists, Reading, Settings};
 use super::suggest::nearest_first;
 use super::tried::{ListTried, Wanting};
@@ -20,8 +21,8 @@ use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::lists::{Guards, Store};
 use crate::policy::{
-    Action, Ban, BanIndex, Does, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Pattern, Policy,
-    PolicyBuilder, Rule, Strictness, Who,
+    Ban, BanIndex, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Pattern, Policy, PolicyBuilder, Rule,
+    Strictness, Who,
 };
 use crate::priority::make_way;
 use crate::wire::LowerName;
@@ -32,8 +33,6 @@ const BAN_FILE: &str = "ban.toml";
 const BAN_FILE_MAX: u64 = 1 << 20;
 /// Octets of a list at most.
 pub(super) const LIST_MAX: u64 = 1 << 30;
-/// Rules of one list named one by one when they were refused.
-const REFUSED_SHOWN: usize = 20;
 /// Places of rules that are kept: of a list that has one rule a hundred thousand times the first are enough.
 const PLACES_MAX: usize = 1 << 16;
 
@@ -389,7 +388,7 @@ impl Loader<'_> {
         }
         // A page of single words, say, of which each is refused as a public suffix. A strict list is read by whoever wrote it.
         let lenient = own && strictness == Strictness::Lenient;
-        let none = (lenient && banning.get() == 0 && refused.count > 0).then(|| bans_nothing(name));
+        let none = (lenient && banning.get() == 0 && refused.count() > 0).then(|| bans_nothing(name));
         self.read_list(name, parsed, refused);
         self.diagnostics.extend(none);
         self.diagnostics.extend(list.and_then(|(_list, ban)| unaddressed_note(name, ban, unaddressed)));
@@ -397,7 +396,7 @@ impl Loader<'_> {
 
     /// What came of a list.
     fn read_list(&mut self, name: &Arc<str>, parsed: Parsed, refused: Refused) {
-        self.rejected_lines.insert(Arc::clone(name), parsed.bad_lines + refused.count);
+        self.rejected_lines.insert(Arc::clone(name), parsed.bad_lines + refused.count());
         self.diagnostics.extend(unusable(name, &parsed));
         self.diagnostics.extend(parsed.diagnostics);
         self.diagnostics.extend(refused.finish(name));
@@ -459,65 +458,4 @@ fn change<'s>(settings: &'s Settings, id: &str) -> Option<&'s BanChange> {
 /// Whether an explanation of the name `asked` may show a rule with this pattern.
 fn may_be_shown(pattern: &Pattern, asked: &LowerName) -> bool {
     pattern.concerns(asked) && (pattern.name().labels() <= asked.labels() || pattern.kind().is_network())
-}
-
-fn needs_addresses(rule: &Rule, ban: &Ban) -> bool {
-    rule.does == Some(Does::Action(Action::Sinkhole)) && ban.sinkhole_v4.is_empty() && ban.sinkhole_v6.is_empty()
-}
-
-fn no_addresses(line: &Line<'_>, ban: &Ban) -> Diagnostic {
-    let message = format!("`sinkhole` needs addresses; write sinkhole = [\"192.0.2.1\"] for the ban `{}`", ban.id);
-    Diagnostic { severity: Severity::Error, ..line.warning(message) }
-}
-
-fn unaddressed_note(name: &Arc<str>, ban: &Ban, count: usize) -> Option<Diagnostic> {
-    let message = format!(
-        "{count} rules answer with addresses of a sinkhole; the ban `{}` has none (`sinkhole = [\"192.0.2.1\"]`) and does \
-         as with its other names",
-        ban.id
-    );
-    (count > 0).then(|| Diagnostic::whole(Severity::Warning, Arc::clone(name), message))
-}
-
-/// A list without a rule is a mistake: more often cut off while it was written than meant.
-pub(super) fn unusable(name: &Arc<str>, parsed: &Parsed) -> Option<Diagnostic> {
-    let message = match (parsed.rules, parsed.bad_lines) {
-        (0, 0) => "holds no rule",
-        (0, _) if parsed.diagnostics.iter().all(|diagnostic| !diagnostic.is_error()) => {
-            "no line was understood; is its format the right one?"
-        }
-        _ => return None,
-    };
-    Some(Diagnostic::whole(Severity::Error, Arc::clone(name), message))
-}
-
-/// A list of which no rule can ban anything: were it taken, the ban would be empty.
-pub(super) fn bans_nothing(name: &Arc<str>) -> Diagnostic {
-    let message = "none of its rules bans anything: they are refused, exceptions, or off";
-    Diagnostic::whole(Severity::Error, Arc::clone(name), message)
-}
-
-/// Rules that the table did not take: the first are named, the rest counted.
-#[derive(Default)]
-pub(super) struct Refused {
-    shown: Vec<Diagnostic>,
-    count: usize,
-}
-
-impl Refused {
-    pub(super) fn add(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
-        self.count += 1;
-        if self.shown.len() < REFUSED_SHOWN {
-            self.shown.push(diagnostic());
-        }
-    }
-
-    pub(super) fn finish(mut self, name: &Arc<str>) -> Vec<Diagnostic> {
-        let more = self.count - self.shown.len();
-        if more > 0 {
-            let message = format!("{more} more rules were left out");
-            self.shown.push(Diagnostic::whole(Severity::Warning, Arc::clone(name), message));
-        }
-        self.shown
-    }
 }
