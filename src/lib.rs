@@ -8,11 +8,13 @@
 //! the order of dependency and the order of reading.
 //!
 //! ```text
-//! ground       diag, time, wire, policy, local, cache values in, values out: no files, sockets, clock, async, logs, serde
+//! ground       diag, time, wire, dnstap, policy,     values in, values out: no files, sockets, clock, async, logs, serde
+//!              local, cache
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
-//!              transfer, audit                        who tried what; zones on the wire; who was spared why
+//!              sinks, transfer, audit, report         who tried what, and send it on; zones on the wire; who was spared
+//!                                                     why; what all of it proves
 //! service      serve                                  the way of one query
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
@@ -21,8 +23,8 @@
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
 //! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
-//! in [`policy`], `url`, `flate2` and `minisign_verify` only in [`lists`], `csv` only in [`identity`]. The same test holds
-//! this.
+//! in [`policy`], `url`, `flate2` and `minisign_verify` only in [`lists`], `csv` only in [`identity`], `roaring` only in
+//! [`journal`] and [`report`], `maud` only in [`report`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -32,6 +34,7 @@
 pub mod diag;
 pub mod time;
 pub mod wire;
+pub mod dnstap;
 pub mod policy;
 pub mod local;
 pub mod cache;
@@ -46,8 +49,10 @@ pub mod upstream;
 pub mod lists;
 pub mod identity;
 pub mod journal;
+pub mod sinks;
 pub mod transfer;
 pub mod audit;
+pub mod report;
 
 pub mod serve;
 

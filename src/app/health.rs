@@ -98,6 +98,7 @@ impl Parts {
         self.metrics.cache.entries.set(u64::try_from(self.cache.len()).unwrap_or(u64::MAX));
         self.metrics.cache.bytes.set(self.cache.bytes());
         self.metrics.cache.failures.set(u64::try_from(self.cache.failures()).unwrap_or(u64::MAX));
+        self.sinks.show();
         if let Some(force) = self.guard.in_force() {
             let at = self.clock.now().wall;
             let modes: Vec<_> = force.policy.bans().iter().map(|ban| (Arc::clone(&ban.id), ban.mode_at(at))).collect();

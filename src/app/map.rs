@@ -9,6 +9,7 @@ use crate::cache;
 use crate::config::{ExportSettings, Loaded, Settings, Way};
 use crate::journal;
 use crate::serve::{ForwarderConfig, HopConfig, ListenConfig, RateConfig, StreamConfig};
+use crate::sinks::{Observer, SinkConfig};
 use crate::transfer::ZoneConfig;
 use crate::wire::LowerName;
 
@@ -109,11 +110,25 @@ pub(super) fn rates(settings: &Settings) -> Option<RateConfig> {
     })
 }
 
+/// Where attempts are sent to.
+pub(super) fn sinks(settings: &Settings) -> Vec<SinkConfig> {
+    settings.sinks.iter().map(|settings| settings.sink.clone()).collect()
+}
+
+/// Who we are to receivers: what `[about]` calls this host, or its own name.
+pub(super) fn observer(settings: &Settings) -> Observer {
+    let own = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+    let host = settings.hop.id.clone().or_else(|| own().ok()).unwrap_or_default();
+    Observer { host, pid: std::process::id() }
+}
+
 pub(super) fn journal(loaded: &Loaded) -> journal::Config {
     let settings = &loaded.settings.journal;
     journal::Config {
         attempts_keep_days: settings.attempts_keep_days,
         clients_keep_days: settings.clients_keep_days,
+        device_days_keep_days: settings.device_days_keep_days,
+        presence_keep_days: settings.presence_keep_days,
         size_max_bytes: settings.size_max_bytes,
         rows_in_memory_max: settings.rows_in_memory_max,
         rows_per_second_max: settings.rows_per_second_max,

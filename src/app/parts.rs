@@ -8,13 +8,14 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
 use super::lists::Lists;
 use super::policy::Loading;
 use super::status::Reload;
-use super::{Failure, policy, reload};
+use super::{Failure, map, policy, reload};
 use crate::audit::{Audit, Reloaded};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -25,6 +26,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::policy::Exemption;
 use crate::serve::{Chain, Guard};
+use crate::sinks::Sinks;
 use crate::time::Now;
 use crate::tls::ServerTls;
 use crate::transfer::Primary;
@@ -50,6 +52,8 @@ pub(super) struct Parts {
     /// Who holds which address.
     pub(super) devices: Arc<Devices>,
     pub(super) journal: Arc<Journal>,
+    /// Where attempts are sent to as they are recorded.
+    pub(super) sinks: Arc<Sinks>,
     pub(super) guard: Arc<Guard>,
     /// Who was spared by whom.
     pub(super) audit: Arc<Audit>,
@@ -94,10 +98,31 @@ pub(super) struct Parts {
 pub(super) type Late = tokio::task::JoinHandle<Result<policy::Ready, Vec<Diagnostic>>>;
 
 impl Parts {
+    /// Sends attempts to sinks, once the server `before` is gone: until then it sends what it has recorded.
+    pub(super) fn send_attempts(&self, before: Option<CancellationToken>) {
+        let (sinks, questions) = (Arc::clone(&self.sinks), self.questions());
+        tokio::spawn(async move {
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            sinks.start(&questions).await;
+        });
+    }
+
+    /// Sends attempts to the sinks that the settings name now, and to no others.
+    pub(super) async fn follow_sinks(&self) {
+        let loaded = self.loaded.load_full();
+        self.sinks.follow(&map::sinks(&loaded.settings), loaded.settings.spool_max_bytes, &self.questions()).await;
+    }
+
+    /// Who resolves names of ours.
+    pub(super) fn questions(&self) -> Arc<dyn Questions> {
+        Arc::clone(&self.chain) as Arc<dyn Questions>
+    }
+
     /// Validates answers by this from now on; `None`: not at all.
     pub(super) fn validate(&self, by: Option<&Validation>) {
-        let questions = Arc::clone(&self.chain) as Arc<dyn Questions>;
-        self.validator.store(by.map(|by| Arc::new(Validator::new(by.clone(), questions))));
+        self.validator.store(by.map(|by| Arc::new(Validator::new(by.clone(), self.questions()))));
     }
 
     /// Waits for the first policy, but not for ever, unless another server still serves.

@@ -159,6 +159,7 @@ impl Parts {
         // Once more, since now the settings are those of this policy.
         self.policy_changed.notify_one();
         self.spare();
+        self.follow_sinks().await;
         self.note(taken, why).await;
     }
 

@@ -31,10 +31,12 @@ use crate::audit::Audit;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
+use crate::identity::Devices;
 use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::serve::{self, Chain, Embargo, Forwarder, Guard, Running, Sockets};
+use crate::sinks::Sinks;
 use crate::socket::{Held, reachable};
 
 /// Queries in flight are waited for this long at the end; each has an answer before.
@@ -101,13 +103,7 @@ impl Server {
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
         reload::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
-        let ended = before.ended.take();
-        let config = map::journal(&loaded);
-        let devices = Arc::clone(&config.devices);
-        let journal = Journal::start_after(ended, config, Arc::clone(&metrics), clock.clone())
-            .map_err(|error| Failure::Cannot(error.to_string()))?;
-        journal.keep_names(loaded.settings.names);
-        let journal = Arc::new(journal);
+        let Record { sinks, devices, journal } = record(before.ended.take(), &loaded, &metrics, &clock)?;
         let admission = admission(&loaded.settings, &loaded.settings.listen);
         let guard = Guard::new(admission, Arc::clone(&journal), Arc::clone(&metrics), clock.clone());
         guard.show(map::hop(&loaded.settings));
@@ -130,6 +126,7 @@ impl Server {
             metrics,
             devices,
             journal,
+            sinks,
             tls,
             guard,
             tree,
@@ -221,6 +218,7 @@ impl Server {
         drop(self.succession);
         told_of(self.running.drain(DRAIN).await);
         write_to_the_end(&self.parts).await;
+        self.parts.sinks.stop().await;
         self.stop.cancel();
         self.parts.save_cache_at_end().await;
         drop(std::fs::remove_file(control::path(&self.parts.first.state_dir)));
@@ -247,6 +245,7 @@ impl Server {
         told_of(given_up);
         // Both before it is told, so that it reads the newest of them.
         tokio::join!(write_to_the_end(&self.parts), self.parts.save_cache_at_end());
+        self.parts.sinks.stop().await;
         heir.ended();
     }
 
@@ -371,6 +370,7 @@ impl Prepared {
         if let Some(control) = control {
             tokio::spawn(control::serve(control, Arc::clone(&parts), stop.clone()));
         }
+        parts.send_attempts(predecessor.as_ref().map(Predecessor::gone));
         tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
         tokio::spawn(exports::keep(Arc::clone(&parts), stop.clone()));
         tokio::spawn(exempt::keep(Arc::clone(&parts), stop.clone()));
@@ -418,4 +418,34 @@ fn duplicates(
     all.map(|socket| socket.try_clone_to_owned())
         .collect::<io::Result<_>>()
         .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))
+}
+
+/// The record, what it is sent on to, and whom it asks for devices.
+struct Record {
+    sinks: Arc<Sinks>,
+    devices: Arc<Devices>,
+    journal: Arc<Journal>,
+}
+
+/// Starts the record; `ended`: see [`Journal::start_after`].
+fn record(
+    ended: Option<std::sync::mpsc::Receiver<()>>,
+    loaded: &Loaded,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Record, Failure> {
+    let sinks = Arc::new(Sinks::new(
+        (&loaded.state_dir, loaded.settings.spool_max_bytes),
+        &map::sinks(&loaded.settings),
+        map::observer(&loaded.settings),
+        Arc::clone(metrics),
+        clock.clone(),
+    ));
+    let mut config = map::journal(loaded);
+    let devices = Arc::clone(&config.devices);
+    config.outlet = Some(Arc::clone(&sinks) as _);
+    let journal = Journal::start_after(ended, config, Arc::clone(metrics), clock.clone())
+        .map_err(|error| Failure::Cannot(error.to_string()))?;
+    journal.keep_names(loaded.settings.names);
+    Ok(Record { sinks, devices, journal: Arc::new(journal) })
 }

@@ -5,6 +5,7 @@
 //! files: editors and Kubernetes replace files by renaming.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,11 +27,23 @@ const FILES_MAX: usize = 10_000;
 
 /// What identifies the state of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+pub(super) struct Mark {
     device: u64,
     inode: u64,
     size: u64,
     changed: (i64, i64),
+}
+
+impl Mark {
+    /// Of the file that would be read, wherever a link leads; `None`: there is none.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|metadata| Self::read(&metadata))
+    }
+
+    fn read(metadata: &Metadata) -> Self {
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        Self { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), changed }
+    }
 }
 
 /// The state of all watched files.
@@ -155,9 +168,7 @@ fn mark(path: &Path, depth: usize, found: &mut Marks) {
             mark(&entry.path(), depth - 1, found);
         }
     } else if metadata.is_file() {
-        let changed = (metadata.mtime(), metadata.mtime_nsec());
-        let mark = Mark { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), changed };
-        found.insert(path.to_owned(), mark);
+        found.insert(path.to_owned(), Mark::read(&metadata));
     }
 }
 

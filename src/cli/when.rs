@@ -1,9 +1,11 @@
 //! Times as people write them: `2024-09-29`, `2024-09-29T06:00:00Z`, or `24h` for so long ago.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, date};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 
 use crate::time::Timestamp;
@@ -19,10 +21,19 @@ pub(super) enum When {
     At(Timestamp),
 }
 
+/// Days that begin in every zone.
+const DAYS: RangeInclusive<Date> = date(-9999, 1, 4)..=date(9999, 12, 29);
+
 /// Why a text is no moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no time; write 2024-09-29, 2024-09-29T06:00:00Z, or 30m, 24h, 7d, 4w for so long ago")]
-pub(super) struct WhenError;
+pub(super) enum WhenError {
+    /// None of the forms.
+    #[error("no time; write 2024-09-29, 2024-09-29T06:00:00Z, or 30m, 24h, 7d, 4w for so long ago")]
+    Form,
+    /// A moment that no clock here can show, in some zone at least.
+    #[error("out of range: times go from -009999-01-04 to 9999-12-29")]
+    Range,
+}
 
 impl FromStr for When {
     type Err = WhenError;
@@ -30,9 +41,15 @@ impl FromStr for When {
     fn from_str(text: &str) -> Result<Self, WhenError> {
         // `Date` alone would read a date and time, and forget the time.
         let day = (text.len() == "2024-09-29".len()).then(|| text.parse().ok()).flatten();
-        let ago = span(text).map(Self::Ago);
-        let exact = || text.parse().ok().map(Self::At);
-        ago.or(day.map(Self::Day)).or_else(exact).ok_or(WhenError)
+        if let Some(date) = day {
+            return if DAYS.contains(&date) { Ok(Self::Day(date)) } else { Err(WhenError::Range) };
+        }
+        if let Some(span) = span(text) {
+            return Ok(Self::Ago(span));
+        }
+        // What can be written down and is no moment here is too early or too late.
+        let is_written = || Pieces::parse(text).is_ok_and(|pieces| pieces.offset().is_some());
+        text.parse().map(Self::At).map_err(|_error| if is_written() { WhenError::Range } else { WhenError::Form })
     }
 }
 
@@ -98,7 +115,19 @@ mod tests {
     fn what_is_no_moment_is_refused() {
         for text in ["", "h", "24", "-1h", "+1h", "1.5h", "24x", "2024-13-01", "2024-09-29T06:00:00", "yesterday", "é"]
         {
-            assert_eq!(text.parse::<When>(), Err(WhenError), "{text}");
+            assert_eq!(text.parse::<When>(), Err(WhenError::Form), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_day_are_moments_in_every_zone_and_those_beyond_are_told() {
+        for zone in ["Pacific/Kiritimati", "Etc/GMT+12", "UTC"].map(|name| TimeZone::get(name).unwrap()) {
+            let begins = |text: &str| text.parse::<When>().unwrap().resolve(Timestamp::UNIX_EPOCH, &zone);
+            assert!(begins("9999-12-29").to_string().starts_with("9999-12-2"));
+            assert!(begins("0000-01-01") > Timestamp::MIN && begins("0000-01-01") < Timestamp::UNIX_EPOCH);
+        }
+        for text in ["9999-12-30", "9999-12-31", "9999-12-31T00:00:00Z", "9999-12-30T23:00:00-04:00"] {
+            assert_eq!(text.parse::<When>(), Err(WhenError::Range), "{text}");
         }
     }
 }

@@ -30,6 +30,7 @@ use super::settings::{
     Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, LogFormat, LogSettings, Reading, Settings,
     TcpSettings, UpstreamSettings,
 };
+use super::sink;
 use super::stance::TermChange;
 use super::trust;
 use super::unreadable::Unreadable;
@@ -77,6 +78,8 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
         log: log(&file.log, default.log, &mut reader),
+        sinks: sink::settings(&file.sink, base, &mut reader),
+        spool_max_bytes: sink::spool(&file.spool, default.spool_max_bytes, &mut reader),
         exports: export::settings(&file.export, base, &mut reader),
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
@@ -386,6 +389,8 @@ fn journal(file: &file::Journal, default: JournalSettings, reader: &mut Reader<'
     const DAYS_MAX: u32 = 3_660;
     JournalSettings {
         attempts_keep_days: reader.days(&file.attempts_keep, DAYS_MAX, default.attempts_keep_days),
+        device_days_keep_days: reader.days(&file.days_keep, DAYS_MAX, default.device_days_keep_days),
+        presence_keep_days: reader.days(&file.presence_keep, DAYS_MAX, default.presence_keep_days),
         clients_keep_days: reader.days(&file.clients_keep, DAYS_MAX, default.clients_keep_days),
         size_max_bytes: reader.bytes(&file.size_max, 16 << 20..=16 << 40, default.size_max_bytes),
         rows_in_memory_max: reader.count(&file.rows_in_memory_max, 1_000..=10_000_000, default.rows_in_memory_max),

@@ -60,6 +60,8 @@ pub(super) struct File {
     pub(super) journal: Journal,
     pub(super) names: Names,
     pub(super) log: Log,
+    pub(super) sink: Vec<Spanned<super::sink::Sink>>,
+    pub(super) spool: super::sink::Spool,
     pub(super) list: Vec<Spanned<FurtherList>>,
     pub(super) export: Vec<Spanned<Export>>,
     pub(super) group: Vec<Spanned<Group>>,
@@ -215,6 +217,8 @@ pub(super) struct Https {
 pub(super) struct Journal {
     pub(super) attempts_keep: Measure,
     pub(super) clients_keep: Measure,
+    pub(super) presence_keep: Measure,
+    pub(super) days_keep: Measure,
     pub(super) size_max: Measure,
     pub(super) rows_in_memory_max: Count,
     pub(super) rows_per_second_max: Count,

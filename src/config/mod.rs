@@ -30,6 +30,7 @@ mod rate_limit;
 mod reader;
 mod refused;
 mod settings;
+mod sink;
 mod stance;
 mod suggest;
 mod tls;
@@ -65,6 +66,7 @@ pub use settings::{
     HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, Reading, Settings, TcpSettings, TlsSettings,
     UpstreamSettings,
 };
+pub use sink::SinkSettings;
 pub(crate) use suggest::nearest_first;
 pub use tried::{ListTried, Wanting};
 pub use unreadable::Unreadable;
@@ -137,7 +139,8 @@ impl Loaded {
         let keys = self.settings.exports.iter().filter_map(|export| export.key_file.as_ref());
         let keys = keys.map(|file| file.path.value.clone());
         let beside = blocklists.into_iter().chain(secrets).chain(lists).chain(tls).chain(hosts);
-        let beside = beside.chain(anchors).chain(trust).chain(keys);
+        let sinks = self.settings.sinks.iter().flat_map(SinkSettings::paths).cloned();
+        let beside = beside.chain(anchors).chain(trust).chain(keys).chain(sinks);
         self.file.iter().cloned().chain(beside).collect()
     }
 
@@ -243,6 +246,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     let mut papers = Vec::new();
     let identity = if mistakes.is_empty() { tls::identity(&mut settings, &mut papers) } else { None };
     let trust = settings.upstream.trust.read(&mut papers);
+    sink::complete(&mut settings.sinks, &mut mistakes);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
     let loaded = state_dir.map(|state_dir| Loaded {

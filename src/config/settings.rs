@@ -16,6 +16,7 @@ use super::export::ExportSettings;
 use super::further::ListFile;
 use super::leases::LeaseFile;
 use super::rate_limit::RateLimitSettings;
+use super::sink::SinkSettings;
 use crate::journal::NamesConfig;
 use crate::local::{self, Record};
 use crate::policy::{Door, Group, GroupIndex, ListFormat, Strictness};
@@ -74,6 +75,10 @@ pub struct Settings {
     pub log: LogSettings,
     /// Further lists, each a ban of its own.
     pub lists: Vec<ListFile>,
+    /// Where attempts are sent to.
+    pub sinks: Vec<SinkSettings>,
+    /// Octets that may wait for those on the disk.
+    pub spool_max_bytes: u64,
     /// Zones that other resolvers may have.
     pub exports: Vec<ExportSettings>,
     /// Sites, departments and groups.
@@ -283,6 +288,10 @@ pub struct JournalSettings {
     pub attempts_keep_days: u32,
     /// Days that clients are kept after they were last seen.
     pub clients_keep_days: u32,
+    /// Days for which is kept how often each device asked on each day.
+    pub device_days_keep_days: u32,
+    /// Days for which is kept which devices were there.
+    pub presence_keep_days: u32,
     /// Size of the store; the oldest attempts go first.
     pub size_max_bytes: u64,
     /// Rows in memory that wait for the disk.
@@ -390,6 +399,8 @@ impl Default for Settings {
             journal: JournalSettings::default(),
             names: NamesConfig::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
+            sinks: Vec::new(),
+            spool_max_bytes: 256 << 20,
             exports: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
@@ -470,6 +481,8 @@ impl Default for JournalSettings {
         Self {
             attempts_keep_days: 400,
             clients_keep_days: 400,
+            device_days_keep_days: 90,
+            presence_keep_days: 3_650,
             size_max_bytes: 4 << 30,
             rows_in_memory_max: 200_000,
             rows_per_second_max: 10_000,

@@ -76,6 +76,8 @@ fn known_keys() -> Vec<String> {
         "[tls]",
         "[journal]",
         "[log]",
+        "[[sink]]",
+        "[spool]",
         "[[list]]",
         "[ban.x]",
     ] {

@@ -13,27 +13,36 @@ use crate::tls::Trust;
 
 /// The files that `[upstream]` names.
 pub(super) fn files(file: &file::Upstream, base: &Path, reader: &mut Reader<'_>) -> TrustFiles {
+    of((&file.ca_file, &file.client_certificate, &file.client_key), base, reader)
+}
+
+/// Certificate authorities, and our certificate with its key.
+pub(super) fn of(
+    (authorities, certificate, key): (&Text, &Text, &Text),
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> TrustFiles {
     let path = |written: &Text, reader: &Reader<'_>| {
         written.as_ref().map(|text| reader.at(base.join(text.get_ref()), text.span()))
     };
-    let (certificate, key) = (path(&file.client_certificate, reader), path(&file.client_key, reader));
+    let (own_certificate, own_key) = (path(certificate, reader), path(key, reader));
     let alone = |written: &Text, other: &str, reader: &mut Reader<'_>| {
         let span = written.as_ref().map(Spanned::span).unwrap_or_default();
         reader.error(span, format!("`{other}` belongs to it and is missing"));
     };
-    let client = match (certificate, key) {
+    let client = match (own_certificate, own_key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (Some(_), None) => {
-            alone(&file.client_certificate, "client_key", reader);
+            alone(certificate, "client_key", reader);
             None
         }
         (None, Some(_)) => {
-            alone(&file.client_key, "client_certificate", reader);
+            alone(key, "client_certificate", reader);
             None
         }
         (None, None) => None,
     };
-    TrustFiles { authorities: path(&file.ca_file, reader), client }
+    TrustFiles { authorities: path(authorities, reader), client }
 }
 
 impl TrustFiles {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Outlet;
 use crate::identity::Devices;
 
 /// Settings of the journal; every limit has its unit in its name.
@@ -27,10 +28,16 @@ pub struct Config {
     pub attempts_keep_days: u32,
     /// Days that clients are kept after they were last seen.
     pub clients_keep_days: u32,
+    /// Days for which is kept how often each device asked on each day, and in which hours; then by months.
+    pub device_days_keep_days: u32,
+    /// Days for which is kept which devices were there.
+    pub presence_keep_days: u32,
     /// Size of the store at most; the oldest attempts go first. Under 64 MiB a full memory may not fit in.
     pub size_max_bytes: u64,
     /// Whose device asked.
     pub devices: Arc<Devices>,
+    /// Who is given what is written, too.
+    pub outlet: Option<Arc<dyn Outlet>>,
 }
 
 impl Config {
@@ -46,8 +53,11 @@ impl Config {
             lock_timeout: Duration::from_secs(5),
             attempts_keep_days: 400,
             clients_keep_days: 400,
+            device_days_keep_days: 90,
+            presence_keep_days: 3_650,
             size_max_bytes: 4 << 30,
             devices: Arc::default(),
+            outlet: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
-use super::{Config, StoreError, insert, migrate};
+use super::{Config, StoreError, insert, migrate, presence};
 use crate::identity::Devices;
 
 /// The store's name in the state directory.
@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "embargo.db";
 /// `EMBG`: what `file` and SQLite call the application of this database.
 pub(super) const APPLICATION_ID: i64 = 0x454D_4247;
 /// The format that is written and read here.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 /// Runs whose last batch is remembered.
 const RUNS_KEPT: i64 = 100;
 
@@ -33,6 +33,7 @@ pub(super) struct Database {
     pub(super) path: PathBuf,
     run: i64,
     devices: Arc<Devices>,
+    pub(super) known: presence::Known,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),
 }
@@ -53,7 +54,8 @@ impl Database {
         migrate::to_newest(&mut connection).map_err(fail)?;
         forget_runs(&connection, run).map_err(fail)?;
         let identity = identity(&path)?;
-        Ok(Self { connection, path, run, devices: Arc::clone(&config.devices), identity })
+        let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
+        Ok(Self { connection, path, run, devices, known, identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -70,17 +72,19 @@ impl Database {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let (run, devices) = (self.run, Arc::clone(&self.devices));
-        self.transaction(|transaction| {
+        let Self { connection, path, run, devices, known, .. } = self;
+        let (run, devices) = (*run, Arc::clone(devices));
+        let added = in_transaction(connection, path, |transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
             let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
             if last.is_some_and(|last| last >= batch.number) {
                 return Ok(());
             }
-            insert::add(transaction, batch, &devices)?;
+            insert::add(transaction, batch, &devices, known)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             transaction.execute(mark, [run, batch.number]).map(drop)
-        })
+        });
+        added.inspect_err(|_error| self.known = presence::Known::default())
     }
 
     /// Does some work in one transaction, all of it or none.

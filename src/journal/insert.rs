@@ -15,7 +15,7 @@ use super::database::{SEVERAL_TEXT, SEVERAL_TYPES};
 use super::overflow::Key;
 use super::pending::{Pending, Row};
 use super::tally::Tally;
-use super::{Series, SeriesId};
+use super::{Series, SeriesId, presence};
 use crate::identity::Devices;
 use crate::policy::PatternKind;
 use crate::priority::make_way;
@@ -23,17 +23,23 @@ use crate::time::Timestamp;
 use crate::wire::{Presented, Transport};
 
 /// Rows after which a thread that waits for the processor gets it: some tens of microseconds.
-const SLICE: usize = 32;
+pub(super) const SLICE: usize = 32;
 
 /// Adds the batch.
-pub(super) fn add(transaction: &Transaction<'_>, batch: &Batch, devices: &Devices) -> rusqlite::Result<()> {
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    devices: &Devices,
+    known: &mut presence::Known,
+) -> rusqlite::Result<()> {
     let (clients, holders) = (Clients::of(batch), Holders::of(batch, devices));
     add_attempts(transaction, batch, &clients, &holders)?;
-    add_clients(transaction, batch, &clients, &holders)
+    add_clients(transaction, batch, &clients, &holders)?;
+    presence::add(transaction, batch, (&clients, &holders), known)
 }
 
 /// The clients of a batch in the order of their text, which is that of the tables.
-struct Clients {
+pub(super) struct Clients {
     texts: Vec<(String, u128)>,
     ranks: HashMap<u128, u32>,
 }
@@ -51,25 +57,25 @@ impl Clients {
     }
 
     /// The place of a client; 0 is that of several.
-    fn rank(&self, client: u128) -> u32 {
+    pub(super) fn rank(&self, client: u128) -> u32 {
         self.ranks.get(&client).copied().unwrap_or(0)
     }
 
-    fn text(&self, rank: u32) -> &str {
+    pub(super) fn text(&self, rank: u32) -> &str {
         let known = (rank as usize).checked_sub(1).and_then(|at| self.texts.get(at));
         known.map_or(SEVERAL_TEXT, |(text, _)| text)
     }
 }
 
 /// Who held the clients' addresses when each row began, in the order of the rows.
-struct Holders {
+pub(super) struct Holders {
     /// Empty: nobody is known.
     ranks: Vec<u32>,
     texts: Vec<String>,
 }
 
 impl Holders {
-    fn of(batch: &Batch, devices: &Devices) -> Self {
+    pub(super) fn of(batch: &Batch, devices: &Devices) -> Self {
         // The first text is that of a device that is not known.
         let mut texts = vec![SEVERAL_TEXT.to_owned()];
         if devices.is_empty() {
@@ -90,12 +96,17 @@ impl Holders {
         Self { ranks, texts }
     }
 
+    /// The device of a row, by the place of the row; `None`: not known.
+    pub(super) fn of_row(&self, row: usize) -> Option<&str> {
+        Some(self.text(self.rank(row))).filter(|device| *device != SEVERAL_TEXT)
+    }
+
     /// The place of the device of a row, by the place of the row.
-    fn rank(&self, row: usize) -> u32 {
+    pub(super) fn rank(&self, row: usize) -> u32 {
         self.ranks.get(row).copied().unwrap_or(0)
     }
 
-    fn text(&self, rank: u32) -> &str {
+    pub(super) fn text(&self, rank: u32) -> &str {
         self.texts.get(rank as usize).map_or(SEVERAL_TEXT, String::as_str)
     }
 }

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::database::{APPLICATION_ID, FORMAT};
+use super::presence;
 use crate::priority::make_way;
 
 /// Makes the tables of format 1.
@@ -15,6 +16,8 @@ const SECOND: &str = include_str!("schema/2.sql");
 const SECOND_END: &str = include_str!("schema/2_end.sql");
 /// Makes the table that format 3 has beside those of format 2.
 const THIRD: &str = include_str!("schema/3.sql");
+/// Makes the tables that format 4 has beside those of format 3.
+const FOURTH: &str = include_str!("schema/4.sql");
 /// Attempts that are moved in one transaction, about.
 const ROWS_AT_ONCE: i64 = 10_000;
 
@@ -31,16 +34,24 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
                 transaction.execute_batch(SECOND)?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
                 transaction.execute_batch(SECOND_END)?;
-                third(transaction)
+                third(transaction)?;
+                transaction.execute_batch(FOURTH)?;
+                fourth_end(transaction)
             }
             1 => transaction.execute_batch(SECOND),
+            3 => transaction.execute_batch(FOURTH),
             _ => Ok(()),
         }
     })?;
     while step(connection, |transaction, found| match found {
         1 if move_attempts(transaction)? => Ok(true),
         1 => second_end(transaction).map(|()| true),
-        2 => third(transaction).map(|()| false),
+        2 => {
+            third(transaction)?;
+            transaction.execute_batch(FOURTH).map(|()| true)
+        }
+        3 if presence::take_older(transaction)? => Ok(true),
+        3 => fourth_end(transaction).map(|()| false),
         _ => Ok(false),
     })? {
         make_way();
@@ -55,6 +66,11 @@ fn second_end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn third(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(THIRD)?;
+    transaction.pragma_update(None, "user_version", 3)
+}
+
+fn fourth_end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    presence::finish_older(transaction)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

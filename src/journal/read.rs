@@ -121,8 +121,8 @@ pub struct Tried {
 /// The store, open for reading.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
 }
 
 impl Store {
@@ -203,7 +203,7 @@ impl Store {
         read().map_err(|error| self.unreadable(error))
     }
 
-    fn unreadable(&self, error: Unreadable) -> StoreError {
+    pub(super) fn unreadable(&self, error: Unreadable) -> StoreError {
         match error {
             Unreadable::Value(reason) => StoreError::value(&self.path, reason),
             Unreadable::Sqlite(error) => StoreError::new(&self.path, &error),

@@ -9,10 +9,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::bindings;
 use super::database::Database;
 use super::steady::AHEAD_MAX;
-use super::{Config, StoreError};
+use super::{Config, StoreError, presence};
 use crate::metrics::{ClientFigures, Window};
 use crate::policy::Evidence;
-use crate::time::Timestamp;
+use crate::priority::make_way;
+use crate::time::{Day, Timestamp};
 
 /// Rows deleted in one transaction at most, about.
 const ROWS_AT_ONCE: i64 = 10_000;
@@ -39,6 +40,7 @@ impl Database {
         }
         self.transaction(|transaction| delete_clients(transaction, seen))?;
         self.transaction(|transaction| bindings::delete(transaction, minute * 60_000))?;
+        self.trim_presence(config, Day::of(now))?;
         for _step in 0..STEPS_MAX {
             if self.used_bytes()? <= config.size_max_bytes {
                 break;
@@ -48,11 +50,46 @@ impl Database {
                 let clients = if attempts == 0 { delete_clients(transaction, i64::MAX)? } else { 0 };
                 Ok(attempts + clients)
             })?;
-            if deleted == 0 {
+            if deleted == 0 && !self.give_up_presence()? {
                 break;
             }
         }
         self.shrink()
+    }
+
+    /// Turns days into months when they are old, and deletes what is older than presence is kept.
+    fn trim_presence(&mut self, config: &Config, today: Day) -> Result<(), StoreError> {
+        let (days, all) = (i64::from(config.device_days_keep_days), i64::from(config.presence_keep_days));
+        let before = |days: i64| today.plus(i32::try_from(-days).unwrap_or(i32::MIN));
+        while self.transaction(|transaction| presence::fold_days(transaction, before(days)))? {
+            make_way();
+        }
+        // Once a day: it looks through every device.
+        if self.known.trimmed != Some(today) {
+            let deleted = self.transaction(|transaction| presence::delete(transaction, before(all)))?;
+            if deleted > 0 {
+                self.known.forget();
+            } else {
+                self.known.trimmed = Some(today);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the oldest of presence, which is kept longest: its oldest days one by one, then its oldest sets; says whether
+    /// there was anything.
+    fn give_up_presence(&mut self) -> Result<bool, StoreError> {
+        let given_up = self.transaction(|transaction| {
+            if presence::fold_days(transaction, Day(i32::MAX))? {
+                return Ok(true);
+            }
+            let oldest = presence::oldest(transaction)?;
+            oldest.map_or(Ok(false), |oldest| presence::delete(transaction, oldest.plus(1)).map(|deleted| deleted > 0))
+        })?;
+        if given_up {
+            self.known.forget();
+        }
+        Ok(given_up)
     }
 
     /// Sets the times of clients that were seen while the wall clock was far ahead to `now`, when it is back: that is when

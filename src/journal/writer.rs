@@ -11,7 +11,9 @@ use tracing::{error, info, warn};
 use super::batch::Batch;
 use super::database::Database;
 use super::fold::Fold;
+use super::insert::Holders;
 use super::names::{self, NamesConfig};
+use super::outlet;
 use super::steady::Steady;
 use super::{BEFORE_MAX, Config, Status, StoreError};
 use crate::clock::Clock;
@@ -197,6 +199,7 @@ impl Writer {
         self.shared.fold.drain(now, &mut self.batch);
         if result.is_ok() {
             self.batch.number += 1;
+            self.hand_out();
             result = self.add_batch(now);
         }
         if let (Ok(()), Some(database)) = (&result, &self.database) {
@@ -217,8 +220,18 @@ impl Writer {
         self.add_batch(now)?;
         self.shared.fold.drain(now, &mut self.batch);
         self.batch.number += 1;
+        self.hand_out();
         self.add_batch(now)?;
         self.add_bindings()
+    }
+
+    /// Gives the rows that were just taken to whoever wants them: once, whatever becomes of their transaction.
+    fn hand_out(&self) {
+        let Some(outlet) = self.config.outlet.as_ref().filter(|outlet| outlet.is_open()) else { return };
+        if self.batch.len() > 0 {
+            let holders = Holders::of(&self.batch, &self.config.devices);
+            outlet.take(&mut outlet::rows(&self.batch, &holders));
+        }
     }
 
     fn add_bindings(&mut self) -> Result<(), StoreError> {

@@ -4,6 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper::http::uri::InvalidUri;
+
 use super::body::BodyError;
 use super::kept::StoreError;
 use super::subscription::UrlError;
@@ -35,6 +37,9 @@ pub enum FetchError {
     /// A redirect to a name that is banned.
     #[error("it is redirected to {0}, which is banned")]
     Banned(String),
+    /// A path and a query that stand in no request.
+    #[error("its URL is none that a server can be asked for: {0}")]
+    Target(InvalidUri),
     /// Nobody there.
     #[error("{address} can't be reached: {error}")]
     Connect {

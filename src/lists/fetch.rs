@@ -144,6 +144,7 @@ impl Subscription {
         url: &ListUrl,
         kept: Option<&Kept>,
     ) -> Result<Answer, FetchError> {
+        let request = request(url, kept)?;
         let stream = connect(questions, self, url).await?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -154,7 +155,7 @@ impl Subscription {
             // What is wrong with it, the response tells.
             drop(connection.await);
         }));
-        let response = sender.send_request(request(url, kept)).await?;
+        let response = sender.send_request(request).await?;
         Ok(Answer { response, _connection: connection })
     }
 
@@ -179,16 +180,11 @@ impl Subscription {
     }
 }
 
-fn request(url: &ListUrl, kept: Option<&Kept>) -> Request<String> {
-    let target = url
-        .inner()
-        .query()
-        .map_or_else(|| url.inner().path().to_owned(), |query| format!("{}?{query}", url.inner().path()));
+fn request(url: &ListUrl, kept: Option<&Kept>) -> Result<Request<String>, FetchError> {
+    let (path, query) = (url.inner().path(), url.inner().query());
+    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut request = Request::new(String::new());
-    // A URL's path and query are what a target may be, its host what a field may hold.
-    if let Ok(target) = target.parse() {
-        *request.uri_mut() = target;
-    }
+    *request.uri_mut() = target.parse().map_err(FetchError::Target)?;
     let host = url.inner().host_str().unwrap_or_default();
     let host = url.inner().port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let fields = [
@@ -205,7 +201,7 @@ fn request(url: &ListUrl, kept: Option<&Kept>) -> Request<String> {
             request.headers_mut().insert(name, value);
         }
     }
-    request
+    Ok(request)
 }
 
 fn location(response: &Response<Octets>) -> Option<&str> {
@@ -266,4 +262,21 @@ async fn send(body: &mut Octets, sender: mpsc::Sender<Piece>, progress: &Progres
     // Whoever wants no more has said why.
     let _wanted = sender.send(Piece::End).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_what_the_url_says_or_nothing() {
+        let target = |text: &str| {
+            let request = request(&text.parse().unwrap(), None);
+            request.map(|request| request.uri().to_string()).map_err(|error| error.to_string())
+        };
+        assert_eq!(target("https://lists.example"), Ok("/".to_owned()));
+        assert_eq!(target("https://lists.example/a b.txt?x=1|{2}"), Ok("/a%20b.txt?x=1|{2}".to_owned()));
+        let long = target(&format!("https://lists.example/{}", "a".repeat(70_000)));
+        assert_eq!(long, Err("its URL is none that a server can be asked for: uri too long".to_owned()));
+    }
 }

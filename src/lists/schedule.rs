@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// The first failure is tried again so soon; each further one in a row after twice that.
+/// The first failure is tried again so soon, unless the list says otherwise; each further one in a row after twice that.
 const AGAIN: Duration = Duration::from_secs(60);
 /// And no later than this, or than the list is asked for anyway.
 const AGAIN_MAX: Duration = Duration::from_secs(60 * 60);
@@ -15,13 +15,19 @@ const START_SPREAD: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     refresh: Duration,
+    again: Duration,
     failures: u32,
 }
 
 impl Schedule {
     /// Of a list that is asked for this often.
     pub fn new(refresh: Duration) -> Self {
-        Self { refresh, failures: 0 }
+        Self { refresh, again: AGAIN, failures: 0 }
+    }
+
+    /// From now on it is asked for this often, and again so soon after a first failure.
+    pub fn paces(&mut self, refresh: Duration, again: Duration) {
+        (self.refresh, self.again) = (refresh, again);
     }
 
     /// Until the first time, at a start; `age`: of what is kept, if anything is. `chance` is from 0 to 1, here and below.
@@ -41,9 +47,9 @@ impl Schedule {
 
     /// Until the next time after one that brought nothing; `least`: what the server asks for.
     pub fn failed(&mut self, least: Option<Duration>, chance: f64) -> Duration {
-        let doubled = AGAIN * 2_u32.pow(self.failures.min(10));
+        let doubled = self.again * 2_u32.pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
-        let wait = doubled.min(AGAIN_MAX).min(self.refresh);
+        let wait = doubled.min(AGAIN_MAX.max(self.again)).min(self.refresh);
         wait.mul_f64(1.0 - chance / 2.0).max(least.unwrap_or_default())
     }
 
@@ -80,7 +86,11 @@ mod tests {
         assert_eq!(schedule.failed(None, 1.0), seconds(30));
         assert_eq!(schedule.failed(Some(seconds(7_200)), 0.0), seconds(7_200));
         assert_eq!(Schedule::new(seconds(60)).failed(None, 0.0), seconds(60));
-        let mut many = Schedule { refresh: seconds(DAY), failures: u32::MAX };
+        let mut many = Schedule { failures: u32::MAX, ..Schedule::new(seconds(DAY)) };
         assert_eq!(many.failed(None, 0.0), seconds(3_600));
+        let mut zone = Schedule::new(seconds(60));
+        zone.paces(seconds(DAY), seconds(7_200));
+        let waits: Vec<u64> = (0..3).map(|_failure| zone.failed(None, 0.0).as_secs()).collect();
+        assert_eq!(waits, [7_200, 7_200, 7_200], "no sooner than it wants");
     }
 }

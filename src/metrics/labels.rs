@@ -185,6 +185,18 @@ label! {
 }
 
 label! {
+    /// Why a sink never gets attempts that are recorded.
+    SinkLoss {
+        /// Its receiver was away for longer than the spool has room.
+        Overflow = "overflow",
+        /// The spool could not be written.
+        Disk = "disk",
+        /// What stood in the spool could not be read.
+        Damage = "damage",
+    }
+}
+
+label! {
     /// Why counts of attempts are not in the store.
     Loss {
         /// The store could not be written and memory for waiting rows was used up.

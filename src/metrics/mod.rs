@@ -16,6 +16,7 @@ mod parts;
 mod place;
 mod policy;
 mod registry;
+mod sinks;
 mod table;
 mod tallied;
 mod tally;
@@ -27,13 +28,14 @@ pub use connections::Connections;
 pub use dns::Dns;
 pub use fetches::{FetchResult, Fetches};
 pub use labels::{
-    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, TransferEnd, UpstreamFailure,
-    Window,
+    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, SinkLoss, TransferEnd,
+    UpstreamFailure, Window,
 };
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
 pub use place::Place;
 pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigures, Series};
+pub use sinks::{SinkCells, Sinks};
 pub use table::Cell;
 pub use tallied::Total;
 pub use tally::{Tally, Worker};
@@ -65,6 +67,8 @@ pub struct Metrics {
     pub process: Process,
     /// Policy zones that travel.
     pub zones: Zones,
+    /// Where attempts are sent to.
+    pub sinks: Sinks,
 }
 
 impl Metrics {
@@ -82,6 +86,7 @@ impl Metrics {
             upstreams: Upstreams::new(&registry),
             process: Process::new(&registry),
             zones: Zones::new(&registry),
+            sinks: Sinks::new(&registry),
             registry,
             blocks,
         }

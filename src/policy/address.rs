@@ -3,6 +3,7 @@
 //! Within a ban a rule about the client has its say first, then those about the name, then those about what the answer holds:
 //! the order of response policy zones (draft-vixie-dnsop-dns-rpz §5). Of networks the smallest wins.
 
+use std::iter;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -13,7 +14,7 @@ use super::pattern::PatternKind;
 use super::policy::{BanIndex, Policy};
 use super::rule::Effect;
 use super::suffix;
-use super::verdict::{Blocked, Client, Decision, Verdict};
+use super::verdict::{Blocked, Client, Decision, Hit, Verdict};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
 
@@ -31,14 +32,14 @@ impl Policy {
 
     /// What is to be done with an answer to `name` that leads to `address`, as if the bans that are `left_out` did not exist.
     /// It never is NXDOMAIN: the name exists, and has addresses or other records that are nobody's concern.
-    pub fn decide_address(
-        &self,
+    pub fn decide_address<'a>(
+        &'a self,
         address: IpAddr,
         name: &LowerName,
         client: &Client,
         at: Timestamp,
         left_out: impl Fn(BanIndex) -> bool,
-    ) -> Verdict<'_> {
+    ) -> Verdict<'a> {
         let mut way = Way::default();
         let rules = self.answer_rules(address);
         rules.filter(|found| found.attributes.ceiling != Effect::Off).for_each(|found| way.add_network(found));
@@ -46,9 +47,16 @@ impl Policy {
             return Verdict::PASS;
         }
         self.add_client_rules(&mut way, name, client.address);
-        let verdict = self.judge(name, qtype::A, &self.asker(client, at), &way.without(left_out));
+        let judge = |way: &Way<'a>| self.judge(name, qtype::A, &self.asker(client, at), way);
+        let verdict = judge(&way.without(&left_out));
         match verdict.decision {
-            Decision::Enforce(..) if self.is_protected(name) => Verdict::PASS,
+            // Nobody is kept from it; what other bans observe is seen all the same.
+            Decision::Enforce(hit, _) if self.is_protected(name) => {
+                let enforces = |hit: &&Hit<'_>| matches!(hit.effect, Effect::Enforce(_));
+                let enforcing: Vec<_> = iter::once(&hit).chain(&verdict.also).filter(enforces).collect();
+                let is_enforcing = |ban| enforcing.iter().any(|hit| hit.ban_index == ban);
+                judge(&way.without(|ban| left_out(ban) || is_enforcing(ban)))
+            }
             Decision::Enforce(hit, blocked) => {
                 Verdict { decision: Decision::Enforce(hit, Blocked { nxdomain: false, ..blocked }), ..verdict }
             }

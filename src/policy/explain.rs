@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::exempt::SparedHit;
 use super::few::Few;
 use super::lookup::{Found, is_screened};
 use super::pattern::PatternKind;
@@ -69,6 +70,8 @@ pub enum Lost {
     NameFirst,
     /// No rule about a network can enforce the name.
     Protected,
+    /// An exemption spares the client of its ban.
+    Exempt,
     /// DS at this name is asked of the parent zone, which is not the vendor's.
     ParentsBusiness,
 }
@@ -89,8 +92,24 @@ impl Lost {
             Self::AllowsOwnBanOnly => "allows in its own ban only",
             Self::NameFirst => "a rule for the name or the client comes first",
             Self::Protected => "the name is protected",
+            Self::Exempt => "the client is exempt from it",
             Self::ParentsBusiness => "DS belongs to the parent zone",
         }
+    }
+}
+
+impl Explanation<'_> {
+    /// The same where exemptions spare the client of some rules, and this rule decides what is left.
+    pub fn sparing(&mut self, spared: &[SparedHit<'_>], decides: &Hit<'_>) {
+        let is = |hit: &Hit<'_>, other: &Hit<'_>| (hit.ban_index, hit.pattern) == (other.ban_index, other.pattern);
+        for Candidate { hit, lost } in &mut self.candidates {
+            if spared.iter().any(|spared| is(&spared.hit, hit)) {
+                *lost = Some(Lost::Exempt);
+            } else if is(hit, decides) {
+                *lost = None;
+            }
+        }
+        self.candidates.sort_by_key(|candidate| candidate.lost.is_some());
     }
 }
 

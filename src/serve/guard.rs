@@ -290,12 +290,13 @@ impl Guard {
 
     /// The same of where its answer leads.
     pub(super) fn record_led(&self, tally: &impl Tally, judged: &Judged<'_>, led: &Led<'_, '_>) {
-        let open = if led.spared { Did::Exempt } else { Did::Observe };
-        let did = led.blocked.as_ref().map_or(open, did);
+        // Spared by one ban and not by another is not spared.
+        let blocked = led.enforced.as_ref().map(|enforced| did(&enforced.blocked));
         // The weakened series stand behind the rules' own.
         let behind = judged.in_force.policy.series().len();
-        for hit in std::iter::once(&led.hit).chain(&led.also) {
-            self.count(tally, judged, hit, behind + hit.series, did);
+        for (hit, spared) in &led.hits {
+            let open = if *spared { Did::Exempt } else { Did::Observe };
+            self.count(tally, judged, hit, behind + hit.series, blocked.unwrap_or(open));
         }
     }
 

@@ -263,11 +263,11 @@ impl<N: Next> Embargo<N> {
     /// The answer as this client gets it: last, it may lead to a banned name.
     fn give(&self, tally: &impl Tally, judged: &Judged<'_>, found: Found, outcome: Outcome, room: Vec<u8>) -> Ending {
         let Judged { query, client, verdict, now, .. } = judged;
-        let (led, led_cap) = screen::find(judged, &found.entry);
-        if let Some(led) = led {
+        let led = screen::find(judged, &found.entry);
+        if !led.hits.is_empty() {
             self.guard.record_led(tally, judged, &led);
-            if let Some(blocked) = &led.blocked {
-                return screen::answer(judged, &led, blocked, &found.entry, room);
+            if let Some(enforced) = &led.enforced {
+                return screen::answer(judged, enforced, &found.entry, room);
             }
         } else if outcome == Outcome::Cached && found.entry.is_due(now.mono) && verdict.is_pass() {
             // Only what no rule speaks of, neither itself nor where it leads: what is observed or banned is never asked for
@@ -281,7 +281,7 @@ impl<N: Next> Embargo<N> {
             return rebound(query, client, outcome, room);
         }
         let limit = ending::limit(query, client);
-        let ttl_cap = [verdict.ttl_cap, led_cap].into_iter().flatten().min();
+        let ttl_cap = [verdict.ttl_cap, led.ttl_cap].into_iter().flatten().min();
         if let (Some(message), None) = (found.verbatim.filter(|message| message.len() <= limit), ttl_cap) {
             return Ending::Response { message, outcome, rcode };
         }

@@ -12,16 +12,22 @@ use super::blocked;
 use super::ending::Ending;
 use super::guard::Judged;
 
-/// The first banned name or address that an answer leads to.
+/// Where an answer leads, as far as bans have a say about it.
+#[derive(Default)]
 pub(super) struct Led<'p, 'e> {
-    /// The winning rule.
-    pub(super) hit: Hit<'p>,
-    /// The winning rules of further bans that hold the same name or address.
-    pub(super) also: Vec<Hit<'p>>,
-    /// How to answer; `None` where the ban only observes, or spares the client.
-    pub(super) blocked: Option<Blocked>,
-    /// Whether the client is spared.
-    pub(super) spared: bool,
+    /// The winning rules, at most one of each ban, and whether the client is spared by it: each is an attempt.
+    pub(super) hits: Vec<(Hit<'p>, bool)>,
+    /// What is answered instead; `None`: all of them only observe, or spare the client.
+    pub(super) enforced: Option<Enforced<'p, 'e>>,
+    /// The TTL in seconds that no record may exceed, where policy on a target may change or attempts are to be seen.
+    pub(super) ttl_cap: Option<u32>,
+}
+
+/// The first enforced name or address that an answer leads to.
+pub(super) struct Enforced<'p, 'e> {
+    hit: Hit<'p>,
+    /// How to answer.
+    pub(super) blocked: Blocked,
     to: To<'e>,
 }
 
@@ -37,26 +43,25 @@ pub(super) fn weakened(evidence: Evidence) -> Evidence {
     evidence.max(Evidence::Ambiguous)
 }
 
-/// Finds where `entry` leads to a banned name or address: the first enforced one, else the first observed one, names before
-/// addresses. A ban that had its say on a name is not asked again: its rule for that name is the operator's word. Also the TTL
-/// in seconds that no record may exceed, where policy on a target may change or attempts are to be seen.
-pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> (Option<Led<'a, 'e>>, Option<u32>) {
-    let mut found = Search::default();
+/// Finds where `entry` leads: to an enforced name or address at last, names before addresses, and to observed ones before that.
+/// A ban that had its say on the name asked for is not asked again: its rule for that name is the operator's word.
+pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> Led<'a, 'e> {
+    let mut led = Led::default();
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
         let verdict = judged.in_force.judge_led(judged, &name, |ban| has_spoken(judged, ban));
-        if found.ends_with(verdict, To::Name(target)) {
-            return (found.led, found.ttl_cap);
+        if led.ends_with(verdict, To::Name(target)) {
+            return led;
         }
     }
     if judged.in_force.policy.screens_addresses() {
-        find_address(judged, entry, &mut found);
+        find_address(judged, entry, &mut led);
     }
-    (found.led, found.ttl_cap)
+    led
 }
 
 /// Goes on with the addresses of `entry`.
-fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, found: &mut Search<'a, '_>) {
+fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, led: &mut Led<'a, '_>) {
     let Judged { in_force, query, client, .. } = judged;
     let (policy, client) = (&in_force.policy, client.for_policy());
     let names = || entry.answer.targets().iter().map(|target| LowerName::from(&target.name));
@@ -67,40 +72,39 @@ fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, found: &mut Search<'a, '
     };
     for held in entry.answer.addresses() {
         let verdict = in_force.judge_address(judged, held.address, spoken);
-        if found.ends_with(verdict, To::Address(held)) {
+        if led.ends_with(verdict, To::Address(held)) {
             return;
         }
     }
 }
 
-/// What has been found so far.
-#[derive(Default)]
-struct Search<'p, 'e> {
-    led: Option<Led<'p, 'e>>,
-    ttl_cap: Option<u32>,
-}
-
-impl<'p, 'e> Search<'p, 'e> {
+impl<'p, 'e> Led<'p, 'e> {
     /// Adds what policy says of one name or address; whether that settles it.
     fn ends_with(&mut self, judged: Spared<'p>, to: To<'e>) -> bool {
         let Spared { verdict, hits } = judged;
         self.ttl_cap = [self.ttl_cap, verdict.ttl_cap].into_iter().flatten().min();
-        let mut spared = hits.into_iter().map(|spared| spared.hit);
-        let is_spared = matches!(verdict.decision, Decision::Allow(_) | Decision::Pass);
-        let (hit, blocked) = match verdict.decision {
-            Decision::Enforce(hit, blocked) => (hit, Some(blocked)),
-            Decision::Observe(hit) => (hit, None),
-            Decision::Allow(_) | Decision::Pass => match spared.next() {
-                Some(hit) => (hit, None),
-                None => return false,
-            },
-        };
-        let settles = blocked.is_some();
-        if settles || self.led.is_none() {
-            let also = verdict.also.into_iter().chain(spared).collect();
-            self.led = Some(Led { hit, also, blocked, spared: is_spared, to });
+        match verdict.decision {
+            Decision::Enforce(hit, blocked) => {
+                // What is said is what was done about it, whatever its ban thought of a name before.
+                self.hits.retain(|(other, _spared)| other.ban_index != hit.ban_index);
+                self.add(hit, false);
+                self.enforced = Some(Enforced { hit, blocked, to });
+            }
+            Decision::Observe(hit) => self.add(hit, false),
+            Decision::Allow(_) | Decision::Pass => (),
         }
-        settles
+        verdict.also.into_iter().for_each(|hit| self.add(hit, false));
+        for spared in hits {
+            self.add(spared.hit, true);
+        }
+        self.enforced.is_some()
+    }
+
+    /// Adds an attempt, unless its ban has one already.
+    fn add(&mut self, hit: Hit<'p>, spared: bool) {
+        if !self.hits.iter().any(|(other, _spared)| other.ban_index == hit.ban_index) {
+            self.hits.push((hit, spared));
+        }
     }
 }
 
@@ -118,36 +122,31 @@ fn is_by_category(spared: &SparedHit<'_>) -> bool {
 
 /// The answer in place of one that leads to an enforced name or address: the chain up to it, then what its ban demands. Record
 /// sets are given whole or not at all: what is left of a signed one would be forged.
-pub(super) fn answer(
-    judged: &Judged<'_>,
-    led: &Led<'_, '_>,
-    blocked: &Blocked,
-    entry: &Entry,
-    room: Vec<u8>,
-) -> Ending {
+pub(super) fn answer(judged: &Judged<'_>, enforced: &Enforced<'_, '_>, entry: &Entry, room: Vec<u8>) -> Ending {
     let Judged { query, client, now, .. } = *judged;
+    let Enforced { hit, blocked, to } = enforced;
     let age = entry.age(now.mono);
     let mut response = Response::within(room, query);
-    let rtype = match led.to {
+    let rtype = match to {
         To::Name(target) => target.rtype,
         To::Address(held) => held.rtype,
     };
     if matches!(rtype, qtype::SVCB | qtype::HTTPS) {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
-        let ede = &led.hit.ban.ede;
+        let ede = &hit.ban.ede;
         let none = response.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);
         return Ending::response(query, client, none, Outcome::Policy, rcode::NOERROR);
     }
-    let (links, name) = match led.to {
+    let (links, name) = match to {
         To::Name(target) => (chain(&entry.answer, &target.name), target.name.clone()),
         To::Address(_) => whole_chain(&entry.answer),
     };
     let name = LowerName::from(&name);
     // About an address nothing is said above the name that has it.
-    let soa_labels = if matches!(led.to, To::Address(_)) { name.labels() } else { blocked.soa_labels };
+    let soa_labels = if matches!(to, To::Address(_)) { name.labels() } else { blocked.soa_labels };
     for link in links {
         let ttl = link.ttl.saturating_sub(age).min(blocked.ttl);
         response = response.answer_at(link.owner.wire(), link.rtype, ttl, &link.rdata);
     }
-    blocked::finish(query, client, &led.hit, &Blocked { soa_labels, ..*blocked }, &name, response)
+    blocked::finish(query, client, hit, &Blocked { soa_labels, ..*blocked }, &name, response)
 }

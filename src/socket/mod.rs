@@ -12,6 +12,7 @@ mod held;
 mod pass;
 mod interfaces;
 mod ready;
+mod unsent;
 
 pub use batch::{BATCH, Datagram, Incoming, Outgoing};
 pub use bind::{connected_udp, plain_udp, reachable, tcp, udp, udp_again};
@@ -21,3 +22,4 @@ pub use held::Held;
 pub use interfaces::{on_link, own_addresses};
 pub use pass::{PASSED_AT_ONCE, Passing};
 pub use ready::Readiness;
+pub use unsent::unsent;

@@ -30,17 +30,13 @@ pub enum KeyError {
     Short,
 }
 
-/// Reads `key "NAME" { algorithm NAME; secret "BASE64"; };`, with comments as BIND has them.
+/// Reads `key "NAME" { algorithm NAME; secret "BASE64"; };`, with comments as BIND has them: `//` and `#` to the end of the line,
+/// and `/* ... */`, anywhere but in quotes.
 ///
 /// # Errors
 /// [`KeyError`] says what is missing.
 pub fn read_key(text: &str) -> Result<Key, KeyError> {
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    // No part of a secret holds `//` but between quotes, where only the secret can be.
-    let lines: Vec<&str> =
-        lines.zip(text.lines()).map(|(cut, whole)| if cut.contains('"') { whole } else { cut }).collect();
-    let words: Vec<String> =
-        lines.iter().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| words(line)).collect();
+    let words = words(text).ok_or(KeyError::Form)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ["key", name, "{", inner @ .., "}", ";"] = words.as_slice() else { return Err(KeyError::Form) };
     let (mut algorithm, mut secret) = (None, None);
@@ -62,18 +58,33 @@ pub fn read_key(text: &str) -> Result<Key, KeyError> {
     Ok(Key::new(Name::parse(name)?, algorithm, &octets))
 }
 
-/// Words, texts in quotes without them, and the signs between.
-fn words(line: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (index, part) in line.split('"').enumerate() {
-        if index % 2 == 1 {
-            found.push(part.to_owned());
-            continue;
+/// Words, texts in quotes without them, and the signs between. `None`: a quote or a comment has no end.
+fn words(text: &str) -> Option<Vec<String>> {
+    let (mut found, mut rest) = (Vec::new(), text.trim_start());
+    while let Some(first) = rest.chars().next() {
+        rest = if let Some(quoted) = rest.strip_prefix('"') {
+            let (word, behind) = quoted.split_once('"')?;
+            found.push(word.to_owned());
+            behind
+        } else if rest.starts_with("//") || first == '#' {
+            rest.split_once('\n').map_or("", |(_comment, behind)| behind)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/")?.1
+        } else {
+            let is_sign = |c| matches!(c, '{' | '}' | ';');
+            let ends = |(at, c): &(usize, char)| {
+                let rest = rest.get(*at..).unwrap_or_default();
+                c.is_whitespace() || is_sign(*c) || ["\"", "#", "//", "/*"].iter().any(|end| rest.starts_with(end))
+            };
+            let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _c)| at);
+            let end = if is_sign(first) { 1 } else { end };
+            let (word, behind) = rest.split_at_checked(end)?;
+            found.push(word.to_owned());
+            behind
         }
-        let spaced = part.replace('{', " { ").replace('}', " } ").replace(';', " ; ");
-        found.extend(spaced.split_whitespace().map(str::to_owned));
+        .trim_start();
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]
@@ -89,6 +100,27 @@ mod tests {
         assert_eq!(key, Key::new(Name::parse("transfer.example").unwrap(), Algorithm::Sha256, b"sixteen octets!!"));
         let one_line = format!("// why\n# who\nkey k. {{ secret \"{SECRET}\"; algorithm HMAC-SHA512; }};");
         assert_eq!(read_key(&one_line).unwrap().algorithm, Algorithm::Sha512);
+    }
+
+    #[test]
+    fn a_comment_may_stand_anywhere_and_what_is_in_quotes_is_none() {
+        let slashes = BASE64.encode(&[0xFF; 18]);
+        assert!(slashes.contains("//"));
+        for text in [
+            format!(
+                "key \"k\" {{ // \"who\" }};\nalgorithm hmac-sha256; # it's strong\nsecret \"{slashes}\"; // and \"long\"\n}};"
+            ),
+            format!("/* key \"x\"\n{{ */ key k{{algorithm hmac-sha256;secret/**/\"{slashes}\";}}; # end"),
+            format!("key k {{ algorithm hmac-sha256;//a\n secret \"{slashes}\"; }};\r\n"),
+        ] {
+            let expected = Key::new(Name::parse("k").unwrap(), Algorithm::Sha256, &[0xFF; 18]);
+            assert_eq!(read_key(&text), Ok(expected), "{text}");
+        }
+        for text in
+            [format!("key k {{ algorithm hmac-sha256; secret \"{slashes}; }};"), "/* key".to_owned(), "\"".to_owned()]
+        {
+            assert_eq!(read_key(&text), Err(KeyError::Form), "{text}");
+        }
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Outgoing {
             }
             sender.blocking_send((message, last)).is_ok()
         };
-        for line in self.published.lines()? {
+        for line in self.published.lines() {
             let line = line?;
             let row = Row::read(&line).ok_or_else(|| io::Error::other(format!("`{line}` is no record")))?;
             push_answer(&mut message, &row.owner, row.rtype, self.published.ttl, &row.rdata);

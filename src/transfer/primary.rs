@@ -96,15 +96,17 @@ impl Primary {
     /// Answers a query for SOA, AXFR or IXFR, if it is for a zone of ours. `stream`: many messages may follow.
     pub fn answer(&self, query: &Query<'_>, client: IpAddr, stream: bool) -> Option<Said> {
         let zone = self.zones.iter().find(|zone| zone.name == query.name).filter(|_ours| query.qclass == CLASS_IN)?;
+        // A look at the serial is no transfer.
+        let ended = |end| matches!(query.qtype, qtype::AXFR | qtype::IXFR).then(|| zone.cells.ended(end).inc());
         let signed = match zone.admit(query, client, seconds(&self.clock)) {
             Ok(signed) => signed,
             Err(refused) => {
-                zone.cells.ended(TransferEnd::Refused).inc();
+                ended(TransferEnd::Refused);
                 return Some(refused);
             }
         };
         let fail = |end: TransferEnd, rcode: u16| {
-            zone.cells.ended(end).inc();
+            ended(end);
             Some(self.message(query, signed.as_ref(), rcode, None))
         };
         let Some(published) = zone.published.load_full() else { return fail(TransferEnd::Failed, rcode::SERVFAIL) };
@@ -116,9 +118,7 @@ impl Primary {
             _ => false,
         };
         if !whole {
-            if query.qtype == qtype::IXFR {
-                zone.cells.ended(TransferEnd::Current).inc();
-            }
+            ended(TransferEnd::Current);
             return Some(self.message(query, signed.as_ref(), rcode::NOERROR, Some(&published)));
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {

@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
@@ -30,7 +32,7 @@ const END_MAX: u64 = 256;
 const LINES_AT_ONCE: u64 = 64;
 
 /// A version of a zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Published {
     /// Its serial.
     pub serial: u32,
@@ -42,8 +44,17 @@ pub struct Published {
     pub unsaid: u64,
     /// Of the records and their TTL.
     digest: String,
-    path: PathBuf,
+    /// Held open: a version that comes later is another file, and who takes this one takes it to its end.
+    file: Arc<File>,
 }
+
+impl PartialEq for Published {
+    fn eq(&self, other: &Self) -> bool {
+        (self.serial, self.ttl, self.unsaid, &self.digest) == (other.serial, other.ttl, other.unsaid, &other.digest)
+    }
+}
+
+impl Eq for Published {}
 
 /// Writes what the `chosen` bans do at `at` as a version of the zone below `directory`, unless it is the one that is there. Says
 /// whether it is another one.
@@ -63,17 +74,20 @@ pub fn publish(
     // Two processes may write it while one takes the other's place.
     let beside = path.with_extension(format!("{}.{NEW}", std::process::id()));
     remove_left_over(directory, at);
-    let mut rows = Rows::new(BufWriter::new(File::create(&beside)?));
+    let file = Arc::new(File::options().read(true).write(true).create(true).truncate(true).open(&beside)?);
+    let mut rows = Rows::new(BufWriter::new(&*file));
     let exported = policy.export(ExportFormat::Rpz, at, chosen, &mut rows)?;
-    let mut published = rows.published(path);
-    published.unsaid = exported.unsaid as u64;
-    if let Some(before) = before.as_ref().filter(|before| before.digest == published.digest) {
+    let (unsaid, digest) = (exported.unsaid as u64, rows.digest());
+    if let Some(before) = before.as_ref().filter(|before| before.digest == digest) {
         std::fs::remove_file(&beside)?;
-        return Ok((Published { unsaid: published.unsaid, ..before.clone() }, false));
+        return Ok((Published { unsaid, ..before.clone() }, false));
     }
-    published.serial = next_serial(before.map(|before| before.serial), at);
+    let serial = next_serial(before.map(|before| before.serial), at);
+    let (ttl, triggers) = (rows.ttl, rows.triggers);
+    let published = Published { serial, ttl, triggers, unsaid, digest, file: Arc::clone(&file) };
     rows.finish(&published.end())?;
-    std::fs::rename(&beside, &published.path)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, &path)?;
     // The new name must outlast a loss of power as the serial that a secondary has by then does.
     File::open(directory)?.sync_all()?;
     Ok((published, true))
@@ -116,11 +130,11 @@ fn file_stem(zone: &Name) -> String {
 impl Published {
     /// The version that was written last, if there is one.
     pub fn last(directory: &Path, zone: &Name) -> Option<Self> {
-        Self::read(&path(directory, zone)).ok().map(|(published, _file)| published)
+        Self::read(&path(directory, zone)).ok()
     }
 
-    /// The version that a file holds, by its last line, and the file.
-    fn read(path: &Path) -> io::Result<(Self, File)> {
+    /// The version that a file holds, by its last line.
+    fn read(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let size = file.seek(SeekFrom::End(0))?;
         file.seek(SeekFrom::Start(size.saturating_sub(END_MAX)))?;
@@ -137,7 +151,7 @@ impl Published {
         let digest = words.next().ok_or_else(not_whole)?.to_owned();
         let narrow = |number: u64| u32::try_from(number).map_err(io::Error::other);
         let (serial, ttl) = (narrow(serial)?, narrow(ttl)?);
-        Ok((Self { serial, ttl, triggers, unsaid: 0, digest, path: path.to_owned() }, file))
+        Ok(Self { serial, ttl, triggers, unsaid: 0, digest, file: Arc::new(file) })
     }
 
     fn end(&self) -> String {
@@ -145,18 +159,24 @@ impl Published {
         format!("{END} {} {} {} {}\n", self.serial, self.ttl, counts.join(" "), self.digest)
     }
 
-    /// The lines of its records. A version that comes later is another file, and changes nothing for who reads this one.
-    ///
-    /// # Errors
-    /// The file is gone, or is another version by now.
-    pub(super) fn lines(&self) -> io::Result<impl Iterator<Item = io::Result<String>> + use<>> {
-        let (held, mut file) = Self::read(&self.path)?;
-        if held.serial != self.serial {
-            return Err(io::Error::other("the file holds another version by now"));
-        }
-        file.seek(SeekFrom::Start(0))?;
-        let lines = BufReader::new(file).lines();
-        Ok(lines.take_while(|line| line.as_ref().map_or(true, |line| !line.starts_with(END))))
+    /// The lines of its records.
+    pub(super) fn lines(&self) -> impl Iterator<Item = io::Result<String>> + use<> {
+        let lines = BufReader::new(FromStart { file: Arc::clone(&self.file), at: 0 }).lines();
+        lines.take_while(|line| line.as_ref().map_or(true, |line| !line.starts_with(END)))
+    }
+}
+
+/// A file read from its start, whoever reads it beside.
+struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let size = self.file.read_at(octets, self.at)?;
+        self.at += size as u64;
+        Ok(size)
     }
 }
 
@@ -194,18 +214,13 @@ impl<W: Write> Rows<W> {
         Ok(())
     }
 
-    fn published(&self, path: PathBuf) -> Published {
-        let digest = HEXLOWER.encode(self.digest.clone().finish().as_ref());
-        let Self { ttl, triggers, .. } = *self;
-        Published { serial: 0, ttl, triggers, unsaid: 0, digest, path }
+    fn digest(&self) -> String {
+        HEXLOWER.encode(self.digest.clone().finish().as_ref())
     }
-}
 
-impl Rows<BufWriter<File>> {
     fn finish(mut self, end: &str) -> io::Result<()> {
         self.out.write_all(end.as_bytes())?;
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()
+        self.out.flush()
     }
 }
 
@@ -249,10 +264,38 @@ mod tests {
         assert_eq!(Published::last(directory.path(), &zone), Some(Published { unsaid: 0, ..first.clone() }));
         let (again, new) = publish(directory.path(), &zone, &policy, Timestamp::MAX, &|_ban| true).unwrap();
         assert_eq!((&again, new), (&first, false), "nothing has changed but the time");
-        let whole = std::fs::read(&first.path).unwrap();
+        let path = path(directory.path(), &zone);
+        let whole = std::fs::read(&path).unwrap();
         for end in 0..whole.len() {
-            std::fs::write(&first.path, &whole[..end]).unwrap();
+            std::fs::write(&path, &whole[..end]).unwrap();
             assert_eq!(Published::last(directory.path(), &zone), None, "{end}");
         }
+    }
+
+    fn policy(rules: &str) -> Policy {
+        use crate::diag::Source;
+        use crate::policy::{Ban, ListFormat, ListInfo, PolicyBuilder, Strictness};
+        let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
+        let ban = builder.ban(Ban::named("v"));
+        let list = builder.list(ListInfo::new("v.txt", ban, ListFormat::Rules, "00"));
+        let source = Source::new("v.txt", rules);
+        ListFormat::Rules.parse(&source, Strictness::Strict, &mut |rule, _line| builder.rule(list, rule).unwrap());
+        builder.build(1).0
+    }
+
+    #[test]
+    fn who_takes_a_version_takes_it_to_its_end_whatever_comes_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let zone = Name::parse("rpz.example").unwrap();
+        let publish = |rules: &str| {
+            publish(directory.path(), &zone, &policy(rules), Timestamp::UNIX_EPOCH, &|_ban| true).unwrap().0
+        };
+        let first = publish("=a.example\n=b.example\n");
+        let mut lines = first.lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "a.example CNAME *.");
+        let second = publish("=c.example\n");
+        assert_eq!(lines.map(Result::unwrap).collect::<Vec<_>>(), ["b.example CNAME *."]);
+        assert_eq!(first.lines().count(), 2);
+        assert_eq!(second.lines().map(Result::unwrap).collect::<Vec<_>>(), ["c.example CNAME *."]);
     }
 }

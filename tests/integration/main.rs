@@ -34,6 +34,7 @@ mod regression;
 mod reload;
 mod subnets;
 mod screening;
+mod sinks;
 mod survives;
 mod tidy;
 mod transfers;

@@ -201,3 +201,53 @@ async fn a_ban_that_is_on_for_one_group_alone_is_shown_as_on() {
     let ban = bans.iter().find(|ban| ban["id"] == "v").unwrap();
     assert_eq!((&ban["mode"], &ban["spares_some"]), (&"observe".into(), &true.into()));
 }
+
+/// What was recorded: bans, rules and what was done, in order.
+async fn recorded(server: &RunningServer) -> Vec<String> {
+    let row = |row: embargo::journal::AttemptRow| {
+        let (ban, pattern, action) = (&row.ban, row.pattern.as_deref().unwrap_or_default(), row.action.as_str());
+        format!("{}x {ban}/{pattern} {action}", row.count)
+    };
+    let mut rows: Vec<_> = server.attempts().await.into_iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn every_ban_that_an_answer_leads_to_records_its_attempt_once() {
+    let upstream = FakeUpstream::scripted(|seen| {
+        let reply = reply(seen).cname("first.example").cname("second.example").cname("third.example");
+        vec![Act::Send(reply.a(FREE).a(BANNED).octets())]
+    })
+    .await;
+    let observe = "mode = \"observe\"\n";
+    let server = TestServer::new()
+        .ban_with("a", observe, "first.example\nthird.example\n")
+        .ban_with("b", observe, "second.example\n")
+        .ban_with("c", observe, "answer:198.51.100.0/24\n")
+        .upstream(&upstream);
+    let server = server.start().await;
+    for _fresh_then_cached in 0..2 {
+        assert_eq!(server.query("asked.example", qtype::A).await.answers().len(), 5);
+    }
+    let seen = ["2x a/first.example observe", "2x b/second.example observe", "2x c/answer:198.51.100.0/24 observe"];
+    assert_eq!(recorded(&server).await, seen);
+
+    server.change_ban("b", "", "second.example\n").await;
+    assert_eq!(server.query("other.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    // What was done about the lookup was done about all of it; nobody went on to where the chain was cut off.
+    let done = ["1x a/first.example nxdomain", "1x b/second.example nxdomain"];
+    assert_eq!(recorded(&server).await, [&done, &seen[..]].concat());
+}
+
+#[tokio::test]
+async fn a_ban_that_observes_one_name_of_a_chain_still_enforces_the_next() {
+    let upstream = FakeUpstream::scripted(|seen| {
+        vec![Act::Send(reply(seen).cname("seen.example").cname("geo.example").a(FREE).octets())]
+    })
+    .await;
+    let rules = "seen.example x ambiguous observe\ngeo.example\n";
+    let server = TestServer::new().ban("v", rules).upstream(&upstream).start().await;
+    assert_eq!(server.query("asked.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    assert_eq!(recorded(&server).await, ["1x v/geo.example nxdomain"]);
+}

@@ -9,13 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Foreign crates and the only modules that may name them.
-const DOORS: [(&str, &[&str]); 18] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
     ("axum", &["admin"]),
     ("toml", &["config"]),
     ("rusqlite", &["journal"]),
+    ("roaring", &["journal", "report"]),
+    ("maud", &["report"]),
     ("clap", &["cli"]),
     ("rustix", &["priority", "socket"]),
     ("rustls", &["tls"]),

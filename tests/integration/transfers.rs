@@ -13,6 +13,7 @@ use embargo::wire::tsig::{Algorithm, Key, Signer, check_query};
 use embargo::wire::{LowerName, Name, be16, qtype, rcode};
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 
 use crate::harness::{Question, RunningServer, TestServer, receive};
 use crate::upstream_fake::FakeUpstream;
@@ -451,4 +452,24 @@ async fn a_zone_is_enforced_follows_notices_survives_faults_and_a_start_without_
         (&2.into(), &true.into(), &1.into()),
         "{zone}"
     );
+}
+
+#[tokio::test]
+async fn whoever_gives_notice_all_the_time_has_the_primary_asked_no_more_often_than_once_a_second() {
+    let primary = Primary::start(Signs::Nothing, |asked| match asked {
+        qtype::SOA => Does::Sends(vec![vec![soa(1)]]),
+        _ => whole(1, ["a.example"]),
+    });
+    let server = TestServer::new().setting(&partner(primary.address)).start().await;
+    let shown = async || server.metric("zone_serial", &[("direction", "in")]).await == 1;
+    until("the zone is there", shown).await;
+    let (asked, begun) = (primary.asked().len(), Instant::now());
+    for _ in 0..50 {
+        assert_eq!(give_notice(&server, "127.0.0.1", ZONE).await, rcode::NOERROR);
+    }
+    let current = [("direction", "in"), ("result", "current")];
+    until("it was looked", async || server.metric("zone_transfers_total", &current).await > 0).await;
+    let looks = primary.asked().len() - asked;
+    assert!(looks <= 1 + usize::try_from(begun.elapsed().as_secs()).unwrap(), "{looks} looks");
+    assert_eq!(server.metric("zone_notices_total", &[("direction", "in"), ("result", "heard")]).await, 50);
 }

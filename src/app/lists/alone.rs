@@ -77,7 +77,11 @@ pub(crate) async fn fetch_alone(
             Way::Url(subscribed) => {
                 ask((&store, id), list, (elsewhere, subscribed), &questions, (now, any_size), &progress).await
             }
-            Way::Zone(zone) => zone::ask((&store, id), list, (elsewhere, zone), (&clock, &metrics), any_size).await,
+            Way::Zone(zone) => {
+                let copy = zone::Copy::look(list, &elsewhere.source, None).await;
+                let source = (elsewhere, &**zone);
+                zone::ask((&store, id), list, source, copy.as_ref(), (&clock, &metrics), any_size).await
+            }
         };
         let kept = match new {
             Ok(New::Unchanged(kept)) => {

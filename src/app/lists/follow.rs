@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::judge::{New, NothingNew, ask, intact, noted};
-use super::{Lists, Wish, zone};
-use crate::config::{Elsewhere, ListFile, Subscribed, Way};
+use super::{Lists, Wish};
+use crate::config::{Elsewhere, ListFile, Subscribed};
 use crate::lists::Schedule;
 use crate::metrics::FetchResult;
 use crate::upstream::Questions;
@@ -36,29 +36,35 @@ pub(super) async fn follow(
             },
         };
         let any_size = wish.as_ref().is_some_and(|wish| wish.any_size);
-        wait = match fetch(&lists, &id, &list, &elsewhere, any_size).await {
+        wait = match fetch(&lists, &id, &list, (&elsewhere, &subscribed), any_size).await {
             Ok(()) => schedule.succeeded(rand::random()),
             Err(retry_after) => schedule.failed(retry_after, rand::random()),
         };
     }
 }
 
-/// Asks once and sees what came in force; what is wrong goes to the board and the log.
-pub(super) async fn fetch(
+/// Asks once and sees what came in force.
+async fn fetch(
     lists: &Lists,
     id: &Arc<str>,
     list: &ListFile,
-    elsewhere: &Elsewhere,
+    source: (&Elsewhere, &Subscribed),
     any_size: bool,
 ) -> Result<(), Option<Duration>> {
     let progress = lists.board.began(id);
     let now = lists.clock.now().wall;
     let questions: &dyn Questions = &*lists.chain;
-    let source = (&lists.store, id);
-    let asked = match &elsewhere.way {
-        Way::Url(subscribed) => ask(source, list, (elsewhere, subscribed), questions, (now, any_size), &progress).await,
-        Way::Zone(zone) => zone::ask(source, list, (elsewhere, zone), (&lists.clock, &lists.metrics), any_size).await,
-    };
+    let asked = ask((&lists.store, id), list, source, questions, (now, any_size), &progress).await;
+    settle(lists, id, source.0, asked).await
+}
+
+/// Sees what came in force; what is wrong goes to the board and the log.
+pub(super) async fn settle(
+    lists: &Lists,
+    id: &Arc<str>,
+    elsewhere: &Elsewhere,
+    asked: Result<New, NothingNew>,
+) -> Result<(), Option<Duration>> {
     let new = match asked {
         Ok(New::Changed(incoming, kept)) => {
             lists.put_in_force(id, Some(incoming), kept).await.map(|kept| (FetchResult::Changed, kept))

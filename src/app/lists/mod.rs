@@ -154,7 +154,7 @@ impl Lists {
             }
             Way::Zone(zone) => {
                 let watched = Watched::new(&zone, &self.metrics);
-                let following = zone::follow(lists, id, list, elsewhere, wishes, watched.clone());
+                let following = zone::follow(lists, id, list, (elsewhere, zone), wishes, watched.clone());
                 (Some(watched), AbortOnDropHandle::new(tokio::spawn(following)))
             }
         }

@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::follow::fetch;
+use super::follow::settle;
 use super::judge::{New, NothingNew, intact, judged};
 use super::{Lists, Wish};
+use crate::app::watch::Mark;
 use crate::clock::Clock;
 use crate::config::{Elsewhere, ListFile, ZoneList};
-use crate::lists::{Kept, Store};
+use crate::lists::{Kept, Schedule, Store};
 use crate::metrics::{FetchResult, Metrics, TransferEnd};
 use crate::priority::beside;
-use crate::time::Timestamp;
+use crate::time::{Mono, Timestamp};
 use crate::transfer::{Came, Fault, HeardOf, Held, Transferred, Triggers};
 use crate::wire::{LowerName, Name};
 
 /// Until a zone has come that says how often to look.
-const FIRST_RETRY: Duration = Duration::from_secs(60);
-/// Between two looks for notices: a primary may give as many as it likes.
-const PAUSE: Duration = Duration::from_millis(500);
+const FIRST_REFRESH: Duration = Duration::from_secs(60);
+/// Between two looks for notices: whoever can pretend to be a primary may give as many as it likes. A look is one question about
+/// the serial; longer, and a true notice right after a false one would wait too long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of a zone that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +67,9 @@ impl Watched {
 
     /// Shows in metrics and to who asks what is kept of a zone and how old that is, and says loudly when the zone itself says that
     /// it is too old: it stays in force, since nobody has said that what it bans is allowed.
-    async fn show(&self, metrics: &Metrics, list: &ListFile, kept: Option<&Kept>, clock: &Clock) -> Option<Held> {
-        let (path, refreshed) = (list.path.value.clone(), kept?.checked);
-        let counted = beside(move || Some((Held::read(&path)?, Triggers::count(&path).ok()?))).await;
-        let (held, triggers) = counted.ok()??;
+    fn show(&self, metrics: &Metrics, copy: &Copy, clock: &Clock) {
+        let Copy { kept, held, triggers, .. } = copy;
+        let (refreshed, triggers) = (kept.checked, *triggers);
         let age = Duration::try_from(clock.now().wall.duration_since(refreshed)).unwrap_or_default();
         let (name, serial) = (LowerName::from(&self.name).to_string(), held.soa.serial);
         let expired = age > held.soa.expire();
@@ -81,7 +82,41 @@ impl Watched {
         metrics.zones.show_age(&name, Some(refreshed), expired);
         let state = ZoneState { serial, triggers, refreshed, expired };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
-        Some(held)
+    }
+
+    /// Returns when a primary gives notice, or has given it since the last look at `looked`, but not too soon after that.
+    async fn notified(&self, looked: Option<Mono>, clock: &Clock) {
+        self.wake.notified().await;
+        let since = looked.map_or(PAUSE, |looked| clock.now().mono.since(looked));
+        tokio::time::sleep(PAUSE.saturating_sub(since)).await;
+    }
+}
+
+/// What is kept of a zone, read and found whole.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    kept: Kept,
+    held: Held,
+    triggers: Triggers,
+    /// Of the file that was read.
+    mark: Mark,
+}
+
+impl Copy {
+    /// Looks at what is kept of a list. All of it is read only if it is not the file of `known`: it may be large, and a look
+    /// costs whoever gives notice nothing.
+    pub(super) async fn look(list: &ListFile, source: &str, known: Option<Self>) -> Option<Self> {
+        let path = list.path.value.clone();
+        let mark = Mark::of(&path)?;
+        if let Some(known) = known.filter(|known| known.mark == mark)
+            && let Some(kept) = Store::known(&path).filter(|kept| kept.digest == known.kept.digest)
+        {
+            return Some(Self { kept, ..known });
+        }
+        let kept = intact(list, source).await?;
+        let read = beside(move || Some((Held::read(&path)?, Triggers::count(&path).ok()?))).await;
+        let (held, triggers) = read.ok()??;
+        Some(Self { kept, held, triggers, mark })
     }
 }
 
@@ -90,34 +125,39 @@ pub(super) async fn follow(
     lists: Arc<Lists>,
     id: Arc<str>,
     list: ListFile,
-    elsewhere: Elsewhere,
+    (elsewhere, zone): (Elsewhere, Box<ZoneList>),
     mut wishes: mpsc::Receiver<Wish>,
     watched: Watched,
 ) {
-    let kept = intact(&list, &elsewhere.source).await;
-    // What came before the start is shown; it may have changed since, whatever it says itself.
-    watched.show(&lists.metrics, &list, kept.as_ref(), &lists.clock).await;
-    let mut wait = Duration::ZERO;
+    let (clock, metrics) = (&lists.clock, &lists.metrics);
+    let mut schedule = Schedule::new(FIRST_REFRESH);
+    // At once, whatever is kept: it may have changed since, and who gave notice was not heard.
+    let (mut copy, mut wait, mut looked) = (None, Duration::ZERO, None);
     loop {
-        let now = lists.clock.now().wall;
+        copy = Copy::look(&list, &elsewhere.source, copy).await;
+        if let Some(copy) = &copy {
+            watched.show(metrics, copy, clock);
+            schedule.paces(copy.held.soa.refresh(), copy.held.soa.retry());
+        }
+        let now = clock.now().wall;
         lists.board.due(&id, now.saturating_add(wait).unwrap_or(now));
         let wish = tokio::select! {
             () = tokio::time::sleep(wait) => None,
-            () = watched.wake.notified() => None,
+            () = watched.notified(looked, clock) => None,
             wish = wishes.recv() => match wish {
                 None => return,
                 Some(wish) => Some(wish),
             },
         };
         let any_size = wish.as_ref().is_some_and(|wish| wish.any_size);
-        let fetched = fetch(&lists, &id, &list, &elsewhere, any_size).await;
-        let kept = Store::known(&list.path.value).filter(|kept| kept.source == elsewhere.source);
-        let held = watched.show(&lists.metrics, &list, kept.as_ref(), &lists.clock).await;
-        let pace = held.map(|held| if fetched.is_ok() { held.soa.refresh() } else { held.soa.retry() });
-        // Spread, so that those who were started together do not ask together for ever.
-        wait = pace.unwrap_or(FIRST_RETRY).mul_f64(1.0 - rand::random::<f64>() / 10.0);
-        drop(wish);
-        tokio::time::sleep(PAUSE).await;
+        let _progress = lists.board.began(&id);
+        let source = (&elsewhere, &*zone);
+        let asked = ask((&lists.store, &id), &list, source, copy.as_ref(), (clock, metrics), any_size).await;
+        wait = match settle(&lists, &id, &elsewhere, asked).await {
+            Ok(()) => schedule.succeeded(rand::random()),
+            Err(retry_after) => schedule.failed(retry_after, rand::random()),
+        };
+        looked = Some(clock.now().mono);
     }
 }
 
@@ -126,16 +166,18 @@ pub(super) async fn ask(
     (store, id): (&Store, &Arc<str>),
     list: &ListFile,
     (elsewhere, zone): (&Elsewhere, &ZoneList),
+    copy: Option<&Copy>,
     (clock, metrics): (&Clock, &Metrics),
     any_size: bool,
 ) -> Result<New, NothingNew> {
-    let kept = intact(list, &elsewhere.source).await;
-    let held = kept.as_ref().filter(|_kept| !any_size).and_then(|_intact| Held::read(&list.path.value));
+    let kept = copy.map(|copy| &copy.kept);
+    // To take it whatever its size, it must come.
+    let held = copy.filter(|_copy| !any_size).map(|copy| &copy.held);
     let cells = metrics.zones.received(&LowerName::from(&zone.wanted.zone).to_string());
     let mut faults = Vec::new();
     let mut refused = false;
     for &primary in &zone.wanted.primaries {
-        let (wanted, held, clock_there) = (zone.keyed(), held.clone(), clock.clone());
+        let (wanted, held, clock_there) = (zone.keyed(), held.cloned(), clock.clone());
         let (store_there, id_there) = (store.clone(), Arc::clone(id));
         let fetched = beside(move || {
             let make = || store_there.receive(&id_there).map_err(std::io::Error::other);
@@ -143,7 +185,7 @@ pub(super) async fn ask(
         });
         let fetched = fetched.await.map_err(|error| NothingNew::failed(error.to_string()))?;
         let now = clock.now().wall;
-        let incoming = match (fetched, &kept) {
+        let incoming = match (fetched, kept) {
             (Ok((came, Some(incoming))), _) => {
                 if let Came::Whole { instead: Some(fault), .. } = &came {
                     cells.ended(fault.end()).inc();
@@ -164,6 +206,9 @@ pub(super) async fn ask(
             }
         };
         let (digest, bytes) = (incoming.digest(), incoming.bytes());
+        if let Some(kept) = kept.filter(|kept| kept.digest == digest) {
+            return Ok(New::Unchanged(Kept { checked: now, ..kept.clone() }));
+        }
         let rules = judged(list, elsewhere, &incoming, any_size).await?;
         let source = elsewhere.source.clone();
         let (fetched, checked, etag, last_modified) = (now, now, None, None);

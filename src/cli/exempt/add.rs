@@ -12,7 +12,7 @@ use crate::app::control::{Exempt, Request};
 use crate::audit::{self, OWNER_MAX, REASON_MAX, TICKET_MAX, TermsError, Written};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
-use crate::cli::when::{When, span};
+use crate::cli::when::{When, WhenError, span};
 use crate::cli::{EXIT_CODES, flags};
 use crate::diag::shown;
 use crate::time::{Timestamp, rfc3339};
@@ -80,6 +80,9 @@ enum EndError {
     /// No moment.
     #[error("no moment; write 2026-12-24 or 2026-12-24T18:00:00Z, or --for 24h for a span from now on")]
     NoMoment,
+    /// A moment that no clock here can show.
+    #[error(transparent)]
+    Moment(WhenError),
 }
 
 fn lasting(text: &str) -> Result<Duration, EndError> {
@@ -89,6 +92,7 @@ fn lasting(text: &str) -> Result<Duration, EndError> {
 
 fn end(text: &str) -> Result<When, EndError> {
     match text.parse() {
+        Err(range @ WhenError::Range) => Err(EndError::Moment(range)),
         // So long ago can't be the end.
         Ok(When::Ago(_)) | Err(_) => Err(EndError::NoMoment),
         Ok(when) => Ok(when),

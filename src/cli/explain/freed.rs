@@ -23,6 +23,9 @@ pub(super) struct Freed {
     owner: String,
     reason: String,
     ticket: Option<String>,
+    /// The ban that the client is spared.
+    #[serde(skip)]
+    ban: String,
     /// Whether no other ban has its say.
     #[serde(skip)]
     pub(super) wholly: bool,
@@ -57,7 +60,8 @@ pub(super) fn all(
 impl Freed {
     /// The one that spares the client, if one does.
     pub(super) fn of(spared: &Spared<'_>, all: &[(Arc<Exemption>, Terms)]) -> Option<Self> {
-        let by = &spared.hits.first()?.by;
+        let first = spared.hits.first()?;
+        let by = &first.by;
         let (_exemption, terms) = all.iter().find(|(exemption, _terms)| exemption == by)?;
         Some(Self {
             id: by.id.to_string(),
@@ -65,6 +69,7 @@ impl Freed {
             owner: terms.owner.to_string(),
             reason: terms.reason.to_string(),
             ticket: terms.ticket.as_ref().map(ToString::to_string),
+            ban: first.hit.ban.id.to_string(),
             wholly: !matches!(spared.verdict.decision, Decision::Enforce(..)),
         })
     }
@@ -81,7 +86,9 @@ impl Freed {
 impl fmt::Display for Freed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let until = self.until.as_ref().map_or_else(|| "without end".to_owned(), |until| format!("until {until}"));
-        write!(f, "{} {until}; {}: {}", self.id, self.owner, self.reason)?;
+        // Shown beside a ban: one that spares nothing of that would mislead.
+        let of = if self.wholly { String::new() } else { format!("from {} alone: ", self.ban) };
+        write!(f, "{of}{} {until}; {}: {}", self.id, self.owner, self.reason)?;
         self.ticket.as_ref().map_or(Ok(()), |ticket| write!(f, ", ticket {ticket}"))
     }
 }

@@ -142,14 +142,17 @@ impl Explain {
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
         let client = Client::at(self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        let explanation = self.explain(policy, &client, at);
+        let mut explanation = self.explain(policy, &client, at);
         let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
         let compiled = Exemptions::new(&all, policy);
         let spared = self.spared(policy, &compiled, &client, at);
         let freed = Freed::of(&spared, exemptions);
         // What spares the client of one ban does not of another.
         let decision = match spared.verdict.decision {
-            Decision::Enforce(..) => &spared.verdict.decision,
+            Decision::Enforce(ref hit, _) => {
+                explanation.sparing(&spared.hits, hit);
+                &spared.verdict.decision
+            }
             _ => &explanation.verdict.decision,
         };
         let standing = decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
@@ -205,13 +208,9 @@ impl Explain {
         };
         // A lookup that is allowed proves nothing.
         let attempt = hit.filter(|hit| !hit.allow);
-        let recorded = |other: &Hit<'_>| {
-            explanation
-                .verdict
-                .also
-                .iter()
-                .any(|also| (also.ban_index, also.pattern) == (other.ban_index, other.pattern))
-        };
+        let all = explanation.verdict.decision.hit().into_iter().chain(&explanation.verdict.also);
+        let attempts: Vec<_> = all.map(|hit| (hit.ban_index, hit.pattern)).collect();
+        let recorded = |other: &Hit<'_>| !other.allow && attempts.contains(&(other.ban_index, other.pattern));
         let other = |candidate: &Candidate<'_>| {
             let hit = &candidate.hit;
             Some(Other {

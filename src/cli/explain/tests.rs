@@ -222,3 +222,42 @@ fn an_exemption_of_the_state_directory_frees_its_client_until_its_end_and_nobody
     assert!(told.contains("Exemption 1 frees the client: it is answered as if there were no ban"), "{told}");
     assert!(told.contains("  exempt    1 until 2025-03-10T13:00:00.000Z; J. Doe: removal tool\n"), "{told}");
 }
+
+#[test]
+fn a_client_that_is_exempt_from_one_ban_is_told_which_other_one_blocks_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("mine.txt");
+    std::fs::write(&list, "acme.example\n").unwrap();
+    let written = Written {
+        client: Some("192.0.2.7".to_owned()),
+        ban: Some("acme".to_owned()),
+        endless: true,
+        owner: "J. Doe".to_owned(),
+        reason: "removal tool".to_owned(),
+        ..Written::default()
+    };
+    let granted = "2025-03-10T11:00:00Z".parse().unwrap();
+    Audit::new(dir.path()).grant(written.try_into().unwrap(), None, 0, granted).unwrap();
+    let (state, list) = (dir.path().display().to_string(), list.display().to_string());
+    let asked = ["upd.acme.example", "--state-dir", &state, "--client", "192.0.2.7", "--list", &list];
+
+    let explained = json_of(&asked);
+    assert_eq!((&explained["verdict"], &explained["ban"]), (&json!("enforce"), &json!("mine")));
+    let others: Vec<_> = explained["others"].as_array().unwrap().iter().collect();
+    let row = |other: &Value| [&other["ban"], &other["pattern"], &other["why"]].map(|v| v.as_str().unwrap().to_owned());
+    assert_eq!(row(others[0]), ["acme", "upd.acme.example", "the client is exempt from it"]);
+    assert!(others.iter().all(|other| other["ban"] != "mine"), "{others:?}");
+    let recorded: Vec<_> = others.iter().filter(|other| other["recorded"] == true).map(|other| &other["ban"]).collect();
+    assert_eq!(recorded, ["acme", "widgets"]);
+    let told = text(&asked);
+    assert!(told.contains("  exempt    from acme alone: 1 without end; J. Doe: removal tool\n"), "{told}");
+}
+
+#[test]
+fn every_moment_that_can_be_written_is_explained() {
+    for at in ["9999-12-29", "9999-12-30T22:00:00Z", "0000-01-01", "1970-01-01", "4294967295w", "0s"] {
+        let expected = if at.starts_with('9') || at == "0s" { "enforce" } else { "none" };
+        verdict(&["acme.example", "--at", at], expected);
+        verdict(&["acme.example", "--at", at, "--answer", "192.0.2.1", "--client", "2001:db8::1"], expected);
+    }
+}

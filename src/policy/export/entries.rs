@@ -1,5 +1,7 @@
 //! The names that rules name, ancestors first, and what the policy says of each and below it.
 
+use std::collections::HashSet;
+
 use ipnet::IpNet;
 
 use crate::policy::ban::{Action, Ban};
@@ -35,6 +37,8 @@ pub(super) struct Entry<'p> {
     pub(super) inherited: Said<'p>,
     /// The weight of what was said there, if it has one.
     pub(super) weight: Option<u8>,
+    /// Whether no network can take it from anybody.
+    pub(super) shielded: bool,
 }
 
 /// A network that a rule is about.
@@ -66,6 +70,8 @@ pub(super) struct Judge<'p, 'c> {
     chosen: &'c dyn Fn(BanIndex) -> bool,
     /// Whether the format has words for [`Action::TcpOnly`]; if not, it is no block.
     tcp_only: bool,
+    /// Protected names on the wire, where the format speaks of networks of answers.
+    shielded: HashSet<&'p [u8]>,
 }
 
 impl Said<'_> {
@@ -77,7 +83,12 @@ impl Said<'_> {
 
 impl<'p, 'c> Judge<'p, 'c> {
     pub(super) fn new(policy: &'p Policy, at: Timestamp, chosen: &'c dyn Fn(BanIndex) -> bool, tcp_only: bool) -> Self {
-        Self { policy, at, chosen, tcp_only }
+        Self { policy, at, chosen, tcp_only, shielded: HashSet::new() }
+    }
+
+    /// Says from now on that no network of answers can take protected names from anybody.
+    pub(super) fn shield(&mut self) {
+        self.shielded = self.policy.protected.iter().map(LowerName::wire).collect();
     }
 
     /// Whether some rule does what the format has no words for: it sends clients to TCP.
@@ -112,7 +123,8 @@ impl<'p, 'c> Judge<'p, 'c> {
     /// The names of all other rules, each once, a name before those below it.
     pub(super) fn names(&self) -> impl Iterator<Item = LowerName> {
         let rules = self.policy.literals.entries().filter(|(attributes, _wire)| self.counts(*attributes));
-        let mut names: Vec<Box<[u8]>> = rules.map(|(_attributes, wire)| reversed(wire)).collect();
+        let rules = rules.map(|(_attributes, wire)| wire);
+        let mut names: Vec<Box<[u8]>> = rules.chain(self.shielded.iter().copied()).map(reversed).collect();
         names.sort_unstable();
         names.dedup();
         names.into_iter().filter_map(|name| {
@@ -157,8 +169,9 @@ impl<'p, 'c> Judge<'p, 'c> {
         let child = [&[1, 0], name.wire()].concat();
         let below = LowerName::read(&child, 0).map_or(here, |(child, _end)| self.said(&child));
         let (inherited, weight) = above.map_or((Said::Nothing, None), |above| (above.below, above.weight));
-        let silent = matches!((here, below), (Said::Nothing, Said::Nothing)) && above.is_none();
-        (!silent).then_some(Entry { name, here, below, inherited, weight })
+        let shielded = self.shielded.contains(name.wire());
+        let silent = matches!((here, below), (Said::Nothing, Said::Nothing)) && above.is_none() && !shielded;
+        (!silent).then_some(Entry { name, here, below, inherited, weight, shielded })
     }
 
     fn said(&self, name: &LowerName) -> Said<'p> {

@@ -16,7 +16,7 @@ use std::io;
 use self::entries::{Above, Entry, Judge, NetworkEntry};
 use self::page::Page;
 use super::ban::Ban;
-use super::pattern::PatternRef;
+use super::pattern::{PatternKind, PatternRef};
 use super::policy::{BanIndex, Policy};
 use crate::time::{Timestamp, rfc3339};
 
@@ -110,9 +110,13 @@ impl Policy {
         chosen: &dyn Fn(BanIndex) -> bool,
         out: &mut dyn io::Write,
     ) -> io::Result<Exported> {
-        let judge = Judge::new(self, at, chosen, format == ExportFormat::Rpz);
+        let mut judge = Judge::new(self, at, chosen, format == ExportFormat::Rpz);
         let mut page = Page::new(out, format.comment());
         self.head(format, at, chosen, &mut page)?;
+        let networks: Vec<_> = judge.networks().collect();
+        if format == ExportFormat::Rpz {
+            Self::shield(&mut judge, &networks, &mut page)?;
+        }
         if judge.leaves_out_tcp_only() {
             page.unsaid(format_args!("names whose clients are sent to TCP (`tcp_only`): they are let through"))?;
         }
@@ -128,10 +132,25 @@ impl Policy {
             let weight = format.entry(&entry, &mut page)?;
             above.push(Above { name: entry.name, below: entry.below, weight });
         }
-        for network in judge.networks() {
-            format.network(&network, &mut page)?;
+        for network in &networks {
+            format.network(network, &mut page)?;
         }
         page.finish()
+    }
+
+    /// Keeps networks from taking protected names, and says where a zone can't.
+    fn shield(judge: &mut Judge<'_, '_>, networks: &[NetworkEntry<'_>], page: &mut Page<'_>) -> io::Result<()> {
+        let blocks = |kind| networks.iter().any(|network| network.kind == kind && network.said.is_block());
+        if blocks(PatternKind::Answer) {
+            judge.shield();
+            page.comment(format_args!("Protected names are let through, by zones behind this one too."))?;
+            page.unsaid(format_args!("public suffixes that lead to a network of these: they are let through here"))?;
+        }
+        if blocks(PatternKind::Client) {
+            // A client comes before a name there, whatever stands in the same zone.
+            page.unsaid(format_args!("protected names for clients that are blocked: they are let through here"))?;
+        }
+        Ok(())
     }
 
     fn head(

@@ -31,7 +31,12 @@ pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
     if name.labels() == 0 {
         return record(&"*", &entry.below, &entry.inherited, page);
     }
-    record(name, &entry.here, &entry.inherited, page)?;
+    if entry.shielded {
+        // Names come before addresses in answers (draft-vixie-dnsop-dns-rpz §5).
+        page.line(format_args!("{name} CNAME rpz-passthru."))?;
+    } else {
+        record(name, &entry.here, &entry.inherited, page)?;
+    }
     record(&format_args!("*.{name}"), &entry.below, &entry.inherited, page)
 }
 

@@ -7,15 +7,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::diag::Source;
 use crate::policy::{Action, Ban, Client, Decision, ListFormat, ListInfo, PolicyBuilder, Share, Stance, Strictness};
-use crate::wire::{LowerName, qtype};
+use crate::wire::{LowerName, Name, qtype};
 
 fn policy(format: ListFormat, text: &str) -> Policy {
+    protecting(&[], format, text)
+}
+
+fn protecting(protected: &[&str], format: ListFormat, text: &str) -> Policy {
+    let protected = protected.iter().map(|name| Name::parse(name).unwrap()).collect();
     let ban = Ban {
         sinkhole_v4: vec![Ipv4Addr::new(192, 0, 2, 1)],
         sinkhole_v6: vec!["2001:db8::1".parse().unwrap()],
         ..Ban::named("v")
     };
-    let mut builder = PolicyBuilder::new(0x5EED, Vec::new());
+    let mut builder = PolicyBuilder::new(0x5EED, protected);
     let ban = builder.ban(ban);
     let list = builder.list(ListInfo::new("list", ban, format, ""));
     let parsed = format.parse(&Source::new("list", text), Strictness::Strict, &mut |rule, _line| {
@@ -103,8 +108,45 @@ client:2001:db8::9 c none drop
 ";
 
 #[test]
+fn a_protected_name_stands_in_front_of_networks_of_answers_in_a_policy_zone() {
+    let names = ["time.example", "vpn.geo.example", "a.example"];
+    let rules = "answer:192.0.2.0/24\n*.time.example\n=geo.example\na.example c none observe\n";
+    let policy = protecting(&names, ListFormat::Rules, rules);
+    let (text, exported) = export(&policy, ExportFormat::Rpz);
+    let lines: Vec<_> = text.lines().skip(5).collect();
+    let expected = [
+        "; Protected names are let through, by zones behind this one too.",
+        "; Not said here: public suffixes that lead to a network of these: they are let through here",
+        "a.example CNAME rpz-passthru.",
+        "geo.example CNAME *.",
+        "vpn.geo.example CNAME rpz-passthru.",
+        "time.example CNAME rpz-passthru.",
+        "*.time.example CNAME .",
+        "24.0.2.0.192.rpz-ip CNAME *.",
+    ];
+    assert_eq!((lines.as_slice(), exported.unsaid), (&expected[..], 1));
+    // Who reads it judges the same.
+    let read = self::policy(ListFormat::Rpz, &text);
+    for name in ["time.example", "x.time.example", "vpn.geo.example", "a.example", "www.example"] {
+        let name = LowerName::parse(name).unwrap();
+        let judge = |policy: &Policy| {
+            let (address, client) = ("192.0.2.7".parse().unwrap(), Client::NOBODY);
+            let spoken = |ban| policy.has_spoken(ban, &name, &client);
+            let of_answer = policy.decide_address(address, &name, &client, Timestamp::UNIX_EPOCH, spoken);
+            (answer(policy, &name), matches!(of_answer.decision, Decision::Enforce(..)))
+        };
+        assert_eq!(judge(&read), judge(&policy), "{name}");
+    }
+    let none = export(&protecting(&names, ListFormat::Rules, "other.example\n"), ExportFormat::Rpz).0;
+    assert!(!none.contains("passthru"), "nothing takes them from anybody: {none}");
+}
+
+#[test]
 fn networks_of_answers_and_clients_stand_in_a_policy_zone_and_in_no_other_format() {
     let lines = [
+        "; Protected names are let through, by zones behind this one too.",
+        "; Not said here: public suffixes that lead to a network of these: they are let through here",
+        "; Not said here: protected names for clients that are blocked: they are let through here",
         "24.0.2.0.192.rpz-ip CNAME *.",
         "32.7.2.0.192.rpz-ip CNAME rpz-passthru.",
         "25.128.2.0.192.rpz-ip CNAME rpz-passthru.",

@@ -91,6 +91,22 @@ fn a_name_that_nobody_may_block_is_not_blocked_by_where_it_leads_or_who_asks() {
 }
 
 #[test]
+fn what_others_observe_is_seen_where_a_name_that_nobody_may_block_leads_to_a_banned_network() {
+    let policy = World::protecting(&["time.example.org"])
+        .ban(Ban::named("a"), "answer:192.0.2.0/24\n")
+        .ban(Ban::named("b"), "answer:192.0.2.0/25 x none observe\n")
+        .ban(Ban::named("c"), "answer:192.0.2.0/26 x none drop\n")
+        .ban(Ban::named("d"), "!answer:192.0.2.0/24\n")
+        .build();
+    let asked = |name| answer(&policy, "192.0.2.1", name, &CLIENT);
+    assert_eq!(asked("time.example.org"), "observe b/answer:192.0.2.0/25");
+    assert_eq!(
+        asked("a.example"),
+        "nxdomain a/answer:192.0.2.0/24, drop c/answer:192.0.2.0/26, observe b/answer:192.0.2.0/25"
+    );
+}
+
+#[test]
 fn a_rule_for_clients_comes_before_those_for_names_and_those_before_answers_within_a_ban() {
     let policy = World::new()
         .ban(

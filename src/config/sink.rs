@@ -1,0 +1,214 @@
+//! `[[sink]]` and `[spool]`: where attempts are sent to as they are recorded, and how much may wait for receivers.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ban::is_id;
+use super::convert::seconds;
+use super::file::{Count, Measure, Text};
+use super::reader::Reader;
+use super::settings::TrustFiles;
+use super::trust;
+use crate::diag::Diagnostic;
+use crate::sinks::{Facility, Fields, FileSink, Over, Place, SinkConfig, SinkKind, SyslogSink};
+use crate::tls::Trust;
+
+/// Sinks at most: each has a task, and holds what it has not sent.
+const SINKS_MAX: usize = 16;
+const DAY: u64 = 24 * 60 * 60;
+
+/// `[[sink]]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sink {
+    id: Text,
+    kind: Text,
+    fields: Text,
+    file: Text,
+    rotate_size: Measure,
+    rotate_after: Measure,
+    keep_files: Count,
+    server: Text,
+    transport: Text,
+    facility: Text,
+    ca_file: Text,
+    client_certificate: Text,
+    client_key: Text,
+}
+
+/// `[spool]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Spool {
+    size_max: Measure,
+}
+
+/// A receiver of what is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkSettings {
+    /// The sink; whom it believes is known once the files are read.
+    pub sink: SinkConfig,
+    /// Whom its server is vouched for by, and as whom we show ourselves.
+    pub trust: TrustFiles,
+}
+
+/// What a sink is, in words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    File,
+    Syslog,
+}
+
+impl Word {
+    const ALL: [Self; 2] = [Self::File, Self::Syslog];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Syslog => "syslog",
+        }
+    }
+}
+
+/// How syslog is carried, in words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl Carried {
+    const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// Octets that may wait for receivers.
+pub(super) fn spool(written: &Spool, default: u64, reader: &mut Reader<'_>) -> u64 {
+    reader.bytes(&written.size_max, 1 << 20..=1 << 40, default)
+}
+
+/// Every sink; one that is wrong is left out.
+pub(super) fn settings(written: &[Spanned<Sink>], base: &Path, reader: &mut Reader<'_>) -> Vec<SinkSettings> {
+    if let Some(beyond) = written.get(SINKS_MAX) {
+        reader.error(beyond.span(), format!("at most {SINKS_MAX} sinks"));
+    }
+    let mut sinks: Vec<SinkSettings> = Vec::new();
+    for written in written {
+        let Some(settings) = one(written, base, reader) else { continue };
+        if sinks.iter().any(|before| before.sink.id == settings.sink.id) {
+            reader.error(written.span(), format!("a sink with the id `{}` is there already", settings.sink.id));
+        } else {
+            sinks.push(settings);
+        }
+    }
+    sinks
+}
+
+fn one(written: &Spanned<Sink>, base: &Path, reader: &mut Reader<'_>) -> Option<SinkSettings> {
+    let (sink, table) = (written.get_ref(), written.span());
+    let id = id(&sink.id, table.clone(), reader);
+    if sink.kind.is_none() {
+        reader.missing("kind", Some(table.clone()));
+    }
+    let word = reader.word(&sink.kind, "kind of sink", &Word::ALL, Word::as_str)?.value;
+    only_of_others(sink, word, reader);
+    let fields = reader.word(&sink.fields, "field set", &Fields::ALL, Fields::as_str);
+    let fields = fields.map_or(Fields::default(), |at| at.value);
+    let kind = match word {
+        Word::File => SinkKind::File(file(sink, fields, base, table, reader)?),
+        Word::Syslog => SinkKind::Syslog(syslog(sink, fields, table, reader)?),
+    };
+    let files = (&sink.ca_file, &sink.client_certificate, &sink.client_key);
+    let trust = trust::of(files, base, reader);
+    Some(SinkSettings { sink: SinkConfig { id: id?, kind }, trust })
+}
+
+fn id(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+    let id = reader.required(written, "id", Some(table));
+    let text = written.as_ref().filter(|_written| !id.trim().is_empty())?;
+    if !is_id(&id) {
+        reader.error(text.span(), "an id is 1 to 32 of a-z, 0-9 and `-`");
+        return None;
+    }
+    Some(id)
+}
+
+/// What means nothing for a sink of this kind.
+fn only_of_others(sink: &Sink, word: Word, reader: &mut Reader<'_>) {
+    let of_files = [
+        sink.file.as_ref().map(|at| ("file", at.span())),
+        sink.rotate_size.as_ref().map(|at| ("rotate_size", at.span())),
+        sink.rotate_after.as_ref().map(|at| ("rotate_after", at.span())),
+        sink.keep_files.as_ref().map(|at| ("keep_files", at.span())),
+    ];
+    let of_syslog = [
+        sink.transport.as_ref().map(|at| ("transport", at.span())),
+        sink.facility.as_ref().map(|at| ("facility", at.span())),
+        sink.server.as_ref().map(|at| ("server", at.span())),
+        sink.ca_file.as_ref().map(|at| ("ca_file", at.span())),
+        sink.client_certificate.as_ref().map(|at| ("client_certificate", at.span())),
+        sink.client_key.as_ref().map(|at| ("client_key", at.span())),
+    ];
+    for (owner, keys) in [(Word::File, &of_files[..]), (Word::Syslog, &of_syslog[..])] {
+        for (key, span) in keys.iter().flatten().filter(|_key| owner != word) {
+            reader.error(span.clone(), format!("`{key}` belongs to a sink of the kind `{}`", owner.as_str()));
+        }
+    }
+}
+
+fn file(sink: &Sink, fields: Fields, base: &Path, table: Range<usize>, reader: &mut Reader<'_>) -> Option<FileSink> {
+    let path = reader.required(&sink.file, "file", Some(table));
+    let rotate_after = reader.duration_at(&sink.rotate_after, seconds(60..=366 * DAY)).map(|at| at.value);
+    let rotate_bytes = reader.bytes(&sink.rotate_size, 1 << 16..=1 << 40, 64 << 20);
+    let keep = reader.count(&sink.keep_files, 0..=1_000, 10);
+    (!path.trim().is_empty()).then(|| FileSink { path: base.join(&*path), fields, rotate_bytes, rotate_after, keep })
+}
+
+fn syslog(sink: &Sink, fields: Fields, table: Range<usize>, reader: &mut Reader<'_>) -> Option<SyslogSink> {
+    let to = place(&sink.server, table.clone(), reader);
+    let carried = reader.word(&sink.transport, "transport", &Carried::ALL, Carried::as_str);
+    if sink.transport.is_none() {
+        reader.missing("transport", Some(table));
+    }
+    let facility = reader.word(&sink.facility, "facility", &Facility::ALL, Facility::as_str);
+    let over = match carried?.value {
+        Carried::Udp => Over::Udp,
+        Carried::Tcp => Over::Tcp,
+        Carried::Tls => Over::Tls(Trust::default()),
+    };
+    Some(SyslogSink { to: to?, over, fields, facility: facility.map_or_else(Facility::default, |at| at.value) })
+}
+
+fn place(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Place> {
+    reader.required(written, "server", Some(table));
+    let text = written.as_ref().filter(|text| !text.get_ref().trim().is_empty())?;
+    text.get_ref().parse().map_err(|error: crate::sinks::PlaceError| reader.error(text.span(), error.to_string())).ok()
+}
+
+/// Reads whom servers are vouched for by; what is wrong with a file is a mistake where it is named.
+pub(super) fn complete(sinks: &mut [SinkSettings], mistakes: &mut Vec<Diagnostic>) {
+    for SinkSettings { sink, trust } in sinks {
+        if let SinkKind::Syslog(SyslogSink { over: Over::Tls(believed), .. }) = &mut sink.kind {
+            *believed = trust.read(mistakes);
+        }
+    }
+}
+
+impl SinkSettings {
+    /// The files it is told by.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.trust.paths()
+    }
+}

@@ -1,0 +1,74 @@
+//! What leaves the record as it is written: each row once, for whoever hands it on to others.
+
+use std::fmt;
+
+use super::AttemptRow;
+use super::asked::address;
+use super::batch::Batch;
+use super::insert::Holders;
+use super::pending::{Pending, Row};
+use super::tally::Tally;
+use crate::metrics::Did;
+use crate::policy::Evidence;
+use crate::time::Timestamp;
+use crate::wire::{Presented, Transport, rtype};
+
+/// Who is given what the journal writes.
+///
+/// Each row that the writer takes from memory is given once, before its transaction: what is in the store has been given, also
+/// when the process is killed at any moment. The counts of all rows given are those that are added to the store.
+pub trait Outlet: fmt::Debug + Send + Sync {
+    /// Whether anybody wants rows.
+    fn is_open(&self) -> bool;
+
+    /// Takes rows. The record waits for this: it may write to the state directory, as the record does, and to nothing slower.
+    fn take(&self, rows: &mut dyn Iterator<Item = AttemptRow>);
+}
+
+/// The rows of a batch in words.
+pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<Item = AttemptRow> + 'b {
+    let parts = batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)));
+    let whole = parts.enumerate().map(move |(place, (part, row))| whole(batch, part, row, holders.of_row(place)));
+    let overflow = batch.overflow.iter().map(move |(key, tally)| {
+        let series = &batch.series[key.series.index()];
+        bare(series, (key.action, None, false), *tally)
+    });
+    whole.chain(overflow)
+}
+
+fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
+    let series = &batch.series[row.series.index()];
+    let name = part.name(row);
+    AttemptRow {
+        client: Some(address(row.client)),
+        device: device.map(str::to_owned),
+        qname: (!name.is_empty()).then(|| Presented(name).to_string()),
+        qtype: row.qtype.map(|qtype| rtype::mnemonic(qtype).into_owned()),
+        pattern: Some(part.pattern(row).to_string()),
+        ..bare(series, (row.form.action, row.form.transport, row.form.verified), row.tally)
+    }
+}
+
+/// A row without client, name and pattern.
+fn bare(series: &super::Series, form: (Did, Option<Transport>, bool), tally: Tally) -> AttemptRow {
+    let at = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+    let (action, transport, verified) = form;
+    let evidence: Evidence = series.evidence;
+    AttemptRow {
+        first: at(tally.first),
+        last: at(tally.last),
+        client: None,
+        device: None,
+        site: series.site.to_string(),
+        qname: None,
+        qtype: None,
+        ban: series.ban.to_string(),
+        category: series.category.to_string(),
+        evidence,
+        pattern: None,
+        action,
+        transport,
+        verified,
+        count: tally.count,
+    }
+}

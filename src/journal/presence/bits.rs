@@ -1,0 +1,76 @@
+//! The sets that are being added to: pieces of them in memory, each read once and written at the end of a batch.
+
+use hashbrown::HashMap;
+use roaring::RoaringBitmap;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::BLOCK;
+use crate::time::Day;
+
+/// Pieces in memory at most, of 8 KiB each.
+const PIECES_MAX: usize = 4_096;
+
+/// A piece of a set.
+#[derive(Debug, Default)]
+struct Piece {
+    bits: RoaringBitmap,
+    is_new: bool,
+}
+
+/// Pieces of sets by sign, block and day.
+#[derive(Debug, Default)]
+pub(super) struct Bits(HashMap<(i64, u32, Day), Piece>);
+
+impl Bits {
+    /// Puts a device into the set of a sign and a day; whether it was not in it yet.
+    pub(super) fn insert(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (sign, day): (i64, Day),
+        device: u32,
+    ) -> rusqlite::Result<bool> {
+        let (block, low) = (device / BLOCK, device % BLOCK);
+        let piece = match self.0.get_mut(&(sign, block, day)) {
+            Some(piece) => piece,
+            None => self.0.entry((sign, block, day)).or_insert(read(transaction, sign, block, day)?),
+        };
+        let is_new = piece.bits.insert(low);
+        piece.is_new |= is_new;
+        Ok(is_new)
+    }
+
+    /// Writes the pieces that have grown.
+    pub(super) fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut write = transaction.prepare_cached(
+            "INSERT INTO presence (sign, block, day, bits) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET bits = excluded.bits",
+        )?;
+        let mut grown: Vec<_> = self.0.iter_mut().filter(|(_key, piece)| piece.is_new).collect();
+        grown.sort_unstable_by_key(|(key, _piece)| **key);
+        for ((sign, block, day), piece) in grown {
+            write.execute(params![sign, block, day.0, octets(&piece.bits)])?;
+            piece.is_new = false;
+        }
+        if self.0.len() > PIECES_MAX {
+            self.0.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A set in its portable format.
+pub(super) fn octets(bits: &RoaringBitmap) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(bits.serialized_size());
+    // Writing to memory can't fail.
+    bits.serialize_into(&mut octets).unwrap_or_default();
+    octets
+}
+
+fn read(transaction: &Transaction<'_>, sign: i64, block: u32, day: Day) -> rusqlite::Result<Piece> {
+    let select = "SELECT bits FROM presence WHERE sign = ?1 AND block = ?2 AND day = ?3";
+    let octets: Option<Vec<u8>> =
+        transaction.prepare_cached(select)?.query_row(params![sign, block, day.0], |row| row.get(0)).optional()?;
+    // A damaged piece is begun anew: that loses devices of one day, not the record's writer.
+    let bits = octets.and_then(|octets| RoaringBitmap::deserialize_from(&*octets).ok()).unwrap_or_default();
+    Ok(Piece { bits, is_new: false })
+}

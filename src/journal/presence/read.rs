@@ -1,0 +1,191 @@
+//! Reading presence: sets of devices by day, the ranges of sites, and who a number is.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use roaring::RoaringBitmap;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{BLOCK, Sign};
+use crate::journal::read::Unreadable;
+use crate::journal::{Store, StoreError};
+use crate::time::Day;
+
+/// Presence as it was at one moment, however much is written meanwhile.
+#[derive(Debug)]
+pub struct Presence<'s> {
+    store: &'s Store,
+    transaction: Transaction<'s>,
+}
+
+/// Numbers of one site that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Numbered {
+    /// The first.
+    pub first: u32,
+    /// Behind the last that was handed out.
+    pub end: u32,
+    /// Whose site.
+    pub site: String,
+    /// Whether they are devices that leases name; else they are addresses.
+    pub named: bool,
+}
+
+/// A piece of the set of a day; its numbers are those of devices without their block.
+pub type Set = (Day, RoaringBitmap);
+
+/// Who a number is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its number.
+    pub number: u32,
+    /// Where it is.
+    pub site: String,
+    /// What tells it best, or its address.
+    pub device: String,
+    /// Its address: the last one, if it has had several.
+    pub client: Option<IpAddr>,
+}
+
+/// What a device did on one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayCount {
+    /// Which day.
+    pub day: Day,
+    /// How many lookups.
+    pub count: u64,
+    /// The hours in which it made them; bit 0 is the one from midnight.
+    pub hours: u32,
+}
+
+impl Store {
+    /// Presence as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read.
+    pub fn presence(&self) -> Result<Presence<'_>, StoreError> {
+        let transaction = self.connection.unchecked_transaction();
+        let transaction = transaction.map_err(|error| StoreError::new(&self.path, &error))?;
+        Ok(Presence { store: self, transaction })
+    }
+}
+
+impl Presence<'_> {
+    /// Every range of numbers, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn numbered(&self) -> Result<Vec<Numbered>, StoreError> {
+        let sql = "SELECT b.first, b.used, s.site, b.named FROM blocks AS b JOIN sites AS s ON s.id = b.site ORDER BY b.first";
+        self.rows(sql, [], |row| {
+            let first: u32 = row.get(0)?;
+            let end = first.saturating_add(row.get(1)?);
+            Ok(Numbered { first, end, site: row.get(2)?, named: row.get(3)? })
+        })
+    }
+
+    /// The first and the last day of which there is a set of this sign.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn days(&self, sign: Sign<'_>) -> Result<Option<RangeInclusive<Day>>, StoreError> {
+        let sql = "SELECT min(p.day), max(p.day) FROM signs AS s JOIN presence AS p ON p.sign = s.id \
+                   WHERE (s.ban, s.evidence, s.what) = (?1, ?2, ?3)";
+        let key = params![sign.ban, sign.evidence(), sign.what.as_str()];
+        let read = || -> rusqlite::Result<Option<(i32, i32)>> {
+            let mut select = self.transaction.prepare_cached(sql)?;
+            let days =
+                select.query_row(key, |row| Ok((row.get::<_, Option<i32>>(0)?, row.get::<_, Option<i32>>(1)?)))?;
+            Ok(days.0.zip(days.1))
+        };
+        let days = read().map_err(|error| self.fail(error.into()))?;
+        Ok(days.map(|(first, last)| Day(first)..=Day(last)))
+    }
+
+    /// The sets of one sign, of the numbers from `block` times [`BLOCK`] on, of these days, in their order. Days of which there
+    /// is no set are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they can't be read.
+    pub fn sets(&self, sign: Sign<'_>, block: u32, days: &RangeInclusive<Day>) -> Result<Vec<Set>, StoreError> {
+        let find = "SELECT id FROM signs WHERE (ban, evidence, what) = (?1, ?2, ?3)";
+        let sql =
+            "SELECT day, bits FROM presence WHERE sign = ?1 AND block = ?2 AND day BETWEEN ?3 AND ?4 ORDER BY day";
+        let read = || -> Result<Vec<Set>, Unreadable> {
+            let key = params![sign.ban, sign.evidence(), sign.what.as_str()];
+            let found: Option<i64> =
+                self.transaction.prepare_cached(find)?.query_row(key, |row| row.get(0)).optional()?;
+            let Some(number) = found else { return Ok(Vec::new()) };
+            let mut select = self.transaction.prepare_cached(sql)?;
+            let mut rows = select.query(params![number, block, days.start().0, days.end().0])?;
+            let mut sets = Vec::new();
+            while let Some(row) = rows.next()? {
+                let octets = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+                let bits = RoaringBitmap::deserialize_from(octets)
+                    .map_err(|error| Unreadable::Value(format!("set of devices: {error}")))?;
+                sets.push((Day(row.get(0)?), bits));
+            }
+            Ok(sets)
+        };
+        read().map_err(|error| self.fail(error))
+    }
+
+    /// Who these numbers are, in the order of sites and names.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn devices(&self, numbers: impl IntoIterator<Item = u32>) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = "SELECT s.site, d.name, d.client FROM devices AS d JOIN sites AS s ON s.id = d.site WHERE d.id = ?1";
+        let read = || -> rusqlite::Result<Vec<DeviceRow>> {
+            let mut select = self.transaction.prepare_cached(sql)?;
+            let mut devices = Vec::new();
+            for number in numbers {
+                let device = select.query_row([number], |row| {
+                    let (device, client): (String, String) = (row.get(1)?, row.get(2)?);
+                    let client = if client.is_empty() { &device } else { &client }.parse().ok();
+                    Ok(DeviceRow { number, site: row.get(0)?, device, client })
+                });
+                devices.extend(device.optional()?);
+            }
+            Ok(devices)
+        };
+        let mut devices = read().map_err(|error| self.fail(error.into()))?;
+        devices.sort_by(|a, b| (&a.site, &a.device, a.number).cmp(&(&b.site, &b.device, b.number)));
+        Ok(devices)
+    }
+
+    /// What a device did on the days that are kept one by one, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn counts(&self, sign: Sign<'_>, device: u32, days: &RangeInclusive<Day>) -> Result<Vec<DayCount>, StoreError> {
+        let sql = "SELECT d.day, d.count, d.hours FROM signs AS s JOIN device_days AS d ON d.sign = s.id \
+                   WHERE (s.ban, s.evidence, s.what) = (?1, ?2, ?3) AND d.day BETWEEN ?4 AND ?5 AND d.device = ?6 ORDER BY d.day";
+        let key = params![sign.ban, sign.evidence(), sign.what.as_str(), days.start().0, days.end().0, device];
+        self.rows(sql, key, |row| {
+            let (day, count): (_, i64) = (Day(row.get(0)?), row.get(1)?);
+            Ok(DayCount { day, count: count.cast_unsigned(), hours: row.get(2)? })
+        })
+    }
+
+    /// Numbers of blocks that may hold a device: those of [`Presence::numbered`].
+    pub fn blocks(numbered: &[Numbered]) -> RangeInclusive<u32> {
+        let last = numbered.last().map_or(0, |last| last.end.saturating_sub(1) / BLOCK);
+        0..=last
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        key: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let select =
+            || -> rusqlite::Result<Vec<T>> { self.transaction.prepare_cached(sql)?.query_map(key, read)?.collect() };
+        select().map_err(|error| self.fail(error.into()))
+    }
+
+    fn fail(&self, error: Unreadable) -> StoreError {
+        self.store.unreadable(error)
+    }
+}

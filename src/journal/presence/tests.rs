@@ -1,0 +1,315 @@
+//! Presence says what the attempts say, whatever happened on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::*;
+use crate::clock::{Clock, Hands};
+use crate::identity::{Devices, Lease, LeaseFormat};
+use crate::journal::{Attempt, Config, Filter, Journal, Series, Store};
+use crate::metrics::{Did, Metrics};
+use crate::policy::Pattern;
+use crate::time::{Day, Mono, Now, Timestamp};
+use crate::wire::{LowerName, Transport, qtype};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const ALL_DAYS: std::ops::RangeInclusive<Day> = Day(i32::MIN)..=Day(i32::MAX);
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    config: Config,
+    clock: Clock,
+    hands: Hands,
+}
+
+/// An attempt: what of it matters here.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    client: u8,
+    site: &'static str,
+    evidence: Evidence,
+    name: u8,
+    hour: i64,
+    verified: bool,
+    action: Did,
+}
+
+impl Tried {
+    fn by(client: u8, hour: i64) -> Self {
+        let (site, evidence, action) = ("berlin", Evidence::Installed, Did::Nxdomain);
+        Self { client, site, evidence, name: 1, hour, verified: false, action }
+    }
+}
+
+fn start_of_days() -> Timestamp {
+    "2026-03-01T00:00:00Z".parse().unwrap()
+}
+
+fn day(number: i32) -> Day {
+    Day::of(start_of_days()).plus(number)
+}
+
+fn at(hour: i64) -> Timestamp {
+    start_of_days() + Duration::from_secs(3600 * hour.cast_unsigned())
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, hands) = Clock::manual(Now { wall: at(0), mono: Mono(0) });
+        let config = Config {
+            commit_interval: Duration::from_secs(86_400 * 3650),
+            reopen_interval: Duration::ZERO,
+            lock_timeout: Duration::ZERO,
+            ..Config::new(directory.path())
+        };
+        Self { directory, config, clock, hands }
+    }
+
+    fn start(&self) -> Journal {
+        Journal::start(self.config.clone(), Arc::new(Metrics::new()), self.clock.clone()).unwrap()
+    }
+
+    fn record(&self, journal: &Journal, tried: Tried) {
+        self.hands.set(Now { wall: at(tried.hour), mono: Mono(tried.hour.cast_unsigned() * 3_600_000_000) });
+        let (ban, category, site) = (Arc::from("acme"), Arc::from("update"), Arc::from(tried.site));
+        let qname = LowerName::parse(&format!("n{}.upd.example", tried.name)).unwrap();
+        journal.record(&Attempt {
+            at: at(tried.hour),
+            client: [192, 0, 2, tried.client].into(),
+            series: journal.series(Series { ban, category, evidence: tried.evidence, site }),
+            qname: &qname,
+            qtype: qtype::A,
+            pattern: Pattern::parse("*.upd.example").unwrap().as_ref(),
+            action: tried.action,
+            transport: Transport::Udp,
+            verified: tried.verified,
+        });
+    }
+
+    fn write(&self, tried: &[Tried]) {
+        let journal = self.start();
+        for &tried in tried {
+            self.record(&journal, tried);
+        }
+        journal.close(PATIENCE).unwrap();
+    }
+
+    fn store(&self) -> Store {
+        Store::open_read_only(self.directory.path()).unwrap()
+    }
+
+    /// Who is in the sets: by day, site and device.
+    fn of(&self, evidence: Evidence, what: What) -> BTreeSet<(Day, String, String)> {
+        let store = self.store();
+        let presence = store.presence().unwrap();
+        let sign = Sign { ban: "acme", evidence: Some(evidence), what };
+        let mut found = BTreeSet::new();
+        for block in Presence::blocks(&presence.numbered().unwrap()) {
+            for (day, bits) in presence.sets(sign, block, &ALL_DAYS).unwrap() {
+                let devices = presence.devices(bits.iter().map(|low| block * BLOCK + low)).unwrap();
+                assert_eq!(devices.len() as u64, bits.len(), "every number is somebody");
+                found.extend(devices.into_iter().map(|device| (day, device.site, device.device)));
+            }
+        }
+        found
+    }
+
+    fn seen(&self, what: What) -> Vec<(i32, String)> {
+        let found = self.of(Evidence::Installed, what);
+        found.into_iter().map(|(at, _site, device)| (at.since(day(0)), device)).collect()
+    }
+
+    fn counted(&self, sql: &str) -> i64 {
+        let connection = Connection::open(self.directory.path().join("embargo.db")).unwrap();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn told(expected: &[(i32, &str)]) -> Vec<(i32, String)> {
+    expected.iter().map(|&(day, device)| (day, device.to_owned())).collect()
+}
+
+/// What the attempts in the store say of the same.
+fn by_attempts(fixture: &Fixture, evidence: Evidence) -> BTreeSet<(Day, String, String)> {
+    let rows = fixture.store().attempts(&Filter { evidence: Some(evidence), ..Filter::default() }).unwrap();
+    let who = rows.into_iter().filter_map(|row| Some((Day::of(row.first), row.site, row.client?.to_string())));
+    who.collect()
+}
+
+#[test]
+fn a_device_is_present_on_the_days_of_its_lookups_and_by_their_evidence() {
+    let fixture = Fixture::new();
+    let visit = Tried { evidence: Evidence::Visit, ..Tried::by(3, 1) };
+    let nothing = Tried { evidence: Evidence::None, ..Tried::by(4, 1) };
+    fixture.write(&[Tried::by(1, 0), Tried::by(1, 23), Tried::by(2, 24), Tried::by(1, 49), visit, nothing]);
+    let expected = [(0, "192.0.2.1"), (1, "192.0.2.2"), (2, "192.0.2.1")];
+    assert_eq!(fixture.seen(What::Seen), told(&expected));
+    assert_eq!(fixture.of(Evidence::Visit, What::Seen).len(), 1);
+    assert_eq!(fixture.of(Evidence::None, What::Seen).len(), 0);
+}
+
+#[test]
+fn two_names_or_two_hours_of_a_verified_source_confirm_and_nothing_less_does() {
+    let fixture = Fixture::new();
+    let verified = |client, hour, name| Tried { verified: true, name, ..Tried::by(client, hour) };
+    fixture.write(&[
+        verified(1, 0, 1),
+        verified(1, 0, 1),
+        verified(2, 0, 1),
+        verified(2, 0, 2),
+        verified(3, 0, 1),
+        verified(3, 5, 1),
+        Tried::by(4, 0),
+        Tried { name: 2, ..Tried::by(4, 5) },
+        verified(5, 0, 1),
+        Tried { name: 2, ..Tried::by(5, 5) },
+    ]);
+    let all = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"];
+    assert_eq!(fixture.seen(What::Seen), told(&all.map(|device| (0, device))));
+    assert_eq!(fixture.seen(What::Verified), told(&[all[0], all[1], all[2], all[4]].map(|device| (0, device))));
+    assert_eq!(fixture.seen(What::Confirmed), told(&[(0, all[1]), (0, all[2])]));
+}
+
+#[test]
+fn who_was_spared_is_present_and_known_as_spared() {
+    let fixture = Fixture::new();
+    fixture.write(&[Tried { action: Did::Exempt, ..Tried::by(1, 0) }, Tried::by(2, 0)]);
+    assert_eq!(fixture.seen(What::Seen), told(&[(0, "192.0.2.1"), (0, "192.0.2.2")]));
+    assert_eq!(fixture.seen(What::Exempt), told(&[(0, "192.0.2.1")]));
+}
+
+fn leases(rows: &str) -> Vec<Lease> {
+    let source = crate::diag::Source::new("t", format!("address,mac,since\n{rows}"));
+    LeaseFormat::Csv.leases(&source).0
+}
+
+#[test]
+fn a_device_with_two_addresses_at_two_sites_is_one_and_its_addresses_are_two() {
+    let fixture = Fixture::new();
+    let devices = Arc::new(Devices::default());
+    let mac = "52:54:00:00:00:0a";
+    devices.take(&leases(&format!("192.0.2.1,{mac},0\n192.0.2.2,{mac},0\n")), at(0));
+    let fixture = Fixture { config: Config { devices, ..fixture.config.clone() }, ..fixture };
+    fixture.write(&[Tried::by(1, 1), Tried { site: "rome", ..Tried::by(2, 2) }, Tried::by(3, 3)]);
+    assert_eq!(fixture.seen(What::Seen), told(&[(0, "192.0.2.3"), (0, &format!("mac:{mac}"))]));
+    assert_eq!(fixture.seen(What::Address), told(&[(0, "192.0.2.1"), (0, "192.0.2.2")]));
+    let store = fixture.store();
+    let ranges = store.presence().unwrap().numbered().unwrap();
+    let named: Vec<_> =
+        ranges.iter().filter(|range| range.named).map(|range| (&*range.site, range.end - range.first)).collect();
+    assert_eq!(named, [("berlin", 1)]);
+}
+
+#[test]
+fn the_same_address_at_two_sites_is_two_devices_in_ranges_of_their_own() {
+    let fixture = Fixture::new();
+    let tried = |client, site| Tried { site, ..Tried::by(client, 1) };
+    let tried: Vec<_> = (0..200).map(|client| tried(client, if client % 2 == 0 { "rome" } else { "berlin" })).collect();
+    fixture.write(&tried);
+    fixture.write(&[Tried { site: "rome", ..Tried::by(1, 1) }, Tried::by(201, 1)]);
+    let store = fixture.store();
+    let ranges = store.presence().unwrap().numbered().unwrap();
+    let mut sites = BTreeMap::<&str, Vec<u32>>::new();
+    for range in &ranges {
+        sites.entry(&range.site).or_default().push(range.end - range.first);
+    }
+    // Blocks of 64, then 128: each is filled before the next is begun.
+    assert_eq!(sites, BTreeMap::from([("berlin", vec![64, 37]), ("rome", vec![64, 37])]));
+    assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].first), "{ranges:?}");
+    assert_eq!(fixture.of(Evidence::Installed, What::Seen).len(), 202);
+}
+
+#[test]
+fn a_store_of_format_3_has_its_attempts_taken_into_presence() {
+    let fixture = Fixture::new();
+    let verified = |client, hour, name| Tried { verified: true, name, ..Tried::by(client, hour) };
+    let mut tried = vec![verified(1, 0, 1), verified(1, 3, 2), Tried { action: Did::Exempt, ..Tried::by(2, 30) }];
+    tried.push(Tried { evidence: Evidence::None, ..Tried::by(3, 1) });
+    tried.extend((0..100).map(|number| Tried::by(number, i64::from(number))));
+    fixture.write(&tried);
+    let whole = |fixture: &Fixture| What::ALL.map(|what| fixture.seen(what));
+    let before = whole(&fixture);
+    let days = "SELECT sum(count * 7 + hours * 3 + verified_hours + verified_names % 1000) FROM device_days";
+    let sum = fixture.counted(days);
+    let connection = Connection::open(fixture.directory.path().join("embargo.db")).unwrap();
+    for table in ["sites", "blocks", "devices", "signs", "presence", "device_days", "device_months", "unnumbered"] {
+        connection.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    connection.pragma_update(None, "user_version", 3).unwrap();
+    drop(connection);
+    fixture.write(&[]);
+    assert_eq!(whole(&fixture), before);
+    assert_eq!(fixture.counted(days), sum);
+    assert_eq!(fixture.counted("SELECT count(*) FROM sqlite_schema WHERE name = 'taken'"), 0);
+}
+
+#[test]
+fn days_become_months_and_what_is_too_old_goes_with_its_devices() {
+    let mut fixture = Fixture::new();
+    (fixture.config.device_days_keep_days, fixture.config.presence_keep_days) = (2, 50);
+    fixture.config.attempts_keep_days = 1;
+    let journal = fixture.start();
+    for day in [0, 1, 40, 60, 61] {
+        fixture.record(&journal, Tried::by(u8::try_from(day).unwrap() % 7, day * 24));
+        journal.flush(PATIENCE).unwrap();
+        // Retention is looked at every tenth time.
+        for _ in 0..10 {
+            journal.flush(PATIENCE).unwrap();
+        }
+    }
+    journal.close(PATIENCE).unwrap();
+    assert_eq!(fixture.seen(What::Seen), told(&[(40, "192.0.2.5"), (60, "192.0.2.4"), (61, "192.0.2.5")]));
+    assert_eq!(fixture.counted("SELECT count(*) FROM device_days"), 2);
+    assert_eq!(fixture.counted("SELECT sum(days) FROM device_months"), 3, "a month goes when all of it is too old");
+    assert_eq!(fixture.counted("SELECT count(*) FROM devices"), 2);
+}
+
+#[test]
+fn a_device_that_was_forgotten_and_comes_back_has_a_number_of_its_own() {
+    let mut fixture = Fixture::new();
+    fixture.config.presence_keep_days = 10;
+    let journal = fixture.start();
+    for (client, day) in [(1, 0), (2, 20), (1, 21)] {
+        fixture.record(&journal, Tried::by(client, day * 24));
+        for _ in 0..11 {
+            journal.flush(PATIENCE).unwrap();
+        }
+    }
+    journal.close(PATIENCE).unwrap();
+    assert_eq!(fixture.seen(What::Seen), told(&[(20, "192.0.2.2"), (21, "192.0.2.1")]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn presence_and_attempts_never_differ(
+        tried in proptest::collection::vec((0..9_u8, 0..100_i64, any::<bool>(), 0..3_u8, 0..2_usize), 0..200),
+    ) {
+        let fixture = Fixture::new();
+        let journal = fixture.start();
+        let other = Connection::open(fixture.directory.path().join("embargo.db")).unwrap();
+        for (client, hour, verified, end, site) in tried {
+            fixture.record(&journal, Tried { verified, site: ["berlin", "rome"][site], ..Tried::by(client, hour) });
+            match end {
+                // A transaction that fails, whose rows are written by the next.
+                1 if verified => {
+                    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+                    journal.flush(PATIENCE).unwrap_err();
+                    other.execute_batch("ROLLBACK").unwrap();
+                }
+                2 => journal.flush(PATIENCE).unwrap(),
+                _ => (),
+            }
+        }
+        journal.close(PATIENCE).unwrap();
+        prop_assert_eq!(fixture.of(Evidence::Installed, What::Seen), by_attempts(&fixture, Evidence::Installed));
+        let counts = (fixture.counted("SELECT ifnull(sum(count), 0) FROM device_days"), fixture.counted("SELECT ifnull(sum(count), 0) FROM attempts"));
+        prop_assert_eq!(counts.0, counts.1);
+    }
+}

@@ -1,0 +1,290 @@
+//! The figures of a ban, read from the record piece by piece and added up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{AddAssign, RangeInclusive};
+
+use roaring::RoaringBitmap;
+
+use super::cohort::{Asked, Cohort, Sets, cohort, union, within};
+use super::lifetime::Lifetimes;
+use crate::journal::{BLOCK, Numbered, Presence, Set, Sign, StoreError, What};
+use crate::policy::Evidence;
+use crate::time::Day;
+
+/// How many devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Seen in the baseline.
+    pub baseline: u64,
+    /// Seen in the window.
+    pub now: u64,
+    /// In both.
+    pub still: u64,
+    /// In the window and never before the end of the baseline.
+    pub new: u64,
+    /// In the window and before the baseline, but not in it.
+    pub returned: u64,
+    /// Of the baseline: clean.
+    pub clean: u64,
+    /// Of the baseline: not seen, and not active long enough to be called clean.
+    pub quiet: u64,
+    /// Of the baseline: not seen, and not active since.
+    pub unknown: u64,
+    /// Of the window: confirmed.
+    pub confirmed: u64,
+    /// Of the window: exempt.
+    pub exempt: u64,
+    /// Clean, and seen again since the baseline began.
+    pub reinfected: u64,
+    /// Active in the baseline.
+    pub active_before: u64,
+    /// Active in the window.
+    pub active_now: u64,
+}
+
+impl Counts {
+    /// Those of a cohort between two numbers.
+    fn of(cohort: &Cohort, numbers: &std::ops::Range<u32>) -> Self {
+        let count = |bits: &RoaringBitmap| bits.range_cardinality(numbers.clone());
+        Self {
+            baseline: count(&cohort.baseline),
+            now: count(&cohort.now),
+            still: count(&cohort.still),
+            new: count(&cohort.new),
+            returned: count(&cohort.returned),
+            clean: count(&cohort.clean),
+            quiet: count(&cohort.quiet),
+            unknown: count(&cohort.unknown),
+            confirmed: count(&cohort.confirmed),
+            exempt: count(&cohort.exempt),
+            reinfected: count(&cohort.reinfected),
+            active_before: count(&cohort.active_before),
+            active_now: count(&cohort.active_now),
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.baseline += other.baseline;
+        self.now += other.now;
+        self.still += other.still;
+        self.new += other.new;
+        self.returned += other.returned;
+        self.clean += other.clean;
+        self.quiet += other.quiet;
+        self.unknown += other.unknown;
+        self.confirmed += other.confirmed;
+        self.exempt += other.exempt;
+        self.reinfected += other.reinfected;
+        self.active_before += other.active_before;
+        self.active_now += other.active_now;
+    }
+}
+
+/// Distinct ones in some days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Distinct {
+    /// Devices.
+    pub devices: u64,
+    /// Addresses: those that stand for a device, and those of devices that leases name.
+    pub addresses: u64,
+    /// Devices that were active; nought in days of which nothing is known.
+    pub active: u64,
+}
+
+impl AddAssign for Distinct {
+    fn add_assign(&mut self, other: Self) {
+        self.devices += other.devices;
+        self.addresses += other.addresses;
+        self.active += other.active;
+    }
+}
+
+/// Everything that the record says of one ban in the time that is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// By site.
+    pub sites: BTreeMap<String, Counts>,
+    /// Addresses in the baseline and in the window.
+    pub addresses: (u64, u64),
+    /// By day, from the first of the baseline.
+    pub days: BTreeMap<Day, Distinct>,
+    /// By week, named by its Monday.
+    pub weeks: BTreeMap<Day, Distinct>,
+    /// By month, named by its first day.
+    pub months: BTreeMap<Day, Distinct>,
+    /// Sites with a device, by month.
+    pub sites_by_month: BTreeMap<Day, BTreeSet<u32>>,
+    /// How long devices of the baseline went on.
+    pub lifetimes: Lifetimes,
+    /// Days since the baseline began on which it is known who was active.
+    pub covered: BTreeSet<Day>,
+    /// Devices seen in the window, by the number of their piece.
+    pub open: Vec<(u32, Cohort)>,
+    /// The first day of which there is anything.
+    pub since: Option<Day>,
+}
+
+impl Figures {
+    /// Reads and adds up what is known of a ban; of one site, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the record can't be read.
+    pub fn read(presence: &Presence<'_>, ban: &str, asked: &Asked, site: Option<&str>) -> Result<Self, StoreError> {
+        let all = presence.numbered()?;
+        let blocks = Presence::blocks(&all);
+        let numbered: Vec<Numbered> =
+            all.into_iter().filter(|range| site.is_none_or(|site| range.site == site)).collect();
+        let mut sites: Vec<&str> = numbered.iter().map(|range| &*range.site).collect();
+        sites.sort_unstable();
+        sites.dedup();
+        let mut figures = Self::default();
+        let sign = Sign { ban, evidence: Some(Evidence::Installed), what: What::Seen };
+        figures.since = presence.days(sign)?.map(|days| *days.start());
+        let since = figures.since.unwrap_or(*asked.baseline.start()).min(*asked.baseline.start());
+        for block in blocks {
+            let ranges = in_block(&numbered, &sites, block);
+            if ranges.is_empty() {
+                continue;
+            }
+            let piece = Piece::read(presence, ban, block, &(since..=*asked.window.end()))?;
+            // Numbers of other sites are there only if one is asked for.
+            let piece = if site.is_some() { piece.only(&ranges) } else { piece };
+            figures.add(&piece, &ranges, asked);
+        }
+        Ok(figures)
+    }
+
+    fn add(&mut self, piece: &Piece, ranges: &[Part<'_>], asked: &Asked) {
+        let cohort = cohort(&piece.sets, asked);
+        for part in ranges {
+            let counts = Counts::of(&cohort, &part.numbers);
+            *self.sites.entry(part.site.to_owned()).or_default() += counts;
+        }
+        let plain = plain(ranges);
+        let addresses = |days: &RangeInclusive<Day>, devices: &RoaringBitmap| {
+            (devices & &plain).union_len(&union(within(&piece.address, days)))
+        };
+        self.addresses.0 += addresses(&asked.baseline, &cohort.baseline);
+        self.addresses.1 += addresses(&asked.window, &cohort.now);
+        self.lifetimes.add(&piece.sets, &cohort, asked);
+        self.add_days(piece, &plain, ranges, asked);
+        if !cohort.now.is_empty() {
+            self.open.push((piece.block, cohort));
+        }
+    }
+
+    fn add_days(&mut self, piece: &Piece, plain: &RoaringBitmap, ranges: &[Part<'_>], asked: &Asked) {
+        let whole = *asked.baseline.start()..=*asked.window.end();
+        self.covered.extend(within(&piece.sets.active, &whole).iter().map(|(day, _)| *day));
+        for day in each(&whole, |day| day.plus(1)) {
+            *self.days.entry(*day.start()).or_default() += piece.distinct(plain, &day).0;
+        }
+        for week in each(&(monday(*whole.start())..=*whole.end()), |day| day.plus(7)) {
+            *self.weeks.entry(*week.start()).or_default() += piece.distinct(plain, &week).0;
+        }
+        for month in each(&(first_of_month(*whole.start())..=*whole.end()), next_month) {
+            let (distinct, seen) = piece.distinct(plain, &month);
+            *self.months.entry(*month.start()).or_default() += distinct;
+            let here = ranges.iter().filter(|part| seen.range_cardinality(part.numbers.clone()) > 0);
+            self.sites_by_month.entry(*month.start()).or_default().extend(here.map(|part| part.place));
+        }
+    }
+}
+
+/// The sets of one piece.
+struct Piece {
+    block: u32,
+    sets: Sets,
+    /// Addresses of devices that leases name.
+    address: Vec<Set>,
+}
+
+impl Piece {
+    fn read(presence: &Presence<'_>, ban: &str, block: u32, days: &RangeInclusive<Day>) -> Result<Self, StoreError> {
+        let of = |what| presence.sets(Sign { ban, evidence: Some(Evidence::Installed), what }, block, days);
+        let active = Sign { ban: "", evidence: None, what: What::Active };
+        let sets = Sets {
+            seen: of(What::Seen)?,
+            verified: of(What::Verified)?,
+            confirmed: of(What::Confirmed)?,
+            exempt: of(What::Exempt)?,
+            active: presence.sets(active, block, days)?,
+        };
+        Ok(Self { block, sets, address: of(What::Address)? })
+    }
+
+    /// How many there are in these days, and who; `plain` are the numbers of addresses.
+    fn distinct(&self, plain: &RoaringBitmap, days: &RangeInclusive<Day>) -> (Distinct, RoaringBitmap) {
+        let seen = union(within(&self.sets.seen, days));
+        let addresses = (&seen & plain).union_len(&union(within(&self.address, days)));
+        let active = union(within(&self.sets.active, days)).len();
+        (Distinct { devices: seen.len(), addresses, active }, seen)
+    }
+
+    /// What of it lies in these ranges, where they are not all of it.
+    fn only(mut self, ranges: &[Part<'_>]) -> Self {
+        let whole: RoaringBitmap = ranges.iter().flat_map(|part| part.numbers.clone()).collect();
+        let Sets { seen, verified, confirmed, exempt, active } = &mut self.sets;
+        for sets in [seen, verified, confirmed, exempt, active, &mut self.address] {
+            for (_day, bits) in sets.iter_mut() {
+                *bits &= &whole;
+            }
+        }
+        self
+    }
+}
+
+/// A range of numbers as it lies in one piece.
+struct Part<'n> {
+    numbers: std::ops::Range<u32>,
+    site: &'n str,
+    /// The site's place among all.
+    place: u32,
+    named: bool,
+}
+
+/// The ranges that lie in a piece, cut at its ends.
+fn in_block<'n>(numbered: &'n [Numbered], sites: &[&str], block: u32) -> Vec<Part<'n>> {
+    let start = block * BLOCK;
+    let mut parts = Vec::new();
+    for range in numbered {
+        let numbers = range.first.saturating_sub(start)..range.end.saturating_sub(start).min(BLOCK);
+        if numbers.start < numbers.end {
+            let place = sites.binary_search(&&*range.site).unwrap_or_default();
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            parts.push(Part { numbers, site: &range.site, place, named: range.named });
+        }
+    }
+    parts
+}
+
+/// Numbers that are addresses.
+fn plain(ranges: &[Part<'_>]) -> RoaringBitmap {
+    let mut plain = RoaringBitmap::new();
+    for part in ranges.iter().filter(|part| !part.named) {
+        plain.insert_range(part.numbers.clone());
+    }
+    plain
+}
+
+/// The days cut into pieces that each begin where the one before ends; the last ends with them.
+fn each(days: &RangeInclusive<Day>, next: fn(Day) -> Day) -> impl Iterator<Item = RangeInclusive<Day>> + use<> {
+    let end = *days.end();
+    let begins = std::iter::successors(Some(*days.start()), move |day| Some(next(*day)));
+    begins.take_while(move |begin| *begin <= end).map(move |begin| begin..=next(begin).plus(-1).min(end))
+}
+
+/// The Monday of a day's week. 1970-01-01 was a Thursday.
+fn monday(day: Day) -> Day {
+    day.plus(-(day.0 + 3).rem_euclid(7))
+}
+
+fn first_of_month(day: Day) -> Day {
+    Day::from(day.date().first_of_month())
+}
+
+fn next_month(day: Day) -> Day {
+    Day::from(day.date().last_of_month()).plus(1)
+}

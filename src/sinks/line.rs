@@ -1,0 +1,101 @@
+//! The way to a receiver, whatever it is.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::sleep;
+
+use super::config::{Over, SinkKind};
+use super::error::SendError;
+use super::files::Files;
+use super::messages::Messages;
+use super::reach::{Connection, datagrams};
+use crate::priority::beside;
+use crate::time::Timestamp;
+use crate::upstream::Questions;
+
+/// Datagrams sent at once, and the pause behind them: a receiver's buffer holds some hundred.
+const BURST: usize = 64;
+const BREATH: Duration = Duration::from_millis(1);
+
+/// The way to the receiver, if it is open.
+pub(super) enum Line {
+    Closed,
+    File(Files),
+    Datagrams(UdpSocket),
+    Stream(Connection),
+}
+
+impl Line {
+    /// Opens the way to a receiver.
+    pub(super) async fn open(kind: &SinkKind, questions: &dyn Questions) -> Result<Self, SendError> {
+        Ok(match kind {
+            SinkKind::File(file) => Self::File(Files::new(file.clone())),
+            SinkKind::Syslog(syslog) => match &syslog.over {
+                Over::Udp => Self::Datagrams(datagrams(questions, &syslog.to).await?),
+                Over::Tcp => Self::Stream(Connection::open(questions, &syslog.to, None).await?),
+                Over::Tls(trust) => Self::Stream(Connection::open(questions, &syslog.to, Some(trust)).await?),
+            },
+        })
+    }
+
+    /// Gives the messages to the receiver, or to the system for it.
+    pub(super) async fn send(&mut self, messages: Messages, now: Timestamp) -> Result<(), SendError> {
+        match self {
+            Self::Closed => Err(SendError::Closed),
+            Self::File(_) => self.write(messages.octets, now).await,
+            Self::Stream(connection) => connection.send(&messages.octets).await,
+            Self::Datagrams(socket) => {
+                let mut begin = 0;
+                for (number, &end) in messages.ends.iter().enumerate() {
+                    if number % BURST == BURST - 1 {
+                        sleep(BREATH).await;
+                    }
+                    socket.send(&messages.octets[begin..end]).await?;
+                    begin = end;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn write(&mut self, lines: Vec<u8>, now: Timestamp) -> Result<(), SendError> {
+        let Self::File(mut files) = std::mem::replace(self, Self::Closed) else { return Err(SendError::Closed) };
+        let (files, written) = beside(move || {
+            let written = files.write(&lines, now);
+            (files, written)
+        })
+        .await?;
+        *self = Self::File(files);
+        Ok(written?)
+    }
+
+    /// Whether it shows only later what was taken.
+    pub(super) fn settles(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// Whether the receiver's system has everything.
+    pub(super) fn is_taken(&self) -> bool {
+        match self {
+            Self::Stream(connection) => connection.is_taken(),
+            Self::Closed | Self::File(_) | Self::Datagrams(_) => true,
+        }
+    }
+
+    /// Returns when the way has ended.
+    pub(super) async fn ended(&mut self) {
+        match self {
+            Self::Stream(connection) => connection.ended().await,
+            Self::Closed | Self::File(_) | Self::Datagrams(_) => pending().await,
+        }
+    }
+
+    /// Ends it in order.
+    pub(super) async fn close(self) {
+        if let Self::Stream(connection) = self {
+            connection.close().await;
+        }
+    }
+}
