@@ -112,6 +112,16 @@ impl Door {
         if listener.port() == 0 { Self::Address(entrance.address) } else { Self::Listener(entrance.listener) }
     }
 
+    /// By this door and no other.
+    fn entrance(self) -> Entrance {
+        match self {
+            Self::Listener(listener) => Entrance { listener, ..Entrance::UNKNOWN },
+            Self::Address(address) => Entrance { address, ..Entrance::UNKNOWN },
+            Self::Path(path) => Entrance { path, ..Entrance::UNKNOWN },
+            Self::TlsName(tls_name) => Entrance { tls_name, ..Entrance::UNKNOWN },
+        }
+    }
+
     fn is_that_of(self, entrance: &Entrance) -> bool {
         match self {
             Self::Listener(listener) => listener == entrance.listener,
@@ -145,6 +155,11 @@ impl Doors {
         all.filter(move |(number, _door)| met.0 >> number & 1 == 1).map(|(_number, (_door, group))| *group)
     }
 
+    /// By each of them alone.
+    pub(super) fn entrances(&self) -> impl Iterator<Item = Entrance> {
+        self.doors.iter().map(|(door, _group)| door.entrance())
+    }
+
     /// Whether some group is for a path.
     pub(super) fn has_path(&self, path: Word) -> bool {
         self.doors.iter().any(|(door, _group)| *door == Door::Path(path))
@@ -170,6 +185,7 @@ mod tests {
         let path = Word::of_path("/kids");
         assert_eq!(groups(to("192.0.2.54:443").by_path(path).by_tls_name("kids.DNS.example")), [1, 2, 3]);
         assert_eq!(groups(Entrance::UNKNOWN.by_path(Word::of_path("/Kids"))), [0; 0]);
+        assert_eq!(doors.entrances().map(groups).collect::<Vec<_>>(), [[0], [1], [2], [3]]);
         assert!(doors.has_path(path) && !doors.has_path(Word::of_path("/dns-query")));
     }
 }

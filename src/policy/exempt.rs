@@ -127,6 +127,11 @@ impl Exemptions {
         self.all.is_empty()
     }
 
+    /// When each of them ends, where it does.
+    pub fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.all.iter().filter_map(|compiled| compiled.exemption.until)
+    }
+
     /// Those that hold for a client at a moment.
     fn of(&self, address: IpAddr, member: Member<'_>, at: Timestamp) -> Vec<&Compiled> {
         let by_network =

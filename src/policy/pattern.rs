@@ -219,6 +219,17 @@ impl Pattern {
             || self.name.is_below(name)
     }
 
+    /// Whether it is for this very name; one about a network is for none.
+    pub fn matches(&self, name: &LowerName) -> bool {
+        match self.kind {
+            PatternKind::Suffix => name.is_below(&self.name),
+            PatternKind::Exact => *name == self.name,
+            PatternKind::Below => *name != self.name && name.is_below(&self.name),
+            PatternKind::Glob => super::glob::matches(self.name.wire(), name.wire()),
+            PatternKind::Answer | PatternKind::Client => false,
+        }
+    }
+
     /// The name part; in a glob, `*` stands for any octets.
     pub fn name(&self) -> &LowerName {
         &self.name

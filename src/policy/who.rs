@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::entrance::{Door, Doors, Met, Word};
+use super::entrance::{Door, Doors, Entrance, Met, Word};
 use super::verdict::Client;
 
 /// A set of clients that has a name.
@@ -150,6 +150,11 @@ impl Who {
     /// Whether some group is for this path of HTTPS.
     pub fn has_path(&self, path: Word) -> bool {
         self.doors.has_path(path)
+    }
+
+    /// One query by each door that leads into a group.
+    pub fn entrances(&self) -> impl Iterator<Item = Entrance> {
+        self.doors.entrances()
     }
 
     /// Of what a client is.

@@ -1,6 +1,7 @@
 //! `embargo exempt`: who is spared a ban, until when, and who answers for it.
 
 mod add;
+mod all;
 mod list;
 mod revoke;
 
@@ -16,6 +17,7 @@ use super::flags::State;
 use super::status::reached;
 use crate::app::ExemptionRow;
 use crate::app::control::{self, ControlError, Request};
+pub(super) use all::all;
 
 /// An entry is on the disk before the answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,12 +1,20 @@
 //! What two policies say of what clients asked, beside each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use super::side::{Asked, LedTo, Said, Side};
 use crate::journal::{NameRow, Tried};
-use crate::policy::{Client, Decision, Pattern, PatternKind, Policy};
+use crate::policy::{Client, Entrance};
 use crate::time::Timestamp;
-use crate::wire::{LowerName, qtype};
+use crate::wire::LowerName;
+
+/// How far ahead is looked for hours and dates that change a verdict: a week, and its first hours once more.
+const AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+/// Moments at most at which that may be: all rows are judged at each.
+const MOMENTS_MAX: usize = 48;
 
 /// What a change does to a client that asks for a name again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,13 +38,23 @@ impl Effect {
             Self::Change => "change",
         }
     }
+
+    /// The effect of what the one says in place of the other; `None`: the client sees and is seen as before.
+    fn of(old: &Said<'_>, new: &Said<'_>) -> Option<Self> {
+        match (old.enforced, new.enforced) {
+            (false, true) => Some(Self::Block),
+            (true, false) => Some(Self::Release),
+            _ if (old.is_free() && new.is_free()) || old.word == new.word => None,
+            _ => Some(Self::Change),
+        }
+    }
 }
 
 /// A name for which something else would be done, as one client asked for it.
 #[derive(Clone, Debug)]
 pub(super) struct Touched {
     pub(super) effect: Effect,
-    /// `none`, `allow`, `observe` or an action.
+    /// `none`, `allow`, `observe`, `exempt` or an action.
     pub(super) old: &'static str,
     /// The same.
     pub(super) new: &'static str,
@@ -53,94 +71,158 @@ pub(super) struct Touched {
 }
 
 impl Touched {
+    fn new(old: &Said<'_>, new: &Said<'_>, effect: Effect) -> Self {
+        let hit = if effect == Effect::Release { old.hit } else { new.hit.or(old.hit) };
+        let rule = hit.map(|hit| (hit.ban.id.to_string(), hit.pattern.to_string()));
+        let (old, new, last) = (old.word, new.word, Timestamp::MIN);
+        Self { effect, old, new, rule, last, tried: 0, led: 0, asked: 0 }
+    }
+
     /// How often it was asked for. A query whose answer led to a banned name is in both records.
     pub(super) fn queries(&self) -> u64 {
         self.tried + self.asked.max(self.led)
     }
 }
 
+/// How many of something, without saying which.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) clients: HashSet<IpAddr>,
+    /// As hashes: there may be millions.
+    pub(super) names: HashSet<u64>,
+    pub(super) queries: u64,
+}
+
+/// In which record a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    Tried,
+    Led,
+    Names,
+}
+
 /// Both policies, and whom the difference touches so far.
 pub(super) struct Judge<'p> {
-    old: &'p Policy,
-    new: &'p Policy,
+    old: &'p Side,
+    new: &'p Side,
     at: Timestamp,
+    /// Later moments at which either policy does something else.
+    moments: BTreeSet<Timestamp>,
+    /// One query by each door that leads into a group.
+    doors: Vec<Entrance>,
+    hashes: RandomState,
     /// By client and name.
     pub(super) touched: BTreeMap<IpAddr, BTreeMap<String, Touched>>,
+    /// Queries that are in the record of names too, and for which where their answers led settles the same as before.
+    settled: BTreeMap<(IpAddr, String), u64>,
     /// Attempts of which client or name is not known.
     pub(super) nameless: u64,
+    /// What is touched at one of the later moments and not at this one, and the first such moment.
+    pub(super) later: (Tally, Option<Timestamp>),
+    /// What would be touched otherwise if it came by some door: by which, is not recorded.
+    pub(super) by_door: Tally,
+    /// What would be let through; where its answers led is not recorded.
+    pub(super) let_through: Tally,
 }
 
 impl<'p> Judge<'p> {
-    pub(super) fn new(old: &'p Policy, new: &'p Policy, at: Timestamp) -> Self {
-        Self { old, new, at, touched: BTreeMap::new(), nameless: 0 }
+    pub(super) fn new(old: &'p Side, new: &'p Side, at: Timestamp) -> Self {
+        let end = at.checked_add(AHEAD).unwrap_or(at);
+        let moments: BTreeSet<_> = old.changes(at, end).chain(new.changes(at, end)).collect();
+        let doors = [old, new].into_iter().flat_map(|side| side.policy.who().entrances()).collect();
+        Self {
+            old,
+            new,
+            at,
+            moments: moments.into_iter().take(MOMENTS_MAX).collect(),
+            doors,
+            hashes: RandomState::new(),
+            touched: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            nameless: 0,
+            later: (Tally::default(), None),
+            by_door: Tally::default(),
+            let_through: Tally::default(),
+        }
     }
 
-    /// Judges what is in the record of names.
+    /// Judges what is in the record of names, after all that is in the record of attempts.
     pub(super) fn asked(&mut self, row: &NameRow) {
-        if let Some(touched) = self.touch(&row.name, row.client, row.last) {
-            touched.asked += row.count;
+        let Ok(name) = LowerName::parse(&row.name) else { return };
+        let asked = Asked { name: &name, client: Client::at(row.client), led: None };
+        let settled = self.settled.get(&(row.client, row.name.clone())).copied().unwrap_or(0);
+        let count = row.count.saturating_sub(settled);
+        if count > 0 {
+            self.judge(&asked, (&row.name, count, row.last), Record::Names);
         }
     }
 
     /// Judges what is in the record of attempts.
     pub(super) fn tried(&mut self, row: &Tried) {
-        let (Some(name), Some(client)) = (&row.qname, row.client) else {
+        let (Some(text), Some(client)) = (&row.qname, row.client) else {
             self.nameless += row.count;
             return;
         };
-        let is_of = row.pattern.as_deref().is_none_or(|pattern| is_of(pattern, name));
-        if let Some(touched) = self.touch(name, client, row.last) {
-            *(if is_of { &mut touched.tried } else { &mut touched.led }) += row.count;
+        let Ok(name) = LowerName::parse(text) else { return };
+        let led = row.pattern.as_deref().and_then(|pattern| LedTo::by(pattern, &name));
+        let asked = Asked { name: &name, client: Client::at(client), led: led.as_ref() };
+        let record = if led.is_some() { Record::Led } else { Record::Tried };
+        let effect = self.judge(&asked, (text, row.count, row.last), record);
+        let of_name = || self.effect(&Asked { led: None, ..asked }, self.at);
+        if led.is_some() && effect.is_none() && of_name().is_some() {
+            *self.settled.entry((client, text.clone())).or_default() += row.count;
         }
     }
 
-    /// What is done otherwise about a name.
-    fn touch(&mut self, name: &str, client: IpAddr, last: Timestamp) -> Option<&mut Touched> {
-        let asked = LowerName::parse(name).ok()?;
-        let who = Client::at(client);
-        let old = self.old.decide(&asked, qtype::A, &who, self.at).decision;
-        let new = self.new.decide(&asked, qtype::A, &who, self.at).decision;
-        let effect = effect(&old, &new)?;
-        let touched = self.touched.entry(client).or_default().entry(name.to_owned()).or_insert_with(|| {
-            let rule = if effect == Effect::Release { old.hit() } else { new.hit().or(old.hit()) };
-            let rule = rule.map(|hit| (hit.ban.id.to_string(), hit.pattern.to_string()));
-            Touched { effect, old: old.as_str(), new: new.as_str(), rule, last, tried: 0, led: 0, asked: 0 }
-        });
+    fn judge(&mut self, asked: &Asked<'_>, row: (&str, u64, Timestamp), record: Record) -> Option<Effect> {
+        let (old, new) = (self.old.says(asked, self.at), self.new.says(asked, self.at));
+        let effect = Effect::of(&old, &new);
+        match effect {
+            Some(effect) => self.touch(asked, row, record, Touched::new(&old, &new, effect)),
+            None => self.look_ahead(asked, row),
+        }
+        let otherwise = |&&entrance: &&Entrance| {
+            let client = Client { entrance, ..asked.client };
+            self.effect(&Asked { client, ..*asked }, self.at) != effect
+        };
+        if self.doors.iter().find(otherwise).is_some() {
+            self.by_door.add(&self.hashes, asked, row.1);
+        }
+        if record == Record::Names && !new.enforced {
+            self.let_through.add(&self.hashes, asked, row.1);
+        }
+        effect
+    }
+
+    fn effect(&self, asked: &Asked<'_>, at: Timestamp) -> Option<Effect> {
+        Effect::of(&self.old.says(asked, at), &self.new.says(asked, at))
+    }
+
+    fn touch(&mut self, asked: &Asked<'_>, row: (&str, u64, Timestamp), record: Record, new: Touched) {
+        let (name, count, last) = row;
+        let of_client = self.touched.entry(asked.client.address).or_default();
+        let touched = of_client.entry(name.to_owned()).or_insert(new);
         touched.last = touched.last.max(last);
-        Some(touched)
+        *match record {
+            Record::Tried => &mut touched.tried,
+            Record::Led => &mut touched.led,
+            Record::Names => &mut touched.asked,
+        } += count;
+    }
+
+    /// Counts what the change will touch at another hour or date, the policies being as they are.
+    fn look_ahead(&mut self, asked: &Asked<'_>, (_name, count, _last): (&str, u64, Timestamp)) {
+        let Some(&moment) = self.moments.iter().find(|&&moment| self.effect(asked, moment).is_some()) else { return };
+        let (later, first) = &mut self.later;
+        later.add(&self.hashes, asked, count);
+        *first = Some(first.map_or(moment, |first| first.min(moment)));
     }
 }
 
-/// The effect of the one decision in place of the other; `None`: the client sees and is seen as before.
-fn effect(old: &Decision<'_>, new: &Decision<'_>) -> Option<Effect> {
-    let is_free = |decision: &Decision<'_>| matches!(decision, Decision::Pass | Decision::Allow(_));
-    let is_enforced = |decision: &Decision<'_>| matches!(decision, Decision::Enforce(..));
-    match (is_enforced(old), is_enforced(new)) {
-        (false, true) => Some(Effect::Block),
-        (true, false) => Some(Effect::Release),
-        _ if (is_free(old) && is_free(new)) || old.as_str() == new.as_str() => None,
-        _ => Some(Effect::Change),
-    }
-}
-
-/// Whether an attempt with this pattern was one of the name itself, and not of where its answer led.
-fn is_of(pattern: &str, name: &str) -> bool {
-    match (Pattern::parse(pattern), LowerName::parse(name)) {
-        (Ok(pattern), Ok(_name)) if matches!(pattern.kind(), PatternKind::Glob | PatternKind::Client) => true,
-        (Ok(pattern), Ok(name)) => name.is_below(pattern.name()),
-        _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attempt_is_of_the_name_asked_unless_its_rule_is_for_another() {
-        assert!(is_of("geo.example", "a.geo.example") && is_of("=geo.example", "geo.example"));
-        assert!(!is_of("geo.example", "shop.example") && !is_of("*.geo.example", "geo.example.org"));
-        assert!(is_of("ksn-*.geo.example", "ksn-1.geo.example") && is_of("client:192.0.2.0/24", "geo.example"));
-        assert!(!is_of("answer:192.0.2.0/24", "geo.example"));
+impl Tally {
+    fn add(&mut self, hashes: &RandomState, asked: &Asked<'_>, count: u64) {
+        self.clients.insert(asked.client.address);
+        self.names.insert(hashes.hash_one(asked.name.wire()));
+        self.queries += count;
     }
 }

@@ -4,24 +4,26 @@
 //! read from the record of attempts and, where it is kept, from the record of names.
 
 mod judge;
+mod rows;
+mod side;
 mod text;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::flags::{known_bans, one_of};
 use super::record::{flush, unread};
 use super::when::When;
-use super::{EXIT_CODES, record};
+use super::{EXIT_CODES, exempt, record};
 use crate::config::{self, Loaded, PolicyLoad, Settings};
-use crate::journal::{Coverage, NameStore, Store};
+use crate::journal::{NameStore, Store};
 use crate::policy::{ListFormat, Mode, Policy};
-use crate::time::{Timestamp, rfc3339};
-use judge::{Effect, Judge, Touched};
+use judge::Judge;
+use rows::Previewed;
+use side::Side;
 
 /// Show whom a change would block or release, before it is made
 #[derive(Debug, Args)]
@@ -73,10 +75,11 @@ struct Change {
     new_blocklists: Option<PathBuf>,
 }
 
-const JSON_HELP: &str = "One JSON object of {at, since, blocks, releases, changes, attempts, names, clients}; the first three \
-                         are {clients, names, queries, at_least}, attempts is {nameless}, names {recorded, since, \
-                         not_recorded}, a client {client, groups, queries, last_seen, names}, and one of its names {name, \
-                         effect, old, new, ban, pattern, queries, last_seen}";
+const JSON_HELP: &str = "One JSON object of {at, since, blocks, releases, changes, later, attempts, names, not_judged, clients}; \
+                         blocks, releases and changes are {clients, names, queries, at_least}, later {clients, names, queries, \
+                         first}, attempts {nameless}, names {recorded, since, not_recorded}, not_judged {doors, answers}, each \
+                         {clients, names, queries}, a client {client, groups, queries, last_seen, names}, and one of its names \
+                         {name, effect, old, new, ban, pattern, queries, last_seen}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,69 +89,11 @@ Examples:
 
 const NOTES: &str = "\
 Names of no rule are in the record only with `enabled = true` in [names] of the configuration, from then on. Where the figures \
-are not all, the output says so: in JSON by at_least. Exemptions and what answers lead to are left out.
+are not all, the output says so: in JSON by at_least.
+Exemptions, groups by network, rollouts, hours and dates count as at the time of --at; what another hour of the week to come \
+changes is counted apart (later). The record does not hold by what listener, path or TLS name a query came, nor what an answer \
+held: what would depend on that is counted (not_judged). Where an answer led to a rule, that rule is judged.
 ";
-
-/// What `--json` prints; its names are an interface.
-#[derive(Debug, Serialize)]
-struct Previewed {
-    at: String,
-    since: Option<String>,
-    blocks: Figures,
-    releases: Figures,
-    changes: Figures,
-    attempts: Attempts,
-    names: Names,
-    clients: Vec<ClientRow>,
-}
-
-/// How many are touched in one way.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Figures {
-    clients: usize,
-    /// Different ones.
-    names: usize,
-    queries: u64,
-    /// Whether there may be more.
-    at_least: bool,
-}
-
-/// What the record of attempts is worth here.
-#[derive(Debug, Serialize)]
-struct Attempts {
-    /// Attempts of which client or name is not known.
-    nameless: u64,
-}
-
-/// What the record of names is worth here.
-#[derive(Debug, Serialize)]
-struct Names {
-    recorded: bool,
-    since: Option<String>,
-    not_recorded: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ClientRow {
-    client: String,
-    groups: Vec<String>,
-    queries: u64,
-    last_seen: String,
-    names: Vec<TouchedRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct TouchedRow {
-    name: String,
-    effect: &'static str,
-    old: &'static str,
-    new: &'static str,
-    /// Of the rule that will decide; of the one that did, if the name is released.
-    ban: Option<String>,
-    pattern: Option<String>,
-    queries: u64,
-    last_seen: String,
-}
 
 impl Preview {
     /// Judges the record by both policies and shows the difference.
@@ -156,8 +101,11 @@ impl Preview {
         let loaded = self.in_force(console)?;
         let (old, _told) = policy(&loaded.settings)?;
         known_bans(&old, self.change.ban.as_slice())?;
-        let (new, told) = policy(&self.changed(console, &loaded)?)?;
+        let changed = self.changed(console, &loaded)?;
+        let (new, told) = policy(&changed)?;
         write_lines(&told, console.err)?;
+        let old = Side::new(old, &exempt::all(&loaded.settings, Some(&loaded.state_dir), console)?);
+        let new = Side::new(new, &exempt::all(&changed, Some(&loaded.state_dir), console)?);
         let zone = &loaded.settings.time_zone;
         let resolve = |when: When| when.resolve(console.now, zone);
         let (at, since) = (self.at.map_or(console.now, resolve), self.since.map(resolve));
@@ -172,7 +120,7 @@ impl Preview {
             names.visit(since, &mut |row| judge.asked(&row)).map_err(unread)?;
             coverage = Some(names.coverage(since).map_err(unread)?);
         }
-        let previewed = Previewed::new(&judge, &new, at, since, coverage);
+        let previewed = Previewed::new(&judge, &new.policy, at, since, coverage);
         if self.json {
             return Ok(console.json(&previewed)?);
         }
@@ -215,95 +163,6 @@ fn policy(settings: &Settings) -> Result<(Policy, Vec<String>), Failure> {
     let PolicyLoad { policy, diagnostics, .. } = config::policy(settings, 1);
     let told = diagnostics.iter().map(ToString::to_string).collect();
     policy.map(|policy| (policy, told)).ok_or(Failure::Mistakes(diagnostics))
-}
-
-impl Previewed {
-    fn new(
-        judge: &Judge<'_>,
-        new: &Policy,
-        at: Timestamp,
-        since: Option<Timestamp>,
-        coverage: Option<Coverage>,
-    ) -> Self {
-        let covered = coverage.is_some_and(|coverage| coverage.not_recorded == 0);
-        let figures = |effect| {
-            // What was blocked was an attempt.
-            let at_least = judge.nameless > 0 || (effect != Effect::Release && !covered);
-            Figures { at_least, ..Figures::of(judge, effect) }
-        };
-        Self {
-            at: rfc3339(at),
-            since: since.map(rfc3339),
-            blocks: figures(Effect::Block),
-            releases: figures(Effect::Release),
-            changes: figures(Effect::Change),
-            attempts: Attempts { nameless: judge.nameless },
-            names: Names {
-                recorded: coverage.is_some(),
-                since: coverage.and_then(|coverage| coverage.since).map(rfc3339),
-                not_recorded: coverage.map_or(0, |coverage| coverage.not_recorded),
-            },
-            clients: ClientRow::all(judge, new),
-        }
-    }
-
-    fn figures(&self, effect: Effect) -> Figures {
-        match effect {
-            Effect::Block => self.blocks,
-            Effect::Release => self.releases,
-            Effect::Change => self.changes,
-        }
-    }
-}
-
-impl Figures {
-    fn of(judge: &Judge<'_>, effect: Effect) -> Self {
-        let mut names = std::collections::HashSet::new();
-        let mut figures = Self::default();
-        for touched in judge.touched.values() {
-            let here = touched.iter().filter(|(_name, touched)| touched.effect == effect);
-            let known = figures.queries;
-            for (name, touched) in here {
-                names.insert(name.as_str());
-                figures.queries += touched.queries();
-            }
-            figures.clients += usize::from(figures.queries > known);
-        }
-        Self { names: names.len(), ..figures }
-    }
-}
-
-impl ClientRow {
-    /// Every client that is touched, last seen first.
-    fn all(judge: &Judge<'_>, new: &Policy) -> Vec<Self> {
-        let who = new.who();
-        let rows = judge.touched.iter().map(|(&client, touched)| Self {
-            client: client.to_string(),
-            groups: who.of(client).iter().map(|index| who.group(index).id.to_string()).collect(),
-            queries: touched.values().map(Touched::queries).sum(),
-            last_seen: touched.values().map(|touched| touched.last).max().map(rfc3339).unwrap_or_default(),
-            names: touched.iter().map(|(name, touched)| TouchedRow::new(name, touched)).collect(),
-        });
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
-        rows
-    }
-}
-
-impl TouchedRow {
-    fn new(name: &str, touched: &Touched) -> Self {
-        let rule = touched.rule.clone().unzip();
-        Self {
-            name: name.to_owned(),
-            effect: touched.effect.as_str(),
-            old: touched.old,
-            new: touched.new,
-            ban: rule.0,
-            pattern: rule.1,
-            queries: touched.queries(),
-            last_seen: rfc3339(touched.last),
-        }
-    }
 }
 
 #[cfg(test)]

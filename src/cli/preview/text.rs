@@ -1,13 +1,14 @@
 //! The preview for people: sentences first, then who, then which rules, then what it was judged on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::super::console::Look;
 use super::super::record::to_the_second;
 use super::super::table::Table;
 use super::judge::{Effect, Judge, Touched};
-use super::{Figures, Previewed};
+use super::rows::{Count, Figures, Later, NotJudged, Previewed};
 use crate::time::Timestamp;
 
 /// Rows of a table at most; JSON has all.
@@ -23,7 +24,7 @@ pub(super) fn render(look: Look, judge: &Judge<'_>, previewed: &Previewed) -> St
     } else {
         format!("\n{}\n{}", clients(look, judge), rules(look, judge))
     };
-    sentences + &tables + &basis(previewed)
+    sentences + &later(&previewed.later) + &tables + &basis(previewed)
 }
 
 fn sentence(effect: Effect, figures: Figures) -> String {
@@ -40,10 +41,22 @@ fn sentence(effect: Effect, figures: Figures) -> String {
         _ => (),
     }
     let at_least = if at_least { "at least " } else { "" };
-    let plural = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-    let (clients, names) = (plural(clients as u64, "client"), plural(names as u64, "name"));
-    let queries = if queries == 1 { "1 query".to_owned() } else { format!("{queries} queries") };
-    format!("{does} {at_least}{names} that {clients} asked for ({queries}).\n")
+    format!("{does} {at_least}{}.\n", Count { clients, names, queries })
+}
+
+/// What another hour changes; nothing where none does.
+fn later(later: &Later) -> String {
+    let Later { count, first: Some(first) } = later else { return String::new() };
+    format!("At other hours within a week, first at {first}, it would touch {count}.\n")
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let (clients, names) = (plural(self.clients as u64, "client"), plural(self.names as u64, "name"));
+        let queries = if self.queries == 1 { "1 query".to_owned() } else { format!("{} queries", self.queries) };
+        write!(f, "{names} that {clients} asked for ({queries})")
+    }
 }
 
 /// Who is touched how, last seen first.
@@ -126,5 +139,15 @@ fn basis(previewed: &Previewed) -> String {
     let counted = |count: u64, rest: &str| if count > 0 { format!("{count} {rest}\n") } else { String::new() };
     let not_recorded = counted(names.not_recorded, "queries were not recorded for want of room.");
     let nameless = counted(previewed.attempts.nameless, "attempts were recorded without client or name.");
-    [basis, not_recorded, nameless].concat()
+    [basis, not_recorded, nameless, not_judged(&previewed.not_judged)].concat()
+}
+
+/// What the record can't tell.
+fn not_judged(not_judged: &NotJudged) -> String {
+    let NotJudged { doors, answers } = not_judged;
+    let said = |count: &Count, said: String| if count.queries > 0 { said } else { String::new() };
+    let doors_said =
+        format!("By what listener, path or TLS name they came is not recorded; it may be otherwise for {doors}.\n");
+    let answers_said = format!("What answers held is not recorded; some may lead to what is banned among {answers}.\n");
+    said(doors, doors_said) + &said(answers, answers_said)
 }

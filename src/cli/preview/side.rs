@@ -1,0 +1,158 @@
+//! One of the two policies, and what it says of a query as the server would.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::audit::Terms;
+use crate::policy::{
+    BanIndex, Client, Decision, Exemption, Exemptions, Hit, Pattern, PatternKind, Policy, Spared, SparedHit, Spares,
+};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, qtype};
+
+/// The word for what a spared client gets.
+const EXEMPT: &str = "exempt";
+
+/// A policy, and whom it spares.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) policy: Policy,
+    exemptions: Exemptions,
+}
+
+/// What a client asked, as far as a record holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) name: &'a LowerName,
+    pub(super) client: Client,
+    /// Where an answer led.
+    pub(super) led: Option<&'a LedTo>,
+}
+
+/// Where an answer led, as far as the pattern of the rule tells that it met: the record holds no more.
+#[derive(Clone, Debug)]
+pub(super) enum LedTo {
+    Name(Box<LowerName>),
+    Address(IpAddr),
+}
+
+/// What is done about a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'p> {
+    /// `none`, `allow`, `observe`, `exempt` or an action.
+    pub(super) word: &'static str,
+    /// Whether the client gets an answer of ours.
+    pub(super) enforced: bool,
+    /// The rule that decides; of a spared client, the one that it is spared.
+    pub(super) hit: Option<Hit<'p>>,
+}
+
+impl Side {
+    pub(super) fn new(policy: Policy, exemptions: &[(Arc<Exemption>, Terms)]) -> Self {
+        let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
+        let exemptions = Exemptions::new(&all, &policy);
+        Self { policy, exemptions }
+    }
+
+    /// What is done about a query at a moment: about the name, and where that is not enforced, about where its answer led.
+    pub(super) fn says(&self, asked: &Asked<'_>, at: Timestamp) -> Said<'_> {
+        let Asked { name, client, led } = asked;
+        let own = self.policy.decide_sparing(&self.exemptions, name, qtype::A, client, at);
+        let said = Said::of(&own);
+        let Some(led) = led.filter(|_led| !said.enforced) else { return said };
+        let of_answer = Said::of(&self.says_led(asked, led, &own, at));
+        // What is said of the answer, or else what is said of the name.
+        if of_answer.hit.is_some_and(|hit| !hit.allow) { of_answer } else { said }
+    }
+
+    /// As in screening: a ban that has had its say on the name has none on the answer.
+    fn says_led(&self, asked: &Asked<'_>, led: &LedTo, own: &Spared<'_>, at: Timestamp) -> Spared<'_> {
+        let Asked { name, client, led: _ } = asked;
+        let by_category = |spared: &SparedHit<'_>| matches!(spared.by.what, Spares::Category(_));
+        let in_category = |ban| own.hits.iter().any(|spared| spared.hit.ban_index == ban && by_category(spared));
+        match led {
+            LedTo::Name(target) => {
+                let spared = own.hits.iter().filter(|spared| !by_category(spared)).map(|spared| &spared.hit);
+                let heard: Vec<BanIndex> = own
+                    .verdict
+                    .decision
+                    .hit()
+                    .into_iter()
+                    .chain(&own.verdict.also)
+                    .chain(spared)
+                    .map(|hit| hit.ban_index)
+                    .collect();
+                let spoken = |ban| heard.contains(&ban);
+                self.policy.decide_led(&self.exemptions, (target, name), (qtype::A, client, at), spoken)
+            }
+            LedTo::Address(address) => {
+                let spoken = |ban| self.policy.has_spoken(ban, name, client) && !in_category(ban);
+                self.policy.decide_address_sparing(&self.exemptions, *address, name, (client, at), spoken)
+            }
+        }
+    }
+
+    /// Moments after `at` at which a ban or an exemption does something else, until `end`.
+    pub(super) fn changes(&self, at: Timestamp, end: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let bans = self.policy.bans().iter().flat_map(move |ban| {
+            std::iter::successors(ban.next_change(at), |last| ban.next_change(*last))
+                .take_while(move |next| *next < end)
+        });
+        let ends = self.exemptions.ends().filter(move |until| (at..end).contains(until));
+        bans.chain(ends)
+    }
+}
+
+impl LedTo {
+    /// Where the answer to `name` led that met a rule with this pattern; `None`: it met the name itself, or nobody can tell.
+    pub(super) fn by(pattern: &str, name: &LowerName) -> Option<Self> {
+        let read = Pattern::parse(pattern).ok()?;
+        if read.kind() == PatternKind::Client || read.matches(name) {
+            return None;
+        }
+        if let Some(network) = read.network() {
+            return Some(Self::Address(network.network()));
+        }
+        // Some name that the pattern holds.
+        let text = pattern.trim_start_matches(['!', '=']).replace('*', "x");
+        LowerName::parse(&text).ok().map(|name| Self::Name(Box::new(name)))
+    }
+}
+
+impl<'p> Said<'p> {
+    fn of(spared: &Spared<'p>) -> Self {
+        let decision = &spared.verdict.decision;
+        let enforced = matches!(decision, Decision::Enforce(..));
+        match spared.hits.first() {
+            Some(free) if !enforced => Self { word: EXEMPT, enforced, hit: Some(free.hit) },
+            _ => Self { word: decision.as_str(), enforced, hit: decision.hit().copied() },
+        }
+    }
+
+    /// Whether it is answered and not recorded.
+    pub(super) fn is_free(&self) -> bool {
+        self.hit.is_none_or(|hit| hit.allow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_of_the_name_asked_unless_its_rule_is_for_another() {
+        let led = |pattern: &str, name: &str| match LedTo::by(pattern, &LowerName::parse(name).unwrap())? {
+            LedTo::Name(name) => Some(name.to_string()),
+            LedTo::Address(address) => Some(address.to_string()),
+        };
+        assert_eq!((led("geo.example", "a.geo.example"), led("=geo.example", "geo.example")), (None, None));
+        assert_eq!(
+            (led("ksn-*.geo.example", "ksn-1.geo.example"), led("client:192.0.2.0/24", "a.example")),
+            (None, None)
+        );
+        assert_eq!(led("geo.example", "shop.example").as_deref(), Some("geo.example"));
+        assert_eq!(led("*.geo.example", "geo.example.org").as_deref(), Some("x.geo.example"));
+        assert_eq!(led("ksn-*.geo.example", "shop.example").as_deref(), Some("ksn-x.geo.example"));
+        assert_eq!(led("answer:192.0.2.0/24", "geo.example").as_deref(), Some("192.0.2.0"));
+    }
+}
