@@ -32,7 +32,10 @@ impl Parts {
             devices.take(&leases, clock.now().wall);
             Some(leases.len())
         });
-        match read.await {
+        let read = read.await;
+        // Whoever is named as a device may have another address now.
+        self.spare();
+        match read {
             Ok(Some(leases)) => tracing::debug!(leases, "The lease files are read."),
             Ok(None) => tracing::warn!("Who holds which address is as it was before the file that can't be read."),
             Err(error) => tracing::error!(%error, "The lease files could not be read."),

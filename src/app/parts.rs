@@ -24,7 +24,7 @@ use crate::diag::Diagnostic;
 use crate::identity::Devices;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::policy::Exemption;
+use crate::policy::{Exemption, Roster};
 use crate::serve::{Chain, Guard};
 use crate::sinks::Sinks;
 use crate::time::Now;
@@ -59,8 +59,8 @@ pub(super) struct Parts {
     pub(super) audit: Arc<Audit>,
     /// What is wrong with it, as it was said last.
     pub(super) audit_trouble: Mutex<Option<String>>,
-    /// Who is spared; held while that is exchanged.
-    pub(super) exempting: Mutex<Vec<Arc<Exemption>>>,
+    /// Who is spared, and who is known as a device; held while that is exchanged.
+    pub(super) exempting: Mutex<(Vec<Arc<Exemption>>, Roster)>,
     pub(super) cache: Arc<Cache>,
     pub(super) tree: Arc<ArcSwap<Tree>>,
     /// As whom clients are shown the server, if they are shown anybody.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{Identifier, NamedError};
 use crate::policy::{Exemption, Spares, Whom};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, NameError};
@@ -40,7 +41,7 @@ pub struct Terms {
 /// and `name`, and one of `until` and `endless` is meant to be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// An address or a network.
+    /// An address, a network, or a device by one of its identifiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// The id of a site, department or group.
@@ -82,7 +83,7 @@ pub enum TermsError {
     #[error("needs exactly one of {0}")]
     One(&'static str),
     /// No address and no network.
-    #[error("`{0}` is no address and no network; write for example 192.0.2.7 or 2001:db8::/32")]
+    #[error("`{0}` is no address and no network; write for example 192.0.2.7, 2001:db8::/32 or mac:00:16:3e:12:34:56")]
     NoNetwork(String),
     /// A network with bits of a host.
     #[error("address has bits beyond its prefix; write {0}")]
@@ -90,9 +91,9 @@ pub enum TermsError {
     /// Every client of a family.
     #[error("`{0}` is everybody: change the mode of the ban instead, in [ban.<id>]")]
     Everybody(IpNet),
-    /// A device.
-    #[error("`{0}` names a device; exemptions are for addresses and networks so far: write the one that it has")]
-    Device(String),
+    /// No device, or one that anybody can be.
+    #[error(transparent)]
+    Device(#[from] NamedError),
     /// No name.
     #[error("`{0}` is no name: {1}")]
     Name(String, NameError),
@@ -135,7 +136,7 @@ impl TryFrom<Written> for Terms {
 
     fn try_from(written: Written) -> Result<Self, TermsError> {
         let whom = match (&written.client, written.group) {
-            (Some(client), None) => Whom::Network(network(client)?),
+            (Some(client), None) => whom(client)?,
             (None, Some(group)) => Whom::Group(group.into()),
             _ => return Err(TermsError::One("`client` and `group`")),
         };
@@ -166,6 +167,7 @@ impl From<Terms> for Written {
         let (mut written, text) = (Self::default(), |text: &Arc<str>| Some(text.to_string()));
         match &terms.whom {
             Whom::Network(network) => written.client = Some(shown_network(network)),
+            Whom::Device(device) => written.client = text(device),
             Whom::Group(group) => written.group = text(group),
         }
         match &terms.what {
@@ -189,18 +191,25 @@ fn shown_network(network: &IpNet) -> String {
     if network.prefix_len() == network.max_prefix_len() { network.addr().to_string() } else { network.to_string() }
 }
 
-/// Reads an address or a network that can be exempted.
+/// Reads who can be exempted by itself: an address, a network or a device.
 ///
 /// # Errors
-/// [`TermsError`], also for a network that is everybody.
-pub fn network(text: &str) -> Result<IpNet, TermsError> {
+/// [`TermsError`], also for a network that is everybody, and for a device by the name that it gives itself.
+pub fn whom(text: &str) -> Result<Whom, TermsError> {
+    let kind = text.split_once(':').map_or("", |(kind, _rest)| kind);
+    let is_word = kind.len() > 1 && kind.bytes().all(|octet| octet.is_ascii_alphabetic() || octet == b'-');
+    match network(text) {
+        // `face::1` is an address; what is none and begins with a word and a colon is a device.
+        Err(TermsError::NoNetwork(_)) if is_word => Ok(Whom::Device(Identifier::named(text)?.to_string().into())),
+        network => network.map(Whom::Network),
+    }
+}
+
+/// Reads an address or a network that can be exempted.
+fn network(text: &str) -> Result<IpNet, TermsError> {
     let address = || IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
     let Ok(network) = IpNet::from_str(text).or_else(|_no_prefix| address()) else {
-        let kind = text.split_once(':').map_or("", |(kind, _rest)| kind);
-        let is_word = kind.len() > 1 && kind.bytes().all(|octet| octet.is_ascii_alphabetic() || octet == b'-');
-        // `face::1` would be an address; what is none and begins with a word and a colon is the name of a device.
-        let error = if is_word { TermsError::Device } else { TermsError::NoNetwork };
-        return Err(error(text.to_owned()));
+        return Err(TermsError::NoNetwork(text.to_owned()));
     };
     if network.addr() != network.network() {
         return Err(TermsError::HostBits(network.trunc()));

@@ -31,7 +31,7 @@ pub(super) struct Devices {
     limit: Option<u32>,
 }
 
-const JSON_HELP: &str = "One JSON array of {client, device, identifiers, from, until}";
+const JSON_HELP: &str = "One JSON array of {client, device, identifiers, from, until, method, confidence, estimated}";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod flags;
 mod healthcheck;
+mod known;
 mod lists;
 mod preview;
 mod query;

@@ -225,6 +225,7 @@ fn record(dir: &Path) {
         journal.record(&Attempt {
             at: now(),
             client: client.parse().unwrap(),
+            told: None,
             series: journal.series(series(evidence)),
             qname: &LowerName::parse(qname).unwrap(),
             qtype: qtype::A,

@@ -114,8 +114,8 @@ fn whom(spanned: &Spanned<file::Exemption>, groups: &[Group], reader: &mut Reade
     let written = spanned.get_ref();
     let mut whom = Vec::new();
     for text in written.clients.iter().flat_map(Spanned::get_ref) {
-        match audit::network(text.get_ref()) {
-            Ok(network) => whom.push(Whom::Network(network)),
+        match audit::whom(text.get_ref()) {
+            Ok(client) => whom.push(client),
             Err(error) => reader.error(text.span(), error.to_string()),
         }
     }

@@ -350,6 +350,7 @@ pub(super) struct Group {
     pub(super) id: Text,
     pub(super) kind: Text,
     pub(super) networks: Texts,
+    pub(super) devices: Texts,
     pub(super) listeners: Texts,
     pub(super) paths: Texts,
     pub(super) tls_names: Texts,

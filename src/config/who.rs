@@ -12,10 +12,13 @@ use super::convert::network;
 use super::file;
 use super::reader::Reader;
 use super::suggest::nearest_first;
+use crate::identity::Identifier;
 use crate::metrics::DEFAULT_SITE;
 use crate::policy::{Door, Group, GroupIndex, GroupKind, Who, Word};
 use crate::wire::Name;
 
+/// Devices in all groups at most; with those that exemptions name they are fewer than a roster holds.
+const DEVICES_MAX: usize = 50_000;
 /// Groups that a message offers at most.
 const OFFERED_MAX: usize = 5;
 
@@ -45,12 +48,13 @@ pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) 
                 let message = format!("a {} is where its networks are; only a group has doors", kind.as_str());
                 reader.error(door.span(), message);
             }
-            None if group.networks.is_none() => reader.missing("networks", Some(table)),
+            None if group.networks.is_none() && group.devices.is_none() => reader.missing("networks", Some(table)),
             _ => (),
         }
-        let networks = networks(group, kind, &id, &mut seen, reader);
-        groups.push(Group { id, kind, networks });
+        let (networks, devices) = (networks(group, kind, &id, &mut seen, reader), devices(group, kind, reader));
+        groups.push(Group { id, kind, networks, devices });
     }
+    devices_bounded(written, &groups, reader);
     if let Some(first_beyond) = written.get(Who::GROUPS_MAX) {
         reader.error(first_beyond.span(), format!("at most {} groups", Who::GROUPS_MAX));
     }
@@ -150,6 +154,34 @@ fn networks(
         reader.error(written.span(), format!("at most {} networks in all groups", Who::NETWORKS_MAX));
     }
     networks
+}
+
+/// The devices of a group, each by one of its identifiers. Whoever moves is of no place, so only a group has any.
+fn devices(group: &file::Group, kind: GroupKind, reader: &mut Reader<'_>) -> Vec<Arc<str>> {
+    let Some(written) = &group.devices else { return Vec::new() };
+    if kind != GroupKind::Group {
+        let message = format!("a {} is where its networks are; only a group has devices", kind.as_str());
+        reader.error(written.span(), message);
+    }
+    let mut devices = Vec::new();
+    for text in written.get_ref() {
+        match Identifier::named(text.get_ref()) {
+            Ok(device) => devices.push(device.to_string().into()),
+            Err(error) => reader.error(text.span(), error.to_string()),
+        }
+    }
+    devices
+}
+
+fn devices_bounded(written: &[Spanned<file::Group>], groups: &[Group], reader: &mut Reader<'_>) {
+    let of_devices = || written.iter().zip(groups).filter(|(_written, group)| !group.devices.is_empty());
+    if let Some((beyond, _group)) = of_devices().nth(Who::DEVICE_GROUPS_MAX) {
+        reader.error(beyond.span(), format!("at most {} groups have devices", Who::DEVICE_GROUPS_MAX));
+    }
+    let count: usize = groups.iter().map(|group| group.devices.len()).sum();
+    if let Some((last, _group)) = of_devices().next_back().filter(|_last| count > DEVICES_MAX) {
+        reader.error(last.span(), format!("at most {DEVICES_MAX} devices in all groups"));
+    }
 }
 
 /// The groups that are named.

@@ -1,5 +1,7 @@
 //! Intervals in which a device held an address.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -15,6 +17,36 @@ const LATE: SignedDuration = SignedDuration::from_hours(24);
 /// Identifiers of one binding that are kept: a device may call itself something else each time.
 const IDENTIFIERS_MAX: usize = 8;
 
+/// How it is known who holds an address; where several say so, the first of them is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// A DHCP server, or a table, says so.
+    Lease,
+    /// It answers there on a network of ours.
+    Neighbour,
+    /// The address has that name in the reverse zone.
+    Reverse,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Lease, Self::Neighbour, Self::Reverse];
+
+    /// The word for it in the record; it stays.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Neighbour => "neighbour",
+            Self::Reverse => "ptr",
+        }
+    }
+
+    /// The method of a word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == word)
+    }
+}
+
 /// A device has held an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -26,6 +58,10 @@ pub struct Binding {
     pub from: Timestamp,
     /// When it ended, or will if the lease is not renewed; `None`: without end.
     pub until: Option<Timestamp>,
+    /// How it is known.
+    pub method: Method,
+    /// Whether beginning or end are not as they were said, since clocks did not agree.
+    pub estimated: bool,
 }
 
 impl Binding {
@@ -42,11 +78,22 @@ impl Binding {
     /// itself otherwise than its system does later. A name may change, and two devices may have the same one, so it tells only
     /// where nothing else does.
     fn is_of(&self, identifiers: &[Identifier]) -> bool {
-        let is_name = |identifier: &&Identifier| matches!(identifier, Identifier::HostName(_));
-        let only_names = |identifiers: &[Identifier]| identifiers.iter().all(|identifier| is_name(&identifier));
-        let by_name = only_names(&self.identifiers) && only_names(identifiers);
-        self.identifiers.iter().any(|ours| (by_name || !is_name(&ours)) && identifiers.contains(ours))
+        are_of_one(&self.identifiers, identifiers)
     }
+}
+
+/// Whether both are of the same device ([`Binding::is_of`]).
+fn are_of_one(one: &[Identifier], other: &[Identifier]) -> bool {
+    let by_name = only_names(one) && only_names(other);
+    one.iter().any(|ours| (by_name || !is_name(ours)) && other.contains(ours))
+}
+
+fn is_name(identifier: &Identifier) -> bool {
+    matches!(identifier, Identifier::HostName(_))
+}
+
+fn only_names(identifiers: &[Identifier]) -> bool {
+    identifiers.iter().all(is_name)
 }
 
 /// Who holds which address, and who has lately.
@@ -82,6 +129,11 @@ impl Bindings {
         self.of.get(&address)?.iter().rev().find(|binding| binding.holds_at(at))
     }
 
+    /// Every binding that is kept.
+    pub fn all(&self) -> impl Iterator<Item = &Binding> {
+        self.of.values().flatten()
+    }
+
     /// Addresses that are held now.
     pub fn held(&self, now: Timestamp) -> impl Iterator<Item = &Binding> {
         self.of.values().filter_map(move |bindings| bindings.iter().rev().find(|binding| binding.holds_at(now)))
@@ -90,7 +142,7 @@ impl Bindings {
     /// Whether [`Bindings::take`] would end a binding that goes on: an attempt of before is then to be written first.
     pub fn ends<'l>(&self, leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) -> bool {
         let (words, now) = (words(leases, whole(now)), whole(now));
-        self.held(now).any(|held| words.get(&held.address).is_none_or(|word| !held.is_of(word.identifiers)))
+        self.held(now).any(|held| words.get(&held.address).is_none_or(|word| !held.is_of(&word.identifiers)))
     }
 
     /// Takes over what all files say now: whoever is in none of them any more holds nothing. Of several words about one
@@ -126,11 +178,12 @@ fn words<'l>(leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) -> Has
             continue;
         }
         // A server whose clock is ahead is not believed that it has leased in the future.
-        let word = Word { identifiers: &lease.identifiers, since: since.unwrap_or(now).min(now), until };
-        let said = words.entry(lease.address).or_insert(word);
-        if said.since <= word.since {
-            *said = word;
-        }
+        let (since, ahead) = (since.unwrap_or(now).min(now), since.is_some_and(|since| since > now));
+        let word = Word { identifiers: (&lease.identifiers).into(), since, until, ahead, method: lease.method };
+        match words.remove(&lease.address) {
+            None => words.insert(lease.address, word),
+            Some(said) => words.insert(lease.address, word.with(said)),
+        };
     }
     words
 }
@@ -141,38 +194,61 @@ fn whole(moment: Timestamp) -> Timestamp {
 }
 
 /// What is said of an address that is held.
-#[derive(Clone, Copy)]
 struct Word<'l> {
-    identifiers: &'l [Identifier],
+    identifiers: Cow<'l, [Identifier]>,
     since: Timestamp,
     until: Option<Timestamp>,
+    /// Whether it was said to have begun later than now.
+    ahead: bool,
+    method: Method,
+}
+
+impl Word<'_> {
+    /// What is to be believed of this and what somebody else says, who was heard before: the better method, then the later
+    /// word. What the other one knows of the same device is known of it too, and any name is better than none.
+    fn with(self, said: Self) -> Self {
+        let stays = (said.method, Reverse(said.since)) < (self.method, Reverse(self.since));
+        let (mut word, other) = if stays { (said, self) } else { (self, said) };
+        let names = other.method == Method::Reverse && !word.identifiers.iter().any(is_name);
+        if word.method != other.method && (names || are_of_one(&word.identifiers, &other.identifiers)) {
+            let known: &mut Vec<_> = word.identifiers.to_mut();
+            known.extend(other.identifiers.iter().cloned());
+            known.sort_unstable();
+            known.dedup();
+        }
+        word
+    }
 }
 
 /// Ends the binding that goes on at `at`, if one does.
 fn end(bindings: &mut [Binding], at: Timestamp, changes: &mut Vec<Binding>) {
     let Some(last) = bindings.last_mut().filter(|last| last.until.is_none_or(|until| at < until)) else { return };
+    last.estimated |= at < last.from;
     last.until = Some(at.max(last.from));
     changes.push(last.clone());
 }
 
 /// Has the device that is named hold the address: the one that does goes on, another one ends with it.
 fn hold(address: IpAddr, bindings: &mut Vec<Binding>, word: Word<'_>, changes: &mut Vec<Binding>) {
-    let Word { identifiers, since, until } = word;
-    let goes_on = |last: &&mut Binding| last.until.is_none_or(|end| since <= end) && last.is_of(identifiers);
+    let Word { identifiers, since, until, ahead, method } = word;
+    let goes_on = |last: &&mut Binding| last.until.is_none_or(|end| since <= end) && last.is_of(&identifiers);
     if let Some(last) = bindings.last_mut().filter(goes_on) {
         let mut known = last.identifiers.clone();
         known.extend(identifiers.iter().filter(|identifier| !last.identifiers.contains(identifier)).cloned());
         known.sort_unstable();
         known.truncate(IDENTIFIERS_MAX);
-        if (&known, until) != (&last.identifiers, last.until) {
-            (last.identifiers, last.until) = (known, until);
+        // One that ends before it began: the clock of whoever says so, or ours, has jumped.
+        let until = until.map(|until| until.max(last.from));
+        if (&known, until, method) != (&last.identifiers, last.until, last.method) {
+            (last.identifiers, last.until, last.method) = (known, until, method);
             changes.push(last.clone());
         }
         return;
     }
     let from = bindings.last().map_or(since, |last| since.max(last.from));
     end(bindings, from, changes);
-    let binding = Binding { address, identifiers: identifiers.to_vec(), from, until };
+    let (estimated, until) = (ahead || from > since, until.map(|until| until.max(from)));
+    let binding = Binding { address, identifiers: identifiers.into_owned(), from, until, method, estimated };
     changes.push(binding.clone());
     bindings.push(binding);
     keep_the_newest(bindings);

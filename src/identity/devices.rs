@@ -1,13 +1,15 @@
 //! Who holds which address, shared by whoever learns of it and whoever writes the record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Binding, Bindings, Lease};
+use super::told::{Told, ToldId};
+use super::{Binding, Bindings, Identifier, Joins, Lease, Word};
+use crate::policy::{Holder, Roster};
 use crate::time::Timestamp;
 
-/// Bindings as they are, and those of them that have changed since somebody took note.
+/// Bindings as they are, those of them that have changed since somebody took note, and which identifiers are of one device.
 #[derive(Debug, Default)]
 pub struct Devices(Mutex<Inner>);
 
@@ -16,12 +18,26 @@ struct Inner {
     bindings: Bindings,
     /// A binding that changes often is noted once, as it is now.
     changed: HashMap<(IpAddr, Timestamp), Binding>,
+    joins: Joins,
+    told: Told,
 }
 
 impl Devices {
     /// Adds what was known before.
     pub fn restore(&self, known: impl IntoIterator<Item = Binding>) {
-        self.lock().bindings.restore(known);
+        let mut inner = self.lock();
+        inner.bindings.restore(known);
+        inner.learn();
+    }
+
+    /// Adds what was said together before, by those whose bindings are over.
+    pub fn remember(&self, together: &[Vec<Identifier>]) {
+        self.lock().joins.learn(together.iter().map(Vec::as_slice));
+    }
+
+    /// Takes over the inventory and what operators say of devices; whether anything is another than before.
+    pub fn join(&self, assets: Vec<Vec<Identifier>>, words: Vec<Word>) -> bool {
+        self.lock().joins.set(assets, words)
     }
 
     /// Whether [`Devices::take`] would end a binding that goes on ([`Bindings::ends`]).
@@ -32,25 +48,87 @@ impl Devices {
     /// Takes over what all lease files say now ([`Bindings::take`]).
     pub fn take<'l>(&self, leases: impl IntoIterator<Item = &'l Lease>, now: Timestamp) {
         let mut inner = self.lock();
-        for binding in inner.bindings.take(leases, now) {
+        let changes = inner.bindings.take(leases, now);
+        inner.joins.learn(changes.iter().map(|binding| &*binding.identifiers));
+        for binding in changes {
             inner.changed.insert((binding.address, binding.from), binding);
         }
     }
 
-    /// What tells best who held each address at its moment, in words; an empty text where that is not known.
-    pub fn who<T>(&self, asked: impl Iterator<Item = (IpAddr, Timestamp)>, tell: impl FnMut(&str) -> T) -> Vec<T> {
+    /// The number of a device that somebody has named in handing over its query; `None`: too many are known already.
+    pub fn told(&self, identifier: &Identifier) -> Option<ToldId> {
+        self.lock().told.number(identifier)
+    }
+
+    /// The device of each query in words, by who has named it or else by who held its address at its moment; an empty text
+    /// where that is not known.
+    pub fn who<T>(&self, asked: impl Iterator<Item = Asked>, tell: impl FnMut(&str) -> T) -> Vec<T> {
         let (inner, mut tell) = (self.lock(), tell);
         asked
-            .map(|(address, at)| {
-                let holder = inner.bindings.at(address, at).and_then(Binding::strongest);
-                tell(&holder.map(ToString::to_string).unwrap_or_default())
+            .map(|Asked { address, told, at }| {
+                let device = match told.and_then(|told| inner.told.identifier(told)) {
+                    Some(identifier) => Some(inner.joins.device_of(identifier)),
+                    None => inner.bindings.at(address, at).and_then(|held| inner.joins.device(&held.identifiers)),
+                };
+                tell(&device.map(ToString::to_string).unwrap_or_default())
             })
             .collect()
     }
 
-    /// Whether anything at all is known.
+    /// What stands for the device that held an address at a moment.
+    pub fn at(&self, address: IpAddr, at: Timestamp) -> Option<Identifier> {
+        let inner = self.lock();
+        inner.bindings.at(address, at).and_then(|held| inner.joins.device(&held.identifiers)).cloned()
+    }
+
+    /// What stands for the device that an identifier is of.
+    pub fn device_of(&self, identifier: &Identifier) -> Identifier {
+        self.lock().joins.device_of(identifier).clone()
+    }
+
+    /// What stands for the device that has these; `None` if there are none.
+    pub fn device(&self, identifiers: &[Identifier]) -> Option<Identifier> {
+        self.lock().joins.device(identifiers).cloned()
+    }
+
+    /// By what these devices, which exemptions and groups name, are known now.
+    pub fn roster<'n>(&self, names: impl IntoIterator<Item = &'n Arc<str>>, now: Timestamp) -> Roster {
+        let inner = self.lock();
+        let mut wanted: BTreeMap<&Identifier, (Vec<Arc<str>>, Vec<Holder>)> = BTreeMap::new();
+        let parsed: Vec<_> =
+            names.into_iter().filter_map(|name| Some((name, name.parse::<Identifier>().ok()?))).collect();
+        for (name, identifier) in &parsed {
+            let names = &mut wanted.entry(inner.joins.device_of(identifier)).or_default().0;
+            if !names.contains(name) {
+                names.push(Arc::clone(name));
+            }
+        }
+        if wanted.is_empty() {
+            return Roster::default();
+        }
+        for held in inner.bindings.held(now) {
+            let device = inner.joins.device(&held.identifiers);
+            if let Some((_names, holders)) = device.and_then(|device| wanted.get_mut(device)) {
+                holders.push(Holder::Address(held.address));
+            }
+        }
+        for (told, identifier) in inner.told.all() {
+            if let Some((_names, holders)) = wanted.get_mut(inner.joins.device_of(identifier)) {
+                holders.push(Holder::Told(told.0.get()));
+            }
+        }
+        Roster::new(wanted.into_values())
+    }
+
+    /// Whether nothing at all is known of any address.
     pub fn is_empty(&self) -> bool {
         self.lock().bindings.is_empty()
+    }
+
+    /// Whether nobody is known, by address or otherwise.
+    pub fn knows_nobody(&self) -> bool {
+        let inner = self.lock();
+        inner.bindings.is_empty() && inner.told.is_empty()
     }
 
     /// Bindings that have begun or changed since the last call, each as it is now.
@@ -68,5 +146,68 @@ impl Devices {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A query of which the device is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Where it came from.
+    pub address: IpAddr,
+    /// The device that whoever handed it over has named.
+    pub told: Option<ToldId>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Inner {
+    fn learn(&mut self) {
+        let Self { bindings, joins, .. } = self;
+        joins.learn(bindings.all().map(|binding| &*binding.identifiers));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Source;
+    use crate::identity::LeaseFormat;
+
+    fn moment(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn read(rows: &str) -> Vec<Lease> {
+        LeaseFormat::Csv.leases(&Source::new("t", format!("address,mac,duid\n{rows}"))).0
+    }
+
+    const A: &str = "00:16:3e:00:00:0a";
+    const B: &str = "00:16:3e:00:00:0b";
+
+    #[test]
+    fn a_device_that_is_named_is_found_at_all_its_addresses_and_only_there() {
+        let devices = Devices::default();
+        let rows = format!("192.0.2.7,{A},00:03\n2001:db8::7,,00:03\n192.0.2.8,{B},\n");
+        devices.take(&read(&rows), moment(10));
+        let named: Arc<str> = format!("mac:{A}").into();
+        let roster = devices.roster([&named], moment(11));
+        let is_named = |roster: &Roster, text: &str| {
+            roster.named(Holder::Address(text.parse().unwrap())) != crate::policy::Named::NOBODY
+        };
+        assert!(is_named(&roster, "192.0.2.7") && is_named(&roster, "2001:db8::7") && !is_named(&roster, "192.0.2.8"));
+
+        devices.take(&read(&format!("192.0.2.8,{A},00:03\n192.0.2.7,{B},\n")), moment(20));
+        let roster = devices.roster([&named], moment(21));
+        assert!(is_named(&roster, "192.0.2.8") && !is_named(&roster, "192.0.2.7"));
+    }
+
+    #[test]
+    fn whoever_is_named_in_the_query_is_nobody_at_the_address_it_came_from() {
+        let devices = Devices::default();
+        devices.take(&read(&format!("192.0.2.7,{A},\n")), moment(10));
+        let told = devices.told(&format!("mac:{B}").parse().unwrap());
+        let asked = |told| Asked { address: "192.0.2.7".parse().unwrap(), told, at: moment(12) };
+        let who = devices.who([asked(None), asked(told)].into_iter(), str::to_owned);
+        assert_eq!(who, [format!("mac:{A}"), format!("mac:{B}")]);
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 const CLIENT_ID_MAX: usize = 130;
 /// Characters of a host name at most (RFC 1035 §2.3.4).
 const HOST_NAME_MAX: usize = 253;
+/// Characters of an inventory number at most.
+const ASSET_MAX: usize = 64;
 /// The type of a client identifier that is a hardware address of Ethernet (RFC 2132 §9.14, RFC 1700).
 const ETHERNET: u8 = 1;
 /// The type of one that is an IAID and a DUID (RFC 4361 §6.1).
@@ -123,10 +125,65 @@ pub enum Identifier {
     HostName(HostName),
 }
 
+/// Why a text names no device that something can be granted to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamedError {
+    /// No identifier.
+    #[error("`{0}` is no device; write for example mac:00:16:3e:12:34:56, duid:…, client-id:… or asset:INV-17")]
+    None(String),
+    /// A name that anybody can take.
+    #[error(
+        "`{0}` is what a device calls itself, so any device can be it; name it by mac:, duid:, client-id: or asset:"
+    )]
+    HostName(String),
+}
+
 impl Identifier {
     /// What a client identifier of version 4 says.
     pub fn of_client_id(id: ClientId) -> Self {
         id.of_version_4()
+    }
+
+    /// The device that an operator names, to grant it something.
+    ///
+    /// # Errors
+    /// [`NamedError`] for what is no identifier, and for a host name.
+    pub fn named(text: &str) -> Result<Self, NamedError> {
+        match text.parse() {
+            Ok(Self::HostName(_)) => Err(NamedError::HostName(text.to_owned())),
+            Ok(identifier) => Ok(identifier),
+            Err(()) => Err(NamedError::None(text.to_owned())),
+        }
+    }
+
+    /// A number of an inventory: printable ASCII without spaces, as it stands.
+    pub(super) fn asset(text: &str) -> Option<Self> {
+        let plain = (1..=ASSET_MAX).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_graphic());
+        // None of these may begin a cell of a sheet.
+        let harmless = !text.starts_with(['=', '+', '-', '@']);
+        (plain && harmless).then(|| Self::Asset(Arc::from(text)))
+    }
+
+    /// How well it tells a device from others: the less the better.
+    pub fn strength(&self) -> (u8, bool) {
+        match self {
+            Self::Asset(_) => (0, false),
+            Self::Duid(_) => (1, false),
+            Self::ClientId(_) => (2, false),
+            Self::Mac(mac) => (3, mac.is_randomised()),
+            Self::HostName(_) => (4, false),
+        }
+    }
+
+    /// The word for how well it tells a device from others.
+    pub fn confidence(&self) -> &'static str {
+        match self {
+            Self::Asset(_) => "asset",
+            Self::Duid(_) | Self::ClientId(_) => "client_id",
+            Self::Mac(mac) if mac.is_randomised() => "random_mac",
+            Self::Mac(_) => "mac",
+            Self::HostName(_) => "name",
+        }
     }
 }
 
@@ -150,7 +207,7 @@ impl FromStr for Identifier {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (kind, says) = text.split_once(':').ok_or(())?;
         match kind {
-            "asset" => Some(Self::Asset(says.into())),
+            "asset" => Self::asset(says),
             "duid" => ClientId::parse(says).map(Self::Duid),
             "client-id" => ClientId::parse(says).map(Self::ClientId),
             "mac" => says.parse().ok().map(Self::Mac),

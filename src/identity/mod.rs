@@ -7,9 +7,13 @@
 mod bindings;
 mod devices;
 mod identifier;
+mod joins;
 mod lease;
+mod told;
 
-pub use bindings::{Binding, Bindings};
-pub use devices::Devices;
-pub use identifier::{ClientId, HostName, Identifier, Mac};
+pub use bindings::{Binding, Bindings, Method};
+pub use devices::{Asked, Devices};
+pub use identifier::{ClientId, HostName, Identifier, Mac, NamedError};
+pub use joins::{Joins, LEARNED_MAX, Word};
 pub use lease::{Held, LEASES_MAX, Lease, LeaseFormat};
+pub use told::ToldId;

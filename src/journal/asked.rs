@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Attempt, Did, SeriesId};
+use crate::identity::ToldId;
 use crate::policy::PatternRef;
 use crate::time::Timestamp;
 use crate::wire::Transport;
@@ -38,6 +39,7 @@ pub(super) enum Detail {
 pub(super) struct Asked<'a> {
     /// As an IPv6 address, IPv4 mapped (RFC 4291 §2.5.5.2).
     pub(super) client: u128,
+    pub(super) told: Option<ToldId>,
     /// Since 1970.
     pub(super) minute: u32,
     /// Milliseconds since 1970.
@@ -60,11 +62,12 @@ impl<'a> Asked<'a> {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         };
-        let &Attempt { series, action, transport, verified, .. } = attempt;
+        let &Attempt { told, series, action, transport, verified, .. } = attempt;
         let minute = minute(attempt.at);
         let form = Form { action, transport: Some(transport), verified };
         Self {
             client,
+            told,
             minute,
             at: attempt.at.as_millisecond(),
             series,

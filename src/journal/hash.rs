@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use super::asked::{Asked, Detail};
+use crate::identity::ToldId;
 
 /// A secret key.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,8 @@ impl Hashes {
     /// Who, in which minute, and by which rule.
     #[inline]
     pub(super) fn rule(&self, asked: &Asked<'_>) -> u64 {
-        let client = self.pair(self.rule, high(asked.client), low(asked.client));
+        let told = u64::from(asked.told.map_or(0, |ToldId(number)| number.get()));
+        let client = self.pair(self.rule ^ told, high(asked.client), low(asked.client));
         let pattern = u64::from(asked.pattern.allow) << 32 | (asked.pattern.kind as u64) << 33;
         let hash = self.pair(client, asked.when, pattern ^ asked.pattern.wire.len() as u64);
         self.octets(hash, asked.pattern.wire)

@@ -16,7 +16,7 @@ use super::overflow::Key;
 use super::pending::{Pending, Row};
 use super::tally::Tally;
 use super::{Series, SeriesId, presence};
-use crate::identity::Devices;
+use crate::identity::{self, Devices};
 use crate::policy::PatternKind;
 use crate::priority::make_way;
 use crate::time::Timestamp;
@@ -78,13 +78,16 @@ impl Holders {
     pub(super) fn of(batch: &Batch, devices: &Devices) -> Self {
         // The first text is that of a device that is not known.
         let mut texts = vec![SEVERAL_TEXT.to_owned()];
-        if devices.is_empty() {
+        if devices.knows_nobody() {
             return Self { ranks: Vec::new(), texts };
         }
         let mut known = HashMap::<String, u32>::from_iter([(SEVERAL_TEXT.to_owned(), 0)]);
         let rows = batch.parts.iter().flat_map(Pending::rows);
-        let asked =
-            rows.map(|row| (address(row.client), Timestamp::from_millisecond(row.tally.first).unwrap_or_default()));
+        let asked = rows.map(|row| identity::Asked {
+            address: address(row.client),
+            told: row.told,
+            at: Timestamp::from_millisecond(row.tally.first).unwrap_or_default(),
+        });
         let ranks = devices.who(asked, |device| {
             known.get(device).copied().unwrap_or_else(|| {
                 let rank = u32::try_from(texts.len()).unwrap_or_default();

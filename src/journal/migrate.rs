@@ -18,6 +18,8 @@ const SECOND_END: &str = include_str!("schema/2_end.sql");
 const THIRD: &str = include_str!("schema/3.sql");
 /// Makes the tables that format 4 has beside those of format 3.
 const FOURTH: &str = include_str!("schema/4.sql");
+/// Gives the table of format 3 the columns that it has in format 5.
+const FIFTH: &str = include_str!("schema/5.sql");
 /// Attempts that are moved in one transaction, about.
 const ROWS_AT_ONCE: i64 = 10_000;
 
@@ -36,7 +38,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
                 transaction.execute_batch(SECOND_END)?;
                 third(transaction)?;
                 transaction.execute_batch(FOURTH)?;
-                fourth_end(transaction)
+                fourth_end(transaction)?;
+                fifth(transaction)
             }
             1 => transaction.execute_batch(SECOND),
             3 => transaction.execute_batch(FOURTH),
@@ -51,7 +54,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
             transaction.execute_batch(FOURTH).map(|()| true)
         }
         3 if presence::take_older(transaction)? => Ok(true),
-        3 => fourth_end(transaction).map(|()| false),
+        3 => fourth_end(transaction).map(|()| true),
+        4 => fifth(transaction).map(|()| false),
         _ => Ok(false),
     })? {
         make_way();
@@ -71,6 +75,11 @@ fn third(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn fourth_end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     presence::finish_older(transaction)?;
+    transaction.pragma_update(None, "user_version", 4)
+}
+
+fn fifth(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(FIFTH)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

@@ -48,6 +48,7 @@ pub use series::{Series, SeriesId};
 use writer::{Answer, Command, Shared, Writer};
 
 use crate::clock::Clock;
+use crate::identity::ToldId;
 pub use crate::metrics::Did;
 use crate::metrics::{Loss, Metrics, Tally};
 use crate::policy::PatternRef;
@@ -67,6 +68,8 @@ pub struct Attempt<'a> {
     pub at: Timestamp,
     /// Who asked; an IPv4-mapped IPv6 address is recorded as IPv4.
     pub client: IpAddr,
+    /// The device that whoever handed the query over has named; `None`: whoever holds the address.
+    pub told: Option<ToldId>,
     /// Ban, category, evidence and site, by the number that [`Journal::series`] gave.
     pub series: SeriesId,
     /// The name asked for.

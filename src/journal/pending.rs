@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::SeriesId;
 use super::asked::{Asked, Detail, Form};
 use super::tally::Tally;
+use crate::identity::ToldId;
 use crate::policy::{PatternKind, PatternRef};
 
 /// Rows whose memory is kept for the next ones at most.
@@ -23,6 +24,7 @@ pub(super) struct Row {
     bits: u32,
     /// As an IPv6 address, IPv4 mapped.
     pub(super) client: u128,
+    pub(super) told: Option<ToldId>,
     pub(super) tally: Tally,
     pub(super) minute: u32,
     pub(super) series: SeriesId,
@@ -81,6 +83,7 @@ impl Pending {
             let row = &self.rows[at as usize];
             row.hash == hash
                 && row.client == asked.client
+                && row.told == asked.told
                 && row.when == asked.when
                 && row.bits == bits
                 && row.kind == asked.pattern.kind
@@ -94,7 +97,7 @@ impl Pending {
 
     /// Adds a row that is not there yet, with one attempt.
     pub(super) fn push(&mut self, hash: u64, asked: &Asked<'_>, detail: Detail, second: u8) {
-        let &Asked { client, when, minute, series, form, at, pattern, .. } = asked;
+        let &Asked { client, told, when, minute, series, form, at, pattern, .. } = asked;
         let name = asked.name(detail);
         let name_at = self.octets.len();
         self.octets.extend_from_slice(name);
@@ -109,6 +112,7 @@ impl Pending {
             when,
             bits: asked.bits(detail),
             client,
+            told,
             tally: Tally::one(at),
             minute,
             series,

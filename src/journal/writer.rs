@@ -274,6 +274,7 @@ impl Writer {
         let database = Database::open(&self.config, self.run)?;
         if !self.restored {
             self.config.devices.restore(database.late_bindings(self.clock.now().wall)?);
+            self.config.devices.remember(&database.said_together()?);
             self.restored = true;
         }
         self.database = Some(database);

@@ -109,7 +109,7 @@ impl Policy {
 
     /// Who asks when, with the groups that it is of.
     pub(super) fn asker(&self, client: &Client, at: Timestamp) -> Asker<'_> {
-        let Client { address, sender, over_stream, entrance: _ } = *client;
+        let Client { address, sender, over_stream, entrance: _, device: _ } = *client;
         let (member, forwards) = (self.who.member(client), self.who.is_caching_forwarder(sender));
         Asker { address, member, over_stream, forwards, at }
     }

@@ -1,7 +1,7 @@
 //! Exemptions: who is spared by a ban, in what, until when.
 //!
-//! A spared lookup is still an attempt; it is answered as if there were no ban. An exemption speaks of one client, network or
-//! group, and of one ban, category or name; where several speak of a lookup, any of them will do.
+//! A spared lookup is still an attempt; it is answered as if there were no ban. An exemption speaks of one client, network,
+//! device or group, and of one ban, category or name; where several speak of a lookup, any of them will do.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::decide::OBSERVED_TTL_MAX;
 use super::policy::{BanIndex, Policy};
+use super::roster::Roster;
 use super::verdict::{Client, Decision, Hit, Verdict};
 use super::who::{Group, GroupIndex, GroupKind, Member, Who};
 use crate::time::Timestamp;
@@ -35,6 +36,8 @@ pub enum Whom {
     Network(IpNet),
     /// Every client of the site, department or group with this id.
     Group(Arc<str>),
+    /// The device with this identifier, whatever its address.
+    Device(Arc<str>),
 }
 
 /// What somebody is spared.
@@ -56,6 +59,8 @@ pub struct Exemptions {
     networks: Who,
     by_network: Vec<usize>,
     by_group: Vec<(GroupIndex, usize)>,
+    /// By its number in the roster.
+    by_device: Vec<(u16, usize)>,
 }
 
 #[derive(Debug)]
@@ -94,23 +99,29 @@ impl Exemptions {
     /// Exemptions at most; beyond, the rest spares nobody: whoever adds them has to refuse.
     pub const MAX: usize = 1_024;
 
-    /// These as `policy` sees them. What speaks of a ban or a group that it does not have spares nobody.
+    /// These as `policy` sees them. What speaks of a ban or a group that it does not have, or of a device, spares nobody.
     pub fn new(all: &[Arc<Exemption>], policy: &Policy) -> Self {
+        Self::with_devices(all, policy, &Roster::default())
+    }
+
+    /// The same where those who are in the roster are known as devices.
+    pub fn with_devices(all: &[Arc<Exemption>], policy: &Policy, roster: &Roster) -> Self {
         let (mut compiled, mut groups) = (Vec::new(), Vec::new());
-        let (mut by_network, mut by_group) = (Vec::new(), Vec::new());
+        let (mut by_network, mut by_group, mut by_device) = (Vec::new(), Vec::new(), Vec::new());
         for exemption in all.iter().take(Self::MAX) {
             let place = compiled.len();
             match &exemption.whom {
                 Whom::Network(network) => {
                     by_network.push(place);
                     let (id, kind) = (Arc::clone(&exemption.id), GroupKind::Group);
-                    groups.push(Group { id, kind, networks: vec![*network] });
+                    groups.push(Group { id, kind, networks: vec![*network], devices: Vec::new() });
                 }
                 Whom::Group(id) => {
                     let found = policy.who.groups().iter().position(|group| group.id == *id);
                     let index = found.and_then(|at| u16::try_from(at).ok()).map(GroupIndex);
                     by_group.extend(index.map(|index| (index, place)));
                 }
+                Whom::Device(name) => by_device.extend(roster.number(name).map(|number| (number, place))),
             }
             let ban = match &exemption.what {
                 Spares::Ban(id) => policy.bans.iter().position(|ban| ban.id == *id).map(BanIndex),
@@ -118,7 +129,7 @@ impl Exemptions {
             };
             compiled.push(Compiled { exemption: Arc::clone(exemption), ban });
         }
-        Self { all: compiled, networks: Who::new(groups), by_network, by_group }
+        Self { all: compiled, networks: Who::new(groups), by_network, by_group, by_device }
     }
 
     /// Whether nobody is spared anything.
@@ -133,12 +144,14 @@ impl Exemptions {
     }
 
     /// Those that hold for a client at a moment.
-    fn of(&self, address: IpAddr, member: Member<'_>, at: Timestamp) -> Vec<&Compiled> {
+    fn of(&self, client: &Client, member: Member<'_>, at: Timestamp) -> Vec<&Compiled> {
         let by_network =
-            self.networks.of(address).iter().map(|GroupIndex(number)| self.by_network[usize::from(number)]);
+            self.networks.of(client.address).iter().map(|GroupIndex(number)| self.by_network[usize::from(number)]);
         let is_of = |group: GroupIndex| member.is_of_any(&[group]);
         let by_group = self.by_group.iter().filter(|(group, _place)| is_of(*group)).map(|(_group, place)| *place);
-        let found = by_network.chain(by_group).filter_map(|place| self.all.get(place));
+        let is_it = |number: u16| client.device.number() == Some(number);
+        let by_device = self.by_device.iter().filter(|(number, _place)| is_it(*number)).map(|(_number, place)| *place);
+        let found = by_network.chain(by_group).chain(by_device).filter_map(|place| self.all.get(place));
         found.filter(|found| found.exemption.holds_at(at)).collect()
     }
 }
@@ -229,7 +242,7 @@ impl Policy {
         (client, at): (&Client, Timestamp),
         judge: impl Fn(&dyn Fn(BanIndex) -> bool) -> Verdict<'p>,
     ) -> Spared<'p> {
-        let of_client = exemptions.of(client.address, self.who.member(client), at);
+        let of_client = exemptions.of(client, self.who.member(client), at);
         let forwards = self.who.is_caching_forwarder(client.sender);
         if of_client.is_empty() {
             let verdict = if forwards { verdict.kept_for(0) } else { verdict };

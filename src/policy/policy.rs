@@ -15,6 +15,7 @@ use super::literals::Literals;
 use super::mixed::Mixed;
 use super::networks::Networks;
 use super::pattern::PatternKind;
+use super::roster::Roster;
 use super::rule::Effect;
 use super::who::Who;
 use crate::wire::LowerName;
@@ -94,6 +95,12 @@ impl Policy {
     /// Sites, departments and groups.
     pub fn who(&self) -> &Who {
         &self.who
+    }
+
+    /// The same roster, where each device is of the groups that name it.
+    #[must_use]
+    pub fn with_groups(&self, roster: Roster) -> Roster {
+        roster.in_groups(&self.who)
     }
 
     /// Whether any ban does something else to some clients than to others.

@@ -7,6 +7,7 @@ use super::ban::{Action, Ban, Evidence};
 use super::entrance::Entrance;
 use super::pattern::PatternRef;
 use super::policy::{BanIndex, ListInfo};
+use super::roster::Named;
 use super::rule::Effect;
 
 /// Who asks.
@@ -20,6 +21,8 @@ pub struct Client {
     pub over_stream: bool,
     /// By what door its query came.
     pub entrance: Entrance,
+    /// What device it is, if somebody names that.
+    pub device: Named,
 }
 
 impl Client {
@@ -28,7 +31,8 @@ impl Client {
 
     /// The client at this address, over UDP.
     pub const fn at(address: IpAddr) -> Self {
-        Self { address, sender: address, over_stream: false, entrance: Entrance::UNKNOWN }
+        let (entrance, device) = (Entrance::UNKNOWN, Named::NOBODY);
+        Self { address, sender: address, over_stream: false, entrance, device }
     }
 }
 

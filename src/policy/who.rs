@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::entrance::{Door, Doors, Entrance, Met, Word};
+use super::roster::OfDevice;
 use super::verdict::Client;
 
 /// A set of clients that has a name.
@@ -17,6 +18,8 @@ pub struct Group {
     pub kind: GroupKind,
     /// Its clients.
     pub networks: Vec<IpNet>,
+    /// Its devices, whatever address they have, each by one of its identifiers.
+    pub devices: Vec<Arc<str>>,
 }
 
 /// What a group is. An address is of one site and of one department at most: where networks lie in each other, of the one
@@ -91,25 +94,33 @@ pub struct Who {
     nobody: Membership,
     caching_forwarders: Vec<IpNet>,
     doors: Doors,
+    /// The groups that name devices.
+    device_groups: Vec<(GroupIndex, Vec<Arc<str>>)>,
 }
 
-/// Of what one client is: by its address, and by the door that its query came by.
+/// Of what one client is: by its address, by the door that its query came by, and by the device that it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'w> {
     who: &'w Who,
     by_address: &'w Membership,
     by_door: Met,
+    by_device: OfDevice,
 }
 
 impl Member<'_> {
     /// Whether it is of any of these groups.
     pub fn is_of_any(&self, groups: &[GroupIndex]) -> bool {
-        self.by_address.is_of_any(groups) || self.who.doors.groups(self.by_door).any(|group| groups.contains(&group))
+        self.by_address.is_of_any(groups) || self.otherwise().any(|group| groups.contains(&group))
     }
 
     /// The groups, those by address first.
     pub fn iter(&self) -> impl Iterator<Item = GroupIndex> {
-        self.by_address.iter().chain(self.who.doors.groups(self.by_door))
+        self.by_address.iter().chain(self.otherwise())
+    }
+
+    /// Those that it is of whatever its address.
+    fn otherwise(&self) -> impl Iterator<Item = GroupIndex> {
+        self.who.doors.groups(self.by_door).chain(self.by_device.groups(&self.who.device_groups))
     }
 }
 
@@ -122,6 +133,8 @@ impl Who {
     pub const DOORS_MAX: usize = Doors::MAX;
     /// Sites at most: each is a value of a metric's label.
     pub const SITES_MAX: usize = 128;
+    /// Groups that name devices at most.
+    pub const DEVICE_GROUPS_MAX: usize = OfDevice::GROUPS_MAX;
 
     /// The groups, numbered in this order. Of more than [`Who::GROUPS_MAX`] or [`Who::NETWORKS_MAX`] the rest is nobody's:
     /// whoever reads settings refuses them.
@@ -137,8 +150,9 @@ impl Who {
             let site = sites.iter().position(|site| membership.groups.contains(site));
             membership.site = site.and_then(|at| u16::try_from(at).ok()).map(SiteIndex);
         }
-        let (nobody, caching_forwarders) = (Membership::default(), Vec::new());
-        Self { groups, starts, pieces, memberships, nobody, caching_forwarders, doors: Doors::default() }
+        let (nobody, caching_forwarders, doors) = (Membership::default(), Vec::new(), Doors::default());
+        let device_groups = device_groups(&groups).take(Self::DEVICE_GROUPS_MAX).collect();
+        Self { groups, starts, pieces, memberships, nobody, caching_forwarders, doors, device_groups }
     }
 
     /// Leads whoever comes by these doors into their groups, at most [`Who::DOORS_MAX`] of them.
@@ -159,7 +173,13 @@ impl Who {
 
     /// Of what a client is.
     pub fn member(&self, client: &Client) -> Member<'_> {
-        Member { who: self, by_address: self.of(client.address), by_door: self.doors.met(&client.entrance) }
+        let (by_address, by_door) = (self.of(client.address), self.doors.met(&client.entrance));
+        Member { who: self, by_address, by_door, by_device: client.device.groups() }
+    }
+
+    /// The groups that name devices, with those.
+    pub(super) fn device_groups(&self) -> &[(GroupIndex, Vec<Arc<str>>)] {
+        &self.device_groups
     }
 
     /// Knows that servers in these networks keep answers and give them to clients of their own.
@@ -203,6 +223,12 @@ fn sites(groups: &[Group]) -> impl Iterator<Item = GroupIndex> {
         .zip(groups)
         .filter(|(_index, group)| group.kind == GroupKind::Site)
         .map(|(index, _)| index)
+}
+
+/// The groups that name devices.
+fn device_groups(groups: &[Group]) -> impl Iterator<Item = (GroupIndex, Vec<Arc<str>>)> {
+    let all = (0..u16::MAX).map(GroupIndex).zip(groups);
+    all.filter(|(_index, group)| !group.devices.is_empty()).map(|(index, group)| (index, group.devices.clone()))
 }
 
 /// An address in the one space.
@@ -298,7 +324,8 @@ mod tests {
     use super::*;
 
     fn group(id: &str, kind: GroupKind, networks: &[&str]) -> Group {
-        Group { id: id.into(), kind, networks: networks.iter().map(|network| network.parse().unwrap()).collect() }
+        let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        Group { id: id.into(), kind, networks, devices: Vec::new() }
     }
 
     fn names(who: &Who, address: &str) -> Vec<String> {
@@ -351,7 +378,7 @@ mod tests {
             let kinds = [GroupKind::Site, GroupKind::Department, GroupKind::Group];
             let groups: Vec<Group> = networks.iter().enumerate().map(|(index, (at, prefix, kind))| {
                 let network = ipnet::Ipv4Net::new([192, 0, 2, at * 64].into(), *prefix).unwrap().trunc();
-                Group { id: format!("g{index}").into(), kind: kinds[*kind], networks: vec![network.into()] }
+                Group { id: format!("g{index}").into(), kind: kinds[*kind], networks: vec![network.into()], devices: Vec::new() }
             }).collect();
             let address = IpAddr::from([192, 0, 2, asked]);
             let around = |kind: GroupKind| groups.iter().filter(move |group| group.kind == kind && group.networks[0].contains(&address));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{self, Entrance};
+use crate::identity::ToldId;
+use crate::policy::{self, Entrance, Named};
 use crate::wire::{NoHeader, PROXY_SIGNATURE, Proxied, Transport};
 
 /// The sender of one query.
@@ -23,6 +24,8 @@ pub struct Client {
     pub(super) cookie_is_good: bool,
     /// By what door the query came.
     pub(super) entrance: Entrance,
+    /// The device that whoever handed the query over has named.
+    pub(super) told: Option<ToldId>,
     via: Via,
 }
 
@@ -41,7 +44,8 @@ impl Client {
     /// The sender at `socket` over `transport`.
     pub fn new(socket: SocketAddr, transport: Transport) -> Self {
         let socket = SocketAddr::new(socket.ip().to_canonical(), socket.port());
-        Self { socket, transport, idle: None, cookie_is_good: false, entrance: Entrance::UNKNOWN, via: Via::Itself }
+        let (entrance, via) = (Entrance::UNKNOWN, Via::Itself);
+        Self { socket, transport, idle: None, cookie_is_good: false, entrance, told: None, via }
     }
 
     /// The same, which came by this door.
@@ -95,13 +99,14 @@ impl Client {
         self.via == Via::HealthCheck
     }
 
-    /// What policy needs to know of it.
+    /// What policy needs to know of it, but for what device it is.
     pub(super) fn for_policy(&self) -> policy::Client {
         let sender = match self.via {
             Via::Itself | Via::HealthCheck => self.address(),
             Via::Proxy { address, .. } => address,
         };
-        policy::Client { address: self.address(), sender, over_stream: self.is_over_stream(), entrance: self.entrance }
+        let (address, over_stream) = (self.address(), self.is_over_stream());
+        policy::Client { address, sender, over_stream, entrance: self.entrance, device: Named::NOBODY }
     }
 
     /// Whether its address is proven by the way its queries come, which a cookie does not change.

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
+use crate::identity::ToldId;
 use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::local::Local;
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
 use crate::policy::{
-    Action, BanIndex, Blocked, Decision, Evidence, Exemption, Exemptions, Hit, Mode, Policy, Series, SiteIndex, Spared,
-    SparedHit, Verdict,
+    self, Action, BanIndex, Blocked, Decision, Evidence, Exemption, Exemptions, Hit, Holder, Mode, Named, Policy,
+    Roster, Series, SiteIndex, Spared, SparedHit, Verdict,
 };
 use crate::time::Now;
 use crate::transfer::{Notices, Primary, Said};
@@ -27,7 +28,7 @@ use super::screen::{self, Led};
 pub struct Guard {
     policy: ArcSwapOption<InForce>,
     /// Who is spared, whatever the policy; held while either is exchanged.
-    exemptions: Mutex<Vec<Arc<Exemption>>>,
+    exemptions: Mutex<(Vec<Arc<Exemption>>, Roster)>,
     admission: ArcSwap<Admission>,
     hop: ArcSwap<Hop>,
     /// What cookies are made with when no other secret is given.
@@ -51,6 +52,8 @@ pub struct InForce {
     /// By site, the one of clients that are of none first, and series.
     recorded: Arc<[Vec<SeriesId>]>,
     exemptions: Exemptions,
+    /// Who is known as a device that exemptions or groups name.
+    roster: Roster,
 }
 
 /// A query as the policy in force judges it: what every step of its way asks about it.
@@ -66,12 +69,30 @@ pub(super) struct Judged<'a> {
 }
 
 impl InForce {
+    fn new(
+        policy: Arc<Policy>,
+        counters: Arc<AttemptCounters>,
+        recorded: Arc<[Vec<SeriesId>]>,
+        (exempt, roster): &(Vec<Arc<Exemption>>, Roster),
+    ) -> Self {
+        let exemptions = Exemptions::with_devices(exempt, &policy, roster);
+        let roster = policy.with_groups(roster.clone());
+        Self { policy, counters, recorded, exemptions, roster }
+    }
+
     /// Judges a query that came at `now`.
     #[inline]
     pub(super) fn judge<'a>(&'a self, query: &'a Query<'a>, client: &'a Client, now: Now) -> Judged<'a> {
-        let (name, asker) = (&query.name, client.for_policy());
+        let (name, asker) = (&query.name, self.asker(client));
         let judged = self.policy.decide_sparing(&self.exemptions, name, query.qtype, &asker, now.wall);
         Judged { in_force: self, query, client, verdict: judged.verdict, spared: judged.hits, now }
+    }
+
+    /// Who asks, as policy is to know it.
+    #[inline]
+    fn asker(&self, client: &Client) -> policy::Client {
+        let device = if self.roster.is_empty() { Named::NOBODY } else { self.roster.named(holder(client)) };
+        policy::Client { device, ..client.for_policy() }
     }
 
     /// Judges a name to which the answer to a query leads, as if the bans that are `left_out` did not exist.
@@ -82,7 +103,7 @@ impl InForce {
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Spared<'_> {
         let Judged { query, client, now, .. } = judged;
-        let asked = (query.qtype, &client.for_policy(), now.wall);
+        let asked = (query.qtype, &self.asker(client), now.wall);
         self.policy.decide_led(&self.exemptions, (name, &query.name), asked, left_out)
     }
 
@@ -94,7 +115,7 @@ impl InForce {
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Spared<'_> {
         let Judged { query, client, now, .. } = judged;
-        let asked = (&client.for_policy(), now.wall);
+        let asked = (&self.asker(client), now.wall);
         self.policy.decide_address_sparing(&self.exemptions, address, &query.name, asked, left_out)
     }
 }
@@ -148,19 +169,17 @@ impl Guard {
         let recorded =
             sites.map(|site| series.iter().map(|series| self.recorded_as(series, &site)).collect()).collect();
         let exempt = self.exemptions.lock().unwrap_or_else(PoisonError::into_inner);
-        let exemptions = Exemptions::new(&exempt, &policy);
-        let (policy, counters) = (Arc::new(policy), Arc::new(counters));
-        self.policy.swap(Some(Arc::new(InForce { policy, counters, recorded, exemptions })))
+        self.policy.swap(Some(Arc::new(InForce::new(Arc::new(policy), Arc::new(counters), recorded, &exempt))))
     }
 
-    /// Spares these from now on, and nobody else.
-    pub fn exempt(&self, all: Vec<Arc<Exemption>>) {
+    /// Spares these from now on, and nobody else. Devices that they or groups name are known by the roster.
+    pub fn exempt(&self, all: Vec<Arc<Exemption>>, roster: Roster) {
         let mut exempt = self.exemptions.lock().unwrap_or_else(PoisonError::into_inner);
-        *exempt = all;
+        *exempt = (all, roster);
         if let Some(before) = self.policy.load_full() {
             let (policy, counters) = (Arc::clone(&before.policy), Arc::clone(&before.counters));
-            let (recorded, exemptions) = (Arc::clone(&before.recorded), Exemptions::new(&exempt, &policy));
-            self.policy.store(Some(Arc::new(InForce { policy, counters, recorded, exemptions })));
+            let next = InForce::new(policy, counters, Arc::clone(&before.recorded), &exempt);
+            self.policy.store(Some(Arc::new(next)));
         }
     }
 
@@ -312,6 +331,7 @@ impl Guard {
         let attempt = Attempt {
             at: now.wall,
             client: client.address(),
+            told: client.told,
             series: in_force.recorded[site.map_or(0, |site| site + 1)][series],
             qname: &query.name,
             qtype: query.qtype,
@@ -322,6 +342,11 @@ impl Guard {
         };
         self.journal.record_by(tally, &attempt);
     }
+}
+
+/// By what a client is known as a device.
+fn holder(client: &Client) -> Holder {
+    client.told.map_or(Holder::Address(client.address()), |ToldId(number)| Holder::Told(number.get()))
 }
 
 /// What is recorded as done about a blocked lookup.

@@ -17,7 +17,8 @@ use crate::clock::Hands;
 use crate::journal::{self, Journal};
 use crate::metrics::{Family, Outcome};
 use crate::policy::{
-    Action, Ban, Does, Ede, Evidence, Exemption, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Rule, Spares, Whom,
+    Action, Ban, Does, Ede, Evidence, Exemption, ListFormat, ListInfo, Mode, Pattern, PolicyBuilder, Roster, Rule,
+    Spares, Whom,
 };
 use crate::socket::udp as bind_udp;
 use crate::time::{Mono, Now};
@@ -117,10 +118,11 @@ impl World {
         let served = Admission::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let guard = Arc::new(Guard::new(served, journal, Arc::clone(&metrics), clock.clone()));
         guard.enforce(policy);
-        guard.exempt(vec![
+        let exempt = vec![
             spares(SPARED[0], Spares::Ban("vendor".into())),
             spares(SPARED[1], Spares::Name(Box::new(LowerName::parse("refuse.example").unwrap()))),
-        ]);
+        ];
+        guard.exempt(exempt, Roster::default());
         // Two worlds give the same cookies.
         guard.show(HopConfig { cookie_secrets: vec![Secret([7; 16])], ..HopConfig::default() });
         Self { metrics, clock, hands, handler: Embargo::new(guard, Known(cache())), _directory: directory }

@@ -48,6 +48,7 @@ impl Tried {
         Attempt {
             at: Timestamp::UNIX_EPOCH,
             client: IpAddr::V4(Ipv4Addr::from_bits(0xC000_0200 + client)),
+            told: None,
             series,
             qname: &self.qname,
             qtype: qtype::A,

@@ -10,6 +10,7 @@ mod blocklists;
 mod catalogue;
 mod cache;
 mod command_line;
+mod devices;
 mod encrypted;
 mod exempt;
 mod exports;

@@ -83,22 +83,28 @@ impl Parts {
         };
         let bans: Vec<_> = all.iter().filter(|exemption| exemption.holds_at(at)).map(of_ban).collect();
         self.metrics.banned.set_exemptions(&bans);
-        if *before == all {
+        let named = all.iter().filter_map(|exemption| match &exemption.whom {
+            Whom::Device(device) => Some(device),
+            Whom::Network(_) | Whom::Group(_) => None,
+        });
+        let in_groups = loaded.settings.groups.iter().flat_map(|group| &group.devices);
+        let roster = self.devices.roster(named.chain(in_groups), at);
+        if *before == (all.clone(), roster.clone()) {
             return;
         }
         if all.len() > Exemptions::MAX {
             let (most, left_out) = (Exemptions::MAX, all.len() - Exemptions::MAX);
             tracing::error!(most, left_out, "There are too many exemptions; the newest are not in force.");
         }
-        self.guard.exempt(all.clone());
-        *before = all;
+        self.guard.exempt(all.clone(), roster.clone());
+        *before = (all, roster);
     }
 
     /// The time until the next exemption ends, or until the file has to be looked at again.
     fn until_next_end(&self) -> Duration {
         let now = self.clock.now().wall;
         let before = self.exempting.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = before.iter().filter_map(|exemption| exemption.until).filter(|until| *until > now);
+        let ends = before.0.iter().filter_map(|exemption| exemption.until).filter(|until| *until > now);
         let left = ends.min().and_then(|until| Duration::try_from(until.duration_since(now)).ok());
         left.unwrap_or(LOOK).clamp(LEAST, LOOK)
     }
@@ -203,7 +209,7 @@ fn meant(asked: &Exempt, policy: &Policy, now: Timestamp) -> Result<Terms, Strin
     }
     let groups = policy.who().groups().iter().filter(|group| !asked.is_site || group.kind == GroupKind::Site);
     match &terms.whom {
-        Whom::Network(_) => (),
+        Whom::Network(_) | Whom::Device(_) => (),
         Whom::Group(id) => {
             let what = if asked.is_site { "site" } else { "group" };
             known(what, id, groups.map(|group| &*group.id).collect())?;

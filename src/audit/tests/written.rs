@@ -1,7 +1,8 @@
 //! Exemptions as text: what is meant is read back, and what can't be meant is refused.
 
 use super::written;
-use crate::audit::{Entry, Event, OWNER_MAX, REASON_MAX, Terms, Written, network, said};
+use crate::audit::{Entry, Event, OWNER_MAX, REASON_MAX, Terms, Written, said, whom};
+use crate::policy::Whom;
 
 #[track_caller]
 fn refused(written: Written, part: &str) {
@@ -58,16 +59,20 @@ fn nobody_is_spared_by_mistake() {
         ("192.0.2.7/24", "write 192.0.2.0/24"),
         ("0.0.0.0/0", "is everybody"),
         ("::/0", "is everybody"),
-        ("mac:00:00:5e:00:53:01", "names a device"),
-        ("duid:0001", "names a device"),
+        ("mac:00:00:5e:00:53", "is no device"),
+        ("duid:0001", "is no device"),
+        ("host:anna-pc", "what a device calls itself"),
+        ("asset:=1+1", "is no device"),
     ] {
         refused(Written { client: Some(client.to_owned()), ..written() }, part);
     }
     let named = |name: &str| Written { ban: None, name: Some(name.to_owned()), ..written() };
     refused(named("."), "every name");
     refused(named("a..example"), "is no name");
-    assert_eq!(network("::ffff:192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
-    assert_eq!(network("face::1").unwrap().to_string(), "face::1/128");
+    let network = |text: &str| Whom::Network(text.parse().unwrap());
+    assert_eq!(whom("::ffff:192.0.2.7").unwrap(), network("192.0.2.7/32"));
+    assert_eq!(whom("face::1").unwrap(), network("face::1/128"));
+    assert_eq!(whom("mac:00-00-5E-00-53-01").unwrap(), Whom::Device("mac:00:00:5e:00:53:01".into()));
 }
 
 #[test]

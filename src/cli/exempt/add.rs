@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{change, until, what, whom};
@@ -25,9 +24,9 @@ use crate::wire::LowerName;
 #[command(group = clap::ArgGroup::new("what").args(["ban", "category", "name"]).required(true))]
 #[command(group = clap::ArgGroup::new("end").args(["span", "until", "endless"]).required(true))]
 pub(super) struct Add {
-    /// An address or a network
-    #[arg(long, value_name = "IP|NET", value_parser = audit::network)]
-    client: Option<IpNet>,
+    /// An address, a network, or a device: mac:00:16:3e:12:34:56, duid:…, client-id:…, asset:INV-17
+    #[arg(long, value_name = "IP|NET|DEVICE", value_parser = client)]
+    client: Option<String>,
     /// A site, department or group of the configuration, by its id
     #[arg(long, value_name = "ID")]
     group: Option<String>,
@@ -99,6 +98,11 @@ fn end(text: &str) -> Result<When, EndError> {
     }
 }
 
+/// As the server is told of it, if it can be exempted.
+fn client(text: &str) -> Result<String, TermsError> {
+    audit::whom(text).map(|_whom| text.to_owned())
+}
+
 fn said(what: &'static str, text: &str, most: usize) -> Result<String, TermsError> {
     audit::said(what, text, most).map(|text| text.to_string())
 }
@@ -126,7 +130,7 @@ impl Add {
             )));
         }
         let terms = Written {
-            client: self.client.map(|network| network.to_string()),
+            client: self.client.clone(),
             group: self.group.clone().or_else(|| self.site.clone()),
             ban: self.ban.clone(),
             category: self.category.clone(),

@@ -20,12 +20,12 @@ fn refused(from: &str, to: &str, part: &str) {
 
 #[test]
 fn an_exemption_that_can_not_be_meant_is_refused_with_what_to_write() {
-    refused("--client 192.0.2.7", "", "--client <IP|NET>");
+    refused("--client 192.0.2.7", "", "--client <IP|NET|DEVICE>");
     refused("--client 192.0.2.7", "--client 192.0.2.7 --group lab", "cannot be used with");
     refused("--client 192.0.2.7", "--client 192.0.2.7/24", "write 192.0.2.0/24");
     refused("--client 192.0.2.7", "--client ::/0", "is everybody");
     refused("--client 192.0.2.7", "--client host", "no address and no network");
-    refused("--client 192.0.2.7", "--client mac:00:00:5e:00:53:01", "names a device");
+    refused("--client 192.0.2.7", "--client host:anna-pc", "what a device calls itself");
     refused("--ban acme", "", "--ban <ID>");
     refused("--ban acme", "--ban acme --name a.example", "cannot be used with");
     refused("--ban acme", "--name .", "every name");

@@ -16,11 +16,14 @@ use super::EXIT_CODES;
 use super::console::Console;
 use super::failure::Failure;
 use super::flags::OnDisk;
+use super::known;
 use super::query::{qname, qtype};
 use super::when::When;
 use crate::audit::Terms;
 use crate::config::{self, PolicyLoad};
-use crate::policy::{Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Policy, Spared};
+use crate::policy::{
+    Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Holder, Named, Policy, Roster, Spared,
+};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, qtype as number, rtype};
 use freed::Freed;
@@ -57,7 +60,7 @@ pub(super) struct Explain {
     on_disk: OnDisk,
 }
 
-const JSON_HELP: &str = "One JSON object of {name, type, client, answer, groups, at, verdict, ban, pattern, file, line, category, \
+const JSON_HELP: &str = "One JSON object of {name, type, client, answer, device, groups, at, verdict, ban, pattern, file, line, category, \
                          evidence, action, mode, exemption, others, law}";
 
 const EXAMPLES: &str = "\
@@ -80,6 +83,8 @@ pub(super) struct Explained {
     r#type: String,
     client: Option<IpAddr>,
     answer: Option<IpAddr>,
+    /// The device that the client is, as the record knows it now.
+    device: Option<String>,
     /// Sites, departments and groups that the client is of.
     groups: Vec<String>,
     at: String,
@@ -96,6 +101,14 @@ pub(super) struct Explained {
     exemption: Option<Freed>,
     others: Vec<Other>,
     law: Vec<LawRow>,
+}
+
+/// What is known of a client as a device.
+#[derive(Debug, Default)]
+struct Known {
+    device: Option<String>,
+    named: Named,
+    roster: Roster,
 }
 
 /// A rule that did not decide.
@@ -130,22 +143,40 @@ impl Explain {
         let about = |settings: &config::Settings| config::policy_about(settings, &self.name);
         let (settings, load, policy) = self.on_disk.load_by(console, about)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
-        let all =
-            self.client.map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
-        self.tell((&policy, &all.unwrap_or_default()), &load, at, console)
+        let all = self.client.map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
+        let all = all.unwrap_or_default();
+        let known = self.known(&settings, &policy, &all, console)?;
+        self.tell((&policy, &all), &load, (at, &known), console)
+    }
+
+    /// What is known of the client as a device.
+    fn known(
+        &self,
+        settings: &config::Settings,
+        policy: &Policy,
+        all: &[(Arc<Exemption>, Terms)],
+        console: &mut Console<'_>,
+    ) -> Result<Known, Failure> {
+        let Some(client) = self.client.map(|client| client.to_canonical()) else { return Ok(Known::default()) };
+        let devices = known::devices(settings, self.state_dir.as_deref(), console)?;
+        let exempt: Vec<_> = all.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
+        let roster = policy.with_groups(known::roster(settings, &exempt, &devices, console));
+        let device = devices.at(client, console.now).map(|device| device.to_string());
+        Ok(Known { device, named: roster.named(Holder::Address(client)), roster })
     }
 
     fn tell(
         &self,
         (policy, exemptions): (&Policy, &[(Arc<Exemption>, Terms)]),
         load: &PolicyLoad,
-        at: Timestamp,
+        (at, known): (Timestamp, &Known),
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
         let client = Client::at(self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        let client = Client { device: known.named, ..client };
         let mut explanation = self.explain(policy, &client, at);
         let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
-        let compiled = Exemptions::new(&all, policy);
+        let compiled = Exemptions::with_devices(&all, policy, &known.roster);
         let spared = self.spared(policy, &compiled, &client, at);
         let freed = Freed::of(&spared, exemptions);
         // What spares the client of one ban does not of another.
@@ -157,7 +188,8 @@ impl Explain {
             _ => &explanation.verdict.decision,
         };
         let standing = decision.hit().map(|hit| policy.standing(hit.ban_index, &client, at));
-        let asked = text::Asked { policy, client, qtype: self.qtype, at, standing };
+        let device = known.device.as_deref();
+        let asked = text::Asked { policy, client, device, qtype: self.qtype, at, standing };
         let explained = self.explained(&explanation, (decision, freed), load, &asked);
         if self.json {
             return Ok(console.json(&explained)?);
@@ -232,6 +264,7 @@ impl Explain {
             r#type: rtype::mnemonic(self.qtype).into_owned(),
             client: self.client,
             answer: self.answer,
+            device: asked.device.map(str::to_owned),
             groups: who.member(&asked.client).iter().map(|index| who.group(index).id.to_string()).collect(),
             at: rfc3339(asked.at),
             verdict: if is_exempt { EXEMPT } else { verdict },

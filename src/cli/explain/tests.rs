@@ -139,7 +139,7 @@ fn json_has_the_names_that_scripts_know() {
     };
     let list = |vendor: &str| format!("tests/fixtures/cli/blocklists/{vendor}/rules.txt");
     let expected = json!({
-        "name": "upd.acme.example", "type": "A", "client": "192.0.2.7", "answer": null, "groups": [], "at": "2025-01-01T00:00:00.000Z",
+        "name": "upd.acme.example", "type": "A", "client": "192.0.2.7", "answer": null, "device": null, "groups": [], "at": "2025-01-01T00:00:00.000Z",
         "verdict": "enforce", "ban": "acme", "pattern": "upd.acme.example", "file": list("acme"), "line": 3,
         "category": "update", "evidence": "installed", "action": "nxdomain", "mode": "enforce", "exemption": null,
         "others": [

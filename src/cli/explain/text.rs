@@ -17,6 +17,8 @@ use crate::time::{Timestamp, rfc3339};
 pub(super) struct Asked<'p> {
     pub(super) policy: &'p Policy,
     pub(super) client: Client,
+    /// What the client is known as.
+    pub(super) device: Option<&'p str>,
     pub(super) qtype: u16,
     pub(super) at: Timestamp,
     pub(super) standing: Option<Standing<'p>>,
@@ -32,6 +34,9 @@ pub(super) fn render(look: Look, explained: &Explained, decision: &Decision<'_>,
     let verdict = look.paint(tone, &explained.verdict.to_uppercase());
     page.line(&format!("{verdict}  {} {}  at {}", explained.name, explained.r#type, explained.at));
     page.line(&outcome);
+    if let Some(device) = asked.device {
+        page.field("client", device);
+    }
     if let Some(hit) = decision.hit() {
         page.line("");
         rule(explained, hit, &mut page);

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{HostName, Identifier};
+use super::{HostName, Identifier, Method};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::time::Timestamp;
 
@@ -45,16 +45,28 @@ pub struct Lease {
     pub identifiers: Vec<Identifier>,
     /// Whether and how long it is held.
     pub held: Held,
+    /// How that is known.
+    pub method: Method,
 }
 
 impl Lease {
     /// A lease; `None` if it is held by nobody knows whom.
     fn new(address: IpAddr, held: Held, identifiers: impl IntoIterator<Item = Identifier>) -> Option<Self> {
+        Self::by(Method::Lease, address, held, identifiers)
+    }
+
+    /// The same, known otherwise.
+    pub(super) fn by(
+        method: Method,
+        address: IpAddr,
+        held: Held,
+        identifiers: impl IntoIterator<Item = Identifier>,
+    ) -> Option<Self> {
         let mut identifiers: Vec<_> = identifiers.into_iter().collect();
         identifiers.sort_unstable();
         identifiers.dedup();
         let known = held == Held::Not || !identifiers.is_empty();
-        known.then(|| Self { address: address.to_canonical(), identifiers, held })
+        known.then(|| Self { address: address.to_canonical(), identifiers, held, method })
     }
 }
 

@@ -1,7 +1,6 @@
 //! A table with a header, from an inventory, an IPAM or another DHCP server; and what it shares with Kea's.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord};
 
@@ -9,9 +8,6 @@ use super::{Found, Held, Lease, moment, named};
 use crate::diag::Source;
 use crate::identity::{ClientId, Identifier};
 use crate::time::Timestamp;
-
-/// Characters of an inventory number at most.
-const ASSET_MAX: usize = 64;
 
 pub(super) fn read(source: &Source, found: &mut Found) {
     rows(source, &["address"], found, |row| {
@@ -21,7 +17,7 @@ pub(super) fn read(source: &Source, found: &mut Found) {
         let mac = row.get("mac").map(|text| text.parse().map_err(|()| "no MAC of one device")).transpose()?;
         let id = |column, what| row.get(column).map(|text| ClientId::parse(text).ok_or(what)).transpose();
         let identifiers = [
-            row.get("asset").and_then(asset),
+            row.get("asset").and_then(Identifier::asset),
             id("duid", "no DUID in hexadecimal")?.map(Identifier::Duid),
             id("client_id", "no client identifier in hexadecimal")?.map(Identifier::of_client_id),
             mac.map(Identifier::Mac),
@@ -31,14 +27,6 @@ pub(super) fn read(source: &Source, found: &mut Found) {
             .map(Some)
             .ok_or("nothing says who holds the address")
     });
-}
-
-/// A number of the inventory: printable ASCII without spaces, as it stands.
-fn asset(text: &str) -> Option<Identifier> {
-    let plain = text.len() <= ASSET_MAX && text.bytes().all(|octet| octet.is_ascii_graphic());
-    // None of these may begin a cell of a sheet.
-    let harmless = !text.starts_with(['=', '+', '-', '@']);
-    (plain && harmless).then(|| Identifier::Asset(Arc::from(text)))
 }
 
 /// One row.

@@ -81,6 +81,7 @@ impl Fixture {
         journal.record(&Attempt {
             at: at(tried.hour),
             client: [192, 0, 2, tried.client].into(),
+            told: None,
             series: journal.series(Series { ban, category, evidence: tried.evidence, site }),
             qname: &qname,
             qtype: qtype::A,
@@ -239,6 +240,9 @@ fn a_store_of_format_3_has_its_attempts_taken_into_presence() {
     let connection = Connection::open(fixture.directory.path().join("embargo.db")).unwrap();
     for table in ["sites", "blocks", "devices", "signs", "presence", "device_days", "device_months", "unnumbered"] {
         connection.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    for column in ["method", "estimated"] {
+        connection.execute_batch(&format!("ALTER TABLE bindings DROP COLUMN {column}")).unwrap();
     }
     connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);

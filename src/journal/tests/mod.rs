@@ -127,6 +127,7 @@ impl Tried {
         Attempt {
             at,
             client,
+            told: None,
             series: numbers.number(series),
             qname: &self.qname,
             qtype: qtype::A,

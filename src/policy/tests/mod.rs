@@ -59,6 +59,7 @@ impl World {
             id: id.into(),
             kind: GroupKind::Group,
             networks: vec![network.parse().unwrap()],
+            devices: Vec::new(),
         };
         self.builder =
             self.builder.knowing(Who::new(vec![group("elsewhere", "198.51.100.0/24"), group("lab", "192.0.2.0/24")]));

@@ -34,6 +34,7 @@ fn record(directory: &Path, attempts: &[(&str, &str, &str)], names: Option<&[(&s
         journal.record(&Attempt {
             at,
             client: client.parse().unwrap(),
+            told: None,
             series,
             qname: &name,
             qtype: qtype::A,

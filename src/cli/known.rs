@@ -1,0 +1,49 @@
+//! Who is who, as a server with this state directory knows it: by its record.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::console::Console;
+use super::failure::Failure;
+use crate::config::{Settings, state_dir};
+use crate::diag::shown;
+use crate::identity::Devices;
+use crate::journal::{Store, StoreError};
+use crate::policy::{Exemption, Roster, Whom};
+
+/// The devices of the record. What can't be read is told, and nobody is known by it.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn devices(
+    settings: &Settings,
+    wanted: Option<&Path>,
+    console: &mut Console<'_>,
+) -> Result<Devices, Failure> {
+    let Some(directory) = state_dir(wanted, settings.state_dir.as_deref(), &console.environment) else {
+        return Ok(Devices::default());
+    };
+    match Store::open_read_only(&directory).and_then(|store| store.known_devices(console.now)) {
+        Ok(devices) => Ok(devices),
+        Err(StoreError::Missing { .. }) => Ok(Devices::default()),
+        Err(error) => {
+            writeln!(console.err, "embargo: who holds which address is not known: {}", shown(&error.to_string()))?;
+            Ok(Devices::default())
+        }
+    }
+}
+
+/// By what the devices that groups and exemptions name are known now.
+pub(super) fn roster(
+    settings: &Settings,
+    exemptions: &[Arc<Exemption>],
+    devices: &Devices,
+    console: &Console<'_>,
+) -> Roster {
+    let exempt = exemptions.iter().filter_map(|exemption| match &exemption.whom {
+        Whom::Device(device) => Some(device),
+        Whom::Network(_) | Whom::Group(_) => None,
+    });
+    let in_groups = settings.groups.iter().flat_map(|group| &group.devices);
+    devices.roster(exempt.chain(in_groups), console.now)
+}
