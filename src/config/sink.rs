@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::at::At;
 use super::ban::is_id;
 use super::convert::seconds;
 use super::file::{Count, Measure, Text};
@@ -14,7 +15,7 @@ use super::reader::Reader;
 use super::settings::TrustFiles;
 use super::trust;
 use crate::diag::Diagnostic;
-use crate::sinks::{Facility, Fields, FileSink, Over, Place, SinkConfig, SinkKind, SyslogSink};
+use crate::sinks::{DnstapSink, Facility, Fields, FileSink, Over, Place, SinkConfig, SinkKind, Socket, SyslogSink};
 use crate::tls::Trust;
 
 /// Sinks at most: each has a task, and holds what it has not sent.
@@ -32,6 +33,7 @@ pub(super) struct Sink {
     rotate_size: Measure,
     rotate_after: Measure,
     keep_files: Count,
+    socket: Text,
     server: Text,
     transport: Text,
     facility: Text,
@@ -61,20 +63,22 @@ pub struct SinkSettings {
 enum Word {
     File,
     Syslog,
+    Dnstap,
 }
 
 impl Word {
-    const ALL: [Self; 2] = [Self::File, Self::Syslog];
+    const ALL: [Self; 3] = [Self::File, Self::Syslog, Self::Dnstap];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Syslog => "syslog",
+            Self::Dnstap => "dnstap",
         }
     }
 }
 
-/// How syslog is carried, in words.
+/// How a stream or datagrams are carried, in words.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Carried {
     Udp,
@@ -129,6 +133,7 @@ fn one(written: &Spanned<Sink>, base: &Path, reader: &mut Reader<'_>) -> Option<
     let kind = match word {
         Word::File => SinkKind::File(file(sink, fields, base, table, reader)?),
         Word::Syslog => SinkKind::Syslog(syslog(sink, fields, table, reader)?),
+        Word::Dnstap => SinkKind::Dnstap(DnstapSink { to: socket(sink, base, table, reader)? }),
     };
     let files = (&sink.ca_file, &sink.client_certificate, &sink.client_key);
     let trust = trust::of(files, base, reader);
@@ -147,23 +152,27 @@ fn id(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Ar
 
 /// What means nothing for a sink of this kind.
 fn only_of_others(sink: &Sink, word: Word, reader: &mut Reader<'_>) {
-    let of_files = [
-        sink.file.as_ref().map(|at| ("file", at.span())),
-        sink.rotate_size.as_ref().map(|at| ("rotate_size", at.span())),
-        sink.rotate_after.as_ref().map(|at| ("rotate_after", at.span())),
-        sink.keep_files.as_ref().map(|at| ("keep_files", at.span())),
+    let span = |text: &Text| text.as_ref().map(Spanned::span);
+    let measure = |measure: &Measure| measure.as_ref().map(Spanned::span);
+    let (files, syslog, servers) = (&[Word::File][..], &[Word::Syslog][..], &[Word::Syslog, Word::Dnstap][..]);
+    let keys = [
+        ("fields", span(&sink.fields), &[Word::File, Word::Syslog][..]),
+        ("file", span(&sink.file), files),
+        ("rotate_size", measure(&sink.rotate_size), files),
+        ("rotate_after", measure(&sink.rotate_after), files),
+        ("keep_files", sink.keep_files.as_ref().map(Spanned::span), files),
+        ("facility", span(&sink.facility), syslog),
+        ("socket", span(&sink.socket), &[Word::Dnstap]),
+        ("server", span(&sink.server), servers),
+        ("transport", span(&sink.transport), servers),
+        ("ca_file", span(&sink.ca_file), servers),
+        ("client_certificate", span(&sink.client_certificate), servers),
+        ("client_key", span(&sink.client_key), servers),
     ];
-    let of_syslog = [
-        sink.transport.as_ref().map(|at| ("transport", at.span())),
-        sink.facility.as_ref().map(|at| ("facility", at.span())),
-        sink.server.as_ref().map(|at| ("server", at.span())),
-        sink.ca_file.as_ref().map(|at| ("ca_file", at.span())),
-        sink.client_certificate.as_ref().map(|at| ("client_certificate", at.span())),
-        sink.client_key.as_ref().map(|at| ("client_key", at.span())),
-    ];
-    for (owner, keys) in [(Word::File, &of_files[..]), (Word::Syslog, &of_syslog[..])] {
-        for (key, span) in keys.iter().flatten().filter(|_key| owner != word) {
-            reader.error(span.clone(), format!("`{key}` belongs to a sink of the kind `{}`", owner.as_str()));
+    for (key, span, owners) in keys {
+        if let Some(span) = span.filter(|_written| !owners.contains(&word)) {
+            let owners: Vec<_> = owners.iter().map(|owner| format!("`{}`", owner.as_str())).collect();
+            reader.error(span, format!("`{key}` belongs to a sink of the kind {}", owners.join(" or ")));
         }
     }
 }
@@ -178,10 +187,7 @@ fn file(sink: &Sink, fields: Fields, base: &Path, table: Range<usize>, reader: &
 
 fn syslog(sink: &Sink, fields: Fields, table: Range<usize>, reader: &mut Reader<'_>) -> Option<SyslogSink> {
     let to = place(&sink.server, table.clone(), reader);
-    let carried = reader.word(&sink.transport, "transport", &Carried::ALL, Carried::as_str);
-    if sink.transport.is_none() {
-        reader.missing("transport", Some(table));
-    }
+    let carried = carried(sink, table, reader);
     let facility = reader.word(&sink.facility, "facility", &Facility::ALL, Facility::as_str);
     let over = match carried?.value {
         Carried::Udp => Over::Udp,
@@ -189,6 +195,43 @@ fn syslog(sink: &Sink, fields: Fields, table: Range<usize>, reader: &mut Reader<
         Carried::Tls => Over::Tls(Trust::default()),
     };
     Some(SyslogSink { to: to?, over, fields, facility: facility.map_or_else(Facility::default, |at| at.value) })
+}
+
+/// Where a receiver of dnstap is: on this host, or on another.
+fn socket(sink: &Sink, base: &Path, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Socket> {
+    if let Some(path) = &sink.socket {
+        let of_servers = [("server", &sink.server), ("transport", &sink.transport)];
+        for (key, text) in of_servers.iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
+            reader.error(text.span(), format!("a sink has a `socket` or a `server`: `{key}` belongs to the latter"));
+        }
+        if path.get_ref().trim().is_empty() {
+            reader.error(path.span(), "`socket` is empty");
+            return None;
+        }
+        return Some(Socket::Unix(base.join(path.get_ref())));
+    }
+    if sink.server.is_none() {
+        reader.error(table, "a sink of the kind `dnstap` needs a `socket` or a `server`");
+        return None;
+    }
+    let to = place(&sink.server, table.clone(), reader);
+    let carried = carried(sink, table, reader)?;
+    match carried.value {
+        Carried::Tcp => Some(Socket::Tcp(to?)),
+        Carried::Tls => Some(Socket::Tls(to?, Trust::default())),
+        Carried::Udp => {
+            let span = sink.transport.as_ref().map(Spanned::span).unwrap_or_default();
+            reader.error(span, "dnstap goes over `tcp` or `tls`");
+            None
+        }
+    }
+}
+
+fn carried(sink: &Sink, table: Range<usize>, reader: &mut Reader<'_>) -> Option<At<Carried>> {
+    if sink.transport.is_none() {
+        reader.missing("transport", Some(table));
+    }
+    reader.word(&sink.transport, "transport", &Carried::ALL, Carried::as_str)
 }
 
 fn place(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Place> {
@@ -200,8 +243,10 @@ fn place(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option
 /// Reads whom servers are vouched for by; what is wrong with a file is a mistake where it is named.
 pub(super) fn complete(sinks: &mut [SinkSettings], mistakes: &mut Vec<Diagnostic>) {
     for SinkSettings { sink, trust } in sinks {
-        if let SinkKind::Syslog(SyslogSink { over: Over::Tls(believed), .. }) = &mut sink.kind {
-            *believed = trust.read(mistakes);
+        match &mut sink.kind {
+            SinkKind::Syslog(SyslogSink { over: Over::Tls(believed), .. })
+            | SinkKind::Dnstap(DnstapSink { to: Socket::Tls(_, believed) }) => *believed = trust.read(mistakes),
+            _in_clear => (),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum SinkKind {
     File(FileSink),
     /// A receiver of syslog (RFC 5424).
     Syslog(SyslogSink),
+    /// A receiver of dnstap.
+    Dnstap(DnstapSink),
 }
 
 /// A file that grows, and is set aside before it grows too large or too old.
@@ -56,6 +58,24 @@ pub struct SyslogSink {
     pub fields: Fields,
     /// What kind of message it is.
     pub facility: Facility,
+}
+
+/// A receiver of dnstap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnstapSink {
+    /// Where it is and how it is spoken to.
+    pub to: Socket,
+}
+
+/// A stream to a receiver.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Socket {
+    /// A socket on this host.
+    Unix(PathBuf),
+    /// In clear.
+    Tcp(Place),
+    /// Encrypted, to a receiver that these vouch for.
+    Tls(Place, Trust),
 }
 
 /// How a receiver is spoken to.

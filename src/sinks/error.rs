@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::upstream::LocateError;
@@ -27,6 +28,15 @@ pub enum SendError {
         #[source]
         error: io::Error,
     },
+    /// Nobody at a socket of this host.
+    #[error("{path} can't be reached: {error}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        error: io::Error,
+    },
     /// Not whom we want, or not in our way.
     #[error("{host}: {why}")]
     Tls {
@@ -38,6 +48,12 @@ pub enum SendError {
     /// It takes nothing.
     #[error("it has taken nothing for {0:?}")]
     Stuck(Duration),
+    /// It does not say what has to be said first.
+    #[error("it has said nothing for {0:?}")]
+    Silent(Duration),
+    /// It speaks another language.
+    #[error("it does not take dnstap: {0}")]
+    Refused(String),
     /// It has ended the connection.
     #[error("it closed the connection")]
     Closed,

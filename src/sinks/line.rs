@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
-use super::config::{Over, SinkKind};
+use super::config::{Over, SinkKind, Socket};
 use super::error::SendError;
 use super::files::Files;
 use super::messages::Messages;
 use super::reach::{Connection, datagrams};
+use super::talk;
 use crate::priority::beside;
 use crate::time::Timestamp;
 use crate::upstream::Questions;
@@ -25,6 +26,8 @@ pub(super) enum Line {
     File(Files),
     Datagrams(UdpSocket),
     Stream(Connection),
+    /// With Frame Streams on it.
+    Frames(Connection),
 }
 
 impl Line {
@@ -37,6 +40,15 @@ impl Line {
                 Over::Tcp => Self::Stream(Connection::open(questions, &syslog.to, None).await?),
                 Over::Tls(trust) => Self::Stream(Connection::open(questions, &syslog.to, Some(trust)).await?),
             },
+            SinkKind::Dnstap(dnstap) => {
+                let mut connection = match &dnstap.to {
+                    Socket::Unix(path) => Connection::open_unix(path).await?,
+                    Socket::Tcp(place) => Connection::open(questions, place, None).await?,
+                    Socket::Tls(place, trust) => Connection::open(questions, place, Some(trust)).await?,
+                };
+                talk::begin(&mut connection).await?;
+                Self::Frames(connection)
+            }
         })
     }
 
@@ -45,7 +57,7 @@ impl Line {
         match self {
             Self::Closed => Err(SendError::Closed),
             Self::File(_) => self.write(messages.octets, now).await,
-            Self::Stream(connection) => connection.send(&messages.octets).await,
+            Self::Stream(connection) | Self::Frames(connection) => connection.send(&messages.octets).await,
             Self::Datagrams(socket) => {
                 let mut begin = 0;
                 for (number, &end) in messages.ends.iter().enumerate() {
@@ -73,13 +85,13 @@ impl Line {
 
     /// Whether it shows only later what was taken.
     pub(super) fn settles(&self) -> bool {
-        matches!(self, Self::Stream(_))
+        matches!(self, Self::Stream(_) | Self::Frames(_))
     }
 
     /// Whether the receiver's system has everything.
     pub(super) fn is_taken(&self) -> bool {
         match self {
-            Self::Stream(connection) => connection.is_taken(),
+            Self::Stream(connection) | Self::Frames(connection) => connection.is_taken(),
             Self::Closed | Self::File(_) | Self::Datagrams(_) => true,
         }
     }
@@ -87,15 +99,20 @@ impl Line {
     /// Returns when the way has ended.
     pub(super) async fn ended(&mut self) {
         match self {
-            Self::Stream(connection) => connection.ended().await,
+            Self::Stream(connection) | Self::Frames(connection) => connection.ended().await,
             Self::Closed | Self::File(_) | Self::Datagrams(_) => pending().await,
         }
     }
 
     /// Ends it in order.
     pub(super) async fn close(self) {
-        if let Self::Stream(connection) = self {
-            connection.close().await;
+        match self {
+            Self::Stream(connection) => connection.close().await,
+            Self::Frames(mut connection) => {
+                talk::end(&mut connection).await;
+                connection.close().await;
+            }
+            Self::Closed | Self::File(_) | Self::Datagrams(_) => (),
         }
     }
 }

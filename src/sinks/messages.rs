@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::{Over, SinkKind};
 use super::event::{Event, Mark};
-use super::fields::{Observer, syslog};
+use super::fields::{Observer, dnstap, syslog};
 use super::spool::Piece;
 
 /// Rows as the receiver wants them, one behind the other.
@@ -43,5 +43,6 @@ fn write(event: &Event, kind: &SinkKind, observer: &Observer, to: &mut Vec<u8>) 
             let counted = sink.over != Over::Udp;
             syslog::write(event, sink.fields, sink.facility, observer, counted, to);
         }
+        SinkKind::Dnstap(_sink) => dnstap::write(event, observer, to),
     }
 }

@@ -1,4 +1,4 @@
-//! Where attempts are sent to as they are recorded: files, syslog.
+//! Where attempts are sent to as they are recorded: files, syslog, dnstap.
 //!
 //! ```text
 //! event       a row of the record on its way, and the line it is while it waits
@@ -7,7 +7,7 @@
 //! fields      what an event is called by those who read it (pure)
 //! messages    rows as a receiver wants them (pure)
 //! sender      brings the rows to one receiver, again and again until it has them     one task for each sink
-//! line        the way to a receiver: files, reach
+//! line        the way to a receiver: files, reach, talk
 //! ```
 //! Rows come from the journal's writer once a second, as it folds them: what a sink gets counts what the store counts. They are
 //! written to the spool before they are in the store, so a process that is killed at any moment has sent, or will send, all
@@ -24,6 +24,7 @@ mod places;
 mod reach;
 mod sender;
 mod spool;
+mod talk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{FileSink, Host, Over, Place, PlaceError, SinkConfig, SinkKind, SyslogSink};
+pub use config::{DnstapSink, FileSink, Host, Over, Place, PlaceError, SinkConfig, SinkKind, Socket, SyslogSink};
 pub use error::SendError;
 pub use event::Event;
 pub use fields::syslog::Facility;

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::time::timeout;
 
 use super::config::{Host, Place};
@@ -49,6 +50,15 @@ impl Connection {
         Err(last.unwrap_or(SendError::Closed))
     }
 
+    /// Connects to a socket on this host.
+    pub(super) async fn open_unix(path: &Path) -> Result<Self, SendError> {
+        let unreached = |error| SendError::Socket { path: path.to_owned(), error };
+        let opened = timeout(CONNECT_MAX, UnixStream::connect(path)).await;
+        let stream = opened.map_err(|_elapsed| unreached(io::ErrorKind::TimedOut.into()))?.map_err(unreached)?;
+        let socket = stream.as_fd().try_clone_to_owned()?;
+        Ok(Self { stream: Box::new(stream), socket })
+    }
+
     async fn open_at(address: SocketAddr, to: &Place, trust: Option<&Trust>) -> Result<Self, SendError> {
         let unreached = |error| SendError::Connect { to: address, error };
         let stream = TcpStream::connect(address).await.map_err(unreached)?;
@@ -75,12 +85,17 @@ impl Connection {
         Ok(())
     }
 
+    /// What the receiver says next; an error when it says nothing for long.
+    pub(super) async fn hear(&mut self, said: &mut [u8]) -> Result<usize, SendError> {
+        Ok(timeout(CONNECT_MAX, self.stream.read(said)).await.map_err(|_elapsed| SendError::Silent(CONNECT_MAX))??)
+    }
+
     /// Whether the receiver's system has everything.
     pub(super) fn is_taken(&self) -> bool {
         unsent(self.socket.as_fd()).is_ok_and(|octets| octets == 0)
     }
 
-    /// Returns when the connection has ended. Whatever the receiver says is nothing that syslog knows.
+    /// Returns when the connection has ended. Whatever the receiver says meanwhile means nothing.
     pub(super) async fn ended(&mut self) {
         let mut said = [0; 512];
         while self.stream.read(&mut said).await.is_ok_and(|octets| octets > 0) {}

@@ -41,6 +41,7 @@ mod scrape;
 mod server;
 mod start;
 mod stop;
+mod tapped;
 mod transparency;
 mod unbound;
 mod validation;

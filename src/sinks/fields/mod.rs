@@ -5,6 +5,7 @@
 //! escaped like those of names.
 
 mod cef;
+pub(super) mod dnstap;
 mod ecs;
 mod json;
 mod ocsf;

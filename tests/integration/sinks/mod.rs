@@ -2,6 +2,7 @@
 //! not whom we want.
 
 mod receiver;
+mod tapped;
 
 use std::path::Path;
 use std::time::Duration;
