@@ -8,6 +8,7 @@ mod audit;
 mod cache;
 mod check;
 mod clients;
+mod completions;
 mod console;
 mod devices;
 mod exempt;
@@ -17,6 +18,7 @@ mod flags;
 mod healthcheck;
 mod known;
 mod lists;
+mod man;
 mod preview;
 mod query;
 mod record;
@@ -92,6 +94,8 @@ enum Command {
     Preview(Box<preview::Preview>),
     Exempt(Box<exempt::Exempt>),
     Audit(audit::Audit),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 impl Command {
@@ -111,6 +115,8 @@ impl Command {
             Self::Preview(preview) => preview.execute(console),
             Self::Exempt(exempt) => exempt.execute(console),
             Self::Audit(audit) => audit.execute(console),
+            Self::Completions(completions) => completions.execute(console),
+            Self::Man(manual) => manual.execute(console),
         }
     }
 }
