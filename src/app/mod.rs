@@ -38,9 +38,11 @@ mod watch;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::config::{self, Args, Environment, Loaded};
@@ -98,6 +100,8 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);
     notify(&[sd_notify::NotifyState::Ready]);
+    let _ends_with_this =
+        sd_notify::watchdog_enabled().map(|patience| AbortOnDropHandle::new(tokio::spawn(alive(patience))));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -120,6 +124,16 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
     notify(&[sd_notify::NotifyState::Stopping]);
     server.stop().await;
     Ok(())
+}
+
+/// Tells systemd that the runtime's tasks still get their turn, well within the time after which it would start us again. No
+/// query is sent for it: a server under a flood would miss its own, and must not be ended for that.
+async fn alive(patience: Duration) {
+    let mut turn = tokio::time::interval((patience / 3).max(Duration::from_millis(1)));
+    loop {
+        turn.tick().await;
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
 }
 
 /// Tells systemd, if it runs us.

@@ -24,7 +24,6 @@ Examples:
 
 impl Completions {
     /// Prints the script.
-    #[expect(clippy::unnecessary_wraps, reason = "every command has this form")]
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         // Into memory first: the generator panics where writing fails, as when its reader goes away.
         let mut script = Vec::new();

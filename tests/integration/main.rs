@@ -11,6 +11,7 @@ mod catalogue;
 mod cache;
 mod command_line;
 mod devices;
+mod deploy;
 mod encrypted;
 mod exempt;
 mod exports;

@@ -31,6 +31,7 @@ mod floods;
 mod handover;
 mod hostile;
 mod leases;
+mod packaged;
 mod partner;
 mod process;
 mod quickstart;
