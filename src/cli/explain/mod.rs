@@ -143,7 +143,8 @@ impl Explain {
         let about = |settings: &config::Settings| config::policy_about(settings, &self.name);
         let (settings, load, policy) = self.on_disk.load_by(console, about)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
-        let all = self.client.map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
+        let all =
+            self.client.map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
         let all = all.unwrap_or_default();
         let known = self.known(&settings, &policy, &all, console)?;
         self.tell((&policy, &all), &load, (at, &known), console)
