@@ -1,6 +1,5 @@
 //! Policy into force: from the lists as they are, or from the last good copy when they are broken.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use crate::audit::Reloaded;
 use crate::config::{self, ListTried, PolicyLoad, Settings, Wanting};
 use crate::diag::{Diagnostic, Severity};
 use crate::lists::Guards;
-use crate::metrics::{ListFigures, Metrics};
+use crate::metrics::{ListFigures, Metrics, list_label};
 use crate::policy::{ListInfo, Mode, Policy};
 use crate::time::Timestamp;
 
@@ -159,15 +158,9 @@ fn good(tried: &[ListTried]) -> Vec<(Arc<str>, bool)> {
     shown.map(|list| (label(tried, list), list.good)).collect()
 }
 
-/// What metrics call a list: its ban and its file, wherever the server was started and the lists are kept, so that a series
-/// goes on when they move. Two files of one ban that are called the same keep their paths.
+/// What metrics call a list.
 fn label(all: &[ListTried], list: &ListTried) -> Arc<str> {
-    let file = |list: &ListTried| Path::new(&*list.name).file_name().map(OsStr::to_owned);
-    let twins = all.iter().filter(|other| other.ban == list.ban && file(other) == file(list)).count();
-    match file(list) {
-        Some(name) if twins == 1 => format!("{}/{}", list.ban, name.to_string_lossy()).into(),
-        _ => Arc::clone(&list.name),
-    }
+    list_label(all.iter().map(|list| (&list.ban, &list.name)), (&list.ban, &list.name))
 }
 
 #[cfg(test)]

@@ -57,6 +57,24 @@ pub struct PolicyLoad {
     pub wanting: Vec<Wanting>,
 }
 
+impl PolicyLoad {
+    /// Visits every rule of the lists in force with its line, as long as the files are those that were loaded; whether all were.
+    pub fn visit_rules(&self, lists: &[ListInfo], visit: &mut dyn FnMut(&ListInfo, &Rule, usize)) -> bool {
+        let mut all = true;
+        for list in lists {
+            let Some(file) = self.files.iter().find(|file| file.origin.name() == *list.name) else { continue };
+            let mut reader = ListReader::new(list.format, Arc::clone(&list.name), Strictness::Lenient);
+            let mut sink = |rule: &Rule, line: &Line<'_>| visit(list, rule, line.number);
+            all &= file.reread_pieces(|piece| {
+                reader.read(piece, &mut sink);
+                Ok(())
+            });
+            reader.finish(&mut sink);
+        }
+        all
+    }
+}
+
 /// A file that the policy was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedFile {

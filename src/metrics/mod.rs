@@ -34,7 +34,7 @@ pub use labels::{
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
 pub use place::Place;
-pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigures, Series};
+pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigures, Series, list_label};
 pub use sinks::{SinkCells, Sinks};
 pub use table::Cell;
 pub use tallied::Total;

@@ -28,6 +28,21 @@ pub struct ListFigures {
     pub rejected_lines: u64,
 }
 
+/// What metrics call a list, given as its ban and its name, among `all` lists: its ban and its file, wherever the server was
+/// started and the lists are kept, so that a series goes on when they move. Two files of one ban that are called the same keep
+/// their paths.
+pub fn list_label<'l>(
+    all: impl Iterator<Item = (&'l Arc<str>, &'l Arc<str>)>,
+    (ban, name): (&'l Arc<str>, &'l Arc<str>),
+) -> Arc<str> {
+    let file = |name: &'l str| name.rsplit('/').next().filter(|file| !file.is_empty());
+    let twins = all.filter(|(other, list)| *other == ban && file(list) == file(name)).count();
+    match file(name) {
+        Some(file) if twins == 1 => format!("{ban}/{file}").into(),
+        _ => Arc::clone(name),
+    }
+}
+
 /// Clients of one ban and evidence, for each of [`Window::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientFigures {
@@ -46,6 +61,7 @@ pub struct Banned {
     clients: Table<3>,        // embargo_clients{ban, evidence, window}
     enforcement: Table<1>,    // embargo_policy_enforcement{ban}
     entries: Table<1>,        // embargo_list_entries{list}
+    hits: Tallied<1>,         // embargo_list_hits_total{list}
     rejected_lines: Table<1>, // embargo_list_rejected_lines{list}
     good: Table<1>,           // embargo_list_last_reload_successful{list}
     exemptions: Table<1>,     // embargo_exemptions{ban}
@@ -66,6 +82,8 @@ struct InForce {
 pub struct AttemptCounters {
     /// By site, the one of clients that are of none first, and series.
     places: Vec<Vec<Option<[Place; Did::ALL.len()]>>>,
+    /// By list.
+    lists: Vec<Option<Place>>,
 }
 
 impl AttemptCounters {
@@ -75,6 +93,13 @@ impl AttemptCounters {
         let places = self.places.get(site.map_or(0, |site| site + 1));
         if let Some(Some(places)) = places.and_then(|of_site| of_site.get(series)) {
             tally.add(places[did.index()], 1);
+        }
+    }
+
+    /// Counts the same attempt for the list at `list`, an index into the slice the counters were made from.
+    pub fn count_list(&self, tally: &impl Tally, list: usize) {
+        if let Some(Some(place)) = self.lists.get(list) {
+            tally.add(*place, 1);
         }
     }
 }
@@ -98,6 +123,11 @@ impl Banned {
                 ["ban"],
             ),
             entries: registry.gauges("list_entries", "Rules in force, by list.", ["list"]),
+            hits: registry.tallied(
+                "list_hits_total",
+                "Banned lookups that a rule of a list decided on, by list.",
+                ["list"],
+            ),
             rejected_lines: registry.gauges(
                 "list_rejected_lines",
                 "Lines of a list that were not understood or not allowed.",
@@ -147,7 +177,13 @@ impl Banned {
         let sites = [DEFAULT_SITE].into_iter().chain(sites.iter().map(|site| &**site));
         let of_series = |series: &Option<Series>, site| series.as_ref().map(|series| self.attempt_places(series, site));
         let places = |site| series.iter().map(|series| of_series(series, site)).collect();
-        AttemptCounters { places: sites.map(places).collect() }
+        AttemptCounters { places: sites.map(places).collect(), lists: Vec::new() }
+    }
+
+    /// The same counters for these lists too. `None` stands for a list of a ban that is off.
+    pub fn with_lists(&self, counters: AttemptCounters, lists: &[Option<Arc<str>>]) -> AttemptCounters {
+        let lists = lists.iter().map(|list| list.as_ref().map(|list| self.hits.place([list]))).collect();
+        AttemptCounters { lists, ..counters }
     }
 
     /// Shows what each ban does now; for every ban in force, at a reload and when a date passes.

@@ -84,6 +84,19 @@ fn a_hostile_label_value_stays_inside_its_quotes() {
 }
 
 #[test]
+fn attempts_are_counted_by_list_where_its_ban_is_on() {
+    let metrics = Metrics::new();
+    let lists = [Some(Arc::from("acme/rules.txt")), None, Some(Arc::from("acme/more.txt"))];
+    let counters = metrics.banned.with_lists(AttemptCounters::default(), &lists);
+    for list in [0, 0, 1, 2, 3] {
+        counters.count_list(&metrics, list);
+    }
+    let page = metrics.render();
+    assert!(value(&page, "embargo_list_hits_total{list=\"acme/rules.txt\"}").eq(&2.0));
+    assert!(sum(&page, "embargo_list_hits_total").eq(&3.0));
+}
+
+#[test]
 fn a_series_of_a_ban_that_is_off_is_not_on_the_page_and_counts_nothing() {
     let metrics = Metrics::new();
     let on = (Arc::from("acme"), Arc::from("update"), Evidence::Installed);

@@ -10,7 +10,7 @@ use super::attributes::{self, Attributes};
 use super::ban::Action;
 use super::few::Few;
 use super::pattern::{PatternKind, PatternRef};
-use super::policy::{BanIndex, Policy};
+use super::policy::{BanIndex, ListIndex, Policy};
 use super::rule::Effect;
 use super::stance::Asker;
 use super::suffix;
@@ -224,6 +224,7 @@ impl Policy {
             ban: &self.bans[attributes.ban],
             ban_index: BanIndex(attributes.ban),
             list: &self.lists[attributes.list],
+            list_index: ListIndex(attributes.list),
             series: attributes.series,
             pattern: PatternRef { wire: found.wire, kind: attributes.kind, allow: attributes.allow },
             category: &attributes.category,

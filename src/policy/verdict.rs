@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ban::{Action, Ban, Evidence};
 use super::entrance::Entrance;
 use super::pattern::PatternRef;
-use super::policy::{BanIndex, ListInfo};
+use super::policy::{BanIndex, ListIndex, ListInfo};
 use super::roster::Named;
 use super::rule::Effect;
 
@@ -114,6 +114,8 @@ pub struct Hit<'p> {
     pub ban_index: BanIndex,
     /// The list that holds the rule.
     pub list: &'p ListInfo,
+    /// The same, as an index into [`Policy::lists`](super::Policy::lists).
+    pub list_index: ListIndex,
     /// Index into [`Policy::series`](super::Policy::series).
     pub series: usize,
     /// What matched.

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::identity::ToldId;
 use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::local::Local;
-use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally};
+use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally, list_label};
 use crate::policy::{
     self, Action, BanIndex, Blocked, Decision, Evidence, Exemption, Exemptions, Hit, Holder, Mode, Named, Policy,
     Roster, Series, SiteIndex, Spared, SparedHit, Verdict,
@@ -165,6 +165,7 @@ impl Guard {
         let counted: Vec<_> = series.iter().map(|series| (!off(&series.0)).then(|| series.clone())).collect();
         let sites: Vec<Arc<str>> = policy.who().sites().map(|site| Arc::clone(&site.id)).collect();
         let counters = self.metrics.banned.set_policy(&modes, &counted, &sites);
+        let counters = self.metrics.banned.with_lists(counters, &lists_on(&policy));
         let sites = [Arc::from(DEFAULT_SITE)].into_iter().chain(sites);
         let recorded =
             sites.map(|site| series.iter().map(|series| self.recorded_as(series, &site)).collect()).collect();
@@ -328,6 +329,7 @@ impl Guard {
         }
         let site = in_force.policy.who().of(client.address()).site().map(|SiteIndex(index)| usize::from(index));
         in_force.counters.count(tally, site, series, did);
+        in_force.counters.count_list(tally, hit.list_index.0);
         let attempt = Attempt {
             at: now.wall,
             client: client.address(),
@@ -347,6 +349,13 @@ impl Guard {
 /// By what a client is known as a device.
 fn holder(client: &Client) -> Holder {
     client.told.map_or(Holder::Address(client.address()), |ToldId(number)| Holder::Told(number.get()))
+}
+
+/// What metrics call the lists; `None`: its ban is off, and it can't count.
+fn lists_on(policy: &Policy) -> Vec<Option<Arc<str>>> {
+    let on = |ban: BanIndex| policy.bans().get(ban.0).filter(|ban| ban.ceiling() != Mode::Off);
+    let all = || policy.lists().iter().filter_map(|list| Some((&on(list.ban)?.id, &list.name)));
+    policy.lists().iter().map(|list| Some(list_label(all(), (&on(list.ban)?.id, &list.name)))).collect()
 }
 
 /// What is recorded as done about a blocked lookup.

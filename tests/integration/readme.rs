@@ -136,7 +136,8 @@ fn filled() -> Metrics {
     let metrics = Metrics::new();
     let (ban, category): (Arc<str>, Arc<str>) = ("acme".into(), "update".into());
     let series = [Some((Arc::clone(&ban), category, Evidence::Installed))];
-    let _counters = metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]);
+    let counters = metrics.banned.set_policy(&[(Arc::clone(&ban), Mode::Enforce)], &series, &[]);
+    let _counters = metrics.banned.with_lists(counters, &[Some("acme/rules.txt".into())]);
     metrics.banned.set_lists(&[ListFigures { list: "acme/rules.txt".into(), entries: 1, rejected_lines: 0 }]);
     metrics.banned.set_lists_good(&[("acme/rules.txt".into(), true)]);
     metrics.fetches.show("acme", None, 0);

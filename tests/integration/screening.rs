@@ -58,6 +58,9 @@ async fn an_answer_that_leads_to_a_banned_network_is_withheld_whole_fresh_and_ca
     assert!(rows.iter().all(|row| row.qname.as_deref() == Some("innocent.example")));
     let labels = [("category", "hosting"), ("evidence", "ambiguous"), ("action", "nxdomain")];
     assert_eq!(server.metric("attempts_total", &labels).await, 8);
+    let list = [("list", "v/rules.txt")];
+    assert_eq!(server.metric("list_hits_total", &list).await, 8);
+    assert!(server.metric("list_entries", &list).await > 0, "it is called the same there");
     assert_eq!(server.metric("dns_responses_total", &[("outcome", "policy")]).await, 8);
 }
 

@@ -15,6 +15,7 @@ use super::super::flags::{OnDisk, known_bans};
 use super::super::record::{self, flush, to_the_second, unread};
 use super::super::table::Table;
 use super::super::when::When;
+use super::shadowed::{Row, Shadowed};
 use crate::config;
 use crate::journal::{Filter, Store};
 use crate::policy::{BanIndex, Policy};
@@ -36,6 +37,9 @@ pub(super) struct Hits {
     /// Name the rules that are never hit too
     #[arg(long)]
     never: bool,
+    /// Name the rules too that make no difference for others that stand in another list or ban, with the places of both
+    #[arg(long)]
+    shadowed: bool,
     /// State directory of the server, where its record is
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -45,8 +49,10 @@ pub(super) struct Hits {
     on_disk: OnDisk,
 }
 
-const JSON_HELP: &str = "One JSON object of {rules, lists, never, others}; a rule is {ban, pattern, list, attempts, clients, \
-                         last_seen}, a list {list, ban, rules, hit, attempts}, never {ban, pattern, list} with --never";
+const JSON_HELP: &str = "One JSON object of {rules, lists, never, others, shadowed}; a rule is {ban, pattern, list, attempts, \
+                         clients, last_seen}, a list {list, ban, rules, hit, attempts}, never {ban, pattern, list} with --never, \
+                         shadowed {rules, more} with --shadowed, a rule of these {ban, pattern, list, line, why, by}, by {ban, \
+                         pattern, list, line}; why is same, covered, outranked or other_ban";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,8 +60,9 @@ Examples:
   embargo lists hits --ban kaspersky --never --json | jq -r '.never[].pattern'";
 
 const NOTES: &str = "\
-Rules are those on disk; attempts of others, gone since, and those recorded without their rule are counted as others. A rule of \
-which a broader one says the same is told by `embargo lists lint`.
+Rules are those on disk; attempts of others, gone since, and those recorded without their rule are counted as others. A rule \
+is shadowed by another one at the names that it is for: of a ban that enforces or observes first, whose hits these are then, or of \
+its own ban, where it says the same or has the last word. Within one list `embargo lists lint` tells that.
 ";
 
 /// What `--json` prints; its names are an interface.
@@ -66,6 +73,7 @@ struct Told {
     never: Vec<NeverRow>,
     /// Attempts of no rule that is there now.
     others: u64,
+    shadowed: Option<Shadowed>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,7 +115,7 @@ struct Sum {
 impl Hits {
     /// Counts the record's attempts by rule and lays them beside the rules that there are.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let (settings, _load, policy) = self.on_disk.load(console)?;
+        let (settings, load, policy) = self.on_disk.load(console)?;
         known_bans(&policy, self.ban.as_slice())?;
         let found = config::state_dir(self.state_dir.as_deref(), settings.state_dir.as_deref(), &console.environment);
         let state_dir =
@@ -130,6 +138,14 @@ impl Hits {
         }
         let mut told = self.told(&policy, sums);
         told.others += others;
+        let wanted = |ban: &str| self.ban.as_deref().is_none_or(|wanted| wanted == ban);
+        told.shadowed = self.shadowed.then(|| Shadowed::of(&load, &policy, console.now, wanted));
+        if told.shadowed.as_ref().is_some_and(|shadowed| shadowed.torn) {
+            writeln!(
+                console.err,
+                "embargo: a list was replaced while it was read; some shadowed rules may be missing"
+            )?;
+        }
         if self.json {
             return Ok(console.json(&told)?);
         }
@@ -200,11 +216,27 @@ impl Told {
             }
             parts.extend(["\n".to_owned(), unused.render(), more(self.never.len())]);
         }
+        if let Some(shadowed) = &self.shadowed {
+            parts.push(shadowed_lines(shadowed));
+        }
         if self.others > 0 {
             parts.push(format!("\n{} attempts are of no rule that is there now.\n", self.others));
         }
         parts.concat()
     }
+}
+
+fn shadowed_lines(shadowed: &Shadowed) -> String {
+    let all = u64::try_from(shadowed.rules.len()).unwrap_or(u64::MAX).saturating_add(shadowed.more);
+    if all == 0 {
+        return "\nNo rule is shadowed by one of another list or ban.\n".to_owned();
+    }
+    let mut lines: Vec<_> = shadowed.rules.iter().take(ROWS_MAX).map(Row::sentence).collect();
+    let hidden = all.saturating_sub(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+    if hidden > 0 {
+        lines.push(format!("and {hidden} more; --json names the first 10000"));
+    }
+    format!("\nShadowed by rules of other lists and bans ({all}):\n{}\n", lines.join("\n"))
 }
 
 fn more(rows: usize) -> String {

@@ -40,7 +40,7 @@ Examples:
 const NOTES: &str = "\
 Any diagnostic is exit code 1. Beside lines that are not understood these are rules that no ban can enforce (public suffixes), \
 that stand twice, that contradict another one, and that a broader one covers. Of a file the first 100 lines that are not \
-understood and the first 20 rules of each kind are shown; all are counted. Of more than 22 million rules the rest is not \
+understood and the first 20 rules of each kind are shown; all are counted. Of more than 24 million rules the rest is not \
 compared.";
 
 /// Rules of one kind that are shown.

@@ -6,6 +6,7 @@ mod export;
 mod hits;
 mod fetch;
 mod lint;
+mod shadowed;
 pub(super) mod sources;
 
 use clap::{Args, Subcommand};

@@ -184,6 +184,26 @@ fn hits_are_counted_by_rule_and_list_and_rules_without_any_are_named() {
 }
 
 #[test]
+fn rules_that_others_shadow_are_named_with_both_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = configured(directory.path(), "# ours\nacme.example\n", "observe");
+    let (state, list) = (directory.path().join("state"), directory.path().join("more.txt"));
+    record(&state, &[("192.0.2.1", "a.acme.example", "acme.example")], None);
+    std::fs::write(&list, "free.example\n\nacme.example\n").unwrap();
+    let (state, list) = (state.display().to_string(), list.display().to_string());
+    let arguments = ["lists", "hits", "--config", &config, "--state-dir", &state, "--list", &list, "--shadowed"];
+    let hits = json_of(&[&arguments[..], &["--json"]].concat());
+    let ours = directory.path().join("bans/acme/rules.txt").display().to_string();
+    let by = json!({"ban": "more", "pattern": "acme.example", "list": list, "line": 3});
+    let row = json!({"ban": "acme", "pattern": "acme.example", "list": ours, "line": 2, "why": "other_ban", "by": by});
+    assert_eq!(hits["shadowed"], json!({"rules": [row], "more": 0}));
+    let told = format!("{ours}:2: before `acme.example`, `acme.example` of the ban `more` decides, in {list}:3\n");
+    let ran = run(&arguments);
+    assert!(ran.out.contains(&format!("Shadowed by rules of other lists and bans (1):\n{told}")), "{}", ran.out);
+    assert_eq!(json_of(&[&arguments[..8], &["--json"]].concat())["shadowed"], Value::Null);
+}
+
+#[test]
 fn a_query_in_both_records_counts_once() {
     let directory = tempfile::tempdir().unwrap();
     let config = configured(directory.path(), "acme.example\n", "enforce");
