@@ -116,6 +116,9 @@ pub enum PatternFault {
 }
 
 impl Pattern {
+    /// The root and all below it.
+    pub(super) const ROOT: Self = Self { name: LowerName::ROOT, kind: PatternKind::Suffix, allow: false };
+
     /// Reads a pattern. Case folds; the last dot may be missing; `\X` and `\DDD` escape.
     ///
     /// # Errors
@@ -127,6 +130,25 @@ impl Pattern {
             Some(name) => Ok(Self { name, kind: PatternKind::Suffix, allow: false }),
             None => Self::parse_whole(text),
         }
+    }
+
+    /// Reads a pattern over this one, which is of no use after an error.
+    ///
+    /// # Errors
+    /// Those of [`Pattern::parse`].
+    #[inline]
+    pub(super) fn set(&mut self, text: &str) -> Result<(), PatternError> {
+        if !self.set_host(text, PatternKind::Suffix) {
+            *self = Self::parse_whole(text)?;
+        }
+        Ok(())
+    }
+
+    /// Bans the name of a host, if the text is one as nearly all of them are; `false`: whoever asks has to look closer.
+    #[inline]
+    pub(super) fn set_host(&mut self, text: &str, kind: PatternKind) -> bool {
+        (self.kind, self.allow) = (kind, false);
+        self.name.set_host(text.as_bytes())
     }
 
     /// The same, whatever stands there.

@@ -21,11 +21,24 @@ impl LowerName {
     /// a text knows what is to be said of it.
     #[inline]
     pub fn of_host(text: &[u8]) -> Option<Self> {
+        let mut name = Self::ROOT;
+        name.set_host(text).then_some(name)
+    }
+
+    /// The same, over this value, which is of no use where `false` is returned: a value of this size is better not moved for every
+    /// line of a list.
+    #[inline]
+    pub fn set_host(&mut self, text: &[u8]) -> bool {
+        self.read_host(text).is_some()
+    }
+
+    #[inline]
+    fn read_host(&mut self, text: &[u8]) -> Option<()> {
         let text = text.strip_suffix(b".").unwrap_or(text);
         if text.len() > MAX_OCTETS - 2 || text.last().is_none_or(u8::is_ascii_digit) {
             return None;
         }
-        let mut name = Self::ROOT;
+        let name = self;
         let (mut start, mut labels) = (0, 0);
         for (at, &octet) in (1..).zip(text) {
             let lower = HOST[usize::from(octet)];
@@ -46,7 +59,8 @@ impl LowerName {
         name.end_label(start, size, labels)?;
         name.labels = u8::try_from(labels + 1).ok()?;
         name.len = u8::try_from(text.len() + 2).ok()?;
-        Some(name)
+        *name.octets.get_mut(text.len() + 1)? = 0;
+        Some(())
     }
 
     /// Writes how long the label is that begins at `start`, the one of this number.

@@ -25,6 +25,12 @@ struct Written<'t> {
 pub(super) fn read(line: &mut Line<'_>, out: &mut Out<'_>) -> Result<(), Fault> {
     let text = line.text.trim_matches([' ', '\t']);
     let start = line.text.len() - line.text.trim_start_matches([' ', '\t']).len();
+    // Nearly every line of nearly every list.
+    if let Some(host) = text.strip_prefix("||").and_then(|host| host.strip_suffix('^'))
+        && out.host(line, &(start + 2..start + 2 + host.len()), host, PatternKind::Suffix)
+    {
+        return Ok(());
+    }
     if text.is_empty() || text.starts_with('!') || (text.starts_with('[') && text.ends_with(']')) {
         return Ok(());
     }

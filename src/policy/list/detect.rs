@@ -5,8 +5,10 @@ use crate::policy::rule::Rule;
 
 /// Octets of a list that tell its format.
 pub const HEAD: usize = 64 << 10;
-/// Lines that say something, at most; more would tell no more.
+/// Lines that are no comment in any format, at most; more would tell no more.
 const LINES_MAX: usize = 500;
+/// What begins a comment, whatever the format.
+const COMMENTS: [&str; 3] = ["#", ";", "! "];
 
 /// The formats in the order in which they are tried: of two that understand as much, the one that says less.
 const TRIED: [ListFormat; 7] = [
@@ -37,17 +39,19 @@ fn score(format: ListFormat, text: &str) -> (usize, std::cmp::Reverse<usize>) {
     let mut reader = LineReader::new(format);
     let (mut good, mut bad) = (0, 0);
     let source = "".into();
-    for (index, text) in text.split('\n').enumerate() {
-        let text = text.strip_suffix('\r').unwrap_or(text);
+    // The same lines for every format: one that passes over what another takes for a rule understands less.
+    let lines = text.split('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).enumerate();
+    let says = |(_index, text): &(usize, &str)| {
+        let text = text.trim_start();
+        !text.is_empty() && !COMMENTS.iter().any(|comment| text.starts_with(comment))
+    };
+    for (index, text) in lines.filter(says).take(LINES_MAX) {
         let mut line = Line { source: &source, number: index + 1, text, pattern: 0..0 };
         let mut ignore = |_rule: &Rule, _line: &Line<'_>| ();
         match reader.read(&mut line, &mut ignore) {
             (0, None) => continue,
             (0, Some(_fault)) => bad += 1,
             (_rules, _fault) => good += 1,
-        }
-        if good + bad == LINES_MAX {
-            break;
         }
     }
     (good, std::cmp::Reverse(bad))
@@ -76,6 +80,11 @@ mod tests {
         check("server:\n  local-zone: \"a.example\" always_nxdomain\n", Some(Format::Unbound));
         check("$TTL 30\n@ SOA a. b. 1 2 3 4 5\n NS a.\na.example CNAME .\n*.a.example CNAME .\n", Some(Format::Rpz));
         check("a.example update installed\n!b.example\n=c.example\n", Some(Format::Rules));
+        // Of a long list too.
+        let names: String = (0..2 * LINES_MAX).map(|number| format!("n{number}.example\n")).collect();
+        check(&names, Some(Format::Domains));
+        check(&format!("!b.example\n{names}"), Some(Format::Rules));
+        check(&format!("! Title: x\n||b.example^\n{names}"), Some(Format::Adblock));
         check("<!DOCTYPE html>\n<html><body>404 not found</body></html>\n", None);
         check("", None);
         check("# nothing\n\n", None);

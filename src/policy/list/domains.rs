@@ -14,6 +14,9 @@ pub(super) fn read(line: &mut Line<'_>, out: &mut Out<'_>) -> Result<(), Fault> 
     if let Some((span, _word)) = columns.next() {
         return Err(Fault::new(span, "more than one column; this format has one name a line"));
     }
+    if out.host(line, &span, word, PatternKind::Suffix) {
+        return Ok(());
+    }
     let pattern = pattern(&span, &ascii(&span, word)?)?;
     if pattern.kind().is_network() {
         return Err(Fault::new(span, "no name; networks are rules of our own format"));

@@ -40,6 +40,9 @@ pub(super) fn read(line: &mut Line<'_>, out: &mut Out<'_>) -> Result<(), Fault> 
         if leads_nowhere != Some(true) {
             return Err(Fault::new(address, no_block(leads_nowhere)));
         }
+        if out.host(line, &span, name, PatternKind::Exact) {
+            continue;
+        }
         match plain(&span, name, PatternKind::Exact, false) {
             Ok(pattern) => out.give(line, span, pattern, None),
             Err(fault) => first_fault = first_fault.or(Some(fault)),

@@ -40,11 +40,10 @@ impl<'t> Line<'t> {
         let text = self.text;
         let mut at = 0;
         std::iter::from_fn(move || {
-            let rest = text.get(at..)?;
-            let start = at + rest.find(|character| character != ' ' && character != '\t')?;
-            let rest = text.get(start..)?;
-            let word = rest.split([' ', '\t']).next().filter(|word| !word.starts_with('#'))?;
-            at = start + word.len();
+            let octets = text.as_bytes();
+            let start = at + octets.get(at..)?.iter().position(|octet| !matches!(octet, b' ' | b'\t'))?;
+            at = memchr::memchr2(b' ', b'\t', octets.get(start..)?).map_or(octets.len(), |end| start + end);
+            let word = text.get(start..at).filter(|word| !word.starts_with('#'))?;
             Some((start..at, word))
         })
     }

@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 pub use self::detect::HEAD;
 pub use self::line::{LINE_MAX, Line};
-use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, plain};
+use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, listed, plain};
 pub use self::reader::ListReader;
-use super::rule::{LISTED, Rule, UNCATEGORISED};
+use super::rule::Rule;
 use crate::diag::{Diagnostic, Source};
 
 /// The list formats. To add one: a file beside this one, a variant here, and what the compiler then asks for.
@@ -110,14 +110,14 @@ impl ListFormat {
 /// Reads line after line of one format.
 struct LineReader {
     format: Format,
-    /// The category of rules of foreign formats.
-    listed: Arc<str>,
+    /// The last rule of a foreign format.
+    last: Rule,
 }
 
 /// A format, with what it remembers from line to line.
 enum Format {
-    /// With the category of the line before: lists stay with one for many lines.
-    Rules(Arc<str>),
+    /// With the rule of the line before, of whose category lists are for many lines.
+    Rules(Box<Rule>),
     Domains,
     Hosts,
     Adblock,
@@ -129,7 +129,7 @@ enum Format {
 impl LineReader {
     fn new(format: ListFormat) -> Self {
         let format = match format {
-            ListFormat::Rules => Format::Rules(UNCATEGORISED.into()),
+            ListFormat::Rules => Format::Rules(Box::new(rules::first())),
             ListFormat::Domains => Format::Domains,
             ListFormat::Hosts => Format::Hosts,
             ListFormat::Adblock => Format::Adblock,
@@ -137,7 +137,7 @@ impl LineReader {
             ListFormat::Unbound => Format::Unbound(unbound::State::default()),
             ListFormat::Rpz => Format::Rpz(Box::default()),
         };
-        Self { format, listed: LISTED.into() }
+        Self { format, last: listed() }
     }
 
     /// Gives the line's rules, and returns their number. A fault, the first of the line, may come after some rules: they count.
@@ -145,9 +145,9 @@ impl LineReader {
         if line.text.len() > LINE_MAX {
             return (0, Some(Fault::new(0..1, format!("line is longer than {LINE_MAX} octets"))));
         }
-        let mut out = Out::new(&self.listed, sink);
+        let mut out = Out::new(&mut self.last, sink);
         let read = match &mut self.format {
-            Format::Rules(category) => rules::read(line, category, &mut out),
+            Format::Rules(last) => rules::read(line, last, &mut out),
             Format::Domains => domains::read(line, &mut out),
             Format::Hosts => hosts::read(line, &mut out),
             Format::Adblock => adblock::read(line, &mut out),

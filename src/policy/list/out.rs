@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::Line;
 use super::hosts;
@@ -20,8 +19,8 @@ pub(super) struct Fault {
 /// Where the rules of a line go.
 pub(super) struct Out<'o> {
     sink: &'o mut dyn FnMut(&Rule, &Line<'_>),
-    /// The category of rules of foreign formats.
-    listed: &'o Arc<str>,
+    /// The last rule of a foreign format: the next one is written over it, since rules are large and lists long.
+    last: &'o mut Rule,
     /// Rules given.
     pub(super) rules: usize,
 }
@@ -37,19 +36,41 @@ impl Fault {
     }
 }
 
+/// A rule of a foreign format before there is any.
+pub(super) fn listed() -> Rule {
+    Rule { pattern: Pattern::ROOT, category: LISTED.into(), evidence: Evidence::Ambiguous, does: None }
+}
+
 impl<'o> Out<'o> {
-    /// `listed` is [`LISTED`], to be shared.
-    pub(super) fn new(listed: &'o Arc<str>, sink: &'o mut dyn FnMut(&Rule, &Line<'_>)) -> Self {
-        debug_assert_eq!(**listed, *LISTED);
-        Self { sink, listed, rules: 0 }
+    /// `last` has the category of [`listed`].
+    pub(super) fn new(last: &'o mut Rule, sink: &'o mut dyn FnMut(&Rule, &Line<'_>)) -> Self {
+        debug_assert_eq!(*last.category, *LISTED);
+        Self { sink, last, rules: 0 }
     }
 
     /// Gives a rule of a foreign format, which knows neither categories nor evidence.
     pub(super) fn give(&mut self, line: &mut Line<'_>, span: Range<usize>, pattern: Pattern, does: Option<Does>) {
         line.pattern = span;
-        let category = Arc::clone(self.listed);
-        let evidence = default_evidence(&pattern);
-        self.rule(line, &Rule { pattern, category, evidence, does });
+        self.last.evidence = default_evidence(&pattern);
+        (self.last.pattern, self.last.does) = (pattern, does);
+        self.give_last(line);
+    }
+
+    /// Gives the rule that bans the name of a host, if that is one as nearly all of them are.
+    #[inline]
+    pub(super) fn host(&mut self, line: &mut Line<'_>, span: &Range<usize>, host: &str, kind: PatternKind) -> bool {
+        if !self.last.pattern.set_host(host, kind) {
+            return false;
+        }
+        line.pattern = span.clone();
+        (self.last.evidence, self.last.does) = (Evidence::Ambiguous, None);
+        self.give_last(line);
+        true
+    }
+
+    fn give_last(&mut self, line: &Line<'_>) {
+        self.rules += 1;
+        (self.sink)(self.last, line);
     }
 
     /// Gives a rule.

@@ -4,7 +4,6 @@
 //! names is a valid list.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::{Fault, Line, Out, default_evidence};
 use crate::policy::ban::{Action, Evidence, Mode};
@@ -14,26 +13,32 @@ use crate::policy::rule::{Does, Rule, UNCATEGORISED};
 /// Characters of a category at most; it is a metric label.
 const CATEGORY_MAX: usize = 32;
 
-/// The line's rule. `category` is the one of the line before, to share it.
-pub(super) fn read(line: &mut Line<'_>, category: &mut Arc<str>, out: &mut Out<'_>) -> Result<(), Fault> {
+/// A rule before there is any.
+pub(super) fn first() -> Rule {
+    Rule { pattern: Pattern::ROOT, category: UNCATEGORISED.into(), evidence: Evidence::Ambiguous, does: None }
+}
+
+/// The line's rule, over that of the line before.
+pub(super) fn read(line: &mut Line<'_>, rule: &mut Rule, out: &mut Out<'_>) -> Result<(), Fault> {
     let mut columns = line.columns();
     let Some((span, word)) = columns.next() else {
         return Ok(());
     };
     line.pattern = span.clone();
-    let pattern = pattern(&span, word)?;
+    rule.pattern.set(word).map_err(|error| Fault::of(&error, span.start))?;
     let word = columns.next().map_or(Ok(UNCATEGORISED), |(span, word)| checked_category(span, word))?;
-    if **category != *word {
-        *category = word.into();
+    if *rule.category != *word {
+        rule.category = word.into();
     }
-    let evidence = columns.next().map(|(span, word)| evidence(&span, word, pattern.kind())).transpose()?;
-    let evidence = evidence.unwrap_or_else(|| default_evidence(&pattern));
-    let does = columns.next().map(|(span, word)| does(&span, word, pattern.allow())).transpose()?;
+    let (kind, allow) = (rule.pattern.kind(), rule.pattern.allow());
+    let evidence = columns.next().map(|(span, word)| evidence(&span, word, kind)).transpose()?;
+    rule.evidence = evidence.unwrap_or_else(|| default_evidence(&rule.pattern));
+    rule.does = columns.next().map(|(span, word)| does(&span, word, allow)).transpose()?;
     if let Some((span, _word)) = columns.next() {
         let message = "more than four columns: PATTERN CATEGORY EVIDENCE MODE-OR-ACTION; a comment begins with `#`";
         return Err(Fault::new(span, message));
     }
-    out.rule(line, &Rule { pattern, category: Arc::clone(category), evidence, does });
+    out.rule(line, rule);
     Ok(())
 }
 
