@@ -1,5 +1,7 @@
 //! Queries through the listeners' short way and through the one handler, and what is counted when a query goes wrong.
 
+mod fresh;
+
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -80,17 +82,23 @@ const ASKED: [&str; 18] = [
 /// Who is spared the ban, and who one of its names.
 const SPARED: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 
-/// Knows what the cache knows, finds nothing else, and panics at one name.
-struct Known(Cache);
+/// Knows what the cache knows, finds nothing else, and panics at one name. `fresh`: it knows nothing, and finds that.
+struct Known {
+    cache: Cache,
+    fresh: bool,
+}
 
 impl Next for Known {
     fn known(&self, query: &Query<'_>, now: Now) -> Lookup {
         assert_ne!(query.name.to_string(), "panic.example", "a fault, for once wanted");
-        self.0.get(&KeyRef::of(query), now.mono)
+        if self.fresh { Lookup::Miss } else { self.cache.get(&KeyRef::of(query), now.mono) }
     }
 
-    async fn ask(&self, _query: &Query<'_>, _client: &Client, _now: Now) -> Result<Found, Failure> {
-        Err(Failure::Unreachable)
+    async fn ask(&self, query: &Query<'_>, _client: &Client, now: Now) -> Result<Found, Failure> {
+        match self.cache.get(&KeyRef::of(query), now.mono) {
+            Lookup::Fresh(entry) if self.fresh => Ok(Found::kept(entry)),
+            _ => Err(Failure::Unreachable),
+        }
     }
 }
 
@@ -109,6 +117,11 @@ impl World {
     }
 
     fn enforcing(policy: crate::policy::Policy) -> Self {
+        Self::knowing(policy, false)
+    }
+
+    /// `fresh`: what the cache of others knows is asked for.
+    fn knowing(policy: crate::policy::Policy, fresh: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let wall = "2026-03-01T12:00:00Z".parse().unwrap();
@@ -125,7 +138,13 @@ impl World {
         guard.exempt(exempt, Roster::default());
         // Two worlds give the same cookies.
         guard.show(HopConfig { cookie_secrets: vec![Secret([7; 16])], ..HopConfig::default() });
-        Self { metrics, clock, hands, handler: Embargo::new(guard, Known(cache())), _directory: directory }
+        Self {
+            metrics,
+            clock,
+            hands,
+            handler: Embargo::new(guard, Known { cache: cache(), fresh }),
+            _directory: directory,
+        }
     }
 
     fn door(&self) -> door::Door<Known> {
