@@ -5,6 +5,7 @@
 //! key         the file that both sides have
 //! primary     zones of ours: who may have them, and what a query for one is answered
 //!  published   one version of one, in a file: what the bans do, and a serial that grows when that changes
+//!  steps       what changed from one version to the next
 //!  outgoing    the messages of one transfer, made while they are sent
 //!  notice      telling secondaries, until they have heard
 //! session     zones of others: one talk with one primary
@@ -30,6 +31,7 @@ mod published;
 mod row;
 mod session;
 mod soa;
+mod steps;
 mod triggers;
 
 pub use fault::Fault;

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::message::{push_answer, push_opt, soa};
 use super::published::Published;
 use super::row::Row;
+use super::steps::Step;
 use crate::clock::Clock;
 use crate::metrics::Cell;
 use crate::priority::yield_to_serving;
@@ -24,6 +25,8 @@ const AHEAD: usize = 1;
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub(super) published: Arc<Published>,
+    /// How the version that the secondary has became this one; `None`: it is sent the whole zone.
+    pub(super) steps: Option<Vec<Arc<Step>>>,
     /// Header and question of every message.
     pub(super) head: Vec<u8>,
     /// Whether the secondary speaks EDNS.
@@ -39,7 +42,8 @@ pub struct Outgoing {
 
 impl PartialEq for Outgoing {
     fn eq(&self, other: &Self) -> bool {
-        (&self.head, self.published.serial) == (&other.head, other.published.serial)
+        let of = |outgoing: &Self| (outgoing.published.serial, outgoing.steps.is_some());
+        self.head == other.head && of(self) == of(other)
     }
 }
 
@@ -100,32 +104,80 @@ impl Outgoing {
 
     /// Makes all messages. Who takes them may go away: that is no error.
     fn send(&self, sender: &mpsc::Sender<Piece>) -> io::Result<()> {
-        let mut signer = self.signed.as_ref().map(|(key, mac)| Signer::of_response(key, mac.clone()));
-        let soa = soa(self.published.serial, self.published.ttl);
-        let mut message = self.head.clone();
-        push_answer(&mut message, &[], qtype::SOA, self.published.ttl, &soa);
-        push_answer(&mut message, &[], qtype::NS, self.published.ttl, b"\x09localhost\0");
-        let mut first = true;
-        let mut give = |mut message: Vec<u8>, last: bool| {
-            if std::mem::take(&mut first) && self.edns {
-                push_opt(&mut message);
-            }
-            if let Some(signer) = &mut signer {
-                signer.sign(&mut message, seconds(&self.clock));
-            }
-            sender.blocking_send((message, last)).is_ok()
+        let signer = self.signed.as_ref().map(|(key, mac)| Signer::of_response(key, mac.clone()));
+        let mut page = Page { outgoing: self, sender, signer, first: true, message: self.head.clone() };
+        page.soa(self.published.serial)?;
+        let gone = match &self.steps {
+            Some(steps) => page.changes(steps),
+            None => page.whole(),
         };
-        for line in self.published.lines() {
-            let line = line?;
-            let row = Row::read(&line).ok_or_else(|| io::Error::other(format!("`{line}` is no record")))?;
-            push_answer(&mut message, &row.owner, row.rtype, self.published.ttl, &row.rdata);
-            if message.len() >= OCTETS_MAX && !give(std::mem::replace(&mut message, self.head.clone()), false) {
-                return Ok(());
+        match gone {
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let ttl = self.published.ttl;
+        push_answer(&mut page.message, &[], qtype::SOA, ttl, &soa(self.published.serial, ttl));
+        page.give(true);
+        Ok(())
+    }
+}
+
+/// The messages of a transfer, as they are filled.
+struct Page<'o> {
+    outgoing: &'o Outgoing,
+    sender: &'o mpsc::Sender<Piece>,
+    signer: Option<Signer<'o>>,
+    first: bool,
+    message: Vec<u8>,
+}
+
+impl Page<'_> {
+    /// Every record of the zone (RFC 5936 §2.2).
+    fn whole(&mut self) -> io::Result<()> {
+        self.push(&[], qtype::NS, b"\x09localhost\0")?;
+        self.outgoing.published.lines().try_for_each(|line| self.line(&line?))
+    }
+
+    /// What is gone, below the version that had it, and what is new, below the one that has it, step by step (RFC 1995 §4).
+    fn changes(&mut self, steps: &[Arc<Step>]) -> io::Result<()> {
+        for step in steps {
+            for (serial, new) in [(step.from, false), (step.to, true)] {
+                self.soa(serial)?;
+                step.lines(new).try_for_each(|line| self.line(&line?))?;
             }
         }
-        push_answer(&mut message, &[], qtype::SOA, self.published.ttl, &soa);
-        give(message, true);
         Ok(())
+    }
+
+    fn soa(&mut self, serial: u32) -> io::Result<()> {
+        self.push(&[], qtype::SOA, &soa(serial, self.outgoing.published.ttl))
+    }
+
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        let row = Row::read(line).ok_or_else(|| io::Error::other(format!("`{line}` is no record")))?;
+        self.push(&row.owner, row.rtype, &row.rdata)
+    }
+
+    /// Appends a record; a message that is full is given. Nobody to take it is a broken pipe.
+    fn push(&mut self, owner: &[u8], rtype: u16, rdata: &[u8]) -> io::Result<()> {
+        push_answer(&mut self.message, owner, rtype, self.outgoing.published.ttl, rdata);
+        if self.message.len() >= OCTETS_MAX && !self.give(false) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
+
+    /// Gives the message; whether it was taken.
+    fn give(&mut self, last: bool) -> bool {
+        let mut message = std::mem::replace(&mut self.message, self.outgoing.head.clone());
+        if std::mem::take(&mut self.first) && self.outgoing.edns {
+            push_opt(&mut message);
+        }
+        if let Some(signer) = &mut self.signer {
+            signer.sign(&mut message, seconds(&self.outgoing.clock));
+        }
+        self.sender.blocking_send((message, last)).is_ok()
     }
 }
 

@@ -11,6 +11,7 @@ use super::is_newer;
 use super::message::{push_answer, push_opt, response, soa};
 use super::outgoing::{Outgoing, seconds};
 use super::published::Published;
+use super::steps;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, TransferEnd, ZoneCells};
 use crate::wire::tsig::{self, Key, Mac, Signer, TsigError};
@@ -124,13 +125,17 @@ impl Primary {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return fail(TransferEnd::Busy, rcode::SERVFAIL);
         };
+        let held = (query.qtype == qtype::IXFR).then(|| serial_in(query)).flatten();
+        let steps = held.and_then(|held| steps::since(&published.steps, held));
+        let end = if steps.is_some() { TransferEnd::Ixfr } else { TransferEnd::Axfr };
         Some(Said::Transfer(Outgoing {
             published,
+            steps,
             head: response(query, rcode::NOERROR),
             edns: query.edns.is_some(),
             signed,
             clock: self.clock.clone(),
-            ends: [TransferEnd::Axfr, TransferEnd::Cut].map(|end| zone.cells.ended(end).clone()),
+            ends: [end, TransferEnd::Cut].map(|end| zone.cells.ended(end).clone()),
             _place: Arc::new(place),
         }))
     }

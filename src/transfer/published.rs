@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use ring::digest::{Context, SHA256};
 
 use super::is_newer;
+use super::steps::{self, Place, Step};
 use super::triggers::Triggers;
 use crate::policy::{BanIndex, ExportFormat, Policy};
 use crate::priority::make_way;
@@ -23,7 +24,7 @@ use crate::wire::{LowerName, Name};
 /// What the last line begins with.
 const END: &str = "; whole:";
 /// What ends the name of a file that is being written.
-const NEW: &str = "new";
+pub(super) const NEW: &str = "new";
 /// One that was not finished by then never will be.
 const LEFT_OVER: SignedDuration = SignedDuration::from_hours(1);
 /// Octets that hold the last line.
@@ -42,6 +43,8 @@ pub struct Published {
     pub triggers: Triggers,
     /// How much of the bans no policy zone can say.
     pub unsaid: u64,
+    /// How it came of the versions before, as far back as that is kept.
+    pub(super) steps: Vec<Arc<Step>>,
     /// Of the records and their TTL.
     digest: String,
     /// Held open: a version that comes later is another file, and who takes this one takes it to its end.
@@ -82,14 +85,17 @@ pub fn publish(
         std::fs::remove_file(&beside)?;
         return Ok((Published { unsaid, ..before.clone() }, false));
     }
-    let serial = next_serial(before.map(|before| before.serial), at);
+    let serial = next_serial(before.as_ref().map(|before| before.serial), at);
     let (ttl, triggers) = (rows.ttl, rows.triggers);
-    let published = Published { serial, ttl, triggers, unsaid, digest, file: Arc::clone(&file) };
+    let mut published = Published { serial, ttl, triggers, unsaid, steps: Vec::new(), digest, file: Arc::clone(&file) };
     rows.finish(&published.end())?;
     file.sync_all()?;
+    let place = Place { zone: &path };
+    published.steps = before.map(|before| published.steps_from(before, &place)).unwrap_or_default();
     std::fs::rename(&beside, &path)?;
     // The new name must outlast a loss of power as the serial that a secondary has by then does.
     File::open(directory)?.sync_all()?;
+    place.keep(&published.steps);
     Ok((published, true))
 }
 
@@ -151,7 +157,28 @@ impl Published {
         let digest = words.next().ok_or_else(not_whole)?.to_owned();
         let narrow = |number: u64| u32::try_from(number).map_err(io::Error::other);
         let (serial, ttl) = (narrow(serial)?, narrow(ttl)?);
-        Ok(Self { serial, ttl, triggers, unsaid: 0, digest, file: Arc::new(file) })
+        let steps = Place { zone: path }.steps_to(serial);
+        Ok(Self { serial, ttl, triggers, unsaid: 0, steps, digest, file: Arc::new(file) })
+    }
+
+    /// The steps to this version, with the one from the version before.
+    fn steps_from(&self, before: Self, place: &Place<'_>) -> Vec<Arc<Step>> {
+        // Another TTL is another zone, record by record.
+        if before.ttl != self.ttl {
+            return Vec::new();
+        }
+        let (old, new) = ((before.serial, before.lines()), (self.serial, self.lines()));
+        match Step::write(place, old, new, self.triggers.total()) {
+            Ok(Some(step)) => {
+                let steps = before.steps.into_iter().chain([Arc::new(step)]).collect();
+                steps::bounded(steps, self.triggers.total())
+            }
+            Ok(None) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "What has changed in a zone could not be written: secondaries are sent the whole of it.");
+                Vec::new()
+            }
+        }
     }
 
     fn end(&self) -> String {
@@ -167,9 +194,9 @@ impl Published {
 }
 
 /// A file read from its start, whoever reads it beside.
-struct FromStart {
-    file: Arc<File>,
-    at: u64,
+pub(super) struct FromStart {
+    pub(super) file: Arc<File>,
+    pub(super) at: u64,
 }
 
 impl Read for FromStart {

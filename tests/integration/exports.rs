@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use embargo::app::control;
 use embargo::wire::tsig::{Algorithm, Key, Signer, Verifier};
 use embargo::wire::{LowerName, Name, Section, be16, be32, qtype, rcode, read_record};
 use hickory_server::proto::op::Message;
@@ -233,7 +234,16 @@ async fn the_serial_grows_when_the_bans_change_and_only_then_across_restarts_too
     let answer = server.tcp(&ixfr(second)).await;
     assert_eq!((be16(&answer, 6).unwrap(), serial(&answer)), (1, second));
     assert_eq!(be16(&server.udp(&ixfr(first)).await, 6).unwrap(), 1);
-    assert!(transfer(server.address(), ixfr(first), None).await[0].len() > answer.len());
+    // Who has the one before is told what has changed, and who has any other all of it.
+    let changes = records(&transfer(server.address(), ixfr(first), None).await[0]);
+    let soas: Vec<_> = changes.iter().map(|record| record.starts_with("rpz.test 6 ")).collect();
+    assert_eq!(soas, [true, true, true, false, false, true], "{changes:?}");
+    assert_eq!((&changes[0], &changes[0]), (&changes[2], &changes[5]), "{changes:?}");
+    assert_eq!(changes[3..5], ["new.example.rpz.test 5 .", "*.new.example.rpz.test 5 ."]);
+    let whole = records(&transfer(server.address(), ixfr(first.wrapping_sub(1)), None).await[0]);
+    assert!(whole[1].starts_with("rpz.test 2 ") && whole.contains(&"geo.example.rpz.test 5 .".to_owned()), "{whole:?}");
+    let ends = async |result| server.metric("zone_transfers_total", &[("direction", "out"), ("result", result)]).await;
+    assert_eq!((ends("ixfr").await, ends("axfr").await), (1, 1));
 }
 
 #[tokio::test]
@@ -284,6 +294,45 @@ async fn a_server_that_transfers_our_zone_does_as_we_do() {
         // Without an upstream, what is let through here fails.
         let passes = ours.rcode() == rcode::SERVFAIL;
         assert_eq!(passes, !theirs.answers().is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_secondary_that_missed_some_versions_is_sent_what_has_changed_and_does_as_we_do() {
+    let (file, secondary) = (key_file(), secondary().await);
+    let key_line = format!("key_file = \"{}\"", file.path().display());
+    let primary = serving(&(many() + "geo.example\n"), &key_line, &secondary).await;
+    let first = told(&secondary).await;
+    let upstream = FakeUpstream::start().await;
+    let list =
+        format!("[[list]]\nid = \"theirs\"\nzone = \"rpz.test\"\nprimaries = [\"{}\"]\n{key_line}", primary.address());
+    let other = TestServer::new().upstream(&upstream).setting(&list).start().await;
+    let has = async |least: u64| while other.metric("list_entries", &[]).await < least {};
+    tokio::time::timeout(PATIENCE, has(MANY as u64)).await.expect("the zone");
+
+    let mut last = first;
+    for rules in ["!free.geo.example\n", "!free.geo.example\n=alone.example\n", "=alone.example\ngeo.test.example\n"] {
+        primary.change_ban("v", "", &format!("{}geo.example\n{rules}", many())).await;
+        last = told(&secondary).await;
+    }
+    assert!(last > first);
+    other.control(control::Request::ListsFetch { ids: Vec::new(), any_size: false }).await;
+
+    let ends = async |server: &RunningServer, direction, result| {
+        server.metric("zone_transfers_total", &[("direction", direction), ("result", result)]).await
+    };
+    assert_eq!((ends(&other, "in", "axfr").await, ends(&other, "in", "ixfr").await), (1, 1));
+    assert_eq!(ends(&primary, "out", "ixfr").await, 1);
+    for (name, code) in [
+        ("n1999.example", rcode::NXDOMAIN),
+        ("a.free.geo.example", rcode::NXDOMAIN),
+        ("alone.example", rcode::NOERROR),
+        ("x.geo.test.example", rcode::NXDOMAIN),
+        ("a.alone.example", rcode::NOERROR),
+    ] {
+        let (ours, theirs) = (primary.query(name, qtype::A).await, other.query(name, qtype::A).await);
+        assert_eq!(theirs.rcode(), code, "{name}");
+        assert_eq!(ours.rcode() == rcode::SERVFAIL, !theirs.answers().is_empty(), "{name}");
     }
 }
 
