@@ -5,7 +5,7 @@
 mod freed;
 mod text;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -74,7 +74,8 @@ Examples:
 const NOTES: &str = "\
 The verdict is enforce, observe, exempt, allow or none; each of them is exit code 0. Configuration and lists \
 are read as they are on disk: after a change with a mistake, a running server still does as before. With --client, exemptions \
-of the configuration and of the state directory count.";
+of the configuration and of the state directory count; without, it is what clients of no group get, and of a ban that is rolled \
+out those that it has reached.";
 
 /// What `--json` prints; its names are an interface.
 #[derive(Debug, Serialize)]
@@ -173,8 +174,7 @@ impl Explain {
         (at, known): (Timestamp, &Known),
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        let client = Client::at(self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        let client = Client { device: known.named, ..client };
+        let client = Client { device: known.named, ..self.client.map_or(Client::NOBODY, Client::at) };
         let mut explanation = self.explain(policy, &client, at);
         let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
         let compiled = Exemptions::with_devices(&all, policy, &known.roster);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::audit::{Audit, Written};
 use crate::cli::console::Look;
+use crate::cli::tests::run;
 use crate::config::Environment;
 
 const CONFIG: &str = "tests/fixtures/cli/embargo.toml";
@@ -251,6 +252,25 @@ fn a_client_that_is_exempt_from_one_ban_is_told_which_other_one_blocks_it() {
     assert_eq!(recorded, ["acme", "widgets"]);
     let told = text(&asked);
     assert!(told.contains("  exempt    from acme alone: 1 without end; J. Doe: removal tool\n"), "{told}");
+}
+
+#[test]
+fn without_a_client_no_clients_share_of_a_rollout_is_told_as_everybodys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, list) = (dir.path().join("embargo.toml"), dir.path().join("mine.txt"));
+    std::fs::write(&list, "b.example\n").unwrap();
+    std::fs::write(&config, "state_dir = \"state\"\n[ban.mine]\nrollout = 1\n").unwrap();
+    let (config, list) = (config.display().to_string(), list.display().to_string());
+    let explain = |more: &[&str]| {
+        let ran = run(&[&["explain", "b.example", "--config", &config, "--list", &list], more].concat());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        ran.out
+    };
+    let told = explain(&[]);
+    assert!(told.starts_with("ENFORCE"), "{told}");
+    assert!(told.contains("  mode      enforce on 1% of clients; --client tells which\n"), "{told}");
+    let told = explain(&["--client", "127.0.0.1"]);
+    assert!(told.contains("the client is not among the 1% that the ban is enforced on"), "{told}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn ban(ban: &Ban, asked: &Asked<'_>, page: &mut Page) {
     let vendor = if ban.vendor.is_empty() { String::new() } else { format!(" ({})", ban.vendor) };
     page.field("ban", &format!("{}: {}{vendor}", ban.id, ban.title));
     if let Some(standing) = &asked.standing {
-        page.field("mode", &mode(standing, asked.at));
+        page.field("mode", &mode(standing, asked));
         page.field("for", &whom(standing, asked.policy));
     }
     for (index, basis) in bases(ban).iter().enumerate() {
@@ -167,8 +167,8 @@ fn ban(ban: &Ban, asked: &Asked<'_>, page: &mut Page) {
     page.field("instead", &ban.alternatives);
 }
 
-fn mode(standing: &Standing<'_>, at: Timestamp) -> String {
-    let (stance, mode) = (standing.stance, standing.mode);
+fn mode(standing: &Standing<'_>, asked: &Asked<'_>) -> String {
+    let (stance, mode, at) = (standing.stance, standing.mode, asked.at);
     if let Some(share) = stance.rollout.filter(|_share| mode < stance.mode_at(at)) {
         return format!("{}: the client is not among the {share} that the ban is enforced on", mode.as_str());
     }
@@ -180,7 +180,10 @@ fn mode(standing: &Standing<'_>, at: Timestamp) -> String {
     };
     let since = from.filter(|&from| from <= at).map(|from| format!(" since {}", rfc3339(from)));
     let next = stance.next_change(at).map(|next| format!(", {} from {}", stance.mode_at(next).as_str(), rfc3339(next)));
-    format!("{}{}{}", mode.as_str(), since.unwrap_or_default(), next.unwrap_or_default())
+    let nobody = mode == Mode::Enforce && asked.client.address.is_unspecified();
+    let share =
+        stance.rollout.filter(|_share| nobody).map(|share| format!(" on {share} of clients; --client tells which"));
+    format!("{}{}{}{}", mode.as_str(), share.unwrap_or_default(), since.unwrap_or_default(), next.unwrap_or_default())
 }
 
 /// The groups for which the ban has a term of its own, where it holds for the client.
