@@ -26,6 +26,8 @@ mod reload;
 mod run;
 mod status;
 mod table;
+mod tail;
+mod top;
 mod when;
 
 use std::ffi::OsString;
@@ -86,6 +88,8 @@ enum Command {
     Clients(clients::Clients),
     Devices(devices::Devices),
     Attempts(attempts::Attempts),
+    Tail(tail::Tail),
+    Top(top::Top),
     Status(status::Status),
     Healthcheck(healthcheck::Healthcheck),
     Reload(reload::Reload),
@@ -107,6 +111,8 @@ impl Command {
             Self::Clients(clients) => clients.execute(console),
             Self::Devices(devices) => devices.execute(console),
             Self::Attempts(attempts) => attempts.execute(console),
+            Self::Tail(tail) => tail.execute(console),
+            Self::Top(top) => top.execute(console),
             Self::Status(status) => status.execute(console),
             Self::Healthcheck(healthcheck) => healthcheck.execute(console),
             Self::Reload(reload) => reload.execute(console),

@@ -26,11 +26,11 @@ pub(super) struct Ran {
     pub(super) err: String,
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2025-03-10T12:00:00.123Z".parse().unwrap()
 }
 
-fn console<'w>(out: &'w mut dyn Write, err: &'w mut dyn Write) -> Console<'w> {
+pub(super) fn console<'w>(out: &'w mut dyn Write, err: &'w mut dyn Write) -> Console<'w> {
     Console { out, err, look: Look::default(), now: now(), environment: Environment::default() }
 }
 
@@ -207,7 +207,7 @@ fn check_tells_the_mistakes_of_configuration_and_lists_at_once() {
 }
 
 /// A store with three attempts of two clients.
-fn record(dir: &Path) {
+pub(super) fn record(dir: &Path) {
     let metrics = Arc::new(Metrics::new());
     let at = Now { wall: now(), mono: Mono::default() };
     let journal = Journal::start(journal::Config::new(dir), metrics, Clock::manual(at).0).unwrap();
