@@ -15,7 +15,7 @@
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
 //!              sinks, transfer, audit, report         who tried what, and send it on; zones on the wire; who was spared
 //!                                                     why; what all of it proves
-//! service      serve                                  the way of one query
+//! service      serve, intake                          the way of one query; what other resolvers tell of theirs
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
 //!
@@ -55,6 +55,7 @@ pub mod audit;
 pub mod report;
 
 pub mod serve;
+pub mod intake;
 
 pub mod admin;
 pub mod config;

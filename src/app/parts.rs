@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::diag::Diagnostic;
 use crate::identity::Devices;
+use crate::intake::Intakes;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::policy::{Exemption, Roster};
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) journal: Arc<Journal>,
     /// Where attempts are sent to as they are recorded.
     pub(super) sinks: Arc<Sinks>,
+    pub(super) intakes: Arc<Intakes>,
     pub(super) guard: Arc<Guard>,
     /// Who was spared by whom.
     pub(super) audit: Arc<Audit>,
@@ -98,21 +100,23 @@ pub(super) struct Parts {
 pub(super) type Late = tokio::task::JoinHandle<Result<policy::Ready, Vec<Diagnostic>>>;
 
 impl Parts {
-    /// Sends attempts to sinks, once the server `before` is gone: until then it sends what it has recorded.
+    /// Sends attempts to sinks, and takes what other resolvers tell, once the server `before` is gone: until then it sends what
+    /// it has recorded, and it is told.
     pub(super) fn send_attempts(&self, before: Option<CancellationToken>) {
-        let (sinks, questions) = (Arc::clone(&self.sinks), self.questions());
+        let (sinks, intakes, questions) = (Arc::clone(&self.sinks), Arc::clone(&self.intakes), self.questions());
         tokio::spawn(async move {
             if let Some(before) = before {
                 before.cancelled().await;
             }
-            sinks.start(&questions).await;
+            tokio::join!(sinks.start(&questions), intakes.start());
         });
     }
 
-    /// Sends attempts to the sinks that the settings name now, and to no others.
+    /// Sends attempts to the sinks that the settings name now, and to no others; the same of intakes.
     pub(super) async fn follow_sinks(&self) {
         let loaded = self.loaded.load_full();
         self.sinks.follow(&map::sinks(&loaded.settings), loaded.settings.spool_max_bytes, &self.questions()).await;
+        self.intakes.follow(loaded.settings.intakes.clone()).await;
     }
 
     /// Who resolves names of ours.

@@ -32,6 +32,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
 use crate::identity::Devices;
+use crate::intake::Intakes;
 use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
@@ -109,6 +110,8 @@ impl Server {
         guard.show(map::hop(&loaded.settings));
         guard.limit(map::rates(&loaded.settings));
         let (guard, tree) = (Arc::new(guard), Arc::new(ArcSwap::new(tree)));
+        let intakes =
+            Intakes::new(loaded.settings.intakes.clone(), Arc::clone(&guard), Arc::clone(&metrics), clock.clone());
         let chain = Chain::new(Arc::clone(&guard), Arc::clone(&cache), Arc::clone(&tree), clock.clone());
         let chain = Arc::new(chain);
         let lists = Arc::new(Lists::new(&loaded.state_dir, &metrics, &chain, &clock));
@@ -127,6 +130,7 @@ impl Server {
             devices,
             journal,
             sinks,
+            intakes: Arc::new(intakes),
             tls,
             guard,
             tree,
@@ -216,6 +220,7 @@ impl Server {
         self.parts.draining.store(true, Ordering::Relaxed);
         // With it goes what else holds the sockets: they are closed once nobody reads them.
         drop(self.succession);
+        self.parts.intakes.stop().await;
         told_of(self.running.drain(DRAIN).await);
         write_to_the_end(&self.parts).await;
         self.parts.sinks.stop().await;
@@ -243,6 +248,7 @@ impl Server {
             heir.carry(connection);
         }
         told_of(given_up);
+        self.parts.intakes.stop().await;
         // Both before it is told, so that it reads the newest of them.
         tokio::join!(write_to_the_end(&self.parts), self.parts.save_cache_at_end());
         self.parts.sinks.stop().await;

@@ -22,6 +22,7 @@ use super::export;
 use super::file::{self, File, Text, Texts};
 use super::further;
 use super::hop;
+use super::intake;
 use super::leases;
 use super::local;
 use super::rate_limit;
@@ -80,6 +81,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         log: log(&file.log, default.log, &mut reader),
         sinks: sink::settings(&file.sink, base, &mut reader),
         spool_max_bytes: sink::spool(&file.spool, default.spool_max_bytes, &mut reader),
+        intakes: intake::settings(&file.intake, base, &mut reader),
         exports: export::settings(&file.export, base, &mut reader),
         lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),

@@ -19,6 +19,7 @@ mod export;
 mod file;
 mod further;
 mod hop;
+mod intake;
 mod last_good;
 mod leases;
 mod list;

@@ -17,6 +17,7 @@ use super::further::ListFile;
 use super::leases::LeaseFile;
 use super::rate_limit::RateLimitSettings;
 use super::sink::SinkSettings;
+use crate::intake::IntakeConfig;
 use crate::journal::NamesConfig;
 use crate::local::{self, Record};
 use crate::policy::{Door, Group, GroupIndex, ListFormat, Strictness};
@@ -79,6 +80,8 @@ pub struct Settings {
     pub sinks: Vec<SinkSettings>,
     /// Octets that may wait for those on the disk.
     pub spool_max_bytes: u64,
+    /// Where other resolvers tell what they were asked.
+    pub intakes: Vec<IntakeConfig>,
     /// Zones that other resolvers may have.
     pub exports: Vec<ExportSettings>,
     /// Sites, departments and groups.
@@ -401,6 +404,7 @@ impl Default for Settings {
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             sinks: Vec::new(),
             spool_max_bytes: 256 << 20,
+            intakes: Vec::new(),
             exports: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),

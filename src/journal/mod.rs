@@ -24,6 +24,7 @@ mod presence;
 mod read;
 mod series;
 mod shard;
+mod shown;
 mod steady;
 mod tally;
 mod upkeep;
@@ -45,6 +46,7 @@ pub use outlet::Outlet;
 pub use presence::{BLOCK, DayCount, DeviceRow, Numbered, Presence, Set, Sign, What};
 pub use read::{AttemptRow, ClientRow, Filter, Store, Tried};
 pub use series::{Series, SeriesId};
+pub use shown::question;
 use writer::{Answer, Command, Shared, Writer};
 
 use crate::clock::Clock;

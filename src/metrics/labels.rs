@@ -197,6 +197,38 @@ label! {
 }
 
 label! {
+    /// What became of a message of another resolver.
+    IntakeOutcome {
+        /// An attempt.
+        Attempt = "attempt",
+        /// No ban has a say.
+        Clean = "clean",
+        /// The response to a query that was told before.
+        Paired = "paired",
+        /// About something else than a query of a client.
+        PassedOver = "passed_over",
+        /// It can't be read.
+        Malformed = "malformed",
+        /// More than the intake takes in a second.
+        Limited = "limited",
+        /// There was no policy yet.
+        Unready = "unready",
+    }
+}
+
+label! {
+    /// Why another resolver was refused.
+    IntakeRefusal {
+        /// It may not connect from there.
+        Address = "address",
+        /// As many as may be are connected.
+        Places = "places",
+        /// It speaks something else.
+        Protocol = "protocol",
+    }
+}
+
+label! {
     /// Why counts of attempts are not in the store.
     Loss {
         /// The store could not be written and memory for waiting rows was used up.

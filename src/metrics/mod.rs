@@ -8,6 +8,7 @@ mod block;
 mod connections;
 mod dns;
 mod fetches;
+mod intakes;
 mod labels;
 mod latency;
 mod ledger;
@@ -27,9 +28,10 @@ use std::sync::Arc;
 pub use connections::Connections;
 pub use dns::Dns;
 pub use fetches::{FetchResult, Fetches};
+pub use intakes::{IntakeCells, Intakes};
 pub use labels::{
-    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, Level, Loss, Outcome, Shed, SinkLoss, TransferEnd,
-    UpstreamFailure, Window,
+    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, IntakeOutcome, IntakeRefusal, Level, Loss, Outcome, Shed,
+    SinkLoss, TransferEnd, UpstreamFailure, Window,
 };
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
@@ -69,6 +71,8 @@ pub struct Metrics {
     pub zones: Zones,
     /// Where attempts are sent to.
     pub sinks: Sinks,
+    /// What other resolvers tell.
+    pub intakes: Intakes,
 }
 
 impl Metrics {
@@ -87,6 +91,7 @@ impl Metrics {
             process: Process::new(&registry),
             zones: Zones::new(&registry),
             sinks: Sinks::new(&registry),
+            intakes: Intakes::new(&registry),
             registry,
             blocks,
         }

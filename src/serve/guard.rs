@@ -39,7 +39,7 @@ pub struct Guard {
     primary: ArcSwapOption<Primary>,
     /// Zones of others that are heard of.
     notices: ArcSwapOption<Notices>,
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -48,12 +48,12 @@ pub struct Guard {
 pub struct InForce {
     /// The policy; the next of the same with other exemptions shares it.
     pub policy: Arc<Policy>,
-    counters: Arc<AttemptCounters>,
+    pub(super) counters: Arc<AttemptCounters>,
     /// By site, the one of clients that are of none first, and series.
-    recorded: Arc<[Vec<SeriesId>]>,
-    exemptions: Exemptions,
+    pub(super) recorded: Arc<[Vec<SeriesId>]>,
+    pub(super) exemptions: Exemptions,
     /// Who is known as a device that exemptions or groups name.
-    roster: Roster,
+    pub(super) roster: Roster,
 }
 
 /// A query as the policy in force judges it: what every step of its way asks about it.

@@ -49,6 +49,7 @@ mod capture;
 mod client;
 mod door;
 mod flight;
+mod foreign;
 mod forwarder;
 mod guard;
 mod handler;
@@ -83,6 +84,7 @@ use tokio_util::task::TaskTracker;
 
 pub use client::{Admission, Client};
 pub use ending::Ending;
+pub use foreign::Foreign;
 pub use forwarder::{Forwarder, ForwarderConfig};
 pub use guard::{Guard, InForce};
 pub use hop::{AnyAnswer, HopConfig};

@@ -22,6 +22,7 @@ mod forwarding;
 mod fuzz;
 mod harness;
 mod hop;
+mod intake;
 mod leases;
 mod listeners;
 mod lists;

@@ -1,0 +1,86 @@
+//! Queries that were asked of another resolver: judged by the policy in force, and recorded like those that we answer.
+
+use std::net::IpAddr;
+
+use super::guard::{Guard, InForce};
+use crate::journal::Attempt;
+use crate::metrics::Did;
+use crate::policy::{self, Decision, Entrance, Hit, Holder, Named, SiteIndex, Spared};
+use crate::time::Timestamp;
+use crate::wire::{LowerName, Transport};
+
+/// A query that somebody else was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub client: IpAddr,
+    /// The name.
+    pub name: &'a LowerName,
+    /// The type.
+    pub qtype: u16,
+    /// How it came.
+    pub transport: Transport,
+}
+
+impl Foreign<'_> {
+    fn judge<'p>(&self, in_force: &'p InForce) -> Spared<'p> {
+        let (address, over_stream) = (self.client, self.transport.proves_address());
+        let roster = &in_force.roster;
+        let device = if roster.is_empty() { Named::NOBODY } else { roster.named(Holder::Address(address)) };
+        let client = policy::Client { address, sender: address, over_stream, entrance: Entrance::UNKNOWN, device };
+        in_force.policy.decide_sparing(&in_force.exemptions, self.name, self.qtype, &client, self.at)
+    }
+}
+
+impl Guard {
+    /// Whether the query is an attempt; `None`: there is no policy yet. One that is none is noted by its name, where names are
+    /// recorded.
+    pub fn is_foreign_attempt(&self, foreign: &Foreign<'_>) -> Option<bool> {
+        let in_force = self.in_force()?;
+        let Spared { verdict, hits } = foreign.judge(&in_force);
+        let is_pass = matches!(verdict.decision, Decision::Pass | Decision::Allow(_));
+        let is_attempt = !is_pass || !verdict.also.is_empty() || !hits.is_empty();
+        if !is_attempt && self.journal.keeps_names() {
+            self.journal.note_name(foreign.name, foreign.client, foreign.at);
+        }
+        Some(is_attempt)
+    }
+
+    /// Records the attempts that the query is, to which the other resolver did this. What we would have done is not said: we did
+    /// nothing.
+    pub fn record_foreign(&self, foreign: &Foreign<'_>, did: Did) {
+        let Some(in_force) = self.in_force() else { return };
+        let Spared { verdict, hits } = foreign.judge(&in_force);
+        let first = match &verdict.decision {
+            Decision::Pass | Decision::Allow(_) => None,
+            Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
+        };
+        for hit in first.into_iter().chain(&verdict.also) {
+            self.count_foreign(&in_force, foreign, hit, did);
+        }
+        // Spared here is not spared there.
+        let did_spared = if did == Did::Observe { Did::Exempt } else { did };
+        for spared in &hits {
+            self.count_foreign(&in_force, foreign, &spared.hit, did_spared);
+        }
+    }
+
+    fn count_foreign(&self, in_force: &InForce, foreign: &Foreign<'_>, hit: &Hit<'_>, did: Did) {
+        let site = in_force.policy.who().of(foreign.client).site().map(|SiteIndex(index)| usize::from(index));
+        in_force.counters.count(&**self.metrics(), site, hit.series, did);
+        self.journal.record(&Attempt {
+            at: foreign.at,
+            client: foreign.client,
+            told: None,
+            series: in_force.recorded[site.map_or(0, |site| site + 1)][hit.series],
+            qname: foreign.name,
+            qtype: foreign.qtype,
+            pattern: hit.pattern,
+            action: did,
+            transport: foreign.transport,
+            verified: foreign.transport.proves_address(),
+        });
+    }
+}
