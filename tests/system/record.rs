@@ -168,14 +168,21 @@ fn kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing() {
     let mut server = Setup::new(&[unbound.address]).state_in(memory.path()).start();
     // A commit each second, and the time that a busy machine takes to get to it.
     let at_most = Duration::from_millis(1_500);
+    // By hand: EMBARGO_KILLS=200.
+    let rounds = std::env::var("EMBARGO_KILLS").map_or(10, |rounds| rounds.parse::<u64>().unwrap());
 
-    for round in 0..10_u64 {
+    for round in 0..rounds {
         let before = count(&server.json(&["attempts"]), &[]);
         let stop = Arc::new(AtomicBool::new(false));
         let (theirs, dns) = (Arc::clone(&stop), server.dns);
         let client = thread::spawn(move || ask_until(&theirs, dns));
         // Not in step with the commits.
-        thread::sleep(Duration::from_millis(2_000 + round * 137));
+        let moment = Instant::now() + Duration::from_millis(1_000 + rand::random::<u64>() % 2_000);
+        let mut acknowledged = 0;
+        while Instant::now() < moment {
+            acknowledged = server.metrics().sum("embargo_journal_stored_total");
+            thread::sleep(Duration::from_millis(7));
+        }
         server.kill();
         let killed = Instant::now();
         stop.store(true, Ordering::Relaxed);
@@ -184,6 +191,7 @@ fn kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing() {
         let safe = answered.iter().filter(|at| killed.duration_since(**at) > at_most).count() as u64;
         let kept = count(&server.json(&["attempts"]), &[]) - before;
         assert!(kept >= safe, "round {round}: {kept} kept of {} answered, {safe} of them in time", answered.len());
+        assert!(kept >= acknowledged, "round {round}: {kept} kept of {acknowledged} that were said to be stored");
         assert!(kept <= answered.len() as u64 + 1, "round {round}: {kept} kept, more than asked");
         let store = rusqlite::Connection::open(server.state.join("embargo.db")).unwrap();
         let found: String = store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
