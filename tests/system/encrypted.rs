@@ -16,11 +16,11 @@ use super::unbound::Unbound;
 /// The name in Unbound's certificate.
 const NAME: &str = "resolver.example";
 
-/// A certificate authority, and a server's certificate of it in files.
-struct Authority(Issuer<'static, KeyPair>, String);
+/// A certificate authority, and its own certificate; a server's certificate of it in files.
+pub(crate) struct Authority(Issuer<'static, KeyPair>, pub(crate) String);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,8 +30,13 @@ impl Authority {
     }
 
     fn issue(&self, directory: &Path) {
+        self.issue_for(NAME, directory);
+    }
+
+    /// A certificate for a name or address.
+    pub(crate) fn issue_for(&self, name: &str, directory: &Path) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![NAME.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         fs::write(directory.join("server.pem"), certificate.pem()).unwrap();
         fs::write(directory.join("server.key"), key.serialize_pem()).unwrap();
     }
