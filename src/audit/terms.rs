@@ -246,7 +246,7 @@ pub fn said(what: &'static str, text: &str, most: usize) -> Result<Arc<str>, Ter
 
 /// Whether a character is printed as nothing, or changes how those around it are: control characters, and of the Unicode
 /// formats those that break lines, join, or turn the direction.
-fn is_unprinted(character: char) -> bool {
+pub fn is_unprinted(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

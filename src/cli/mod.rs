@@ -23,6 +23,7 @@ mod preview;
 mod query;
 mod record;
 mod reload;
+mod report;
 mod run;
 mod status;
 mod table;
@@ -100,6 +101,7 @@ enum Command {
     Audit(audit::Audit),
     Completions(completions::Completions),
     Man(man::Manual),
+    Report(Box<report::Report>),
 }
 
 impl Command {
@@ -123,6 +125,7 @@ impl Command {
             Self::Audit(audit) => audit.execute(console),
             Self::Completions(completions) => completions.execute(console),
             Self::Man(manual) => manual.execute(console),
+            Self::Report(report) => report.execute(console),
         }
     }
 }

@@ -30,6 +30,11 @@ impl Asked {
         (from <= to && date <= from).then_some(Self { baseline, window: from..=to })
     }
 
+    /// Days of the window, and of the baseline.
+    pub fn days(&self) -> i32 {
+        self.window.end().since(*self.window.start()) + 1
+    }
+
     /// The day after the baseline, from which times are counted.
     pub fn date(&self) -> Day {
         self.baseline.end().plus(1)

@@ -124,14 +124,32 @@ pub struct Figures {
     pub open: Vec<(u32, Cohort)>,
     /// The first day of which there is anything.
     pub since: Option<Day>,
+    /// Devices by what their lookups prove: in the baseline and in the window.
+    pub evidence: BTreeMap<Evidence, (u64, u64)>,
+    /// Devices seen in each of the spans that were asked for.
+    pub spans: Vec<u64>,
+}
+
+/// Of what there are to be figures.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The ban's id.
+    pub ban: &'a str,
+    /// Which time is compared with which.
+    pub asked: &'a Asked,
+    /// The one site, if it is about one.
+    pub site: Option<&'a str>,
+    /// Days of which it is asked how many devices were seen.
+    pub spans: &'a [RangeInclusive<Day>],
 }
 
 impl Figures {
-    /// Reads and adds up what is known of a ban; of one site, if there is one.
+    /// Reads and adds up what is known.
     ///
     /// # Errors
     /// [`StoreError`] when the record can't be read.
-    pub fn read(presence: &Presence<'_>, ban: &str, asked: &Asked, site: Option<&str>) -> Result<Self, StoreError> {
+    pub fn read(presence: &Presence<'_>, subject: &Subject<'_>) -> Result<Self, StoreError> {
+        let &Subject { ban, asked, site, spans } = subject;
         let all = presence.numbered()?;
         let blocks = Presence::blocks(&all);
         let numbered: Vec<Numbered> =
@@ -139,7 +157,7 @@ impl Figures {
         let mut sites: Vec<&str> = numbered.iter().map(|range| &*range.site).collect();
         sites.sort_unstable();
         sites.dedup();
-        let mut figures = Self::default();
+        let mut figures = Self { spans: vec![0; spans.len()], ..Self::default() };
         let sign = Sign { ban, evidence: Some(Evidence::Installed), what: What::Seen };
         figures.since = presence.days(sign)?.map(|days| *days.start());
         let since = figures.since.unwrap_or(*asked.baseline.start()).min(*asked.baseline.start());
@@ -148,12 +166,37 @@ impl Figures {
             if ranges.is_empty() {
                 continue;
             }
-            let piece = Piece::read(presence, ban, block, &(since..=*asked.window.end()))?;
+            let mut piece = Piece::read(presence, ban, block, &(since..=*asked.window.end()))?;
             // Numbers of other sites are there only if one is asked for.
-            let piece = if site.is_some() { piece.only(&ranges) } else { piece };
+            let only = site.map(|_one| whole(&ranges));
+            only.iter().for_each(|only| piece.keep(only));
             figures.add(&piece, &ranges, asked);
+            for (sum, span) in figures.spans.iter_mut().zip(spans) {
+                *sum += union(within(&piece.sets.seen, span)).len();
+            }
+            figures.add_evidence(presence, subject, block, only.as_ref())?;
         }
         Ok(figures)
+    }
+
+    fn add_evidence(
+        &mut self,
+        presence: &Presence<'_>,
+        subject: &Subject<'_>,
+        block: u32,
+        only: Option<&RoaringBitmap>,
+    ) -> Result<(), StoreError> {
+        for evidence in Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::None) {
+            let sign = Sign { ban: subject.ban, evidence: Some(evidence), what: What::Seen };
+            let seen = |days: &RangeInclusive<Day>| -> Result<u64, StoreError> {
+                let all = union(&presence.sets(sign, block, days)?);
+                Ok(only.map_or_else(|| all.len(), |only| all.intersection_len(only)))
+            };
+            let counts = (seen(&subject.asked.baseline)?, seen(&subject.asked.window)?);
+            let sum = self.evidence.entry(evidence).or_default();
+            *sum = (sum.0 + counts.0, sum.1 + counts.1);
+        }
+        Ok(())
     }
 
     fn add(&mut self, piece: &Piece, ranges: &[Part<'_>], asked: &Asked) {
@@ -223,16 +266,14 @@ impl Piece {
         (Distinct { devices: seen.len(), addresses, active }, seen)
     }
 
-    /// What of it lies in these ranges, where they are not all of it.
-    fn only(mut self, ranges: &[Part<'_>]) -> Self {
-        let whole: RoaringBitmap = ranges.iter().flat_map(|part| part.numbers.clone()).collect();
+    /// Keeps of it what is in `only`.
+    fn keep(&mut self, only: &RoaringBitmap) {
         let Sets { seen, verified, confirmed, exempt, active } = &mut self.sets;
         for sets in [seen, verified, confirmed, exempt, active, &mut self.address] {
             for (_day, bits) in sets.iter_mut() {
-                *bits &= &whole;
+                *bits &= only;
             }
         }
-        self
     }
 }
 
@@ -258,6 +299,11 @@ fn in_block<'n>(numbered: &'n [Numbered], sites: &[&str], block: u32) -> Vec<Par
         }
     }
     parts
+}
+
+/// Every number of these ranges.
+fn whole(ranges: &[Part<'_>]) -> RoaringBitmap {
+    ranges.iter().flat_map(|part| part.numbers.clone()).collect()
 }
 
 /// Numbers that are addresses.

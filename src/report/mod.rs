@@ -5,9 +5,26 @@
 //! clock. [`Seal`] ends a report with its digest and the signature of the server that holds the record.
 
 mod cohort;
+mod csv;
+mod document;
 mod figures;
+mod format;
+mod history;
+mod html;
+mod key;
 mod lifetime;
+mod markdown;
+mod method;
+mod milestones;
+mod open;
+mod statement;
 
 pub use cohort::{Asked, CLEAN_AFTER_DAYS, Cohort, Sets, cohort};
-pub use figures::{Counts, Distinct, Figures};
+pub use document::{About, AuditRow, Coverage, Document, EvidenceRow, Inputs, ListRow, SpanRow};
+pub use figures::{Counts, Distinct, Figures, Subject};
+pub use format::Format;
+pub use history::{EnforcementRow, ExceptionRow, History};
+pub use key::{Key, SiteRow, decline, share};
 pub use lifetime::Lifetimes;
+pub use milestones::{LawRow, MilestoneRow};
+pub use open::{Open, OpenRow};

@@ -1,0 +1,255 @@
+//! Everything that a report says, before it has a form. Its JSON is an interface: names and order stay.
+
+use serde::Serialize;
+
+use super::cohort::Asked;
+use super::figures::{Figures, Subject};
+use super::history::{EnforcementRow, ExceptionRow, History};
+use super::key::{Key, SiteRow};
+use super::milestones::{self, LawRow, MilestoneRow};
+use super::open::{self, Open};
+use super::{method, statement};
+use crate::journal::{Presence, StoreError};
+use crate::policy::Ban;
+use crate::time::Day;
+
+/// What a report is made from, beside the record.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The ban.
+    pub ban: &'a Ban,
+    /// Its lists as they are now.
+    pub lists: Vec<ListRow>,
+    /// Which time is compared with which.
+    pub asked: &'a Asked,
+    /// The one site, if it is about one.
+    pub site: Option<&'a str>,
+    /// What the audit log says.
+    pub history: &'a History,
+    /// Exemptions that stand in the configuration.
+    pub configured: Vec<ExceptionRow>,
+    /// The fingerprint of the key that will sign it.
+    pub signed_by: Option<String>,
+    /// Rows of devices, and of sites, at most.
+    pub rows_max: usize,
+}
+
+/// A list of the ban.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListRow {
+    /// What messages call it.
+    pub name: String,
+    /// SHA-256 of its octets, in hexadecimal.
+    pub sha256: String,
+    /// Rules held.
+    pub rules: u64,
+}
+
+/// What it is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct About {
+    /// The ban's id.
+    pub ban: String,
+    /// Its title.
+    pub title: String,
+    /// The vendor.
+    pub vendor: String,
+    /// The one site; `None`: all.
+    pub site: Option<String>,
+    /// The first day of the window.
+    pub from: String,
+    /// Its last day.
+    pub to: String,
+    /// The first day of the baseline.
+    pub baseline_from: String,
+    /// Its last day.
+    pub baseline_to: String,
+    /// Days of each.
+    pub days: i32,
+    /// Whom to ask.
+    pub contact: String,
+    /// What to use instead.
+    pub alternatives: String,
+    /// What made it.
+    pub software: &'static str,
+    /// The fingerprint of the key that signed it.
+    pub signed_by: Option<String>,
+}
+
+/// Days of which it is known who was active.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// Of the baseline.
+    pub baseline_days: usize,
+    /// Of the window.
+    pub window_days: usize,
+    /// The first day of which there is a lookup of an installed product on record.
+    pub record_since: Option<String>,
+}
+
+/// Devices by what their lookups prove.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvidenceRow {
+    /// The grade.
+    pub evidence: &'static str,
+    /// In the baseline.
+    pub baseline: u64,
+    /// In the window.
+    pub now: u64,
+}
+
+/// Devices in one span of days.
+#[derive(Clone, Debug, Serialize)]
+pub struct SpanRow {
+    /// Its first day.
+    pub from: String,
+    /// Devices seen.
+    pub devices: u64,
+    /// Their addresses.
+    pub addresses: u64,
+    /// Devices that asked for anything; `None`: not known.
+    pub active: Option<u64>,
+}
+
+/// What the audit log says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditRow {
+    /// Whether no entry was changed, left out or put in.
+    pub intact: bool,
+    /// Entries that are as they were written.
+    pub entries: u64,
+    /// The hash of the last one.
+    pub head: String,
+}
+
+/// A report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// Of this form of JSON.
+    pub version: u32,
+    /// What it is about.
+    pub about: About,
+    /// What it comes to, in sentences.
+    pub statement: Vec<String>,
+    /// The figures.
+    pub figures: Key,
+    /// What they rest on.
+    pub coverage: Coverage,
+    /// The same by site, those with most devices first.
+    pub sites: Vec<SiteRow>,
+    /// Sites that are not among these rows.
+    pub sites_left_out: usize,
+    /// By grade of evidence.
+    pub evidence: Vec<EvidenceRow>,
+    /// By day.
+    pub days: Vec<SpanRow>,
+    /// By week.
+    pub weeks: Vec<SpanRow>,
+    /// By month.
+    pub months: Vec<SpanRow>,
+    /// Dates of the law, and devices around them.
+    pub milestones: Vec<MilestoneRow>,
+    /// The law.
+    pub laws: Vec<LawRow>,
+    /// Who was spared.
+    pub exceptions: Vec<ExceptionRow>,
+    /// Which policy was in force when.
+    pub enforcement: Vec<EnforcementRow>,
+    /// The lists as they are now.
+    pub lists: Vec<ListRow>,
+    /// The audit log.
+    pub audit: AuditRow,
+    /// Devices seen in the window.
+    pub open: Open,
+    /// How it was found.
+    pub method: Vec<String>,
+    /// What it can't say.
+    pub limits: Vec<String>,
+}
+
+impl Document {
+    /// Reads the record and says what it proves.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the record can't be read.
+    pub fn build(presence: &Presence<'_>, inputs: &Inputs<'_>) -> Result<Self, StoreError> {
+        let &Inputs { ban, asked, site, history, rows_max, .. } = inputs;
+        let dates = milestones::dates(ban);
+        let spans: Vec<_> = dates.keys().flat_map(|date| milestones::around(*date)).collect();
+        let subject = Subject { ban: &ban.id, asked, site, spans: &spans };
+        let figures = Figures::read(presence, &subject)?;
+        let key = Key::of(&figures);
+        let coverage = coverage(&figures, asked);
+        let mut sites: Vec<_> = figures.sites.iter().map(|(site, counts)| SiteRow::of(site, counts)).collect();
+        sites.sort_by(|a, b| (b.now, b.baseline, &a.site).cmp(&(a.now, a.baseline, &b.site)));
+        let sites_left_out = sites.len().saturating_sub(rows_max);
+        sites.truncate(rows_max);
+        let mut exceptions = history.exceptions(&ban.id, asked);
+        exceptions.extend(inputs.configured.iter().cloned());
+        let evidence = figures.evidence.iter();
+        let (intact, entries, head) = (history.damage.is_none(), history.count, history.head.clone());
+        Ok(Self {
+            version: 1,
+            about: about(inputs),
+            statement: statement::statement(ban, asked, site, &key, &coverage),
+            sites,
+            sites_left_out,
+            evidence: evidence
+                .map(|(grade, &(baseline, now))| EvidenceRow { evidence: grade.as_str(), baseline, now })
+                .collect(),
+            days: spans_of(&figures.days),
+            weeks: spans_of(&figures.weeks),
+            months: spans_of(&figures.months),
+            milestones: milestones::rows(&dates, &figures, asked),
+            laws: milestones::laws(ban),
+            exceptions,
+            enforcement: history.enforcement(&ban.id, asked),
+            lists: inputs.lists.clone(),
+            audit: AuditRow { intact, entries, head },
+            open: open::read(presence, &subject, &figures, rows_max)?,
+            method: method::method(asked),
+            limits: method::limits(&coverage, history, asked),
+            figures: key,
+            coverage,
+        })
+    }
+}
+
+fn about(inputs: &Inputs<'_>) -> About {
+    let Inputs { ban, asked, site, signed_by, .. } = inputs;
+    let (from, to) = (*asked.window.start(), *asked.window.end());
+    About {
+        ban: ban.id.to_string(),
+        title: ban.title.to_string(),
+        vendor: ban.vendor.to_string(),
+        site: site.map(str::to_owned),
+        from: from.to_string(),
+        to: to.to_string(),
+        baseline_from: asked.baseline.start().to_string(),
+        baseline_to: asked.baseline.end().to_string(),
+        days: asked.days(),
+        contact: ban.contact.to_string(),
+        alternatives: ban.alternatives.to_string(),
+        software: concat!("embargo ", env!("CARGO_PKG_VERSION")),
+        signed_by: signed_by.clone(),
+    }
+}
+
+fn coverage(figures: &Figures, asked: &Asked) -> Coverage {
+    let covered = |days: &std::ops::RangeInclusive<Day>| figures.covered.range(days.clone()).count();
+    Coverage {
+        baseline_days: covered(&asked.baseline),
+        window_days: covered(&asked.window),
+        record_since: figures.since.map(|day| day.to_string()),
+    }
+}
+
+fn spans_of(spans: &std::collections::BTreeMap<Day, super::Distinct>) -> Vec<SpanRow> {
+    let row = |(from, distinct): (&Day, &super::Distinct)| SpanRow {
+        from: from.to_string(),
+        devices: distinct.devices,
+        addresses: distinct.addresses,
+        active: Some(distinct.active).filter(|active| *active > 0),
+    };
+    spans.iter().map(row).collect()
+}

@@ -1,0 +1,65 @@
+//! The forms of a report.
+
+use super::document::Document;
+use super::{csv, html, markdown};
+use crate::audit::is_unprinted;
+
+/// The forms of a report. To add one: a file beside this one, a variant here, and what the compiler then asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A page to read, print and keep.
+    Html,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// Text that other documents take in.
+    Markdown,
+}
+
+impl Format {
+    /// Every form.
+    pub const ALL: [Self; 4] = [Self::Html, Self::Json, Self::Csv, Self::Markdown];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Markdown => "md",
+        }
+    }
+
+    /// Rows of devices, and of sites, at most: what people read is shorter than what programs do.
+    pub fn rows_max(self) -> usize {
+        match self {
+            Self::Html | Self::Markdown => 1_000,
+            Self::Json | Self::Csv => 100_000,
+        }
+    }
+
+    /// The document in this form, still without its seal.
+    pub fn render(self, document: &Document) -> String {
+        match self {
+            Self::Html => html::render(document),
+            // Numbers, words and lists of them: nothing that JSON can't say.
+            Self::Json => serde_json::to_string(document).unwrap_or_default(),
+            Self::Csv => csv::render(document),
+            Self::Markdown => markdown::render(document),
+        }
+    }
+}
+
+/// The text with whatever is not printed as itself escaped, so that no name can hide a part of itself or turn the others around.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unprinted(character) {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}

@@ -1,0 +1,71 @@
+//! How a report was found, and what it can't say.
+
+use super::cohort::{Asked, CLEAN_AFTER_DAYS};
+use super::document::Coverage;
+use super::history::{History, moments};
+use crate::time::rfc3339;
+
+/// How it was found.
+pub(super) fn method(asked: &Asked) -> Vec<String> {
+    let days = asked.days();
+    [
+        format!("Days are those of UTC. The baseline is the {days} days that end the day before {}; the window is as long.", asked.date()),
+        "A device is what DHCP leases or an inventory name; where none do, an address of one site stands for one. Identity is that \
+         of the moment of the lookup: an address that changes hands later changes nothing."
+            .to_owned(),
+        "Seen: a lookup whose evidence is `installed`, which only an installed product makes. Other grades are counted apart and \
+         prove no installation."
+            .to_owned(),
+        "Suspected: one such lookup. Confirmed: two distinct names, hours of a day, or days, from a source that has shown that its \
+         address is its own (TCP, TLS, or a valid DNS cookie)."
+            .to_owned(),
+        format!(
+            "Clean: of the baseline, not seen since, and active (any query) on {CLEAN_AFTER_DAYS} days or more since its last such \
+             lookup. Quiet: active on fewer. Unknown: nothing on record since. Silence is never taken for removal."
+        ),
+        "Survivors compare the same devices; the decline compares totals, in which new devices make up for some that are gone. Both \
+         are printed."
+            .to_owned(),
+        "Numbers of lookups are not compared: a blocked product asks more often than one that is answered. Devices are."
+            .to_owned(),
+        "Time to clean is that of Kaplan and Meier (1958): devices that were still seen, or were lost sight of, count as long as \
+         they were seen."
+            .to_owned(),
+    ]
+    .into()
+}
+
+/// What it can't say.
+pub(super) fn limits(coverage: &Coverage, history: &History, asked: &Asked) -> Vec<String> {
+    let mut limits = vec![
+        "DNS shows who asked, not what was installed or removed: a device that asks another resolver is not seen here. Lookups were \
+         answered with a block or let through; nothing here says that a connection was prevented."
+            .to_owned(),
+        "Fallback resolvers of the product: not measured. They are literal addresses that DNS never sees; only firewall or flow logs \
+         show them."
+            .to_owned(),
+        "Devices behind one address that no lease tells apart (NAT, a forwarder) are counted as one: at least one.".to_owned(),
+        "Sources of lookups over UDP without a cookie can be forged. Such lookups make a device suspected, never confirmed.".to_owned(),
+    ];
+    if coverage.baseline_days == 0 || coverage.window_days == 0 {
+        limits.push(
+            "Who was active is not on record for all of the time compared, so that nobody who was last seen then can be called clean."
+                .to_owned(),
+        );
+    }
+    match (&history.damage, history.since()) {
+        (Some(damage), _) => limits.push(format!(
+            "The audit log is damaged after entry {}: {damage}. Exceptions and policies after that are not in this report.",
+            history.count
+        )),
+        (None, None) => {
+            limits.push("There is no audit log: which policy was in force, and who was spared, is not on record.".to_owned());
+        }
+        (None, Some(since)) if since > moments(asked).0 => limits.push(format!(
+            "The audit log begins at {}: which policy was in force before is not on record.",
+            rfc3339(since)
+        )),
+        (None, Some(_)) => (),
+    }
+    limits
+}

@@ -1,0 +1,105 @@
+//! What a report comes to, in sentences that somebody can sign.
+
+use super::cohort::{Asked, CLEAN_AFTER_DAYS};
+use super::document::Coverage;
+use super::key::{Key, number, percent};
+use crate::policy::{Ban, EndUse};
+
+/// The sentences.
+pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key, coverage: &Coverage) -> Vec<String> {
+    let place = site.map_or_else(|| "on all sites".to_owned(), |site| format!("on site {site}"));
+    let (from, to) = (asked.window.start(), asked.window.end());
+    let (start, end) = (asked.baseline.start(), asked.baseline.end());
+    let seen = match key.now {
+        0 => "no device made a lookup".to_owned(),
+        1 => "1 device made lookups".to_owned(),
+        many => format!("{} devices made lookups", number(many)),
+    };
+    let mut sentences = vec![format!(
+        "From {from} to {to}, {place}, {seen} that only an installed product of {} makes. In the {} before {}, {start} to {end}, \
+         there were {}{}.",
+        ban.title,
+        plural(asked.days().unsigned_abs().into(), "day"),
+        asked.date(),
+        plural(key.baseline, "device"),
+        change(key.decline_percent),
+    )];
+    if key.baseline > 0 {
+        sentences.push(format!(
+            "Of the {} of the baseline, {} ({}) seen again in the window, {} clean (active on {CLEAN_AFTER_DAYS} days or more since, \
+             without such a lookup), {} quiet for less than that, and of {} nothing is on record since.",
+            plural(key.baseline, "device"),
+            were(key.still),
+            percent(key.still_percent),
+            are(key.clean),
+            were(key.quiet),
+            number(key.unknown),
+        ));
+    }
+    if key.now > 0 {
+        sentences.push(format!(
+            "Of the {} of the window, {} new, {} back from before the baseline, {} confirmed and {} suspected; an exemption let \
+             {} through.",
+            plural(key.now, "device"),
+            are(key.new),
+            are(key.returned),
+            are(key.confirmed),
+            are(key.suspected),
+            number(key.exempt),
+        ));
+    }
+    sentences.extend(coverage_of(asked, coverage));
+    sentences.push(law(ban));
+    sentences
+}
+
+/// What the figures rest on, where that is not everything.
+fn coverage_of(asked: &Asked, coverage: &Coverage) -> Option<String> {
+    let days = usize::try_from(asked.days()).unwrap_or_default();
+    let (before, now) = (coverage.baseline_days, coverage.window_days);
+    if before >= days && now >= days {
+        return None;
+    }
+    Some(format!(
+        "Coverage is partial: which devices were active is on record for {before} of the {days} days of the baseline and for {now} \
+         of the {days} days of the window. Where nothing is on record the report says unknown, never clean."
+    ))
+}
+
+/// On what the ban rests. A law that binds the supplier is never said to bind the user.
+fn law(ban: &Ban) -> String {
+    let bound = ban.laws.iter().filter(|law| ban.bound_by.contains(&law.id)).map(|law| {
+        let says = match law.end_use {
+            EndUse::Yes => "prohibits use of the product",
+            EndUse::Partial => "prohibits use of the product to some",
+            EndUse::No => "binds suppliers and does not prohibit use",
+        };
+        let citation = if law.citation.is_empty() { String::new() } else { format!(" ({})", law.citation) };
+        format!("{}{citation}, which {says}", law.instrument)
+    });
+    let bound: Vec<_> = bound.collect();
+    if bound.is_empty() {
+        return "The ban is a policy of this network; its operator has named no law that binds it.".to_owned();
+    }
+    format!("By the word of its operator this network is bound by {}.", bound.join("; and by "))
+}
+
+fn change(decline: Option<f64>) -> String {
+    match decline {
+        Some(percent) if percent < 0.0 => format!(": {:.1} % more now", -percent),
+        Some(percent) => format!(": {percent:.1} % fewer now"),
+        None => String::new(),
+    }
+}
+
+fn plural(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{} {thing}s", number(count)) }
+}
+
+fn are(count: u64) -> String {
+    if count == 1 { "1 is".to_owned() } else { format!("{} are", number(count)) }
+}
+
+fn were(count: u64) -> String {
+    if count == 1 { "1 was".to_owned() } else { format!("{} were", number(count)) }
+}
