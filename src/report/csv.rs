@@ -66,7 +66,9 @@ pub(super) fn render(document: &Document) -> String {
         }
     }
     for (section, spans) in [("day", &document.days), ("week", &document.weeks), ("month", &document.months)] {
-        spans.iter().for_each(|span| spans_of(section, span, &mut add));
+        for span in spans {
+            spans_of(section, span, &mut add);
+        }
     }
     annex(document, &mut add);
     devices(document, &mut add);

@@ -169,7 +169,9 @@ impl Figures {
             let mut piece = Piece::read(presence, ban, block, &(since..=*asked.window.end()))?;
             // Numbers of other sites are there only if one is asked for.
             let only = site.map(|_one| whole(&ranges));
-            only.iter().for_each(|only| piece.keep(only));
+            if let Some(only) = &only {
+                piece.keep(only);
+            }
             figures.add(&piece, &ranges, asked);
             for (sum, span) in figures.spans.iter_mut().zip(spans) {
                 *sum += union(within(&piece.sets.seen, span)).len();

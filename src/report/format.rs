@@ -39,6 +39,15 @@ impl Format {
         }
     }
 
+    /// What stands around the seal at the end.
+    pub(super) fn around_seal(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Html | Self::Markdown => ("<!-- ", " -->\n"),
+            Self::Json => (",\"seal\":\"", "\"}\n"),
+            Self::Csv => ("\"seal\",,,,,,,\"", "\"\r\n"),
+        }
+    }
+
     /// The document in this form, still without its seal.
     pub fn render(self, document: &Document) -> String {
         match self {

@@ -247,6 +247,8 @@ mod tests {
     #[test]
     fn thousands_stand_apart() {
         let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (22_000, "22,000"), (7_000_000, "7,000,000")];
-        cases.map(|(value, expected)| assert_eq!(number(value), expected));
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A report as Markdown (CommonMark with tables), for tickets and documents that take it in.
+//! A report as Markdown (`CommonMark` with tables), for tickets and documents that take it in.
 
 use super::document::Document;
 use super::format::plain;
@@ -124,12 +124,16 @@ impl Page {
     }
 }
 
-/// Text that is nothing but text, whatever is in it.
+/// Text that is nothing but text, whatever is in it: no markup, no entity, no formula, and no address that becomes a link.
 fn text(text: &str) -> String {
+    let text = plain(text);
     let mut out = String::with_capacity(text.len());
-    for character in plain(text).chars() {
-        // Between letters and digits, a full stop, comma or colon starts nothing, except of an address that would become a link.
-        if character.is_ascii_punctuation() && !matches!(character, ',' | ';' | '(' | ')' | '-' | '%') {
+    for (at, character) in text.char_indices() {
+        let (before, after) = text.split_at(at);
+        let is_markup = "\\`*_[]<>|#~&@$^".contains(character);
+        let is_link = (character == ':' && after.starts_with("://"))
+            || (character == '.' && before.to_ascii_lowercase().ends_with("www"));
+        if is_markup || is_link {
             out.push('\\');
         }
         out.push(character);
@@ -146,10 +150,10 @@ mod tests {
         for (name, expected) in [
             ("anna-pc", "anna-pc"),
             ("a|b", "a\\|b"),
-            ("<img src=x>", "\\<img src\\=x\\>"),
+            ("<img src=x>", "\\<img src=x\\>"),
             ("[x](y)", "\\[x\\](y)"),
             ("`*_", "\\`\\*\\_"),
-            ("www.example.org", "www\\.example\\.org"),
+            ("WWW.example.org https://a.example", "WWW\\.example.org https\\://a.example"),
             ("a\n# b", "a\\\\n\\# b"),
         ] {
             assert_eq!(text(name), expected);

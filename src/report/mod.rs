@@ -2,7 +2,7 @@
 //!
 //! [`Figures`] are pure functions of what was read; a [`Document`] is everything that a report says, and its forms say it to
 //! people, spreadsheets and programs. The same record and the same question make the same octets: nothing here looks at the
-//! clock. [`Seal`] ends a report with its digest and the signature of the server that holds the record.
+//! clock. [`seal()`] ends a report with its digest and the signature of the server that holds the record.
 
 mod cohort;
 mod csv;
@@ -17,6 +17,7 @@ mod markdown;
 mod method;
 mod milestones;
 mod open;
+mod seal;
 mod statement;
 
 pub use cohort::{Asked, CLEAN_AFTER_DAYS, Cohort, Sets, cohort};
@@ -28,3 +29,7 @@ pub use key::{Key, SiteRow, decline, share};
 pub use lifetime::Lifetimes;
 pub use milestones::{LawRow, MilestoneRow};
 pub use open::{Open, OpenRow};
+pub use seal::{Broken, Key as SigningKey, KeyError, Proof, seal, verify};
+
+#[cfg(test)]
+mod tests;

@@ -26,11 +26,12 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
     )];
     if key.baseline > 0 {
         sentences.push(format!(
-            "Of the {} of the baseline, {} ({}) seen again in the window, {} clean (active on {CLEAN_AFTER_DAYS} days or more since, \
+            "Of the {} of the baseline, {} ({}) {} seen again in the window, {} clean (active on {CLEAN_AFTER_DAYS} days or more since, \
              without such a lookup), {} quiet for less than that, and of {} nothing is on record since.",
             plural(key.baseline, "device"),
-            were(key.still),
+            number(key.still),
             percent(key.still_percent),
+            if key.still == 1 { "was" } else { "were" },
             are(key.clean),
             were(key.quiet),
             number(key.unknown),
@@ -59,6 +60,11 @@ fn coverage_of(asked: &Asked, coverage: &Coverage) -> Option<String> {
     let (before, now) = (coverage.baseline_days, coverage.window_days);
     if before >= days && now >= days {
         return None;
+    }
+    if before == 0 && now == 0 {
+        let text =
+            "Coverage is unknown: which devices were active is not on record, so that no device is called clean.";
+        return Some(text.to_owned());
     }
     Some(format!(
         "Coverage is partial: which devices were active is on record for {before} of the {days} days of the baseline and for {now} \

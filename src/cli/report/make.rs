@@ -1,6 +1,6 @@
 //! Making a report: reads the policy, the audit log and the record, and writes the document.
 
-use super::Report;
+use super::{Report, key};
 use crate::audit;
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
@@ -8,7 +8,7 @@ use crate::cli::{flags, record};
 use crate::config;
 use crate::journal::{Presence, Store};
 use crate::policy::{Ban, GroupKind, Policy};
-use crate::report::{Asked, Document, ExceptionRow, History, Inputs, ListRow};
+use crate::report::{Asked, Document, ExceptionRow, History, Inputs, ListRow, SigningKey, seal};
 
 /// Makes it.
 ///
@@ -38,6 +38,7 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
     if let Some(site) = &wanted.site {
         known_site(site, &policy, &presence)?;
     }
+    let key = key::read(&directory)?;
     let inputs = Inputs {
         ban,
         lists: lists(&policy, ban),
@@ -45,12 +46,12 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
         site: wanted.site.as_deref(),
         history: &history,
         configured: configured(&loaded.settings, ban),
-        signed_by: None,
+        signed_by: key.as_ref().map(SigningKey::fingerprint),
         rows_max: report.format.rows_max(),
     };
     let document = Document::build(&presence, &inputs).map_err(record::unread)?;
-    console.out.write_all(report.format.render(&document).as_bytes())?;
-    Ok(())
+    let text = report.format.render(&document);
+    Ok(console.out.write_all(seal(&text, report.format, key.as_ref()).as_bytes())?)
 }
 
 fn history(directory: &std::path::Path) -> Result<History, Failure> {

@@ -1,8 +1,10 @@
 //! `embargo report`: what the record proves, as a document that stands for itself.
 
+mod key;
 mod make;
+mod verify;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::console::Console;
 use super::failure::Failure;
@@ -25,6 +27,14 @@ pub(super) struct Report {
     format: Format,
     #[command(flatten)]
     state: flags::State,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Verify(verify::Verify),
+    Key(key::Key),
 }
 
 /// Which ban, and which time.
@@ -51,15 +61,25 @@ struct Asked {
 const EXAMPLES: &str = "\
 Examples:
   embargo report --ban kaspersky --from 2024-11-01 --to 2024-11-30 --baseline 2024-09-29 > kaspersky.html
-  embargo report --ban kaspersky --from 2024-11-01 --to 2024-11-30 --baseline 2024-09-29 --format json | jq .figures";
+  embargo report --ban kaspersky --from 2024-11-01 --to 2024-11-30 --baseline 2024-09-29 --format json | jq .figures
+  embargo report key
+  embargo report verify kaspersky.html --key 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
 
 const NOTES: &str = "\
 The baseline has as many days as the window. A device is clean when it was active on 14 days since it was last seen; where nothing \
-is on record, the report says unknown. The same record and the same question make the same octets.";
+is on record, the report says unknown. The same record and the same question make the same octets. A report ends in its digest, \
+and in a signature once `embargo report key` has made a key.";
 
 impl Report {
     /// Does as the verb says.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        make::make(&self, console)
+        match self.verb {
+            Some(Verb::Verify(verify)) => verify.execute(console),
+            Some(Verb::Key(key)) => key.execute(console),
+            None => make::make(&self, console),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

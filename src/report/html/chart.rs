@@ -10,6 +10,8 @@ use crate::time::Day;
 const SIZE: (f64, f64) = (880.0, 250.0);
 /// Room around the columns: left, top, right, bottom.
 const ROOM: (f64, f64, f64, f64) = (52.0, 34.0, 8.0, 26.0);
+/// Room of a date.
+const LABEL_WIDTH: f64 = 66.0;
 /// Columns at most: beyond, weeks stand for days, and months for weeks.
 const COLUMNS_MAX: usize = 130;
 
@@ -150,13 +152,23 @@ fn has_dates(plot: &Plot, document: &Document) -> bool {
 
 fn dates(plot: &Plot, document: &Document) -> Markup {
     let shown = document.milestones.iter().filter(|row| is_shown(plot, &row.date));
+    // A date has room for its name where the one before is far enough.
+    let mut free = f64::MIN;
+    let placed: Vec<_> = shown
+        .map(|row| {
+            let at = plot.x(row.date.parse().unwrap_or_default());
+            let (left, right) = (at - LABEL_WIDTH / 2.0, at + LABEL_WIDTH / 2.0);
+            let named = left >= free && right <= SIZE.0;
+            free = if named { right } else { free };
+            (place(at), &row.date, named)
+        })
+        .collect();
     html! {
-        @for row in shown {
-            @let x = place(plot.x(row.date.parse().unwrap_or_default()));
+        @for (x, date, named) in &placed {
             line x1=(x) x2=(x) y1="14" y2=(place(bottom())) stroke="#a85a08" stroke-width="1.2" stroke-dasharray="2 3" {
-                title { (row.date) }
+                title { (date) }
             }
-            text x=(x) y="10" text-anchor="middle" { (row.date) }
+            @if *named { text x=(x) y="10" text-anchor="middle" { (date) } }
         }
     }
 }
@@ -217,6 +229,8 @@ mod tests {
     fn lines_of_the_grid_are_round_numbers() {
         let cases =
             [(0, 1), (1, 1), (3, 5), (6, 10), (11, 20), (1_750_000, 2_000_000), (u64::MAX, 1_000_000_000_000_000_000)];
-        cases.map(|(least, expected)| assert_eq!(step(least), expected, "{least}"));
+        for (least, expected) in cases {
+            assert_eq!(step(least), expected, "{least}");
+        }
     }
 }

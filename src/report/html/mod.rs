@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::document::Document;
 use super::format::plain;
 use super::key::{number, percent};
+use crate::time::Day;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -83,7 +84,7 @@ fn summary(document: &Document) -> Markup {
     let tile = |figure: &str, says: &str| html! { li { b { (figure) } span { (says) } } };
     html! {
         section.statement #statement aria-label="Statement" {
-            @for sentence in &document.statement { p { (plain(sentence)) } }
+            @for sentence in &document.statement { p { (whole_dates(sentence)) } }
         }
         ul.tiles aria-label="The figures in short" {
             (tile(&number(key.baseline), "devices in the baseline"))
@@ -92,6 +93,17 @@ fn summary(document: &Document) -> Markup {
             (tile(&percent(key.still_percent), "of the baseline still there"))
         }
         @if key.baseline > 0 { (chart::fate(key)) }
+    }
+}
+
+/// The sentence with dates that no line's end cuts.
+fn whole_dates(sentence: &str) -> Markup {
+    let is_date = |word: &str| word.get(..10).is_some_and(|date| date.parse::<Day>().is_ok());
+    html! {
+        @for (at, word) in sentence.split(' ').enumerate() {
+            @if at > 0 { " " }
+            @if is_date(word) { span.d { (plain(word)) } } @else { (plain(word)) }
+        }
     }
 }
 

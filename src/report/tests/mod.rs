@@ -1,0 +1,221 @@
+//! A report says what the record says, the same each time, and nothing that a client has slipped into it.
+
+mod record;
+
+use jiff::civil::date;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::audit::{Entry, Event, Reloaded, Terms, Written};
+use crate::metrics::Did;
+use crate::policy::{Ban, EndUse, Evidence, Law, Milestone};
+use crate::time::Day;
+use record::{Record, Tried};
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+/// Ten days in March against the ten before the 11th of February.
+fn asked() -> Asked {
+    Asked::new(day("2026-03-11"), day("2026-03-20"), day("2026-02-11")).unwrap()
+}
+
+fn ban() -> Ban {
+    let law = Law {
+        id: "act-7".into(),
+        jurisdiction: "XX".into(),
+        instrument: "Act 7".into(),
+        citation: "7 XX 1".into(),
+        issued: Some(date(2026, 2, 11)),
+        effective: Some(date(2026, 3, 11)),
+        applies_to: "suppliers".into(),
+        end_use: EndUse::No,
+        note: "".into(),
+        source: "".into(),
+    };
+    Ban {
+        title: "Acme".into(),
+        laws: vec![law],
+        bound_by: vec!["act-7".into()],
+        milestones: vec![Milestone { date: date(2026, 3, 11), text: "Everything is to be gone.".into() }],
+        ..Ban::named("acme")
+    }
+}
+
+fn history() -> History {
+    let mut history = History::default();
+    let (modes, why) = ([("acme".to_owned(), "enforce".to_owned())].into(), "start".to_owned());
+    let reloaded = Event::Reloaded(Reloaded { why, policy: "5f1c".to_owned(), modes });
+    let written = Written {
+        client: Some("192.0.2.3".to_owned()),
+        ban: Some("acme".to_owned()),
+        endless: true,
+        owner: "=HYPERLINK(\"x\")".to_owned(),
+        reason: "<script>alert(1)</script> | `x`".to_owned(),
+        ..Written::default()
+    };
+    let granted = Event::Granted(Box::new(Terms::try_from(written).unwrap()));
+    for (number, event) in [(1, reloaded), (2, granted)] {
+        history.take(&Entry { number, at: "2026-01-01T00:00:00Z".parse().unwrap(), uid: None, event });
+    }
+    (history.count, history.head) = (2, "ab".repeat(32));
+    history
+}
+
+fn document(record: &Record, site: Option<&str>) -> Document {
+    let store = record.store();
+    let presence = store.presence().unwrap();
+    let (ban, asked, history) = (ban(), asked(), history());
+    let lists = vec![ListRow { name: "rules.txt".to_owned(), sha256: "cd".repeat(32), rules: 3 }];
+    let (configured, signed_by) = (Vec::new(), None);
+    let inputs =
+        Inputs { ban: &ban, lists, asked: &asked, site, history: &history, configured, signed_by, rows_max: 1_000 };
+    Document::build(&presence, &inputs).unwrap()
+}
+
+/// Five devices: one that stays, one that goes, one that comes, one that comes back, and one of another site that is spared.
+fn record() -> Record {
+    let record = Record::new();
+    let seen = |client, at| Tried::by(client, at);
+    record.write(&[
+        seen(1, "2026-02-03T08:00:00Z"),
+        seen(1, "2026-03-12T08:00:00Z"),
+        Tried { verified: true, ..seen(1, "2026-03-13T09:00:00Z") },
+        Tried { verified: true, ..seen(1, "2026-03-14T10:00:00Z") },
+        seen(2, "2026-02-05T08:00:00Z"),
+        seen(3, "2026-03-11T00:00:00Z"),
+        seen(4, "2026-01-02T08:00:00Z"),
+        seen(4, "2026-03-20T23:59:59Z"),
+        Tried { site: "paris", ..seen(5, "2026-02-10T23:59:59Z") },
+        Tried { site: "paris", action: Did::Exempt, ..seen(5, "2026-03-15T08:00:00Z") },
+        // No product.
+        Tried { evidence: Evidence::Visit, ..seen(6, "2026-03-15T08:00:00Z") },
+        // A day too early for the baseline, and too late for the window.
+        seen(7, "2026-01-31T08:00:00Z"),
+        seen(8, "2026-03-21T00:00:00Z"),
+    ]);
+    record
+}
+
+fn json(document: &Document) -> Value {
+    serde_json::from_str(&Format::Json.render(document)).unwrap()
+}
+
+#[test]
+fn the_figures_are_those_of_the_record() {
+    let told = json(&document(&record(), None));
+    let figures = &told["figures"];
+    let expected = json!({
+        "baseline": 3, "now": 4, "decline_percent": -33.3, "still": 2, "still_percent": 66.7, "new": 1, "returned": 1,
+        "clean": 0, "quiet": 0, "unknown": 1, "exempt": 1, "confirmed": 1, "suspected": 3, "reinfected": 0,
+        "sites_baseline": 2, "sites_now": 2, "sites_decline_percent": 0.0,
+        "addresses_baseline": 3, "addresses_now": 4, "addresses_decline_percent": -33.3,
+        "active_baseline": null, "active_now": null, "days_to_clean_median": null,
+    });
+    assert_eq!(*figures, expected);
+    let evidence =
+        |grade: &str| told["evidence"].as_array().unwrap().iter().find(|row| row["evidence"] == grade).cloned();
+    assert_eq!(evidence("visit").unwrap()["now"], 1);
+    assert_eq!((&told["days"][2]["devices"], &told["days"][2]["from"]), (&json!(1), &json!("2026-02-03")));
+    assert_eq!(told["enforcement"][0]["mode"], "enforce");
+    assert_eq!(told["coverage"]["record_since"], "2026-01-02");
+}
+
+#[test]
+fn each_open_device_is_told_with_its_story() {
+    let told = json(&document(&record(), None));
+    let story = |row: &Value| {
+        let words =
+            ["site", "device", "state", "since_baseline", "first", "last"].map(|name| row[name].as_str().unwrap());
+        format!("{} {}", words.join(" "), row["days"])
+    };
+    let devices: Vec<String> = told["open"]["devices"].as_array().unwrap().iter().map(story).collect();
+    let expected = [
+        "berlin 192.0.2.1 confirmed still 2026-02-03 2026-03-14 3",
+        "berlin 192.0.2.3 suspected new 2026-03-11 2026-03-11 1",
+        "berlin 192.0.2.4 suspected returned 2026-01-02 2026-03-20 1",
+        "paris 192.0.2.5 suspected still 2026-02-10 2026-03-15 1",
+    ];
+    assert_eq!(devices, expected);
+    assert_eq!(told["open"]["devices"][3]["exempt"], true);
+}
+
+#[test]
+fn a_report_of_one_site_counts_nobody_elsewhere() {
+    let told = json(&document(&record(), Some("paris")));
+    assert_eq!((&told["figures"]["baseline"], &told["figures"]["now"]), (&json!(1), &json!(1)));
+    assert_eq!(told["open"]["devices"].as_array().unwrap().len(), 1);
+    assert_eq!(told["evidence"].as_array().unwrap().iter().map(|row| row["now"].as_u64().unwrap()).sum::<u64>(), 1);
+    assert_eq!(told["about"]["site"], "paris");
+}
+
+#[test]
+fn dates_of_the_law_are_told_with_the_devices_around_them() {
+    let told = json(&document(&record(), None));
+    let rows = told["milestones"].as_array().unwrap();
+    // Both are on record: from the first of January to the end of the window.
+    assert_eq!((&rows[0]["date"], &rows[0]["before"], &rows[0]["after"]), (&json!("2026-02-11"), &json!(2), &json!(0)));
+    assert_eq!((&rows[1]["before"], &rows[1]["after"]), (&json!(0), &json!(3)));
+    assert_eq!(rows[1]["texts"], json!(["Everything is to be gone.", "Act 7 (XX) takes effect."]));
+}
+
+#[test]
+fn the_same_record_and_question_make_the_same_octets() {
+    let record = record();
+    for format in Format::ALL {
+        assert_eq!(format.render(&document(&record, None)), format.render(&document(&record, None)));
+    }
+}
+
+#[test]
+fn a_law_that_binds_the_supplier_is_never_said_to_prohibit_use() {
+    let text = document(&record(), None).statement.join(" ");
+    assert!(text.contains("Act 7 (7 XX 1), which binds suppliers and does not prohibit use."), "{text}");
+    assert!(text.contains("33.3 % more now"), "{text}");
+}
+
+#[test]
+fn what_people_wrote_is_text_in_every_form() {
+    let document = document(&record(), None);
+    let page = Format::Html.render(&document);
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "no script is left in the page");
+    assert!(Format::Markdown.render(&document).contains("\\<script\\>alert(1)\\</script\\> \\| \\`x\\`"));
+    let sheet = Format::Csv.render(&document);
+    assert!(sheet.lines().all(|line| line.split("\",\"").all(|cell| !cell.trim_matches('"').starts_with('='))));
+    let named =
+        Document { about: About { title: "a\u{202e}b\u{1b}[31m".to_owned(), ..document.about.clone() }, ..document };
+    for format in [Format::Html, Format::Csv, Format::Markdown] {
+        let text = format.render(&named);
+        assert!(!text.contains(['\u{202e}', '\u{1b}']), "{format:?}");
+    }
+}
+
+#[test]
+fn rows_beyond_the_limit_are_counted() {
+    let record = record();
+    let store = record.store();
+    let presence = store.presence().unwrap();
+    let (ban, asked, history) = (ban(), asked(), History::default());
+    let (lists, configured, signed_by) = (Vec::new(), Vec::new(), None);
+    let inputs =
+        Inputs { ban: &ban, lists, asked: &asked, site: None, history: &history, configured, signed_by, rows_max: 1 };
+    let document = Document::build(&presence, &inputs).unwrap();
+    assert_eq!((document.open.devices.len(), document.open.left_out, document.sites_left_out), (1, 3, 1));
+    assert!(Format::Html.render(&document).contains("3 more devices are not listed"));
+    assert!(document.limits.iter().any(|limit| limit.starts_with("There is no audit log")));
+}
+
+#[test]
+fn forms_are_as_they_were_reviewed() {
+    let document = document(&record(), None);
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../tests/fixtures/report");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // The page is looked at in a browser.
+    settings.bind(|| {
+        insta::assert_snapshot!("markdown", Format::Markdown.render(&document));
+        insta::assert_snapshot!("csv", Format::Csv.render(&document).replace("\r\n", "\n"));
+    });
+}
