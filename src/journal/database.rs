@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "embargo.db";
 /// `EMBG`: what `file` and SQLite call the application of this database.
 pub(super) const APPLICATION_ID: i64 = 0x454D_4247;
 /// The format that is written and read here.
-pub(super) const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 /// Runs whose last batch is remembered.
 const RUNS_KEPT: i64 = 100;
 
@@ -32,7 +32,7 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     run: i64,
-    devices: Arc<Devices>,
+    pub(super) devices: Arc<Devices>,
     pub(super) known: presence::Known,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),

@@ -20,6 +20,8 @@ const THIRD: &str = include_str!("schema/3.sql");
 const FOURTH: &str = include_str!("schema/4.sql");
 /// Gives the table of format 3 the columns that it has in format 5.
 const FIFTH: &str = include_str!("schema/5.sql");
+/// Makes the table that format 6 has beside those of format 5.
+const SIXTH: &str = include_str!("schema/6.sql");
 /// Attempts that are moved in one transaction, about.
 const ROWS_AT_ONCE: i64 = 10_000;
 
@@ -39,7 +41,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
                 third(transaction)?;
                 transaction.execute_batch(FOURTH)?;
                 fourth_end(transaction)?;
-                fifth(transaction)
+                fifth(transaction)?;
+                sixth(transaction)
             }
             1 => transaction.execute_batch(SECOND),
             3 => transaction.execute_batch(FOURTH),
@@ -55,7 +58,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
         }
         3 if presence::take_older(transaction)? => Ok(true),
         3 => fourth_end(transaction).map(|()| true),
-        4 => fifth(transaction).map(|()| false),
+        4 => fifth(transaction).map(|()| true),
+        5 => sixth(transaction).map(|()| false),
         _ => Ok(false),
     })? {
         make_way();
@@ -80,6 +84,11 @@ fn fourth_end(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn fifth(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(FIFTH)?;
+    transaction.pragma_update(None, "user_version", 5)
+}
+
+fn sixth(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(SIXTH)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

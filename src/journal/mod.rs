@@ -4,6 +4,7 @@
 //! `embargo.db` once a second. [`Store`] reads it, while a server writes it or long after. What names were asked beside
 //! those is recorded by [`Journal::note_name`] in a file of its own, where the operator wants that; [`NameStore`] reads it.
 
+mod activity;
 mod asked;
 mod batch;
 mod bindings;
@@ -38,6 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use activity::WindowRow;
 pub use bindings::BindingRow;
 pub use config::Config;
 pub use error::{JournalError, StoreError};
@@ -185,6 +187,13 @@ impl Journal {
         if !self.closed.load(Ordering::Relaxed) {
             self.shared.names.add(name, client, at);
         }
+    }
+
+    /// Notes that `client` asked for anything, banned or not; `site` is asked only the first time in an hour, about. Never waits
+    /// for the disk, and allocates nothing if the client is known.
+    #[inline]
+    pub fn note_active(&self, client: IpAddr, at: Timestamp, site: impl FnOnce() -> Arc<str>) {
+        self.shared.activity.add(client, at, site);
     }
 
     /// Writes what was recorded before the call. Blocks: not for a thread that answers queries.

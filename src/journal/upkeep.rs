@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::bindings;
 use super::database::Database;
 use super::steady::AHEAD_MAX;
 use super::{Config, StoreError, presence};
+use super::{activity, bindings};
 use crate::metrics::{ClientFigures, Window};
 use crate::policy::Evidence;
 use crate::priority::make_way;
@@ -67,6 +67,8 @@ impl Database {
         // Once a day: it looks through every device.
         if self.known.trimmed != Some(today) {
             let deleted = self.transaction(|transaction| presence::delete(transaction, before(all)))?;
+            let window = i64::from(before(all).0) * DAY_MS;
+            self.transaction(|transaction| activity::delete(transaction, window))?;
             if deleted > 0 {
                 self.known.forget();
             } else {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{error, info, warn};
 
+use super::activity;
 use super::batch::Batch;
 use super::database::Database;
 use super::fold::Fold;
@@ -19,7 +20,7 @@ use super::{BEFORE_MAX, Config, Status, StoreError};
 use crate::clock::Clock;
 use crate::metrics::{Loss, Metrics, Window};
 use crate::priority::yield_to_serving;
-use crate::time::Timestamp;
+use crate::time::{Now, Timestamp};
 
 /// Ticks after which clients are counted again even if nothing was written, because the windows roll on.
 const COUNT_TICKS: u32 = 60;
@@ -54,6 +55,7 @@ enum Due {
 pub(super) struct Shared {
     pub(super) fold: Fold,
     pub(super) names: names::Fold,
+    pub(super) activity: activity::Fold,
     pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
     status: Mutex<Status>,
@@ -62,7 +64,8 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         let (names, names_config) = (names::Fold::default(), Mutex::default());
-        Self { fold: Fold::new(config), names, names_config, metrics, status: Mutex::default() }
+        let activity = activity::Fold::default();
+        Self { fold: Fold::new(config), names, activity, names_config, metrics, status: Mutex::default() }
     }
 
     /// How the journal is now.
@@ -87,6 +90,7 @@ pub(super) struct Writer {
     database: Option<Database>,
     batch: Batch,
     names: names::Keeper,
+    activity: activity::Keeper,
     trouble: Option<StoreError>,
     /// Whether what was known of bindings before has been read.
     restored: bool,
@@ -106,6 +110,7 @@ impl Writer {
     pub(super) fn new(config: Config, shared: Arc<Shared>, clock: Clock, before: Option<Receiver<()>>) -> Self {
         let (run, batch, now) = (rand::random::<i64>(), Batch::default(), clock.now());
         let names = names::Keeper::new(config.state_dir.clone(), config.lock_timeout);
+        let activity = activity::Keeper::new(now, &shared.metrics);
         let mut writer = Self {
             config,
             shared,
@@ -115,6 +120,7 @@ impl Writer {
             database: None,
             batch,
             names,
+            activity,
             trouble: None,
             restored: false,
             losses: Losses::default(),
@@ -181,8 +187,9 @@ impl Writer {
     fn tick(&mut self, due: Due) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.jumped_back |= self.steady.look(now, self.config.commit_interval);
+        let result =
+            self.write(now.wall).and_then(|()| self.add_activity(now, due)).and_then(|()| self.keep_up(now.wall));
         let now = now.wall;
-        let result = self.write(now).and_then(|()| self.keep_up(now));
         self.report(&result);
         // Whatever became of the attempts: it is another file.
         let Shared { names, names_config, metrics, .. } = &*self.shared;
@@ -238,6 +245,12 @@ impl Writer {
         let changed = self.config.devices.changed();
         let Some(database) = self.database.as_mut().filter(|_| !changed.is_empty()) else { return Ok(()) };
         database.add_bindings(&changed).inspect_err(|_error| self.config.devices.give_back(changed))
+    }
+
+    fn add_activity(&mut self, now: Now, due: Due) -> Result<(), StoreError> {
+        let Some(database) = self.database.as_mut() else { return Ok(()) };
+        let Shared { activity, metrics, .. } = &*self.shared;
+        self.activity.tick(database, activity, metrics, (now, due == Due::All))
     }
 
     fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Queries and responses.
 
+use super::Metrics;
 use super::labels::{DropReason, Family, Outcome, Shed, qtype_labels, rcode_labels};
 use super::place::Place;
 use super::registry::Registry;
@@ -64,6 +65,18 @@ impl Dns {
     /// Queries for which nobody was asked for this reason.
     pub fn shed(&self, reason: Shed) -> &Cell {
         &self.shed[reason.index()]
+    }
+}
+
+impl Metrics {
+    /// Messages received, over all transports.
+    pub fn queries(&self) -> u64 {
+        let sums = self.blocks.sums();
+        let ways = Transport::ALL.into_iter().flat_map(|transport| Family::ALL.map(|family| (transport, family)));
+        let places = ways.flat_map(|(transport, family)| {
+            (0..qtype_labels().count()).map(move |qtype| Place::request(transport, family, qtype))
+        });
+        places.map(|place| sums.of(place)).sum()
     }
 }
 

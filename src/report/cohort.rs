@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use roaring::RoaringBitmap;
 
 use crate::journal::Set;
-use crate::time::Day;
+use crate::time::{Day, Timestamp};
 
 /// A device is called clean when it was active on so many days since its last lookup of an installed product.
 pub const CLEAN_AFTER_DAYS: u32 = 14;
@@ -28,6 +28,12 @@ impl Asked {
     pub fn new(from: Day, to: Day, date: Day) -> Option<Self> {
         let baseline = date.plus(from.since(to) - 1)..=date.plus(-1);
         (from <= to && date <= from).then_some(Self { baseline, window: from..=to })
+    }
+
+    /// The first moment of the baseline, and the one after the window.
+    pub fn moments(&self) -> (Timestamp, Timestamp) {
+        let begin = |day: Day| Timestamp::from_second(i64::from(day.0) * 86_400).unwrap_or(Timestamp::MAX);
+        (begin(*self.baseline.start()), begin(self.window.end().plus(1)))
     }
 
     /// Days of the window, and of the baseline.

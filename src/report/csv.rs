@@ -60,6 +60,14 @@ pub(super) fn render(document: &Document) -> String {
             add(Row { section: "site", site: &row.site, name, value: value.to_string(), ..Row::default() });
         }
     }
+    for (item, covered) in [("baseline", &document.coverage.baseline), ("window", &document.coverage.window)] {
+        let counts = [("hours", covered.hours), ("of_hours", covered.of_hours), ("queries", covered.queries)];
+        let days = [("days", covered.days as u64), ("of_days", covered.of_days as u64)];
+        let lost = [("lost", covered.lost), ("unnoted", covered.unnoted)];
+        for (name, value) in days.into_iter().chain(counts).chain(lost) {
+            add(Row { section: "coverage", item, name, value: value.to_string(), ..Row::default() });
+        }
+    }
     for row in &document.evidence {
         for (name, value) in [("baseline", row.baseline), ("now", row.now)] {
             add(Row { section: "evidence", item: row.evidence, name, value: value.to_string(), ..Row::default() });

@@ -1,5 +1,7 @@
 //! Everything that a report says, before it has a form. Its JSON is an interface: names and order stay.
 
+use std::ops::RangeInclusive;
+
 use serde::Serialize;
 
 use super::cohort::Asked;
@@ -9,7 +11,7 @@ use super::key::{Key, SiteRow};
 use super::milestones::{self, LawRow, MilestoneRow};
 use super::open::{self, Open};
 use super::{method, statement};
-use crate::journal::{Presence, StoreError};
+use crate::journal::{Presence, StoreError, WindowRow};
 use crate::policy::Ban;
 use crate::time::Day;
 
@@ -26,6 +28,8 @@ pub struct Inputs<'a> {
     pub site: Option<&'a str>,
     /// What the audit log says.
     pub history: &'a History,
+    /// When the server served, from the first day of the baseline to the last of the window.
+    pub windows: Vec<WindowRow>,
     /// Exemptions that stand in the configuration.
     pub configured: Vec<ExceptionRow>,
     /// The fingerprint of the key that will sign it.
@@ -76,13 +80,32 @@ pub struct About {
     pub signed_by: Option<String>,
 }
 
-/// Days of which it is known who was active.
+/// What is on record of some days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Covered {
+    /// Days of which it is known who was active.
+    pub days: usize,
+    /// Days that there were.
+    pub of_days: usize,
+    /// Whole hours in which the server served.
+    pub hours: u64,
+    /// Hours that there were.
+    pub of_hours: u64,
+    /// Messages received.
+    pub queries: u64,
+    /// Attempts that were lost.
+    pub lost: u64,
+    /// Queries of clients that could not be noted as active.
+    pub unnoted: u64,
+}
+
+/// What the figures rest on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Coverage {
-    /// Of the baseline.
-    pub baseline_days: usize,
-    /// Of the window.
-    pub window_days: usize,
+    /// In the baseline.
+    pub baseline: Covered,
+    /// In the window.
+    pub window: Covered,
     /// The first day of which there is a lookup of an installed product on record.
     pub record_since: Option<String>,
 }
@@ -179,7 +202,7 @@ impl Document {
         let subject = Subject { ban: &ban.id, asked, site, spans: &spans };
         let figures = Figures::read(presence, &subject)?;
         let key = Key::of(&figures);
-        let coverage = coverage(&figures, asked);
+        let coverage = coverage(&figures, asked, &inputs.windows);
         let mut sites: Vec<_> = figures.sites.iter().map(|(site, counts)| SiteRow::of(site, counts)).collect();
         sites.sort_by(|a, b| (b.now, b.baseline, &a.site).cmp(&(a.now, a.baseline, &b.site)));
         let sites_left_out = sites.len().saturating_sub(rows_max);
@@ -235,11 +258,25 @@ fn about(inputs: &Inputs<'_>) -> About {
     }
 }
 
-fn coverage(figures: &Figures, asked: &Asked) -> Coverage {
-    let covered = |days: &std::ops::RangeInclusive<Day>| figures.covered.range(days.clone()).count();
+fn coverage(figures: &Figures, asked: &Asked, windows: &[WindowRow]) -> Coverage {
+    let covered = |days: &RangeInclusive<Day>| {
+        let of_days = usize::try_from(asked.days()).unwrap_or_default();
+        let mut covered = Covered { days: figures.covered.range(days.clone()).count(), of_days, ..Covered::default() };
+        covered.of_hours = of_days as u64 * 24;
+        // A window lies within one hour, and so within one day.
+        let mut seconds = 0;
+        for window in windows.iter().filter(|window| days.contains(&Day::of(window.from))) {
+            seconds += window.until.as_second().saturating_sub(window.from.as_second()).max(0).unsigned_abs();
+            covered.queries += window.queries;
+            covered.lost += window.lost;
+            covered.unnoted += window.unnoted;
+        }
+        covered.hours = (seconds / 3_600).min(covered.of_hours);
+        covered
+    };
     Coverage {
-        baseline_days: covered(&asked.baseline),
-        window_days: covered(&asked.window),
+        baseline: covered(&asked.baseline),
+        window: covered(&asked.window),
         record_since: figures.since.map(|day| day.to_string()),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::cohort::Asked;
 use crate::audit::{Entry, Event, Reloaded, Terms, Written};
-use crate::time::{Day, Timestamp, rfc3339};
+use crate::time::{Timestamp, rfc3339};
 
 /// The audit log, read to its end.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +75,7 @@ impl History {
 
     /// Exemptions that could have spared somebody this ban in the time in question.
     pub(super) fn exceptions(&self, ban: &str, asked: &Asked) -> Vec<ExceptionRow> {
-        let whole = moments(asked);
+        let whole = asked.moments();
         let row = |(id, (at, written)): (&u64, &(Timestamp, Written))| {
             let ended = self.ended.get(id).filter(|(ended, _how)| *ended < whole.1);
             let until: Option<Timestamp> = written.until.as_ref().and_then(|until| until.parse().ok());
@@ -91,7 +91,7 @@ impl History {
 
     /// Policies that were in force in the time in question. Entries that say the same of this ban by the same lists are one.
     pub(super) fn enforcement(&self, ban: &str, asked: &Asked) -> Vec<EnforcementRow> {
-        let whole = moments(asked);
+        let whole = asked.moments();
         let mut rows: Vec<(Timestamp, EnforcementRow)> = Vec::new();
         for (at, Reloaded { why, policy, modes }) in self.reloaded.iter().filter(|(at, _reloaded)| *at < whole.1) {
             let untold = modes.len() >= Reloaded::MODES_MAX;
@@ -133,15 +133,10 @@ impl ExceptionRow {
     }
 }
 
-/// The first moment of the baseline, and the one after the window.
-pub(super) fn moments(asked: &Asked) -> (Timestamp, Timestamp) {
-    let begin = |day: Day| Timestamp::from_second(i64::from(day.0) * 86_400).unwrap_or(Timestamp::MAX);
-    (begin(*asked.baseline.start()), begin(asked.window.end().plus(1)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Day;
 
     fn asked() -> Asked {
         let day = |text: &str| text.parse::<Day>().unwrap();

@@ -47,6 +47,14 @@ pub struct Key {
     pub addresses_now: u64,
     /// How much fewer they are.
     pub addresses_decline_percent: Option<f64>,
+    /// Sites of which it is known in both times who was active: the panel.
+    pub panel_sites: u64,
+    /// Devices of the panel seen in the baseline.
+    pub panel_baseline: u64,
+    /// Devices of the panel seen in the window.
+    pub panel_now: u64,
+    /// How much fewer they are.
+    pub panel_decline_percent: Option<f64>,
     /// Devices that were active in the baseline; `None`: not known.
     pub active_baseline: Option<u64>,
     /// Devices that were active in the window; `None`: not known.
@@ -66,6 +74,10 @@ impl Key {
         };
         let (sites_baseline, sites_now) = (sites(|counts| counts.baseline), sites(|counts| counts.now));
         let (addresses_baseline, addresses_now) = figures.addresses;
+        let mut panel = (0, 0, 0);
+        for counts in figures.sites.values().filter(|counts| counts.active_before > 0 && counts.active_now > 0) {
+            panel = (panel.0 + 1, panel.1 + counts.baseline, panel.2 + counts.now);
+        }
         let known = |active: u64| Some(active).filter(|active| *active > 0);
         Self {
             baseline: all.baseline,
@@ -88,6 +100,10 @@ impl Key {
             addresses_baseline,
             addresses_now,
             addresses_decline_percent: decline(addresses_baseline, addresses_now),
+            panel_sites: panel.0,
+            panel_baseline: panel.1,
+            panel_now: panel.2,
+            panel_decline_percent: decline(panel.1, panel.2),
             active_baseline: known(all.active_before),
             active_now: known(all.active_now),
             days_to_clean_median: figures.lifetimes.quantile(0.5),
@@ -127,6 +143,10 @@ impl Key {
             ("addresses_baseline", number(self.addresses_baseline), "Addresses of the devices of the baseline"),
             ("addresses_now", number(self.addresses_now), "Addresses of the devices of the window"),
             ("addresses_decline_percent", percent(self.addresses_decline_percent), "Decline of addresses"),
+            ("panel_sites", number(self.panel_sites), "Panel: sites of which it is known in both times who was active"),
+            ("panel_baseline", number(self.panel_baseline), "Devices of the panel in the baseline"),
+            ("panel_now", number(self.panel_now), "Devices of the panel in the window"),
+            ("panel_decline_percent", percent(self.panel_decline_percent), "Decline of devices of the panel"),
             ("active_baseline", active(self.active_baseline), "Devices that asked for anything in the baseline"),
             ("active_now", active(self.active_now), "Devices that asked for anything in the window"),
             (

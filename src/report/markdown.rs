@@ -79,6 +79,15 @@ fn annex(document: &Document, page: &mut Page) {
     };
     let header = ["Date", "What", "Devices in the 7 days before", "From it on"];
     page.table(&header, document.milestones.iter().map(milestone));
+    page.line("## Coverage");
+    let covered = [("Baseline", &document.coverage.baseline), ("Window", &document.coverage.window)];
+    let covered = covered.into_iter().map(|(name, covered)| {
+        let hours = format!("{} of {}", number(covered.hours), number(covered.of_hours));
+        let first = [name.to_owned(), format!("{} of {}", covered.days, covered.of_days), hours];
+        first.into_iter().chain([covered.queries, covered.lost, covered.unnoted].map(number)).collect()
+    });
+    let header = ["", "Days with activity", "Hours of service", "Queries", "Attempts lost", "Queries not noted"];
+    page.table(&header, covered);
     page.line("## Method");
     page.list(&document.method);
     page.line("## Limits");

@@ -2,7 +2,8 @@
 
 use super::cohort::{Asked, CLEAN_AFTER_DAYS};
 use super::document::Coverage;
-use super::history::{History, moments};
+use super::history::History;
+use super::key::number;
 use crate::time::rfc3339;
 
 /// How it was found.
@@ -47,10 +48,19 @@ pub(super) fn limits(coverage: &Coverage, history: &History, asked: &Asked) -> V
         "Devices behind one address that no lease tells apart (NAT, a forwarder) are counted as one: at least one.".to_owned(),
         "Sources of lookups over UDP without a cookie can be forged. Such lookups make a device suspected, never confirmed.".to_owned(),
     ];
-    if coverage.baseline_days == 0 || coverage.window_days == 0 {
+    if coverage.baseline.days == 0 || coverage.window.days == 0 {
         limits.push(
             "Who was active is not on record for all of the time compared, so that nobody who was last seen then can be called clean."
                 .to_owned(),
+        );
+    }
+    let lost = coverage.baseline.lost + coverage.window.lost;
+    if lost > 0 {
+        limits.push(format!("{} attempts of this time are not in the record: memory or disk was full.", number(lost)));
+    }
+    if coverage.baseline.unnoted + coverage.window.unnoted > 0 {
+        limits.push(
+            "There were more clients at once than could be noted as active; some may be missing among them.".to_owned(),
         );
     }
     match (&history.damage, history.since()) {
@@ -61,7 +71,7 @@ pub(super) fn limits(coverage: &Coverage, history: &History, asked: &Asked) -> V
         (None, None) => {
             limits.push("There is no audit log: which policy was in force, and who was spared, is not on record.".to_owned());
         }
-        (None, Some(since)) if since > moments(asked).0 => limits.push(format!(
+        (None, Some(since)) if since > asked.moments().0 => limits.push(format!(
             "The audit log begins at {}: which policy was in force before is not on record.",
             rfc3339(since)
         )),

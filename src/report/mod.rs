@@ -21,7 +21,7 @@ mod seal;
 mod statement;
 
 pub use cohort::{Asked, CLEAN_AFTER_DAYS, Cohort, Sets, cohort};
-pub use document::{About, AuditRow, Coverage, Document, EvidenceRow, Inputs, ListRow, SpanRow};
+pub use document::{About, AuditRow, Coverage, Covered, Document, EvidenceRow, Inputs, ListRow, SpanRow};
 pub use figures::{Counts, Distinct, Figures, Subject};
 pub use format::Format;
 pub use history::{EnforcementRow, ExceptionRow, History};

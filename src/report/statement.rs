@@ -49,15 +49,15 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
             number(key.exempt),
         ));
     }
-    sentences.extend(coverage_of(asked, coverage));
+    sentences.extend(coverage_of(coverage));
     sentences.push(law(ban));
     sentences
 }
 
 /// What the figures rest on, where that is not everything.
-fn coverage_of(asked: &Asked, coverage: &Coverage) -> Option<String> {
-    let days = usize::try_from(asked.days()).unwrap_or_default();
-    let (before, now) = (coverage.baseline_days, coverage.window_days);
+fn coverage_of(coverage: &Coverage) -> Option<String> {
+    let days = coverage.window.of_days;
+    let (before, now) = (coverage.baseline.days, coverage.window.days);
     if before >= days && now >= days {
         return None;
     }

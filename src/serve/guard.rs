@@ -107,7 +107,14 @@ impl InForce {
         self.policy.decide_led(&self.exemptions, (name, &query.name), asked, left_out)
     }
 
-    /// The same of an address.
+    /// The site of an address.
+    fn site_of(&self, address: IpAddr) -> Arc<str> {
+        let who = self.policy.who();
+        let site = who.of(address).site().and_then(|SiteIndex(index)| who.sites().nth(usize::from(index)));
+        site.map_or_else(|| Arc::from(DEFAULT_SITE), |site| Arc::clone(&site.id))
+    }
+
+    /// Judges an address to which the answer leads.
     pub(super) fn judge_address(
         &self,
         judged: &Judged<'_>,
@@ -283,6 +290,7 @@ impl Guard {
 
     /// Records what the verdict on a query says: one attempt for each ban that observes or enforces.
     pub(super) fn record(&self, tally: &impl Tally, judged: &Judged<'_>) {
+        self.note_active(judged.in_force, judged.client, judged.now);
         let (first, did, did_spared) = match &judged.verdict.decision {
             Decision::Pass | Decision::Allow(_) if judged.spared.is_empty() => {
                 return self.note(judged.query, judged.client, judged.now);
@@ -305,6 +313,14 @@ impl Guard {
     pub(super) fn note(&self, query: &Query<'_>, client: &Client, now: Now) {
         if self.journal.keeps_names() && !client.is_health_check() {
             self.journal.note_name(&query.name, client.address(), now.wall);
+        }
+    }
+
+    /// Notes that a client was there, whatever it asked: only of those is silence about a ban worth anything.
+    #[inline]
+    pub(super) fn note_active(&self, in_force: &InForce, client: &Client, now: Now) {
+        if !client.is_health_check() {
+            self.journal.note_active(client.address(), now.wall, || in_force.site_of(client.address()));
         }
     }
 

@@ -168,6 +168,7 @@ impl<N: Next> Embargo<N> {
     /// Records a query whose answer is asked for.
     pub(super) fn begin(&self, unanswered: &Unanswered, query: &Query<'_>) {
         if unanswered.unruled {
+            self.guard.note_active(&unanswered.in_force, &unanswered.client, unanswered.now);
             self.guard.note(query, &unanswered.client, unanswered.now);
         } else {
             self.guard.record(self.tally(), &unanswered.judge(query, &unanswered.client));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what can't be set up fails the test there")]
 
+mod activity;
 mod admin;
 mod bad_config;
 mod bad_packets;

@@ -39,12 +39,15 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
         known_site(site, &policy, &presence)?;
     }
     let key = key::read(&directory)?;
+    let (since, until) = asked.moments();
+    let windows = store.windows(since, until).map_err(record::unread)?;
     let inputs = Inputs {
         ban,
         lists: lists(&policy, ban),
         asked: &asked,
         site: wanted.site.as_deref(),
         history: &history,
+        windows,
         configured: configured(&loaded.settings, ban),
         signed_by: key.as_ref().map(SigningKey::fingerprint),
         rows_max: report.format.rows_max(),

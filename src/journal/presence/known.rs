@@ -2,6 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
+use super::active::Window;
 use super::bits::Bits;
 use super::numbers::{Holder, Numbers};
 use super::{Sign, What};
@@ -14,6 +15,7 @@ use crate::time::Day;
 pub(in crate::journal) struct Known {
     pub(super) numbers: Numbers,
     bits: Bits,
+    pub(super) window: Window,
     /// The day on which everything was looked through for what is too old.
     pub(in crate::journal) trimmed: Option<Day>,
 }
@@ -124,7 +126,7 @@ fn add_to_day(transaction: &Transaction<'_>, sign: i64, device: u32, day: Day, s
 }
 
 /// Counts what was done by a device that has no number, so that it is missing nowhere without a word.
-fn unnumbered(transaction: &Transaction<'_>, sign: i64, day: Day, count: u64) -> rusqlite::Result<()> {
+pub(super) fn unnumbered(transaction: &Transaction<'_>, sign: i64, day: Day, count: u64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO unnumbered (sign, day, count) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET count = count + excluded.count";
     transaction.prepare_cached(sql)?.execute(params![sign, day.0, count.cast_signed()]).map(drop)

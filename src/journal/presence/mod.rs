@@ -5,6 +5,7 @@
 //! sets of a day are cut into pieces of 65,536 numbers: what is written or held at a time is 8 KiB, however many devices
 //! there are.
 
+mod active;
 mod bits;
 mod known;
 mod numbers;
@@ -15,6 +16,7 @@ mod trim;
 
 pub use read::{DayCount, DeviceRow, Numbered, Presence, Set};
 
+pub(super) use active::add as add_active;
 pub(super) use known::Known;
 pub(super) use older::{finish as finish_older, take as take_older};
 pub(super) use seen::add;

@@ -8,6 +8,8 @@ use crate::time::Day;
 
 /// Devices at most: forged addresses must not fill the disk for good.
 pub(super) const DEVICES_MAX: u64 = 1 << 24;
+/// Devices beyond which one that has only been active gets no number: what follows is of devices that tried something.
+pub(super) const ACTIVE_MAX: u64 = 1 << 20;
 /// Numbers at most: those of devices that were forgotten are not used again.
 const NUMBERS_END: u32 = 1 << 31;
 /// Devices whose numbers are kept in memory at most.
@@ -98,6 +100,28 @@ impl Numbers {
         holder: Holder<'_>,
         day: Day,
     ) -> rusqlite::Result<Option<u32>> {
+        self.device_within(transaction, (site, DEVICES_MAX), holder, day)
+    }
+
+    /// The same of a device of which nothing is known but that it was active.
+    pub(super) fn active_device(
+        &mut self,
+        transaction: &Transaction<'_>,
+        site: i64,
+        holder: Holder<'_>,
+        day: Day,
+    ) -> rusqlite::Result<Option<u32>> {
+        self.device_within(transaction, (site, ACTIVE_MAX), holder, day)
+    }
+
+    /// The number of a device; a new one only where there are fewer devices than `most`.
+    fn device_within(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (site, most): (i64, u64),
+        holder: Holder<'_>,
+        day: Day,
+    ) -> rusqlite::Result<Option<u32>> {
         let place = if holder.is_named() { 0 } else { site };
         // One copy of the name is cheaper than a second hash of it.
         let key = (place, Box::from(holder.name));
@@ -108,7 +132,7 @@ impl Numbers {
         let found =
             transaction.prepare_cached(find)?.query_row(params![holder.name, place], |row| row.get(0)).optional()?;
         let Some(number) =
-            found.map_or_else(|| self.new_device(transaction, site, holder, day), |number| Ok(Some(number)))?
+            found.map_or_else(|| self.new_device(transaction, (site, most), holder, day), |number| Ok(Some(number)))?
         else {
             return Ok(None);
         };
@@ -122,25 +146,30 @@ impl Numbers {
     fn new_device(
         &mut self,
         transaction: &Transaction<'_>,
-        site: i64,
+        (site, most): (i64, u64),
         holder: Holder<'_>,
         day: Day,
     ) -> rusqlite::Result<Option<u32>> {
-        let Some(number) = self.next(transaction, site, holder.is_named())? else { return Ok(None) };
+        let Some(number) = self.next(transaction, (site, most), holder.is_named())? else { return Ok(None) };
         let insert = "INSERT INTO devices (id, site, name, client, last_day) VALUES (?1, ?2, ?3, ?4, ?5)";
         transaction.prepare_cached(insert)?.execute(params![number, site, holder.name, holder.client, day.0])?;
         Ok(Some(number))
     }
 
-    /// The next number of a site.
-    fn next(&mut self, transaction: &Transaction<'_>, site: i64, named: bool) -> rusqlite::Result<Option<u32>> {
+    /// The next number of a site, if there are fewer devices than `most`.
+    fn next(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (site, most): (i64, u64),
+        named: bool,
+    ) -> rusqlite::Result<Option<u32>> {
         let mut counted = self.counted.map_or_else(|| count(transaction), Ok)?;
         self.counted = Some(counted);
         let open = match self.open.get(&(site, named)).copied() {
             Some(open) => open,
             None => last_block(transaction, site, named)?,
         };
-        if counted.devices >= DEVICES_MAX || (open.used >= open.size && counted.next >= NUMBERS_END) {
+        if counted.devices >= most || (open.used >= open.size && counted.next >= NUMBERS_END) {
             return Ok(None);
         }
         let open = if open.used < open.size {

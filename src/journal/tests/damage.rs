@@ -154,9 +154,9 @@ fn a_newer_format_is_left_alone_and_said() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = Store::open_read_only(fixture.path()).unwrap_err();
-    assert!(error.to_string().ends_with("written by a newer Embargo (format 99, this one knows 5); run that one"));
+    assert!(error.to_string().ends_with("written by a newer Embargo (format 99, this one knows 6); run that one"));
     let error = go_on(&fixture.directory).unwrap_err();
-    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: 5, .. })));
+    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: 6, .. })));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::report::document::Document;
+use crate::report::document::{Covered, Document};
 use crate::report::format::plain;
 use crate::report::history::{EnforcementRow, ExceptionRow};
 use crate::report::key::{SiteRow, number, percent};
@@ -212,14 +212,20 @@ pub(super) fn evidence(document: &Document) -> Markup {
 
 pub(super) fn annex(document: &Document) -> Markup {
     let (audit, coverage) = (&document.audit, &document.coverage);
-    let days = document.about.days;
+    let covered = |name: &str, covered: &Covered| {
+        html! { tr {
+            th scope="row" { (name) } td.n { (covered.days) " of " (covered.of_days) }
+            td.n { (number(covered.hours)) " of " (number(covered.of_hours)) }
+            (count(covered.queries)) (count(covered.lost)) (count(covered.unnoted))
+        } }
+    };
+    let covered = [covered("Baseline", &coverage.baseline), covered("Window", &coverage.window)];
+    let header = ["", "#Days with activity", "#Hours of service", "#Queries", "#Attempts lost", "#Queries not noted"];
     html! {
+        h2 { "Coverage" }
+        (table("What the figures rest on. Hours in which the server did not serve, and attempts that were lost, are unknown.", &header, &covered))
         h2 { "Annex" }
         ul.plain {
-            li {
-                "Days of which it is known who was active: " (coverage.baseline_days) " of " (days) " in the baseline, "
-                (coverage.window_days) " of " (days) " in the window."
-            }
             li {
                 "First day with a lookup of an installed product on record: "
                 (coverage.record_since.as_deref().unwrap_or("none")) "."

@@ -68,9 +68,18 @@ fn document(record: &Record, site: Option<&str>) -> Document {
     let presence = store.presence().unwrap();
     let (ban, asked, history) = (ban(), asked(), history());
     let lists = vec![ListRow { name: "rules.txt".to_owned(), sha256: "cd".repeat(32), rules: 3 }];
-    let (configured, signed_by) = (Vec::new(), None);
-    let inputs =
-        Inputs { ban: &ban, lists, asked: &asked, site, history: &history, configured, signed_by, rows_max: 1_000 };
+    let (configured, windows, signed_by) = (Vec::new(), Vec::new(), None);
+    let inputs = Inputs {
+        ban: &ban,
+        lists,
+        asked: &asked,
+        site,
+        history: &history,
+        windows,
+        configured,
+        signed_by,
+        rows_max: 1_000,
+    };
     Document::build(&presence, &inputs).unwrap()
 }
 
@@ -111,6 +120,7 @@ fn the_figures_are_those_of_the_record() {
         "clean": 0, "quiet": 0, "unknown": 1, "exempt": 1, "confirmed": 1, "suspected": 3, "reinfected": 0,
         "sites_baseline": 2, "sites_now": 2, "sites_decline_percent": 0.0,
         "addresses_baseline": 3, "addresses_now": 4, "addresses_decline_percent": -33.3,
+        "panel_sites": 0, "panel_baseline": 0, "panel_now": 0, "panel_decline_percent": null,
         "active_baseline": null, "active_now": null, "days_to_clean_median": null,
     });
     assert_eq!(*figures, expected);
@@ -139,6 +149,24 @@ fn each_open_device_is_told_with_its_story() {
     ];
     assert_eq!(devices, expected);
     assert_eq!(told["open"]["devices"][3]["exempt"], true);
+}
+
+#[test]
+fn who_was_there_without_a_lookup_for_long_enough_is_clean_and_nobody_else_is() {
+    let record = record();
+    let figures = |record: &Record| json(&document(record, None))["figures"].clone();
+    // The day of the last lookup does not count.
+    record.active(2, "2026-02-05", 14);
+    let told = figures(&record);
+    assert_eq!((&told["clean"], &told["quiet"], &told["unknown"]), (&json!(0), &json!(1), &json!(0)));
+    record.active(2, "2026-03-20", 1);
+    let told = figures(&record);
+    assert_eq!((&told["clean"], &told["quiet"], &told["unknown"]), (&json!(1), &json!(0), &json!(0)));
+    assert_eq!((&told["active_baseline"], &told["active_now"]), (&json!(1), &json!(1)));
+    let panel = ["panel_sites", "panel_baseline", "panel_now"].map(|name| told[name].as_u64().unwrap());
+    assert_eq!(panel, [1, 2, 3], "of Paris it is not known who was active");
+    let told = json(&document(&record, None));
+    assert_eq!((&told["coverage"]["baseline"]["days"], &told["coverage"]["window"]["days"]), (&json!(6), &json!(1)));
 }
 
 #[test]
@@ -197,9 +225,18 @@ fn rows_beyond_the_limit_are_counted() {
     let store = record.store();
     let presence = store.presence().unwrap();
     let (ban, asked, history) = (ban(), asked(), History::default());
-    let (lists, configured, signed_by) = (Vec::new(), Vec::new(), None);
-    let inputs =
-        Inputs { ban: &ban, lists, asked: &asked, site: None, history: &history, configured, signed_by, rows_max: 1 };
+    let (lists, configured, windows, signed_by) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let inputs = Inputs {
+        ban: &ban,
+        lists,
+        asked: &asked,
+        site: None,
+        history: &history,
+        windows,
+        configured,
+        signed_by,
+        rows_max: 1,
+    };
     let document = Document::build(&presence, &inputs).unwrap();
     assert_eq!((document.open.devices.len(), document.open.left_out, document.sites_left_out), (1, 3, 1));
     assert!(Format::Html.render(&document).contains("3 more devices are not listed"));

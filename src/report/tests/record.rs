@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::journal::{Attempt, Config, Journal, Series, Store};
 use crate::metrics::{Did, Metrics};
 use crate::policy::{Evidence, Pattern};
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, Timestamp};
 use crate::wire::{LowerName, Transport, qtype};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +54,18 @@ impl Record {
                 transport: Transport::Udp,
                 verified: tried.verified,
             });
+        }
+        journal.close(PATIENCE).unwrap();
+    }
+
+    /// Notes that a client asked for anything at noon of so many days from the one given on.
+    pub(super) fn active(&self, client: u8, from: &str, days: u32) {
+        let start: Timestamp = format!("{from}T12:00:00Z").parse().unwrap();
+        let (clock, _hands) = Clock::manual(Now { wall: start, mono: Mono(0) });
+        let journal = Journal::start(Config::new(self.0.path()), Arc::new(Metrics::new()), clock).unwrap();
+        for day in 0..days {
+            let at = start + Duration::from_secs(86_400 * u64::from(day));
+            journal.note_active([192, 0, 2, client].into(), at, || Arc::from("berlin"));
         }
         journal.close(PATIENCE).unwrap();
     }

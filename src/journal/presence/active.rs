@@ -1,0 +1,59 @@
+//! From clients that asked for anything to devices that were active on a day.
+
+use roaring::RoaringBitmap;
+use rusqlite::Transaction;
+
+use super::known::{Known, unnumbered};
+use super::numbers::Holder;
+use super::{Sign, What};
+use crate::identity::Devices;
+use crate::journal::activity::Seen;
+use crate::journal::asked::address;
+use crate::journal::insert::SLICE;
+use crate::priority::make_way;
+use crate::time::{Day, Timestamp};
+
+/// Of nobody's ban.
+const ACTIVE: Sign<'static> = Sign { ban: "", evidence: None, what: What::Active };
+
+/// Devices that were active in one window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Window {
+    from: Timestamp,
+    devices: RoaringBitmap,
+}
+
+/// Adds who was active, also to the window that began at `window`; how many devices were active in it by now.
+pub(in crate::journal) fn add(
+    transaction: &Transaction<'_>,
+    seen: &[Seen],
+    devices: &Devices,
+    window: Timestamp,
+    known: &mut Known,
+) -> rusqlite::Result<u64> {
+    if known.window.from != window {
+        known.window = Window { from: window, devices: RoaringBitmap::new() };
+    }
+    let asked = seen.iter().map(|seen| (address(seen.client), seen.at));
+    let names = if devices.is_empty() { Vec::new() } else { devices.who(asked, ToOwned::to_owned) };
+    let sign = known.numbers.sign(transaction, ACTIVE)?;
+    for (at, seen) in seen.iter().enumerate() {
+        if at % SLICE == 0 {
+            make_way();
+        }
+        let client = address(seen.client).to_string();
+        let name = names.get(at).map(String::as_str).filter(|name| !name.is_empty());
+        let holder = name.map_or(Holder { name: &client, client: "" }, |name| Holder { name, client: &client });
+        let day = Day::of(seen.at);
+        let site = known.numbers.site(transaction, &seen.site)?;
+        match known.numbers.active_device(transaction, site, holder, day)? {
+            Some(device) => {
+                known.put(transaction, (sign, day), device, holder)?;
+                known.window.devices.insert(device);
+            }
+            None => unnumbered(transaction, sign, day, 1)?,
+        }
+    }
+    known.write(transaction)?;
+    Ok(known.window.devices.len())
+}
