@@ -13,8 +13,8 @@
 //! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
 //!                                                     sockets; whom to believe, and as whom to show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
-//!              sinks, transfer, audit, report         who tried what, and send it on; zones on the wire; who was spared
-//!                                                     why; what all of it proves
+//!              scan, sinks, transfer, audit, report   who tried what, by logs of others too, and send it on; zones on
+//!                                                     the wire; who was spared why; what all of it proves
 //! service      serve, intake                          the way of one query; what other resolvers tell of theirs
 //! faces        admin, config, app, cli                HTTP, settings, wiring, command line
 //! ```
@@ -23,7 +23,8 @@
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
 //! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
-//! in [`policy`], `url`, `flate2` and `minisign_verify` only in [`lists`], `csv` only in [`identity`], `roaring` only in
+//! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
+//! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
 //! [`journal`] and [`report`], `maud` only in [`report`]. The same test holds this.
 //!
 //! # The way of one query
@@ -49,6 +50,7 @@ pub mod upstream;
 pub mod lists;
 pub mod identity;
 pub mod journal;
+pub mod scan;
 pub mod sinks;
 pub mod transfer;
 pub mod audit;

@@ -122,7 +122,8 @@ pub(super) fn observer(settings: &Settings) -> Observer {
     Observer { host, pid: std::process::id() }
 }
 
-pub(super) fn journal(loaded: &Loaded) -> journal::Config {
+/// How the record is kept.
+pub(crate) fn journal(loaded: &Loaded) -> journal::Config {
     let settings = &loaded.settings.journal;
     journal::Config {
         attempts_keep_days: settings.attempts_keep_days,

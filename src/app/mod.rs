@@ -54,6 +54,7 @@ pub use endpoint::{Endpoint, Spoken};
 pub(crate) use exempt::{ExemptionRow, RowState, rows};
 pub(crate) use lists::{fetch_alone, kept_lists};
 pub use log::count_panics;
+pub(crate) use map::journal as journal_config;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
 pub(crate) use upstreams::out_of_place;

@@ -25,6 +25,7 @@ mod record;
 mod reload;
 mod report;
 mod run;
+mod scan;
 mod status;
 mod table;
 mod tail;
@@ -97,6 +98,7 @@ enum Command {
     Cache(Box<cache::Cache>),
     Lists(Box<lists::Lists>),
     Preview(Box<preview::Preview>),
+    Scan(Box<scan::Scan>),
     Exempt(Box<exempt::Exempt>),
     Audit(audit::Audit),
     Completions(completions::Completions),
@@ -121,6 +123,7 @@ impl Command {
             Self::Cache(cache) => cache.execute(console),
             Self::Lists(lists) => lists.execute(console),
             Self::Preview(preview) => preview.execute(console),
+            Self::Scan(scan) => scan.execute(console),
             Self::Exempt(exempt) => exempt.execute(console),
             Self::Audit(audit) => audit.execute(console),
             Self::Completions(completions) => completions.execute(console),

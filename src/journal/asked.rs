@@ -80,6 +80,13 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// The same where nobody knows how the query came.
+    pub(super) fn without_transport(mut self) -> Self {
+        self.form.transport = None;
+        self.whole = whole(self.qtype, self.form);
+        self
+    }
+
     /// The second of the minute.
     pub(super) fn second(&self) -> u8 {
         u8::try_from((self.at / 1000).rem_euclid(60)).unwrap_or_default()

@@ -35,6 +35,11 @@ impl Database {
         })
     }
 
+    /// Every one that there is.
+    pub(super) fn all_bindings(&self) -> Result<Vec<Binding>, StoreError> {
+        self.late_bindings(Timestamp::MIN)
+    }
+
     /// Those that go on at `now`, and those that have ended so short a while ago that attempts may still be written.
     pub(super) fn late_bindings(&self, now: Timestamp) -> Result<Vec<Binding>, StoreError> {
         late(&self.connection, now).map_err(|error| StoreError::new(&self.path, &error))
@@ -49,7 +54,7 @@ impl Database {
 fn late(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Binding>> {
     let sql = format!("SELECT {COLUMNS} FROM bindings WHERE ifnull(until_ms > ?1, true)");
     let mut select = connection.prepare_cached(&sql)?;
-    let bindings = select.query_map([now.as_millisecond() - LATE_MS], binding)?;
+    let bindings = select.query_map([now.as_millisecond().saturating_sub(LATE_MS)], binding)?;
     // What can't be read any more is not known any more.
     bindings.filter_map(Result::transpose).collect()
 }

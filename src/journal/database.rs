@@ -34,6 +34,8 @@ pub(super) struct Database {
     run: i64,
     pub(super) devices: Arc<Devices>,
     pub(super) known: presence::Known,
+    /// What SQLite says of changes that others have made.
+    changes: i64,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),
 }
@@ -55,7 +57,7 @@ impl Database {
         forget_runs(&connection, run).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
-        Ok(Self { connection, path, run, devices, known, identity })
+        Ok(Self { connection, path, run, devices, known, changes: 0, identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -69,20 +71,35 @@ impl Database {
 
     /// Adds the batch in one transaction, or nothing. A batch that is already there is not added again.
     pub(super) fn add(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.add_with(batch, |_transaction| Ok(())).map(drop)
+    }
+
+    /// The same with other work in that transaction; `None`: the batch was there already, and with it that work.
+    pub(super) fn add_with<T>(
+        &mut self,
+        batch: &Batch,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let Self { connection, path, run, devices, known, .. } = self;
+        let Self { connection, path, run, devices, known, changes, .. } = self;
         let (run, devices) = (*run, Arc::clone(devices));
         let added = in_transaction(connection, path, |transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
             let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
             if last.is_some_and(|last| last >= batch.number) {
-                return Ok(());
+                return Ok(None);
+            }
+            // A scan may write beside a server: what either remembers of the tables is then no longer so.
+            let now: i64 = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
+            if std::mem::replace(changes, now) != now {
+                *known = presence::Known::default();
             }
             insert::add(transaction, batch, &devices, known)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
-            transaction.execute(mark, [run, batch.number]).map(drop)
+            transaction.execute(mark, [run, batch.number])?;
+            work(transaction).map(Some)
         });
         added.inspect_err(|_error| self.known = presence::Known::default())
     }

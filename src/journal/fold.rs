@@ -70,19 +70,24 @@ impl Fold {
     /// Counts one attempt; says whether there was room for that. Takes the lock of one part, which nobody holds for long, and
     /// allocates only for what is new.
     pub(super) fn add(&self, attempt: &Attempt<'_>) -> bool {
-        let asked = Asked::new(attempt);
-        let rule = self.hashes.rule(&asked);
+        self.add_asked(&Asked::new(attempt), attempt.at)
+    }
+
+    /// The same of an attempt in its other form.
+    #[inline]
+    pub(super) fn add_asked(&self, asked: &Asked<'_>, at: Timestamp) -> bool {
+        let rule = self.hashes.rule(asked);
         let mut shard = self.part(rule).lock();
-        match shard.add(&asked, &self.hashes, rule, || self.room(attempt.at)) {
+        match shard.add(asked, &self.hashes, rule, || self.room(at)) {
             Some(Added { new_row: false, nameless: false, .. }) => true,
             Some(added) => {
                 shard.folded += u64::from(added.nameless);
                 // Under the lock: a drain that came between would subtract what is not added yet.
-                self.counted(added, attempt.at);
+                self.counted(added, at);
                 true
             }
             None => {
-                let kept = self.overflow.add(&mut shard.overflow, &asked);
+                let kept = self.overflow.add(&mut shard.overflow, asked);
                 shard.folded += u64::from(kept);
                 kept
             }

@@ -37,6 +37,7 @@ mod readme;
 mod regression;
 mod reload;
 mod subnets;
+mod scan;
 mod screening;
 mod sinks;
 mod survives;

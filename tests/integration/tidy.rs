@@ -29,7 +29,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("if_addrs", &["socket"]),
     ("idna", &["policy"]),
     ("url", &["lists"]),
-    ("flate2", &["lists"]),
+    ("flate2", &["lists", "scan"]),
+    ("ruzstd", &["scan"]),
     ("minisign_verify", &["lists"]),
     ("indicatif", &["cli"]),
 ];

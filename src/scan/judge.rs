@@ -1,0 +1,155 @@
+//! A chunk judged: which of its queries some ban has a say about, as it would have one about those that clients ask us.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use crate::metrics::Did;
+use crate::policy::{BanIndex, Client, Decision, Hit, PatternRef, Policy, SiteIndex, Verdict};
+use crate::time::Timestamp;
+use crate::wire::Transport;
+
+use super::cut::Chunk;
+use super::entry::{Entry, Fault};
+
+/// Faults of a chunk that are told one by one.
+pub(super) const FAULTS_MAX: usize = 10;
+/// Octets of a line that are shown.
+const EXCERPT: usize = 120;
+
+/// A query that is an attempt.
+pub(super) struct Found<'p> {
+    /// Where in the chunk its line begins.
+    pub(super) at: usize,
+    pub(super) when: Timestamp,
+    pub(super) client: IpAddr,
+    /// Its name among those of the chunk.
+    pub(super) name: Range<usize>,
+    pub(super) qtype: u16,
+    pub(super) transport: Option<Transport>,
+    pub(super) verified: bool,
+    pub(super) did: Did,
+    pub(super) ban: BanIndex,
+    /// Index into the policy's series.
+    pub(super) series: usize,
+    pub(super) site: Option<SiteIndex>,
+    pub(super) pattern: PatternRef<'p>,
+}
+
+/// Something that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultAt {
+    /// The line, frame or packet, from 1.
+    pub line: u64,
+    /// Why.
+    pub fault: Fault,
+    /// How it begins, if it is text.
+    pub excerpt: String,
+}
+
+/// What a chunk holds, in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines, frames or packets.
+    pub lines: u64,
+    /// Queries among them.
+    pub queries: u64,
+    /// What was not understood.
+    pub rejects: u64,
+    /// The first and the last moment of a query.
+    pub times: Option<(Timestamp, Timestamp)>,
+}
+
+/// A chunk and what came of it.
+pub(super) struct Judged<'p> {
+    pub(super) chunk: Chunk,
+    pub(super) found: Vec<Found<'p>>,
+    /// The names of what was found, on the wire, one behind the other.
+    pub(super) names: Vec<u8>,
+    pub(super) counts: Counts,
+    pub(super) faults: Vec<FaultAt>,
+}
+
+impl Counts {
+    /// Adds those of what comes behind.
+    pub fn add(&mut self, other: &Self) {
+        self.lines += other.lines;
+        self.queries += other.queries;
+        self.rejects += other.rejects;
+        self.times = match (self.times, other.times) {
+            (Some((first, last)), Some((other_first, other_last))) => {
+                Some((first.min(other_first), last.max(other_last)))
+            }
+            (times, other) => times.or(other),
+        };
+    }
+}
+
+/// Judges every line of a chunk by the policy as it is at `now`.
+pub(super) fn judge<'p>(chunk: Chunk, policy: &'p Policy, now: Timestamp) -> Judged<'p> {
+    let mut judged =
+        Judged { chunk, found: Vec::new(), names: Vec::new(), counts: Counts::default(), faults: Vec::new() };
+    let octets = std::mem::take(&mut judged.chunk.octets);
+    match judged.chunk.long {
+        Some(true) => judged.fault(1, Fault::Long, &octets),
+        // What is behind its beginning; its end is where the line ends.
+        Some(false) => judged.counts.lines += u64::from(octets.ends_with(b"\n")),
+        None => judged.lines(&octets, policy, now),
+    }
+    judged.chunk.octets = octets;
+    judged
+}
+
+impl<'p> Judged<'p> {
+    fn lines(&mut self, octets: &[u8], policy: &'p Policy, now: Timestamp) {
+        let context = std::sync::Arc::clone(&self.chunk.context);
+        let mut start = 0;
+        while start < octets.len() {
+            let end = memchr::memchr(b'\n', &octets[start..]).map_or(octets.len(), |end| start + end);
+            let line = &octets[start..end];
+            self.counts.lines += 1;
+            match context.read(line) {
+                Ok(None) => (),
+                Ok(Some(entry)) => self.query(start, &entry, policy, now),
+                Err(fault) => self.fault(self.counts.lines, fault, line),
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Judges a query.
+    fn query(&mut self, at: usize, entry: &Entry, policy: &'p Policy, now: Timestamp) {
+        self.counts.add(&Counts { queries: 1, times: Some((entry.at, entry.at)), ..Counts::default() });
+        let over_stream = entry.transport.is_some_and(Transport::proves_address);
+        let client = Client { over_stream, ..Client::at(entry.client) };
+        let verdict = policy.decide(&entry.name, entry.qtype, &client, now);
+        if verdict.is_pass() {
+            return;
+        }
+        let Verdict { decision, also, .. } = verdict;
+        let first = match decision {
+            Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
+            Decision::Allow(_) | Decision::Pass => None,
+        };
+        let start = self.names.len();
+        self.names.extend_from_slice(entry.name.wire());
+        let name = start..self.names.len();
+        let site = policy.who().of(entry.client).site();
+        for hit in first.into_iter().chain(also) {
+            self.found.push(found(at, entry, name.clone(), site, &hit));
+        }
+    }
+
+    fn fault(&mut self, number: u64, fault: Fault, line: &[u8]) {
+        self.counts.rejects += 1;
+        if self.faults.len() < FAULTS_MAX {
+            let excerpt = String::from_utf8_lossy(line.get(..EXCERPT.min(line.len())).unwrap_or_default()).into_owned();
+            self.faults.push(FaultAt { line: number, fault, excerpt });
+        }
+    }
+}
+
+fn found<'p>(at: usize, entry: &Entry, name: Range<usize>, site: Option<SiteIndex>, hit: &Hit<'p>) -> Found<'p> {
+    let &Entry { at: when, client, qtype, transport, verified, did, .. } = entry;
+    let &Hit { ban_index: ban, series, pattern, .. } = hit;
+    Found { at, when, client, name, qtype, transport, verified, did, ban, series, site, pattern }
+}

@@ -1,0 +1,124 @@
+//! Formats of lines. Each has a function from one line to what it tells; none remembers the line before.
+
+mod bind;
+mod columns;
+mod zeek;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub(super) use columns::Columns;
+pub(super) use zeek::columns as zeek_columns;
+
+use super::entry::{Fault, Told};
+use super::format::Format;
+use super::times::Times;
+
+/// What all lines of a log share.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) format: Format,
+    pub(super) times: Times,
+    /// Of formats that name their columns at their head.
+    pub(super) columns: Option<Arc<Columns>>,
+}
+
+impl Context {
+    pub(super) fn new(format: Format, times: Times) -> Self {
+        Self { format, times, columns: None }
+    }
+
+    /// What a line tells.
+    pub(super) fn read(&self, line: &[u8]) -> Told {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Ok(None);
+        }
+        match self.format {
+            Format::Bind => bind::read(line, &self.times),
+            Format::Zeek => zeek::read(line, self),
+        }
+    }
+}
+
+/// The address that a text is, without the zone that some write behind it.
+fn address(text: &[u8]) -> Result<IpAddr, Fault> {
+    let text = memchr::memchr(b'%', text).map_or(text, |zone| &text[..zone]);
+    match str::from_utf8(text).map(str::parse) {
+        Ok(Ok(address)) => Ok(address),
+        _ => Err(Fault::Unread("the client's address")),
+    }
+}
+
+/// The type that a word means.
+fn qtype(word: &[u8]) -> Result<u16, Fault> {
+    const NONE: Fault = Fault::Unread("the query type");
+    match word {
+        b"A" => Ok(crate::wire::qtype::A),
+        b"AAAA" => Ok(crate::wire::qtype::AAAA),
+        b"*" => Ok(crate::wire::qtype::ANY),
+        _ => str::from_utf8(word).ok().and_then(crate::wire::rtype::parse).ok_or(NONE),
+    }
+}
+
+/// The words of a line, however many spaces are between them.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+/// What stands behind the first place where `needle` does.
+fn behind<'t>(text: &'t [u8], needle: &[u8]) -> Option<&'t [u8]> {
+    memchr::memmem::find(text, needle).and_then(|at| text.get(at + needle.len()..))
+}
+
+/// What the line begins with that names the columns of a log of Zeek.
+pub(super) fn zeek_head() -> &'static [u8] {
+    zeek::HEAD
+}
+
+#[cfg(test)]
+pub(super) mod test {
+    //! What the tests of all formats ask.
+
+    use super::*;
+    use crate::scan::detect::about;
+    use crate::wire::rtype::mnemonic;
+
+    /// What a line is to tell.
+    #[derive(Debug, PartialEq, Eq)]
+    pub(crate) struct Read<'t> {
+        pub(crate) at: &'t str,
+        pub(crate) client: &'t str,
+        pub(crate) name: &'t str,
+        pub(crate) qtype: &'t str,
+        pub(crate) transport: &'t str,
+        pub(crate) verified: bool,
+    }
+
+    /// The context of a log that begins so, in UTC, written on 2026-11-28.
+    pub(crate) fn context(format: Format, head: &str) -> Context {
+        let now = "2026-11-28T12:00:00Z".parse().unwrap();
+        about(head.as_bytes(), Context::new(format, Times::new(jiff::tz::TimeZone::UTC, now, now)))
+    }
+
+    /// The last line of a text tells this; `None`: nothing of a query.
+    #[track_caller]
+    pub(crate) fn check(format: Format, text: &str, expected: Option<Read<'_>>) {
+        let line = text.lines().next_back().unwrap();
+        let read = context(format, text).read(line.as_bytes()).unwrap();
+        let Some(entry) = read else { return assert_eq!(expected, None, "{line}") };
+        let (at, client, name) = (crate::time::rfc3339(entry.at), entry.client.to_string(), entry.name.to_string());
+        let transport = entry.transport.map_or("", crate::wire::Transport::as_str);
+        let qtype = mnemonic(entry.qtype);
+        let read = Read { at: &at, client: &client, name: &name, qtype: &qtype, transport, verified: entry.verified };
+        assert_eq!(Some(read), expected, "{line}");
+    }
+
+    /// The last line of a text is a fault.
+    #[track_caller]
+    pub(crate) fn fault(format: Format, text: &str) {
+        let line = text.lines().next_back().unwrap();
+        let read = context(format, text).read(line.as_bytes());
+        assert!(read.is_err(), "{line}: {read:?}");
+    }
+}
