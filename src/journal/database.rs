@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
-use super::{Config, StoreError, insert, migrate, presence};
+use super::{Config, StoreError, import, insert, migrate, presence};
 use crate::identity::Devices;
 
 /// The store's name in the state directory.
@@ -55,6 +55,7 @@ impl Database {
         prepare(&connection, config, found == 0).map_err(fail)?;
         migrate::to_newest(&mut connection).map_err(fail)?;
         forget_runs(&connection, run).map_err(fail)?;
+        import::make_tables(&connection).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
         Ok(Self { connection, path, run, devices, known, changes: 0, identity })
@@ -94,7 +95,7 @@ impl Database {
             // A scan may write beside a server: what either remembers of the tables is then no longer so.
             let now: i64 = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
             if std::mem::replace(changes, now) != now {
-                *known = presence::Known::default();
+                known.forget();
             }
             insert::add(transaction, batch, &devices, known)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";

@@ -5,9 +5,10 @@
 //! A server may write the same store: transactions are short, and neither trusts what it remembers of the other's tables.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::asked::Asked;
 use super::batch::Batch;
@@ -18,6 +19,9 @@ use crate::time::Timestamp;
 
 /// Makes the tables of what was read.
 const TABLES: &str = include_str!("schema/scans.sql");
+
+/// Rows in memory at most: many times those of one piece of a log, so that none is folded for want of room.
+const ROWS_MAX: usize = 1 << 20;
 
 /// A log as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,10 +114,9 @@ impl Import {
     /// [`StoreError`] when it can't be opened or made.
     pub fn open(config: &Config, now: Timestamp) -> Result<Self, StoreError> {
         // A log of a day is read in a minute: what limits rows by the second of the clock has no meaning here.
-        let config = Config { rows_per_second_max: u32::MAX, ..config.clone() };
-        let mut database = Database::open(&config, rand::random::<i64>())?;
+        let config = Config { rows_per_second_max: u32::MAX, rows_in_memory_max: ROWS_MAX, ..config.clone() };
+        let database = Database::open(&config, rand::random::<i64>())?;
         config.devices.restore(database.all_bindings()?);
-        database.transaction(|transaction| transaction.execute_batch(TABLES))?;
         Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), now })
     }
 
@@ -215,6 +218,35 @@ impl Import {
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::new(&self.database.path, error)
     }
+}
+
+/// Makes the tables of what was read, where they are not there yet.
+pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(TABLES)
+}
+
+/// The minutes before `until` in which attempts are too old: all but those that logs tell of which were read at `since` or
+/// later. Whoever reads an old log wants to see what is in it.
+pub(super) fn too_old(
+    transaction: &Transaction<'_>,
+    until: i64,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<Range<i64>>> {
+    let sql = "SELECT first_ms / 60000, last_ms / 60000 + 1 FROM scans WHERE scanned_ms >= ?1 AND first_ms IS NOT NULL \
+               ORDER BY first_ms";
+    let mut select = transaction.prepare_cached(sql)?;
+    let held = select.query_map([since.as_millisecond()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let (mut ranges, mut from) = (Vec::new(), i64::MIN);
+    for held in held {
+        let (first, end) = held?;
+        if first > from {
+            ranges.push(from..first.min(until));
+        }
+        from = from.max(end);
+    }
+    ranges.push(from..until);
+    ranges.retain(|range| range.start < range.end);
+    Ok(ranges)
 }
 
 /// Notes how far a log was read; `None`: somebody else has read on.

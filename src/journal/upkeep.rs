@@ -2,14 +2,16 @@
 //!
 //! Each call does a bounded piece of work in a transaction of its own; what is left is done by the next.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::database::Database;
 use super::steady::AHEAD_MAX;
 use super::{Config, StoreError, presence};
-use super::{activity, bindings};
+use super::{activity, bindings, import};
 use crate::metrics::{ClientFigures, Window};
 use crate::policy::Evidence;
 use crate::priority::make_way;
@@ -17,8 +19,6 @@ use crate::time::{Day, Timestamp};
 
 /// Rows deleted in one transaction at most, about.
 const ROWS_AT_ONCE: i64 = 10_000;
-/// Rows that a piece of work deletes if it has not done all.
-const AT_ONCE_LEAST: usize = 10_000;
 /// Free pages given back to the file system in one transaction at most.
 const PAGES_AT_ONCE: u32 = 2_000;
 /// Transactions of one call at most, when the store is too large.
@@ -33,12 +33,23 @@ impl Database {
     pub(super) fn trim(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
         let minute = now.as_second() / 60 - i64::from(config.attempts_keep_days) * DAY_MINUTES;
         let seen = now.as_millisecond() - i64::from(config.clients_keep_days) * DAY_MS;
+        let since =
+            |days: u32| now.saturating_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or_default();
+        let attempts_since = since(config.attempts_keep_days);
         for _step in 0..STEPS_MAX {
-            if self.transaction(|transaction| delete_attempts(transaction, minute))? < AT_ONCE_LEAST {
+            let deleted = self.transaction(|transaction| {
+                let ranges = import::too_old(transaction, minute, attempts_since)?;
+                ranges.iter().try_fold(0, |deleted, range| {
+                    // One piece of work at a time.
+                    if deleted > 0 { Ok(deleted) } else { delete_attempts(transaction, range) }
+                })
+            })?;
+            if deleted == 0 {
                 break;
             }
         }
-        self.transaction(|transaction| delete_clients(transaction, seen))?;
+        let clients_since = since(config.clients_keep_days).as_millisecond();
+        self.transaction(|transaction| delete_clients(transaction, seen, clients_since))?;
         self.transaction(|transaction| bindings::delete(transaction, minute * 60_000))?;
         self.trim_presence(config, Day::of(now))?;
         for _step in 0..STEPS_MAX {
@@ -46,8 +57,8 @@ impl Database {
                 break;
             }
             let deleted = self.transaction(|transaction| {
-                let attempts = delete_attempts(transaction, i64::MAX)?;
-                let clients = if attempts == 0 { delete_clients(transaction, i64::MAX)? } else { 0 };
+                let attempts = delete_attempts(transaction, &(i64::MIN..i64::MAX))?;
+                let clients = if attempts == 0 { delete_clients(transaction, i64::MAX, i64::MAX)? } else { 0 };
                 Ok(attempts + clients)
             })?;
             if deleted == 0 && !self.give_up_presence()? {
@@ -157,30 +168,35 @@ fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Deletes some of the oldest attempts of before `minute`: as many as one piece of work allows.
-fn delete_attempts(transaction: &Transaction<'_>, minute: i64) -> rusqlite::Result<usize> {
-    let last = "SELECT minute, second, client FROM attempts WHERE minute < ?1 \
-                ORDER BY minute, second, client LIMIT 1 OFFSET ?2";
+/// Deletes some of the oldest attempts of these minutes: as many as one piece of work allows.
+fn delete_attempts(transaction: &Transaction<'_>, minutes: &Range<i64>) -> rusqlite::Result<usize> {
+    let &Range { start, end } = minutes;
+    let last = "SELECT minute, second, client FROM attempts WHERE minute >= ?1 AND minute < ?2 \
+                ORDER BY minute, second, client LIMIT 1 OFFSET ?3";
     let last = transaction
         .prepare_cached(last)?
-        .query_row([minute, ROWS_AT_ONCE], |row| {
+        .query_row([start, end, ROWS_AT_ONCE], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
         })
         .optional()?;
     match last {
-        None => transaction.prepare_cached("DELETE FROM attempts WHERE minute < ?1")?.execute([minute]),
+        None => {
+            transaction.prepare_cached("DELETE FROM attempts WHERE minute >= ?1 AND minute < ?2")?.execute([start, end])
+        }
         Some((minute, second, client)) => transaction
-            .prepare_cached("DELETE FROM attempts WHERE (minute, second, client) <= (?1, ?2, ?3)")?
-            .execute(params![minute, second, client]),
+            .prepare_cached("DELETE FROM attempts WHERE minute >= ?1 AND (minute, second, client) <= (?2, ?3, ?4)")?
+            .execute(params![start, minute, second, client]),
     }
 }
 
-/// Deletes some of the clients last seen before this time, those of longest ago first.
-fn delete_clients(transaction: &Transaction<'_>, last_seen_ms: i64) -> rusqlite::Result<usize> {
+/// Deletes some of the clients last seen before this time, those of longest ago first; but not those of logs that were read
+/// at `since` or later.
+fn delete_clients(transaction: &Transaction<'_>, last_seen_ms: i64, since_ms: i64) -> rusqlite::Result<usize> {
     transaction
         .prepare_cached(
             "DELETE FROM clients WHERE (ban, evidence, client, device, site) IN (SELECT ban, evidence, client, device, \
-             site FROM clients WHERE last_seen_ms < ?1 ORDER BY last_seen_ms LIMIT ?2)",
+             site FROM clients WHERE last_seen_ms < ?1 AND NOT EXISTS (SELECT 1 FROM scans WHERE scanned_ms >= ?3 \
+             AND clients.last_seen_ms BETWEEN first_ms AND last_ms) ORDER BY last_seen_ms LIMIT ?2)",
         )?
-        .execute([last_seen_ms, ROWS_AT_ONCE])
+        .execute([last_seen_ms, ROWS_AT_ONCE, since_ms])
 }

@@ -42,11 +42,15 @@ pub(super) struct Cutter<'p> {
     number: u64,
     /// Octets behind the last whole line: a line that is still being written.
     pub(super) unfinished: usize,
+    /// No frame, packet or block begins where the last chunk ended.
+    pub(super) is_broken: bool,
+    /// Where a chunk has to end, because the log was read so far before.
+    floor: u64,
 }
 
 impl<'p> Cutter<'p> {
     /// From the beginning of a log, of which `head` was read already.
-    pub(super) fn new(source: Source<'p>, head: Vec<u8>, ended: bool, context: Context) -> Self {
+    pub(super) fn new(source: Source<'p>, (head, ended): (Vec<u8>, bool), context: Context, floor: u64) -> Self {
         let units = Units::of(context.format);
         Self {
             source,
@@ -59,6 +63,8 @@ impl<'p> Cutter<'p> {
             in_long: false,
             number: 0,
             unfinished: 0,
+            is_broken: false,
+            floor,
         }
     }
 
@@ -69,7 +75,7 @@ impl<'p> Cutter<'p> {
         if !self.ended && octets.len() < CHUNK {
             self.ended = self.source.fill(&mut octets, CHUNK)?;
         }
-        if octets.is_empty() {
+        if octets.is_empty() || self.is_broken {
             return Ok(None);
         }
         // What is packed was packed when it was written to its end.
@@ -78,16 +84,19 @@ impl<'p> Cutter<'p> {
         let first_of_long = found.long && !self.in_long;
         let long = (found.long || self.in_long).then_some(first_of_long);
         self.in_long = found.long;
-        if found.size == 0 {
+        let before = usize::try_from(self.floor.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let size = if before > 0 { found.size.min(before) } else { found.size };
+        self.is_broken = found.broken && size == found.size;
+        if size == 0 {
             self.unfinished = octets.len();
             return Ok(None);
         }
-        self.carry = octets[found.size..].to_vec();
-        octets.truncate(found.size);
+        self.carry = octets[size..].to_vec();
+        octets.truncate(size);
         self.digest.update(&octets);
         let digest = self.digest.clone().finish().as_ref().to_vec();
         let (start, number) = (self.at, self.number);
-        self.at += found.size as u64;
+        self.at += size as u64;
         self.number += 1;
         let context = Arc::clone(&self.context);
         Ok(Some(Chunk { number, octets, start, digest, context, long, lines_before: 0 }))

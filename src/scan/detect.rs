@@ -1,16 +1,23 @@
 //! What format a log has, and what its head says of the rest.
 
+use std::sync::Arc;
+
+use super::binary::{MAGIC, NG_MAGIC, START, has_queries};
 use super::format::Format;
-use super::text::{Context, zeek_columns};
+use super::text::{Context, Fields, has_day_first, is_unbound_query, zeek_columns};
 use super::times::{Times, month_and_day};
 
 /// Lines of the head that are looked at.
 const LINES: usize = 500;
 
-/// The format by whose rules most lines of this head are queries; `None`: none by any.
-pub(super) fn format(head: &[u8], times: &Times) -> Option<Format> {
+/// The format that a head tells by its first octets, or by whose rules most lines of this head are queries; `None`: none by any.
+pub(super) fn format(head: &[u8], times: &Times, fields: &Arc<Fields>) -> Option<Format> {
+    if let Some(format) = of_octets(head) {
+        return Some(format);
+    }
     let score = |format: &Format| {
-        let context = about(head, Context::new(*format, times.clone()));
+        let context = Context { fields: Arc::clone(fields), ..Context::new(*format, times.clone()) };
+        let context = about(head, context);
         lines(head).filter(|line| matches!(context.read(line), Ok(Some(_)))).count()
     };
     let scores = Format::ALL.into_iter().map(|format| (format, score(&format)));
@@ -20,11 +27,30 @@ pub(super) fn format(head: &[u8], times: &Times) -> Option<Format> {
     best.map(|(format, _score)| format)
 }
 
+/// The format of what has no lines.
+fn of_octets(head: &[u8]) -> Option<Format> {
+    match head.get(..4)? {
+        magic if MAGIC.iter().any(|known| known == magic) => Some(Format::Pcap),
+        magic if magic == NG_MAGIC => Some(Format::Pcapng),
+        _ if head.starts_with(START) => Some(Format::Dnstap),
+        _ => None,
+    }
+}
+
+/// Whether there are responses and no queries.
+fn only_replies(queries: impl Iterator<Item = bool>) -> bool {
+    queries.fold(None, |any, query| Some(any.unwrap_or(false) || query)) == Some(false)
+}
+
 /// The context with what the head says of all lines.
 pub(super) fn about(head: &[u8], mut context: Context) -> Context {
     context.times.begins = lines(head).find_map(month_and_day);
-    if context.columns.is_none() {
-        context.columns = lines(head).find_map(zeek_columns);
+    match context.format {
+        Format::Zeek => context.columns = lines(head).find_map(zeek_columns),
+        Format::Windows => context.times.day_first = lines(head).find_map(has_day_first).unwrap_or(true),
+        Format::Unbound => context.replies = only_replies(lines(head).filter_map(is_unbound_query)),
+        Format::Dnstap => context.replies = only_replies(has_queries(head).into_iter()),
+        _ => (),
     }
     context
 }

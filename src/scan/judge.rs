@@ -2,14 +2,18 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::metrics::Did;
 use crate::policy::{BanIndex, Client, Decision, Hit, PatternRef, Policy, SiteIndex, Verdict};
 use crate::time::Timestamp;
 use crate::wire::Transport;
 
+use super::binary::{Capture, Sink, read_dnstap};
 use super::cut::Chunk;
 use super::entry::{Entry, Fault};
+use super::format::Format;
+use super::text::Context;
 
 /// Faults of a chunk that are told one by one.
 pub(super) const FAULTS_MAX: usize = 10;
@@ -62,6 +66,8 @@ pub struct Counts {
 /// A chunk and what came of it.
 pub(super) struct Judged<'p> {
     pub(super) chunk: Chunk,
+    policy: &'p Policy,
+    now: Timestamp,
     pub(super) found: Vec<Found<'p>>,
     /// The names of what was found, on the wire, one behind the other.
     pub(super) names: Vec<u8>,
@@ -84,24 +90,30 @@ impl Counts {
     }
 }
 
-/// Judges every line of a chunk by the policy as it is at `now`.
-pub(super) fn judge<'p>(chunk: Chunk, policy: &'p Policy, now: Timestamp) -> Judged<'p> {
-    let mut judged =
-        Judged { chunk, found: Vec::new(), names: Vec::new(), counts: Counts::default(), faults: Vec::new() };
+/// Judges every line, frame or packet of a chunk by the policy as it is at `now`. `capture`: what is known of the packets
+/// before.
+pub(super) fn judge<'p>(chunk: Chunk, policy: &'p Policy, now: Timestamp, capture: &mut Capture) -> Judged<'p> {
+    let (found, names, counts, faults) = (Vec::new(), Vec::new(), Counts::default(), Vec::new());
+    let mut judged = Judged { chunk, policy, now, found, names, counts, faults };
+    let context = Arc::clone(&judged.chunk.context);
     let octets = std::mem::take(&mut judged.chunk.octets);
     match judged.chunk.long {
-        Some(true) => judged.fault(1, Fault::Long, &octets),
+        Some(true) => judged.fault_at(1, Fault::Long, &octets),
         // What is behind its beginning; its end is where the line ends.
         Some(false) => judged.counts.lines += u64::from(octets.ends_with(b"\n")),
-        None => judged.lines(&octets, policy, now),
+        None => match context.format {
+            Format::Dnstap => read_dnstap(&octets, &context.times, context.replies, &mut judged),
+            Format::Pcap => capture.pcap(&octets, judged.chunk.start == 0, &context.times, &mut judged),
+            Format::Pcapng => capture.pcapng(&octets, &context.times, &mut judged),
+            _ => judged.lines(&octets, &context),
+        },
     }
     judged.chunk.octets = octets;
     judged
 }
 
-impl<'p> Judged<'p> {
-    fn lines(&mut self, octets: &[u8], policy: &'p Policy, now: Timestamp) {
-        let context = std::sync::Arc::clone(&self.chunk.context);
+impl Judged<'_> {
+    fn lines(&mut self, octets: &[u8], context: &Context) {
         let mut start = 0;
         while start < octets.len() {
             let end = memchr::memchr(b'\n', &octets[start..]).map_or(octets.len(), |end| start + end);
@@ -109,19 +121,19 @@ impl<'p> Judged<'p> {
             self.counts.lines += 1;
             match context.read(line) {
                 Ok(None) => (),
-                Ok(Some(entry)) => self.query(start, &entry, policy, now),
-                Err(fault) => self.fault(self.counts.lines, fault, line),
+                Ok(Some(entry)) => self.judge(start, &entry),
+                Err(fault) => self.fault_at(self.counts.lines, fault, line),
             }
             start = end + 1;
         }
     }
 
     /// Judges a query.
-    fn query(&mut self, at: usize, entry: &Entry, policy: &'p Policy, now: Timestamp) {
+    fn judge(&mut self, at: usize, entry: &Entry) {
         self.counts.add(&Counts { queries: 1, times: Some((entry.at, entry.at)), ..Counts::default() });
         let over_stream = entry.transport.is_some_and(Transport::proves_address);
         let client = Client { over_stream, ..Client::at(entry.client) };
-        let verdict = policy.decide(&entry.name, entry.qtype, &client, now);
+        let verdict = self.policy.decide(&entry.name, entry.qtype, &client, self.now);
         if verdict.is_pass() {
             return;
         }
@@ -133,18 +145,32 @@ impl<'p> Judged<'p> {
         let start = self.names.len();
         self.names.extend_from_slice(entry.name.wire());
         let name = start..self.names.len();
-        let site = policy.who().of(entry.client).site();
+        let site = self.policy.who().of(entry.client).site();
         for hit in first.into_iter().chain(also) {
             self.found.push(found(at, entry, name.clone(), site, &hit));
         }
     }
 
-    fn fault(&mut self, number: u64, fault: Fault, line: &[u8]) {
+    fn fault_at(&mut self, number: u64, fault: Fault, line: &[u8]) {
         self.counts.rejects += 1;
         if self.faults.len() < FAULTS_MAX {
             let excerpt = String::from_utf8_lossy(line.get(..EXCERPT.min(line.len())).unwrap_or_default()).into_owned();
             self.faults.push(FaultAt { line: number, fault, excerpt });
         }
+    }
+}
+
+impl Sink for Judged<'_> {
+    fn unit(&mut self) {
+        self.counts.lines += 1;
+    }
+
+    fn query(&mut self, at: usize, entry: &Entry) {
+        self.judge(at, entry);
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.fault_at(self.counts.lines, fault, b"");
     }
 }
 

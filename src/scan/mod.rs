@@ -9,6 +9,7 @@
 //!
 //! Memory is that of some chunks, however long a log is. Leaves flags and words to [`cli`](crate::cli).
 
+mod binary;
 mod cut;
 mod detect;
 mod entry;
@@ -26,4 +27,8 @@ pub use entry::{Entry, Fault};
 pub use format::Format;
 pub use judge::{Counts, FaultAt};
 pub use source::{Packing, Progress};
+pub use text::{Fields, PARTS};
 pub use work::{FileScanned, Scan, ScanError, Standing};
+
+#[cfg(test)]
+mod tests;

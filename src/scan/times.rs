@@ -146,11 +146,20 @@ impl Times {
         }
     }
 
+    /// The same of a log whose times are those of UTC where they name no zone.
+    pub(super) fn iso_in_utc(&self, text: &[u8]) -> Result<Timestamp, Fault> {
+        if self.zone == TimeZone::UTC {
+            return self.iso(text).map(|(at, _rest)| at);
+        }
+        Self { zone: TimeZone::UTC, ..self.clone() }.iso(text).map(|(at, _rest)| at)
+    }
+
     /// `11/28/2026 10:00:00 AM`, `28.11.2026 10:00:00`, `2026-11-28 10:00:00`: as a Windows of some country writes it. What is
     /// behind it begins with a word.
     pub(super) fn of_windows<'l>(&self, line: &'l [u8]) -> Result<(Timestamp, &'l [u8]), Fault> {
         const NONE: Fault = Fault::Missing("time");
-        if line.get(4).is_some_and(|mark| matches!(mark, b'-' | b'/' | b'.')) {
+        let year_first = line.iter().take(4).all(u8::is_ascii_digit);
+        if year_first && line.get(4).is_some_and(|mark| matches!(mark, b'-' | b'/' | b'.')) {
             let mut iso = line.to_vec();
             iso.iter_mut().take(10).filter(|mark| matches!(mark, b'/' | b'.')).for_each(|mark| *mark = b'-');
             let (at, left) = self.iso(&iso)?;

@@ -9,17 +9,19 @@ use std::thread;
 
 use jiff::tz::TimeZone;
 
+use super::binary::Capture;
 use super::cut::{CHUNK, Chunk, Cutter};
 use super::detect;
 use super::format::Format;
 use super::judge::{Counts, FAULTS_MAX, FaultAt, Found, Judged, judge};
 use super::known::{Known, Unknown, look_up};
 use super::source::{Packing, Progress, Source};
-use super::text::Context;
+use super::text::{Context, Fields};
 use super::times::Times;
 use crate::journal::{Attempt, Import, ImportError, Log, Reached, Scanned, Series, SeriesId, StoreError};
 use crate::metrics::DEFAULT_SITE;
 use crate::policy::{Mode, Policy, SiteIndex};
+use crate::priority::yield_to_serving;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
@@ -41,6 +43,8 @@ pub struct Scan<'s> {
     pub year: Option<i16>,
     /// Their format; `None`: each tells its own.
     pub format: Option<Format>,
+    /// What fields of JSON are called.
+    pub fields: Arc<Fields>,
     /// Threads that judge.
     pub workers: usize,
     /// How far reading is.
@@ -90,6 +94,9 @@ pub enum ScanError {
     /// Nothing is in it.
     #[error("it is empty")]
     Empty,
+    /// Characters of two octets.
+    #[error("it is UTF-16; `iconv -f UTF-16 -t UTF-8` makes of it what can be read")]
+    Wide,
     /// No format fits.
     #[error("no query is in its first lines, by the rules of any format; name one with --format to see what is wrong")]
     Format,
@@ -125,10 +132,14 @@ impl Scan<'_> {
         if head.is_empty() {
             return Err(source.broken.map_or(ScanError::Empty, ScanError::Read));
         }
+        if head.starts_with(&[0xFF, 0xFE]) || head.starts_with(&[0xFE, 0xFF]) {
+            return Err(ScanError::Wide);
+        }
         let mut times = Times::new(self.zone.clone(), self.now, source.written);
         times.year = self.year;
-        let format = self.format.or_else(|| detect::format(&head, &times)).ok_or(ScanError::Format)?;
-        let context = detect::about(&head, Context::new(format, times));
+        let format = self.format.or_else(|| detect::format(&head, &times, &self.fields)).ok_or(ScanError::Format)?;
+        let context = Context { fields: Arc::clone(&self.fields), ..Context::new(format, times) };
+        let context = detect::about(&head, context);
         let Known { head: by, alike, same, longer } = look_up(import, path, &head)?;
         let mut done = FileScanned::new(format, source.packing);
         if let Some(longer) = longer {
@@ -138,8 +149,8 @@ impl Scan<'_> {
         let bans: Vec<String> = self.bans().collect();
         let floor = same.as_ref().map_or(0, |same| floor(same, &bans));
         let log = Log::new((path.display().to_string(), format.as_str()), by, (&alike, same.clone()), bans);
-        let cutter = Cutter::new(source, head, ended, context);
-        let recorder = Recorder::new(self, import, log, done);
+        let cutter = Cutter::new(source, (head, ended), context, floor);
+        let recorder = Recorder::new(self, import, log, (done, floor));
         self.run(cutter, floor, recorder).map(|done| done.stand(same, floor))
     }
 
@@ -180,17 +191,21 @@ impl Scan<'_> {
         let mut done = recorded?;
         read?;
         done.unfinished = cutter.unfinished;
-        done.broken = cutter.source.broken.map(|error| error.to_string());
+        let rubbish = cutter.is_broken.then(|| format!("no frame or packet begins at octet {}", cutter.at));
+        done.broken = cutter.source.broken.map(|error| error.to_string()).or(rubbish);
         Ok(done)
     }
 
     /// Judges chunks until there are no more.
     fn work<'p>(&'p self, taken: &Mutex<Receiver<Chunk>>, tell: &SyncSender<Judged<'p>>) {
+        // A server may answer clients on the same host.
+        yield_to_serving();
+        let mut capture = Capture::default();
         loop {
             let chunk = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(chunk) = chunk else { return };
             // Whoever records has stopped.
-            if tell.send(judge(chunk, self.policy, self.now)).is_err() {
+            if tell.send(judge(chunk, self.policy, self.now, &mut capture)).is_err() {
                 return;
             }
         }
@@ -232,17 +247,19 @@ struct Recorder<'s, 'i> {
     /// By site, the one of clients that are of none first, and series.
     series: HashMap<(Option<u16>, usize), SeriesId>,
     done: FileScanned,
+    /// What is before has been counted.
+    floor: u64,
     lines: u64,
     since: Counts,
     chunks: u64,
 }
 
 impl<'s, 'i> Recorder<'s, 'i> {
-    fn new(scan: &'s Scan<'s>, import: &'i mut Import, log: Log, done: FileScanned) -> Self {
+    fn new(scan: &'s Scan<'s>, import: &'i mut Import, log: Log, (done, floor): (FileScanned, u64)) -> Self {
         let before = |ban: &str| log.known.as_ref().and_then(|known| known.bans.get(ban).copied()).unwrap_or(0);
         let covered = scan.policy.bans().iter().map(|ban| before(&ban.id)).collect();
         let (series, since) = (HashMap::new(), Counts::default());
-        Self { scan, import, log, covered, series, done, lines: 0, since, chunks: 0 }
+        Self { scan, import, log, covered, series, done, floor, lines: 0, since, chunks: 0 }
     }
 
     /// Records what is found, chunk by chunk in their order, and gives their memory back.
@@ -270,6 +287,10 @@ impl<'s, 'i> Recorder<'s, 'i> {
 
     fn take(&mut self, judged: &Judged<'_>) {
         self.lines += judged.chunk.lines_before;
+        if judged.chunk.start + judged.chunk.octets.len() as u64 <= self.floor {
+            self.lines += judged.counts.lines;
+            return;
+        }
         for fault in &judged.faults {
             if self.done.faults.len() < FAULTS_MAX {
                 self.done.faults.push(FaultAt { line: self.lines + fault.line, ..fault.clone() });

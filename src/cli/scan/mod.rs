@@ -5,6 +5,7 @@ mod text;
 use std::io::IsTerminal;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::app::journal_config;
 use crate::config::{self, Loaded, PolicyLoad};
 use crate::journal::Import;
 use crate::policy::Policy;
-use crate::scan::{FaultAt, FileScanned, Format, Packing, Progress, Scan as Scanning, Standing};
+use crate::scan::{FaultAt, Fields, FileScanned, Format, PARTS, Packing, Progress, Scan as Scanning, Standing};
 use crate::time::{Timestamp, rfc3339};
 
 /// Time between two looks at how far reading is.
@@ -43,6 +44,9 @@ pub(super) struct Scan {
     /// The year of the first line, where times have none; by default the latest in which the file was not yet written
     #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(2000..=9998))]
     year: Option<i16>,
+    /// What a field of JSON lines is called: time, client, name, type or transport, and its name, as name=dns.qname
+    #[arg(long, value_name = "PART=NAME", value_parser = field)]
+    field: Vec<(String, String)>,
     /// State directory whose record takes what is found; made if it is not there
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -75,9 +79,8 @@ A log is known by its content, not by its name: reading it again, renamed or pac
 ban that was not there before is looked for from the beginning. The same traffic in two logs, of two servers or in two formats, \
 counts twice.
 
-A server may run with the same state directory: both write by turns. It deletes attempts that are older than `keep` of the \
-configuration, whoever recorded them; which devices were there on which day it keeps for `keep_presence`. To keep attempts of an \
-older log, scan it into a state directory of its own.";
+A server may run with the same state directory: both write by turns. How long it keeps attempts and clients (`keep` of the \
+configuration) counts, for the time that a log tells of, from the scan on.";
 
 /// What came of it. Its JSON is an interface: names and order stay.
 #[derive(Debug, Serialize)]
@@ -132,6 +135,7 @@ impl Scan {
             zone: zone.unwrap_or_else(|| loaded.settings.time_zone.clone()),
             year: self.year,
             format: self.format,
+            fields: self.fields(),
             workers: thread::available_parallelism().map_or(1, usize::from),
             progress: &progress,
         };
@@ -161,10 +165,33 @@ impl Scan {
         policy.map(|policy| (loaded, policy, told)).ok_or(Failure::Mistakes(diagnostics))
     }
 
+    fn fields(&self) -> Arc<Fields> {
+        let mut fields = Fields::default();
+        self.field.iter().for_each(|(part, name)| fields.set(part, name));
+        Arc::new(fields)
+    }
+
     /// Octets of all files on the disk.
     fn size(&self) -> u64 {
         self.files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
     }
+}
+
+/// Why a text names no field.
+#[derive(Debug, thiserror::Error)]
+enum FieldError {
+    #[error("write a part, `=` and the name of its field")]
+    Form,
+    #[error("unknown part `{0}`; known: {known}", known = PARTS.join(", "))]
+    Part(String),
+}
+
+fn field(text: &str) -> Result<(String, String), FieldError> {
+    let (part, name) = text.split_once('=').ok_or(FieldError::Form)?;
+    if !PARTS.contains(&part) {
+        return Err(FieldError::Part(part.to_owned()));
+    }
+    Ok((part.to_owned(), name.to_owned()))
 }
 
 fn zone(name: &str) -> Result<TimeZone, Failure> {

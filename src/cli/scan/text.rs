@@ -30,8 +30,8 @@ pub(super) fn notes(scanned: &Scanned, loaded: &Loaded, now: Timestamp) -> Vec<S
     let recorded = scanned.files.iter().filter(|file| file.attempts > 0).filter_map(|file| file.oldest);
     if recorded.min().is_some_and(|oldest| oldest.as_second() < kept_from) {
         notes.push(format!(
-            "Some of these attempts are older than {keep} days: a server with this state directory deletes them, and keeps \
-             which devices were there on which day. A state directory of its own keeps them."
+            "Some of these attempts are older than the {keep} days for which attempts are kept; a server with this state \
+             directory keeps all of that time for as long from now on."
         ));
     }
     notes
@@ -48,7 +48,10 @@ fn of_file(file: &FileRow) -> Vec<String> {
         notes.push(format!("{name}: and {untold} more that were not understood"));
     }
     if file.unfinished > 0 {
-        notes.push(format!("{name}: its last line has no end yet and is left for the next scan"));
+        notes.push(format!(
+            "{name}: the last {} octets are no whole line, frame or packet yet and are left for the next scan",
+            file.unfinished
+        ));
     }
     notes
 }

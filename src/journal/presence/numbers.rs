@@ -200,10 +200,11 @@ impl Numbers {
         Ok(())
     }
 
-    /// Notes that devices were forgotten: they are to be counted anew, and looked up in the store.
+    /// Notes that the store was changed otherwise: devices are to be counted anew, and looked up there, and so are blocks.
     pub(super) fn forget(&mut self) {
         self.counted = None;
         self.devices.clear();
+        self.open.clear();
     }
 }
 

@@ -5,6 +5,7 @@ mod device;
 mod fold;
 mod jump;
 mod older;
+mod scanned;
 mod store;
 
 use std::net::{IpAddr, Ipv4Addr};

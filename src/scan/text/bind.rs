@@ -64,7 +64,7 @@ mod tests {
             ),
             (
                 r"<30>Nov 28 10:00:00 ns1 named[7]: client @0x1 192.0.2.7#5/key k (a\010\;b.example): query: a\010\;b.example IN ANY + (192.0.2.53)",
-                read("2026-11-28T10:00:00.000Z", "192.0.2.7", r"a\010\;b.example", "ANY", "udp", false),
+                read("2026-11-28T10:00:00.000Z", "192.0.2.7", r"a\010\059b.example", "ANY", "udp", false),
             ),
             ("28-Nov-2026 10:00:00.123 general: info: zone example.org/IN: loaded serial 7", None),
         ] {

@@ -2,12 +2,21 @@
 
 mod bind;
 mod columns;
+mod csv;
+mod dnsmasq;
+mod json;
+mod umbrella;
+mod unbound;
+mod windows;
 mod zeek;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(super) use columns::Columns;
+pub use json::{Fields, PARTS};
+pub(super) use unbound::is_query as is_unbound_query;
+pub(super) use windows::has_day_first;
 pub(super) use zeek::columns as zeek_columns;
 
 use super::entry::{Fault, Told};
@@ -21,22 +30,34 @@ pub(super) struct Context {
     pub(super) times: Times,
     /// Of formats that name their columns at their head.
     pub(super) columns: Option<Arc<Columns>>,
+    /// Of JSON, what the fields are called.
+    pub(super) fields: Arc<Fields>,
+    /// Whether only responses are logged, so that these count.
+    pub(super) replies: bool,
 }
 
 impl Context {
     pub(super) fn new(format: Format, times: Times) -> Self {
-        Self { format, times, columns: None }
+        Self { format, times, columns: None, fields: Arc::default(), replies: false }
     }
 
-    /// What a line tells.
+    /// What a line tells; nothing in a format that has no lines.
     pub(super) fn read(&self, line: &[u8]) -> Told {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // What some write at the beginning of a file.
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         if line.is_empty() {
             return Ok(None);
         }
         match self.format {
             Format::Bind => bind::read(line, &self.times),
+            Format::Unbound => unbound::read(line, self),
+            Format::Dnsmasq => dnsmasq::read(line, &self.times),
+            Format::Windows => windows::read(line, self),
             Format::Zeek => zeek::read(line, self),
+            Format::Umbrella => umbrella::read(line, &self.times),
+            Format::Json => json::read(line, &self.times, &self.fields),
+            Format::Dnstap | Format::Pcap | Format::Pcapng => Ok(None),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::BIND;
 use super::place::Place;
 
-fn packed(octets: &[u8]) -> Vec<u8> {
+pub(super) fn packed(octets: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(octets).unwrap();
     gzip.finish().unwrap()

@@ -1,6 +1,10 @@
 //! Logs and captures of others in the record, as a shell sees it.
 
 mod again;
+mod beside;
+mod capture;
+mod formats;
+mod packed;
 mod place;
 
 use serde_json::json;
@@ -55,7 +59,7 @@ fn a_line_that_is_broken_is_told_with_its_number_and_can_not_steer_the_terminal(
     assert!(output.status.success(), "{told}");
     assert!(told.starts_with("query.log:6: the client's address can't be read: 15-Apr-2024"), "{told}");
     assert!(!told.contains('\x1b') && told.contains(r"\u{1b}[31m"), "{told}");
-    assert!(told.contains("older than 400 days"), "{told}");
+    assert!(told.contains("older than the 400 days"), "{told}");
 }
 
 #[test]
