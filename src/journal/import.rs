@@ -145,7 +145,7 @@ impl Import {
     pub fn head_sizes(&self) -> Result<Vec<u64>, StoreError> {
         let read = || -> rusqlite::Result<Vec<u64>> {
             let sql = "SELECT DISTINCT head_size FROM scans ORDER BY head_size";
-            self.database.connection.prepare_cached(sql)?.query_map([], |row| unsigned(row.get(0)?))?.collect()
+            self.database.connection.prepare_cached(sql)?.query_map([], |row| Ok(unsigned(row.get(0)?)))?.collect()
         };
         read().map_err(|error| self.failed(&error))
     }
@@ -162,13 +162,13 @@ impl Import {
             let mut select = connection.prepare_cached(sql)?;
             let found = select.query_map(params![head.1, signed(head.0)], |row| {
                 let at = Timestamp::from_millisecond(row.get(4)?).unwrap_or_default();
-                let (id, size, digest, name) = (row.get(0)?, unsigned(row.get(1)?)?, row.get(2)?, row.get(3)?);
+                let (id, size, digest, name) = (row.get(0)?, unsigned(row.get(1)?), row.get(2)?, row.get(3)?);
                 Ok(Scanned { id, size, digest, name, at, bans: HashMap::new() })
             })?;
             let mut found: Vec<Scanned> = found.collect::<rusqlite::Result<_>>()?;
             let mut select = connection.prepare_cached("SELECT ban, size FROM scanned_bans WHERE scan = ?1")?;
             for scanned in &mut found {
-                let bans = select.query_map([scanned.id], |row| Ok((row.get(0)?, unsigned(row.get(1)?)?)))?;
+                let bans = select.query_map([scanned.id], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
                 scanned.bans = bans.collect::<rusqlite::Result<_>>()?;
             }
             Ok(found)
@@ -346,6 +346,6 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> rusqlite::Result<u64> {
-    Ok(u64::try_from(number).unwrap_or(0))
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }

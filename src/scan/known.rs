@@ -13,6 +13,9 @@ pub(super) const HEAD: u64 = 4_096;
 /// Octets read at a time.
 const PIECE: usize = 1 << 20;
 
+/// A size, and SHA-256 of so many octets.
+type Begun = (u64, Vec<u8>);
+
 /// What the store knows of a log.
 pub(super) struct Known {
     /// What it is known by from now on.
@@ -71,7 +74,7 @@ fn compare(path: &Path, alike: &[Scanned]) -> io::Result<Option<(Option<Scanned>
 
 /// SHA-256 of the first octets of a log for each of these sizes, in order, as far as it has so many; and how many it has, or
 /// how many were looked at.
-fn digests(path: &Path, sizes: &[u64]) -> io::Result<(Vec<(u64, Vec<u8>)>, u64)> {
+fn digests(path: &Path, sizes: &[u64]) -> io::Result<(Vec<Begun>, u64)> {
     let progress = Progress::default();
     let mut source = Source::open(path, &progress)?;
     let (mut digest, mut found, mut at) = (Digest::new(&SHA256), Vec::new(), 0);

@@ -38,6 +38,11 @@ const LINES: [(Format, &str); 8] = [
 
 const ZEEK_HEAD: &str = "#fields\tts\tuid\tid.orig_h\tid.resp_p\tproto\tquery\tqtype\tqtype_name";
 
+/// What tells how to read a line.
+fn head(line: &str) -> String {
+    format!("{ZEEK_HEAD}\n{line}\n")
+}
+
 /// Counts what it is given.
 #[derive(Default)]
 struct Counted {
@@ -138,13 +143,15 @@ fn read(format: Format, octets: &[u8]) -> (Counted, usize) {
     (counted, size)
 }
 
-const BINARY: [(Format, fn() -> Vec<u8>); 3] =
-    [(Format::Pcap, pcap), (Format::Pcapng, pcapng), (Format::Dnstap, dnstap)];
+/// A format, and what makes a file of it.
+type Made = (Format, fn() -> Vec<u8>);
+
+const BINARY: [Made; 3] = [(Format::Pcap, pcap), (Format::Pcapng, pcapng), (Format::Dnstap, dnstap)];
 
 #[test]
 fn what_is_not_spoiled_is_read() {
     for (format, line) in LINES {
-        let read = context(format, ZEEK_HEAD).read(line.as_bytes());
+        let read = context(format, &head(line)).read(line.as_bytes());
         assert!(matches!(read, Ok(Some(_))), "{line}: {read:?}");
     }
     for (format, octets) in BINARY {
@@ -178,7 +185,7 @@ proptest! {
         let at = at % line.len();
         line.splice(at..(at + octets.len()).min(line.len()), octets);
         line.truncate(cut.max(1));
-        let context = context(format, ZEEK_HEAD);
+        let context = context(format, &head(LINES[which].1));
         if let Ok(Some(entry)) = context.read(&line) {
             prop_assert!(entry.at.as_second() >= 946_684_800 && entry.name.wire().len() <= 255);
         }

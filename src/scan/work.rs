@@ -175,20 +175,24 @@ impl Scan<'_> {
             spare.try_send(Vec::new()).unwrap_or_default();
         }
         let taken = Arc::new(Mutex::new(taken));
-        let (read, recorded) = thread::scope(|scope| {
+        let (read, done) = thread::scope(|scope| {
             for _each in 0..workers {
                 let (taken, tell) = (Arc::clone(&taken), tell.clone());
                 scope.spawn(move || self.work(&taken, &tell));
             }
             // The last sender of each channel must go with the thread that uses it, or nobody would ever hear its end.
             drop((taken, tell));
-            let recording = scope.spawn(move || recorder.all(&told, spare).map(|()| recorder.done));
+            let recording = scope.spawn(move || {
+                yield_to_serving();
+                // Both ends go with this thread: then nobody reads on for nothing.
+                let (told, spare) = (told, spare);
+                recorder.all(&told, &spare).map(|()| recorder.done)
+            });
             let read = read(&mut cutter, floor, &spares, &give);
             drop((give, spares));
-            let recorded = recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (read, recorded)
+            (read, recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let mut done = recorded?;
+        let mut done = done?;
         read?;
         done.unfinished = cutter.unfinished;
         let rubbish = cutter.is_broken.then(|| format!("no frame or packet begins at octet {}", cutter.at));
@@ -263,7 +267,7 @@ impl<'s, 'i> Recorder<'s, 'i> {
     }
 
     /// Records what is found, chunk by chunk in their order, and gives their memory back.
-    fn all(&mut self, told: &Receiver<Judged<'_>>, spare: SyncSender<Vec<u8>>) -> Result<(), ImportError> {
+    fn all(&mut self, told: &Receiver<Judged<'_>>, spare: &SyncSender<Vec<u8>>) -> Result<(), ImportError> {
         let (mut early, mut next, mut last) = (BTreeMap::new(), 0, None);
         while let Ok(judged) = told.recv() {
             early.insert(judged.chunk.number, judged);

@@ -73,7 +73,7 @@ Examples:
 const NOTES: &str = "\
 Each query is judged by the bans as they are now, whatever their dates, and recorded at the time of the log with the action \
 observe: what the other server did about it is not known unless the log says so. Addresses belong to sites and devices as the \
-configuration and the record have it. Where an answer led is not looked at.
+configuration and the record have it. Where an answer led is not looked at, and a ban that is off is not looked for.
 
 A log is known by its content, not by its name: reading it again, renamed or packed, adds nothing; one that has grown is read on; a \
 ban that was not there before is looked for from the beginning. The same traffic in two logs, of two servers or in two formats, \

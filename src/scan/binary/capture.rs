@@ -96,7 +96,7 @@ pub(in crate::scan) fn ng_block(octets: &[u8], endian: &mut Option<Endian>) -> R
         };
     }
     let size = endian.and_then(|endian| endian.size(start, 4)).ok_or(NONE)?;
-    if size > RECORD_MAX || size < 12 || size % 4 != 0 {
+    if !(12..=RECORD_MAX).contains(&size) || size % 4 != 0 {
         return Err(NONE);
     }
     Ok(Some(size).filter(|size| *size <= octets.len()))
@@ -110,7 +110,8 @@ impl Capture {
             let per_second =
                 if matches!(octets, [0xA1, 0xB2, 0x3C, ..] | [0x4D, ..]) { 1_000_000_000 } else { 1_000_000 };
             // The uppermost bits say what is behind each packet.
-            let link = endian.word(octets, 20).map_or(LINK_ETHERNET, |link| (link & 0xFFFF) as u16);
+            let link =
+                endian.word(octets, 20).map_or(LINK_ETHERNET, |link| u16::try_from(link & 0xFFFF).unwrap_or_default());
             (self.endian, self.interfaces) = (Some(endian), vec![Interface { link, per_second }]);
             at = PCAP_HEAD;
         }
@@ -146,22 +147,20 @@ impl Capture {
         match endian.word(block, 0) {
             Some(1) if self.interfaces.len() < INTERFACES_MAX => {
                 let link = endian.half(block, 8).unwrap_or(LINK_ETHERNET);
-                let per_second = resolution(endian, block).unwrap_or(1_000_000);
+                let per_second = resolution(endian, block).filter(|parts| *parts > 0).unwrap_or(1_000_000);
                 self.interfaces.push(Interface { link, per_second });
             }
             // Enhanced packets; those of other kinds have no time.
-            Some(6) => match enhanced(endian, block) {
-                Some((interface, ticks, packet))
-                    if let Some(&Interface { link, per_second }) = self.interfaces.get(interface) =>
-                {
-                    let when = moment(ticks / per_second, ticks % per_second, per_second);
-                    self.packet(at, (link, packet), when, times, sink);
-                }
-                _ => {
+            Some(6) => {
+                let packet = enhanced(endian, block)
+                    .and_then(|(interface, ticks, packet)| Some((*self.interfaces.get(interface)?, ticks, packet)));
+                let Some((Interface { link, per_second }, ticks, packet)) = packet else {
                     sink.unit();
-                    sink.fault(Fault::Form("a packet of no interface, or cut off"));
-                }
-            },
+                    return sink.fault(Fault::Form("a packet of no interface, or cut off"));
+                };
+                let when = moment(ticks / per_second, ticks % per_second, per_second);
+                self.packet(at, (link, packet), when, times, sink);
+            }
             Some(3) => {
                 sink.unit();
                 sink.fault(Fault::Missing("time"));

@@ -90,7 +90,7 @@ impl Flows {
                 return;
             }
         };
-        stream.next = stream.next.wrapping_add(fresh.len() as u32);
+        stream.next = stream.next.wrapping_add(u32::try_from(fresh.len()).unwrap_or_default());
         stream.waiting.extend_from_slice(fresh);
         let mut at = 0;
         while let Some(rest) = stream.waiting.get(at..)

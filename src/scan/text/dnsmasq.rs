@@ -11,6 +11,7 @@ use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
 use super::super::times::Times;
 use super::{address, behind, qtype};
+use crate::wire::LowerName;
 
 pub(super) fn read(line: &[u8], times: &Times) -> Told {
     let Some(rest) = behind(line, b"dnsmasq").and_then(|rest| behind(rest, b": ")) else { return Ok(None) };
@@ -33,11 +34,12 @@ fn query(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// The root is an empty name, and `<name unprintable>` one that is not told.
-fn name_of(name: &[u8]) -> Result<crate::wire::LowerName, Fault> {
-    if name == b"<name unprintable>" || name == b"<Root>" || name.is_empty() {
-        return if name == b"<name unprintable>" { Err(Fault::Unread("the name")) } else { names::literal(b"") };
+fn name_of(name: &[u8]) -> Result<LowerName, Fault> {
+    match name {
+        b"<name unprintable>" => Err(Fault::Unread("the name")),
+        b"<Root>" => names::literal(b""),
+        name => names::literal(name),
     }
-    names::literal(name)
 }
 
 fn type_of(word: &[u8]) -> Result<u16, Fault> {
@@ -55,8 +57,8 @@ mod tests {
     use super::super::test::{Read, check, fault};
     use crate::scan::Format;
 
-    fn read(name: &'static str, qtype: &'static str, client: &'static str) -> Option<Read<'static>> {
-        Some(Read { at: "2026-11-28T10:00:00.000Z", client, name, qtype, transport: "", verified: false })
+    fn read(name: &'static str, qtype: &'static str, client: &'static str) -> Read<'static> {
+        Read { at: "2026-11-28T10:00:00.000Z", client, name, qtype, transport: "", verified: false }
     }
 
     #[test]
@@ -64,15 +66,15 @@ mod tests {
         let check = |line: &str, expected| check(Format::Dnsmasq, line, expected);
         check(
             "Nov 28 10:00:00 dnsmasq[123]: query[A] www.Example.org from 192.0.2.7",
-            read("www.example.org", "A", "192.0.2.7"),
+            Some(read("www.example.org", "A", "192.0.2.7")),
         );
         check(
             "Nov 28 10:00:00 gw dnsmasq[123]: 17 2001:db8::7/53124 query[type=65] www.example.org from 2001:db8::7",
-            read("www.example.org", "HTTPS", "2001:db8::7"),
+            Some(read("www.example.org", "HTTPS", "2001:db8::7")),
         );
         check(
             "2026-11-28T10:00:00+00:00 gw dnsmasq[1]: query[PTR] 7.2.0.192.in-addr.arpa from 192.0.2.7",
-            read("7.2.0.192.in-addr.arpa", "PTR", "192.0.2.7"),
+            Some(read("7.2.0.192.in-addr.arpa", "PTR", "192.0.2.7")),
         );
         for other in [
             "Nov 28 10:00:00 dnsmasq[123]: forwarded www.example.org to 192.0.2.53",
@@ -89,7 +91,7 @@ mod tests {
         check(
             Format::Dnsmasq,
             "Nov 28 10:00:00 dnsmasq[123]: query[A] a from 192.0.2.9.example from 192.0.2.7",
-            read(r"a\032from\032192.0.2.9.example", "A", "192.0.2.7"),
+            Some(read(r"a\032from\032192.0.2.9.example", "A", "192.0.2.7")),
         );
     }
 

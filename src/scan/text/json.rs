@@ -1,7 +1,7 @@
 //! JSON Lines: an object a line, with the fields that a query needs under whatever names.
 //!
 //! Known by themselves are the names of Zeek (`json-logs`), Suricata EVE, the Elastic Common Schema, Amazon Route 53 Resolver and
-//! AdGuard Home; others are given with `--field`. A field within a field is named with a dot.
+//! `AdGuard` Home; others are given with `--field`. A field within a field is named with a dot.
 
 use std::net::IpAddr;
 
@@ -115,8 +115,7 @@ fn time(value: &Value, times: &Times) -> Result<Timestamp, Fault> {
             let text = number.to_string();
             let whole = text.split('.').next().unwrap_or_default().len();
             match (number.as_i64(), whole) {
-                (None, _) => times.epoch(text.as_bytes()),
-                (Some(_), ..=11) => times.epoch(text.as_bytes()),
+                (None, _) | (Some(_), ..=11) => times.epoch(text.as_bytes()),
                 (Some(number), 12..=14) => times.sane(Timestamp::from_millisecond(number).map_err(|_beyond| NONE)?),
                 (Some(number), 15..=17) => times.sane(Timestamp::from_microsecond(number).map_err(|_beyond| NONE)?),
                 (Some(number), _) => times.sane(Timestamp::from_nanosecond(number.into()).map_err(|_beyond| NONE)?),
@@ -160,9 +159,9 @@ mod tests {
     use super::*;
     use crate::scan::Format;
 
-    fn read(qtype: &'static str, transport: &'static str) -> Option<Read<'static>> {
+    fn read(qtype: &'static str, transport: &'static str) -> Read<'static> {
         let (at, client, name) = ("2026-11-28T10:00:00.123Z", "192.0.2.7", "www.example.org");
-        Some(Read { at, client, name, qtype, transport, verified: transport == "tcp" })
+        Read { at, client, name, qtype, transport, verified: transport == "tcp" }
     }
 
     #[test]
@@ -170,29 +169,32 @@ mod tests {
         for (line, expected) in [
             (
                 r#"{"ts":1795860000.123,"uid":"C","id.orig_h":"192.0.2.7","proto":"udp","query":"www.example.org","qtype":1,"qtype_name":"A"}"#,
-                read("A", "udp"),
+                Some(read("A", "udp")),
             ),
             (
                 r#"{"timestamp":"2026-11-28T10:00:00.123000+0000","event_type":"dns","src_ip":"192.0.2.7","proto":"TCP","dns":{"type":"query","rrname":"www.example.org","rrtype":"AAAA"}}"#,
-                read("AAAA", "tcp"),
+                Some(read("AAAA", "tcp")),
             ),
             (
                 r#"{"timestamp":"2026-11-28T10:00:00.123000+0000","src_ip":"192.0.2.7","dns":{"version":3,"type":"request","queries":[{"rrname":"www.example.org","rrtype":"MX"}]}}"#,
-                read("MX", ""),
+                Some(read("MX", "")),
             ),
             (
                 r#"{"@timestamp":"2026-11-28T10:00:00.123Z","source":{"ip":"192.0.2.7"},"dns":{"question":{"name":"www.example.org","type":"A"}}}"#,
-                read("A", ""),
+                Some(read("A", "")),
             ),
             (
                 r#"{"query_timestamp":"2026-11-28T10:00:00.123Z","query_name":"www.example.org.","query_type":"A","srcaddr":"192.0.2.7","transport":"UDP"}"#,
-                read("A", "udp"),
+                Some(read("A", "udp")),
             ),
             (
                 r#"{"T":"2026-11-28T11:00:00.123+01:00","QH":"www.example.org","QT":"HTTPS","IP":"192.0.2.7"}"#,
-                read("HTTPS", ""),
+                Some(read("HTTPS", "")),
             ),
-            (r#"{"time":1795860000123,"client":"192.0.2.7","name":"www.example.org","type":28}"#, read("AAAA", "")),
+            (
+                r#"{"time":1795860000123,"client":"192.0.2.7","name":"www.example.org","type":28}"#,
+                Some(read("AAAA", "")),
+            ),
             (
                 r#"{"timestamp":"2026-11-28T10:00:00.123000+0000","src_ip":"192.0.2.7","dns":{"type":"answer","rrname":"www.example.org","rrtype":"AAAA"}}"#,
                 None,

@@ -106,7 +106,7 @@ pub(super) mod test {
     use crate::wire::rtype::mnemonic;
 
     /// What a line is to tell.
-    #[derive(Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct Read<'t> {
         pub(crate) at: &'t str,
         pub(crate) client: &'t str,

@@ -54,10 +54,8 @@ fn split(line: &[u8]) -> Option<(Kind, &[u8])> {
     // Whatever else is logged as `info` has no address at its beginning.
     address(words(rest).next()?).ok()?;
     match (tag, count) {
-        (b"query", _) => Some((Kind::Query, rest)),
-        (b"reply", _) => Some((Kind::Reply, rest)),
-        (b"info", 4) => Some((Kind::Query, rest)),
-        (b"info", 8..) => Some((Kind::Reply, rest)),
+        (b"query", _) | (b"info", 4) => Some((Kind::Query, rest)),
+        (b"reply", _) | (b"info", 8..) => Some((Kind::Reply, rest)),
         _ => None,
     }
 }
@@ -67,8 +65,8 @@ mod tests {
     use super::super::test::{Read, check, fault};
     use crate::scan::Format;
 
-    fn read(name: &'static str, qtype: &'static str, client: &'static str) -> Option<Read<'static>> {
-        Some(Read { at: "2026-11-28T10:00:00.000Z", client, name, qtype, transport: "", verified: false })
+    fn read(name: &'static str, qtype: &'static str, client: &'static str) -> Read<'static> {
+        Read { at: "2026-11-28T10:00:00.000Z", client, name, qtype, transport: "", verified: false }
     }
 
     #[test]
@@ -80,9 +78,13 @@ mod tests {
             "<30>Nov 28 10:00:00 ns1 unbound[1234]: [1234:0] info: 192.0.2.7 www.example.org. A IN",
             "2026-11-28T10:00:00.000+00:00 unbound[1234:0] query: 192.0.2.7 www.example.org. A IN",
         ] {
-            check(Format::Unbound, line, read("www.example.org", "A", "192.0.2.7"));
+            check(Format::Unbound, line, Some(read("www.example.org", "A", "192.0.2.7")));
         }
-        check(Format::Unbound, "[1795860000] unbound[1:0] info: 2001:db8::7 . NS IN", read(".", "NS", "2001:db8::7"));
+        check(
+            Format::Unbound,
+            "[1795860000] unbound[1:0] info: 2001:db8::7 . NS IN",
+            Some(read(".", "NS", "2001:db8::7")),
+        );
         check(Format::Unbound, "[1795860000] unbound[1:0] info: start of service (unbound 1.22.0).", None);
     }
 
@@ -90,9 +92,9 @@ mod tests {
     fn replies_count_only_where_queries_are_not_logged() {
         let reply = "[1795860000] unbound[1:0] info: 192.0.2.7 www.example.org. A IN NOERROR 0.000121 1 49";
         let query = "[1795860000] unbound[1:0] info: 192.0.2.7 www.example.org. A IN";
-        check(Format::Unbound, reply, read("www.example.org", "A", "192.0.2.7"));
+        check(Format::Unbound, reply, Some(read("www.example.org", "A", "192.0.2.7")));
         check(Format::Unbound, &format!("{query}\n{reply}"), None);
-        check(Format::Unbound, &format!("{reply}\n{query}"), read("www.example.org", "A", "192.0.2.7"));
+        check(Format::Unbound, &format!("{reply}\n{query}"), Some(read("www.example.org", "A", "192.0.2.7")));
     }
 
     #[test]

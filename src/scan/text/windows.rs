@@ -75,21 +75,21 @@ mod tests {
     use super::*;
     use crate::scan::Format;
 
-    fn read(name: &'static str, qtype: &'static str, transport: &'static str) -> Option<Read<'static>> {
+    fn read(name: &'static str, qtype: &'static str, transport: &'static str) -> Read<'static> {
         let (at, client) = ("2026-11-28T10:00:00.000Z", "192.0.2.7");
-        Some(Read { at, client, name, qtype, transport, verified: transport == "tcp" })
+        Read { at, client, name, qtype, transport, verified: transport == "tcp" }
     }
 
     #[test]
     fn queries_that_come_in_are_read_in_the_dates_of_all_countries() {
         let tail = "0E4C PACKET  000001D2AF3C7D10 UDP Rcv 192.0.2.7       8d3a   Q [0001   D   NOERROR] A      (3)WWW(7)example(3)org(0)";
         for date in ["11/28/2026 10:00:00 AM", "28/11/2026 10:00:00", "28.11.2026 10:00:00", "2026-11-28 10:00:00"] {
-            check(Format::Windows, &format!("{date} {tail}"), read("www.example.org", "A", "udp"));
+            check(Format::Windows, &format!("{date} {tail}"), Some(read("www.example.org", "A", "udp")));
         }
         check(
             Format::Windows,
             "28/11/2026 10:00:00 0E4C PACKET  000001D2AF3C7D10 TCP Rcv 192.0.2.7 8d3a Q [0001   D   NOERROR] AAAA (5)a b(1(0)",
-            read(r"a\032b\0401", "AAAA", "tcp"),
+            Some(read(r"a\032b\0401", "AAAA", "tcp")),
         );
         for other in [
             "11/28/2026 10:00:00 AM 0E4C PACKET  00 UDP Snd 192.0.2.7 8d3a R Q [8081   DR  NOERROR] A (3)www(0)",
