@@ -117,6 +117,7 @@ impl Import {
         let config = Config { rows_per_second_max: u32::MAX, rows_in_memory_max: ROWS_MAX, ..config.clone() };
         let database = Database::open(&config, rand::random::<i64>())?;
         config.devices.restore(database.all_bindings()?);
+        config.devices.remember(&database.said_together()?);
         Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), now })
     }
 
