@@ -316,6 +316,7 @@ impl<'s, 'i> Recorder<'s, 'i> {
         let attempt = Attempt {
             at: found.when,
             client: found.client,
+            told: None,
             series: self.series(found.site, found.series),
             qname: &qname,
             qtype: found.qtype,

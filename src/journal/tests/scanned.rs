@@ -23,6 +23,7 @@ fn what_an_old_log_tells_is_kept_from_the_scan_on_and_nothing_else_of_that_age()
         let attempt = Attempt {
             at: hours(age),
             client: client(number),
+            told: None,
             series,
             qname: &tried.qname,
             qtype: qtype::A,
