@@ -175,21 +175,22 @@ impl Admission {
         self.web_proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// Who asks by a datagram of `sender`, and the message in it.
+    /// The message in a datagram of `sender`, who becomes the client that asks.
     ///
     /// # Errors
     /// A proxy does not say for whom it speaks, or somebody else does.
     #[inline]
-    pub(super) fn unwrap<'o>(&self, sender: Client, octets: &'o [u8]) -> Result<(Client, &'o [u8]), NoHeader> {
-        if self.proxies.is_empty() { Ok((sender, octets)) } else { self.unwrap_any(sender, octets) }
+    pub(super) fn unwrap<'o>(&self, sender: &mut Client, octets: &'o [u8]) -> Result<&'o [u8], NoHeader> {
+        if self.proxies.is_empty() { Ok(octets) } else { self.unwrap_any(sender, octets) }
     }
 
-    fn unwrap_any<'o>(&self, sender: Client, octets: &'o [u8]) -> Result<(Client, &'o [u8]), NoHeader> {
+    fn unwrap_any<'o>(&self, sender: &mut Client, octets: &'o [u8]) -> Result<&'o [u8], NoHeader> {
         if self.is_proxy(sender.address()) {
             let (proxied, message) = Proxied::read(octets)?;
-            return Ok((sender.speaks_for(proxied), message));
+            *sender = sender.speaks_for(proxied);
+            return Ok(message);
         }
-        if octets.starts_with(&PROXY_SIGNATURE) { Err(NoHeader) } else { Ok((sender, octets)) }
+        if octets.starts_with(&PROXY_SIGNATURE) { Err(NoHeader) } else { Ok(octets) }
     }
 }
 
@@ -228,13 +229,16 @@ mod tests {
         let sender = |address: &str| Client::new(SocketAddr::new(address.parse().unwrap(), 4242), Transport::Udp);
         let (proxy, other) = (sender("198.51.100.3"), sender("198.51.100.99"));
 
-        let (client, message) = behind.unwrap(proxy, HEADER).unwrap();
+        let unwrap = |admission: &Admission, mut sender: Client, octets: &'static [u8]| {
+            admission.unwrap(&mut sender, octets).map(|message| (sender, message))
+        };
+        let (client, message) = unwrap(&behind, proxy, HEADER).unwrap();
         assert_eq!((client.socket, message), ("192.0.2.7:4242".parse().unwrap(), &b"message"[..]));
         assert!(behind.admits(&client) && !client.verified());
-        assert_eq!(behind.unwrap(proxy, b"message"), Err(NoHeader));
-        assert_eq!(behind.unwrap(other, b"message"), Ok((other, &b"message"[..])));
-        assert_eq!(behind.unwrap(other, HEADER), Err(NoHeader));
-        assert_eq!(open.unwrap(proxy, HEADER), Ok((proxy, HEADER)), "without proxies nothing is looked at");
+        assert_eq!(unwrap(&behind, proxy, b"message"), Err(NoHeader));
+        assert_eq!(unwrap(&behind, other, b"message"), Ok((other, &b"message"[..])));
+        assert_eq!(unwrap(&behind, other, HEADER), Err(NoHeader));
+        assert_eq!(unwrap(&open, proxy, HEADER), Ok((proxy, HEADER)), "without proxies nothing is looked at");
     }
 
     #[test]
@@ -244,7 +248,8 @@ mod tests {
                 .behind(vec!["198.51.100.0/24".parse().unwrap()])
         };
         let proxy = Client::new("198.51.100.3:1".parse().unwrap(), Transport::Tcp);
-        let (client, _message) = admission(&[]).unwrap(proxy, HEADER).unwrap();
+        let mut client = proxy;
+        admission(&[]).unwrap(&mut client, HEADER).unwrap();
         assert!(admission(&["192.0.2.0/24", "198.51.100.0/24"]).admits(&client));
         assert!(!admission(&["192.0.2.0/24"]).admits(&client));
         assert!(!admission(&["198.51.100.0/24"]).admits(&client));

@@ -107,16 +107,13 @@ impl<N: Next> Door<N> {
         now: Now,
         room: &mut Vec<u8>,
     ) -> Result<Ending, Unanswered> {
-        match Query::read(message) {
-            Err(unfit) => {
-                let in_force = (&*self.handler.guard, view);
-                Ok(unfit_ending(ledger.tally(), in_force, message, unfit, client, now))
-            }
-            Ok(query) => {
-                ledger.asked(query.qtype);
-                self.handler.at_once(ledger.tally(), view, &query, client, now, room)
-            }
+        let mut query = Query::unread(message);
+        if let Err(unfit) = query.read_in_place() {
+            let in_force = (&*self.handler.guard, view);
+            return Ok(unfit_ending(ledger.tally(), in_force, message, unfit, client, now));
         }
+        ledger.asked(query.qtype);
+        self.handler.at_once(ledger.tally(), view, &query, client, now, room)
     }
 
     /// Answers one message if nothing has to be waited for, else gives the right to wait to whoever then carries it. A query

@@ -45,6 +45,8 @@ struct Batch<'w> {
     worker: &'w Worker,
     view: View,
     now: Now,
+    /// By what door a datagram came that was sent to the bound address.
+    bound: Entrance,
 }
 
 impl<N: Next> Listener<N> {
@@ -127,7 +129,8 @@ impl<N: Next> Listener<N> {
         outgoing: &mut Outgoing<Sent<&'w Worker>>,
         misses: &mut Misses,
     ) -> Now {
-        let batch = Batch { worker, view: self.door.view(), now: self.door.now() };
+        let bound = Entrance::UNKNOWN.at(self.address);
+        let batch = Batch { worker, view: self.door.view(), now: self.door.now(), bound };
         // What comes alone has nobody to wait together with.
         if let Some(in_force) = batch.view.in_force.as_ref().filter(|_rules| count > 1) {
             in_force.policy.look_ahead(incoming.all_octets().filter_map(Query::name_in), ahead);
@@ -166,16 +169,18 @@ impl<N: Next> Listener<N> {
         spare: &mut Vec<u8>,
         misses: &mut Misses,
     ) -> Option<(Vec<u8>, Sent<&'w Worker>)> {
-        let sender = Client::new(datagram.source, Transport::Udp).by(Entrance::UNKNOWN.at(self.asked(datagram.local)));
-        let asked = batch.view.admission.unwrap(sender, datagram.octets);
-        let client = asked.map_or(sender, |(client, _message)| client);
+        let mut client = Client::new(datagram.source, Transport::Udp).by(match datagram.local {
+            Local::Bound => batch.bound,
+            local => Entrance::UNKNOWN.at(self.asked(local)),
+        });
+        let asked = batch.view.admission.unwrap(&mut client, datagram.octets);
         let mut ledger = batch.worker.received(Transport::Udp, Family::of(client.address()), batch.now.mono);
         // Nobody can be answered at port 0, and such a source is forged.
         if datagram.source.port() == 0 {
             ledger.dropped(DropReason::NotServed);
             return None;
         }
-        let Ok((_client, octets)) = asked else {
+        let Ok(octets) = asked else {
             ledger.dropped(DropReason::ProxyHeader);
             return None;
         };

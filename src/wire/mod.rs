@@ -9,6 +9,7 @@ mod held;
 mod host;
 mod layout;
 mod name;
+mod octets;
 mod options;
 mod present;
 mod private;
@@ -30,6 +31,7 @@ pub use layout::{
     HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors, read_record,
 };
 pub use name::{LowerName, Name, NameError};
+pub(crate) use octets::is_same;
 pub use options::{Asked, Extras, NSID_MAX, OPTION_PADDING};
 pub use present::Presented;
 pub use private::is_private;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::octets::write_lower;
 use super::present::present;
 
 /// Octets of a name on the wire at most, the root's zero included (RFC 1035 §3.1).
@@ -89,9 +90,7 @@ impl LowerName {
         }
         let name = message.get(offset..at).ok_or(NameError::Cut)?;
         // The octets that hold a label's length are below `A`, so all of them go through at once.
-        for (to, from) in self.octets.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
-        }
+        write_lower(&mut self.octets, name);
         self.len = u8::try_from(name.len()).map_err(|_too_long| NameError::LongName)?;
         self.labels = u8::try_from(labels).map_err(|_too_long| NameError::LongName)?;
         Ok(at)

@@ -75,15 +75,22 @@ impl<'m> Query<'m> {
     /// [`Unfit`] says how a message that is no query is to be met.
     #[inline]
     pub fn read(message: &'m [u8]) -> Result<Self, Unfit> {
-        let counts = counts_of_one_question(message)?;
+        let mut query = Self::unread(message);
+        query.read_in_place().map(|()| query)
+    }
+
+    /// A query that is still to be read, by [`Query::read_in_place`].
+    #[inline]
+    pub(crate) fn unread(message: &'m [u8]) -> Self {
         let name = LowerName::ROOT;
-        // Filled in place: the name is the largest thing on the way of a query.
-        let mut query =
-            Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false, extras: None };
-        match query.read_one(counts) {
-            Ok(()) => Ok(query),
-            Err(_malformed) => Err(Unfit::FormErr),
-        }
+        Self { message, name, qtype: 0, qclass: 0, question_end: 0, edns: None, signed: false, extras: None }
+    }
+
+    /// [`Query::read`] where it stands, since the name is the largest thing on the way of a query; of no use after an error.
+    #[inline]
+    pub(crate) fn read_in_place(&mut self) -> Result<(), Unfit> {
+        let counts = counts_of_one_question(self.message)?;
+        self.read_one(counts).map_err(|_malformed| Unfit::FormErr)
     }
 
     /// The name that a message asks for, if there is one where a query has it; nothing else of the message is looked at.

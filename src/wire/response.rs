@@ -174,13 +174,13 @@ impl<'t> Response<'t> {
     pub fn soa(mut self, owner: &[u8], ttl: u32) -> Self {
         let pointer = self.pointer_to(owner);
         let owner = pointer.as_ref().map_or(owner, |pointer| pointer.as_slice());
+        // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
+        let mut rest = *b"\x06nobody\x07invalid\0____________________";
+        let values = [1, 3600, 1200, 604_800, ttl].map(u32::to_be_bytes);
+        rest[16..].copy_from_slice(values.as_flattened());
         push_record(&mut self.octets, owner, [qtype::SOA, CLASS_IN], ttl, |octets| {
-            // MNAME is the owner itself and RNAME `nobody.invalid`: nothing to resolve, nobody to write to.
             octets.extend_from_slice(owner);
-            octets.extend_from_slice(b"\x06nobody\x07invalid\0");
-            for value in [1, 3600, 1200, 604_800, ttl] {
-                octets.extend_from_slice(&u32::to_be_bytes(value));
-            }
+            octets.extend_from_slice(&rest);
         });
         bump(&mut self.octets, 8);
         self
@@ -307,14 +307,15 @@ fn push_record(
     rdata: impl FnOnce(&mut Vec<u8>),
 ) {
     octets.extend_from_slice(owner);
-    octets.extend_from_slice(&rtype.to_be_bytes());
-    octets.extend_from_slice(&class.to_be_bytes());
-    octets.extend_from_slice(&ttl.to_be_bytes());
-    let size_at = octets.len();
-    octets.extend_from_slice(&[0, 0]);
+    let mut head = [0; 10];
+    head[..2].copy_from_slice(&rtype.to_be_bytes());
+    head[2..4].copy_from_slice(&class.to_be_bytes());
+    head[4..8].copy_from_slice(&ttl.to_be_bytes());
+    octets.extend_from_slice(&head);
+    let start = octets.len();
     rdata(octets);
-    let size = u16::try_from(octets.len() - size_at - 2).unwrap_or(u16::MAX);
-    octets[size_at..size_at + 2].copy_from_slice(&size.to_be_bytes());
+    let size = u16::try_from(octets.len() - start).unwrap_or(u16::MAX);
+    octets[start - 2..start].copy_from_slice(&size.to_be_bytes());
 }
 
 /// Adds one to the section count at `at`.
