@@ -23,6 +23,21 @@ pub(super) struct Form {
     pub(super) verified: bool,
 }
 
+impl Form {
+    /// That of [`Asked::bits`].
+    pub(super) fn of(bits: u32) -> Self {
+        let place = |shift: u32| (bits >> shift & 7) as usize;
+        // Made of an action; the first is as good an other end as any.
+        let action = Did::ALL.get(place(18)).copied().unwrap_or(Did::Nxdomain);
+        Self { action, transport: Transport::ALL.get(place(21)).copied(), verified: bits >> 24 & 1 == 1 }
+    }
+}
+
+/// The type in [`Asked::bits`], if they tell it.
+pub(super) fn qtype(bits: u32) -> Option<u16> {
+    (bits & SEVERAL_TYPES == 0).then(|| u16::try_from(bits & 0xFFFF).unwrap_or_default())
+}
+
 /// How much of an attempt a row tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
@@ -49,7 +64,6 @@ pub(super) struct Asked<'a> {
     pub(super) when: u64,
     /// In lower case on the wire.
     pub(super) qname: &'a [u8],
-    pub(super) qtype: u16,
     pub(super) pattern: PatternRef<'a>,
     pub(super) form: Form,
     whole: u32,
@@ -73,7 +87,6 @@ impl<'a> Asked<'a> {
             series,
             when: u64::from(minute) << 32 | u64::from(series.0),
             qname: attempt.qname.wire(),
-            qtype: attempt.qtype,
             pattern: attempt.pattern,
             form,
             whole: whole(attempt.qtype, form),
@@ -96,12 +109,6 @@ impl<'a> Asked<'a> {
     #[inline]
     pub(super) fn name(&self, detail: Detail) -> &'a [u8] {
         if detail == Detail::Whole { self.qname } else { &[] }
-    }
-
-    /// The type, if a row of this detail tells it.
-    #[inline]
-    pub(super) fn qtype(&self, detail: Detail) -> Option<u16> {
-        (detail != Detail::Bare).then_some(self.qtype)
     }
 
     /// Everything that tells the lines of one client, rule and minute apart but the name, without loss, in 25 bits.
@@ -134,4 +141,26 @@ pub(super) fn minute(at: Timestamp) -> u32 {
 /// The address that [`Asked::client`] stands for.
 pub(super) fn address(client: u128) -> IpAddr {
     Ipv6Addr::from_bits(client).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bits_are_made_of_is_read_from_them() {
+        for (action, transport) in Did::ALL.into_iter().zip(Transport::ALL.map(Some).into_iter().chain([None]).cycle())
+        {
+            for (verified, asked) in [(false, 1), (true, u16::MAX)] {
+                let form = Form { action, transport, verified };
+                let bits = whole(asked, form);
+                assert_eq!(
+                    (Form::of(bits), qtype(bits), qtype(bits | SEVERAL_NAMES)),
+                    (form, Some(asked), Some(asked))
+                );
+                let bare = bits & !0xFFFF | SEVERAL_TYPES;
+                assert_eq!((Form::of(bare), qtype(bare)), (form, None));
+            }
+        }
+    }
 }

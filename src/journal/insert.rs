@@ -3,10 +3,10 @@
 //! Rows are added in the order of their key, which begins with the second in which they began: new ones lie side by side
 //! at the end of the table, so that a batch touches few pages, however random names and clients are.
 
-use std::fmt::{Display, Write};
 use std::ops::Range;
 
 use hashbrown::HashMap;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::asked::{Form, address};
@@ -148,17 +148,17 @@ impl Record {
 
 /// Rows for the table, and their words one behind the other.
 struct Table<'t, 'b> {
-    text: String,
+    text: Vec<u8>,
     rows: Vec<Record>,
     series: Numbers<'t, 'b>,
 }
 
 impl Table<'_, '_> {
     fn push(&mut self, (client, device): (u32, u32), part: &Pending, row: &Row) -> rusqlite::Result<()> {
-        let series = self.series.number(row.series, row.form)?;
+        let series = self.series.number(row.series(), row.form())?;
         let (name, pattern) = self.words(part, row);
-        let qtype = row.qtype.map_or(SEVERAL_TYPES, i64::from);
-        let &Row { minute, second, tally, .. } = row;
+        let qtype = row.qtype().map_or(SEVERAL_TYPES, i64::from);
+        let (minute, &Row { second, tally, .. }) = (row.minute(), row);
         self.rows.push(Record { minute, second, client, device, series, name, pattern, qtype, tally });
         Ok(())
     }
@@ -189,20 +189,19 @@ impl Table<'_, '_> {
         let plain = pattern.kind == PatternKind::Suffix && !pattern.allow && pattern.wire.len() > 1;
         if let Some(front) = name.strip_suffix(pattern.wire).filter(|front| plain && is_labels(front)) {
             if !front.is_empty() {
-                self.word(format_args!("{}.", Presented(front)));
+                Presented(front).append_to(&mut self.text);
+                self.text.push(b'.');
             }
-            let end = self.word(Presented(pattern.wire));
-            return (start..end.end, Pattern::End(end.len()));
+            let end = self.text.len();
+            Presented(pattern.wire).append_to(&mut self.text);
+            return (start..self.text.len(), Pattern::End(self.text.len() - end));
         }
-        let name = if name.is_empty() { start..start } else { self.word(Presented(name)) };
-        (name, Pattern::Text(self.word(pattern)))
-    }
-
-    fn word(&mut self, word: impl Display) -> Range<usize> {
-        let start = self.text.len();
-        // Writing to memory can't fail.
-        write!(self.text, "{word}").unwrap_or_default();
-        start..self.text.len()
+        if !name.is_empty() {
+            Presented(name).append_to(&mut self.text);
+        }
+        let end = self.text.len();
+        self.text.extend_from_slice(pattern.to_string().as_bytes());
+        (start..end, Pattern::Text(end..self.text.len()))
     }
 
     /// The places of the lines in the order of the key.
@@ -217,10 +216,10 @@ impl Table<'_, '_> {
 }
 
 /// The first eight octets as a number that sorts like them.
-fn first_octets(text: &str) -> u64 {
+fn first_octets(text: &[u8]) -> u64 {
     let mut first = [0; 8];
     let len = text.len().min(first.len());
-    first[..len].copy_from_slice(&text.as_bytes()[..len]);
+    first[..len].copy_from_slice(&text[..len]);
     u64::from_be_bytes(first)
 }
 
@@ -240,7 +239,7 @@ fn add_attempts(
     holders: &Holders,
 ) -> rusqlite::Result<()> {
     let series = Numbers::new(transaction, batch)?;
-    let mut table = Table { text: String::new(), rows: Vec::with_capacity(batch.len()), series };
+    let mut table = Table { text: Vec::new(), rows: Vec::with_capacity(batch.len()), series };
     let mut places = 0..;
     for part in &batch.parts {
         make_way();
@@ -275,8 +274,8 @@ fn add_attempts(
 }
 
 /// Binds everything but the client.
-fn bind(add: &mut CachedStatement<'_>, line: &Record, text: &str) -> rusqlite::Result<()> {
-    let piece = |range: &Range<usize>| text.get(range.clone()).unwrap_or(SEVERAL_TEXT);
+fn bind(add: &mut CachedStatement<'_>, line: &Record, text: &[u8]) -> rusqlite::Result<()> {
+    let piece = |range: &Range<usize>| ToSqlOutput::Borrowed(ValueRef::Text(&text[range.clone()]));
     add.raw_bind_parameter(1, line.minute)?;
     add.raw_bind_parameter(2, line.second)?;
     add.raw_bind_parameter(4, line.series)?;
@@ -306,7 +305,7 @@ fn add_clients(
         .collect();
     let mut sums = HashMap::<(usize, u32, u32), Tally>::new();
     for (at, row) in batch.parts.iter().flat_map(Pending::rows).enumerate() {
-        let key = (places[row.series.index()], clients.rank(row.client), holders.rank(at));
+        let key = (places[row.series().index()], clients.rank(row.client), holders.rank(at));
         sums.entry(key).or_default().merge(row.tally);
     }
     let mut sums: Vec<_> = sums.into_iter().collect();

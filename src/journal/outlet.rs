@@ -37,15 +37,15 @@ pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<
 }
 
 fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
-    let series = &batch.series[row.series.index()];
-    let name = part.name(row);
+    let series = &batch.series[row.series().index()];
+    let (name, form) = (part.name(row), row.form());
     AttemptRow {
         client: Some(address(row.client)),
         device: device.map(str::to_owned),
         qname: (!name.is_empty()).then(|| Presented(name).to_string()),
-        qtype: row.qtype.map(|qtype| rtype::mnemonic(qtype).into_owned()),
+        qtype: row.qtype().map(|qtype| rtype::mnemonic(qtype).into_owned()),
         pattern: Some(part.pattern(row).to_string()),
-        ..bare(series, (row.form.action, row.form.transport, row.form.verified), row.tally)
+        ..bare(series, (form.action, form.transport, form.verified), row.tally)
     }
 }
 

@@ -1,44 +1,77 @@
-//! Rows that wait for the writer: numbers, and the octets of their names side by side in one piece of memory.
+//! Rows that wait for the writer, and the octets of long names side by side in one piece of memory.
 //!
 //! All of it changes hands at once, so that the writer holds up a query for no longer than that takes.
 
 use hashbrown::HashTable;
 
 use super::SeriesId;
-use super::asked::{Asked, Detail, Form};
+use super::asked::{self, Asked, Detail, Form};
 use super::tally::Tally;
 use crate::identity::ToldId;
 use crate::policy::{PatternKind, PatternRef};
+use crate::wire::is_same;
 
 /// Rows whose memory is kept for the next ones at most.
 const KEPT_MAX: usize = 2_048;
 /// Octets of names that one piece of memory may hold before it takes no more rows; more than rows in memory ever need.
 const OCTETS_MAX: usize = 1 << 31;
 
-/// Attempts that became one.
+/// Octets of names that stand in their row.
+const NEAR: usize = 52;
+
+/// Attempts that became one: two lines of the processor's cache, which it fetches side by side. The first tells rows apart, the
+/// second has the names, unless they are long.
 #[derive(Debug)]
+#[repr(C, align(128))]
 pub(super) struct Row {
-    hash: u64,
-    /// [`Asked::when`] and [`Asked::bits`], which tell rows apart at once.
-    when: u64,
-    bits: u32,
     /// As an IPv6 address, IPv4 mapped.
     pub(super) client: u128,
-    pub(super) told: Option<ToldId>,
+    hash: u64,
+    /// [`Asked::when`] and [`Asked::bits`], of which nearly all else is made.
+    when: u64,
     pub(super) tally: Tally,
-    pub(super) minute: u32,
-    pub(super) series: SeriesId,
-    /// `None`: several types.
-    pub(super) qtype: Option<u16>,
-    pub(super) form: Form,
+    bits: u32,
+    name_len: u8,
+    pattern_len: u8,
     /// The second of the minute in which the row began.
     pub(super) second: u8,
     kind: PatternKind,
+    octets: [u8; NEAR],
+    /// Where the octets of long names stand.
+    at: u32,
+    pub(super) told: Option<ToldId>,
     allow: bool,
-    name_len: u8,
-    pattern_len: u8,
-    name_at: u32,
-    pattern_at: u32,
+    /// Whether the pattern stands behind the name, because it is not the end of it.
+    apart: bool,
+}
+
+const _: () = assert!(size_of::<Row>() == 128 && std::mem::offset_of!(Row, octets) == 64, "a row is two lines");
+
+impl Row {
+    /// The minute since 1970.
+    pub(super) fn minute(&self) -> u32 {
+        u32::try_from(self.when >> 32).unwrap_or_default()
+    }
+
+    /// What it has in common with others.
+    pub(super) fn series(&self) -> SeriesId {
+        SeriesId(u32::try_from(self.when & u64::from(u32::MAX)).unwrap_or_default())
+    }
+
+    /// The type; `None`: several.
+    pub(super) fn qtype(&self) -> Option<u16> {
+        asked::qtype(self.bits)
+    }
+
+    /// How the attempts came and what was done.
+    pub(super) fn form(&self) -> Form {
+        Form::of(self.bits)
+    }
+
+    /// How many octets name and pattern take.
+    fn len(&self) -> usize {
+        usize::from(self.name_len) + if self.apart { usize::from(self.pattern_len) } else { 0 }
+    }
 }
 
 /// Rows by what tells them apart.
@@ -55,20 +88,32 @@ impl Pending {
     }
 
     /// The name on the wire; empty: several names.
-    pub(super) fn name(&self, row: &Row) -> &[u8] {
-        self.octets_at(row.name_at, row.name_len)
+    pub(super) fn name<'p>(&'p self, row: &'p Row) -> &'p [u8] {
+        &self.octets_of(row)[..usize::from(row.name_len)]
     }
 
     /// The pattern of the rule.
-    pub(super) fn pattern(&self, row: &Row) -> PatternRef<'_> {
-        let wire = self.octets_at(row.pattern_at, row.pattern_len);
+    pub(super) fn pattern<'p>(&'p self, row: &'p Row) -> PatternRef<'p> {
+        let octets = self.octets_of(row);
+        let wire = &octets[octets.len() - usize::from(row.pattern_len)..];
         PatternRef { wire, kind: row.kind, allow: row.allow }
     }
 
+    /// The octets of name and pattern.
     #[inline]
-    fn octets_at(&self, at: u32, len: u8) -> &[u8] {
-        let at = at as usize;
-        self.octets.get(at..at + usize::from(len)).unwrap_or_default()
+    fn octets_of<'p>(&'p self, row: &'p Row) -> &'p [u8] {
+        let len = row.len();
+        if len <= NEAR { &row.octets[..len] } else { &self.octets[row.at as usize..row.at as usize + len] }
+    }
+
+    /// Whether name and pattern of a row are these.
+    #[inline]
+    fn is_of(&self, row: &Row, name: &[u8], pattern: &[u8]) -> bool {
+        if (usize::from(row.name_len), usize::from(row.pattern_len)) != (name.len(), pattern.len()) {
+            return false;
+        }
+        let octets = self.octets_of(row);
+        is_same(&octets[..name.len()], name) && is_same(&octets[octets.len() - pattern.len()..], pattern)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -88,8 +133,7 @@ impl Pending {
                 && row.bits == bits
                 && row.kind == asked.pattern.kind
                 && row.allow == asked.pattern.allow
-                && self.octets_at(row.name_at, row.name_len) == name
-                && self.octets_at(row.pattern_at, row.pattern_len) == asked.pattern.wire
+                && self.is_of(row, name, asked.pattern.wire)
         };
         let at = *self.table.find(hash, is)?;
         Some(&mut self.rows[at as usize].tally)
@@ -97,35 +141,36 @@ impl Pending {
 
     /// Adds a row that is not there yet, with one attempt.
     pub(super) fn push(&mut self, hash: u64, asked: &Asked<'_>, detail: Detail, second: u8) {
-        let &Asked { client, told, when, minute, series, form, at, pattern, .. } = asked;
+        let &Asked { client, told, when, at, pattern, .. } = asked;
         let name = asked.name(detail);
-        let name_at = self.octets.len();
-        self.octets.extend_from_slice(name);
-        // Nearly every pattern ends the names that it matches, and is there already.
-        if !name.ends_with(pattern.wire) {
-            self.octets.extend_from_slice(pattern.wire);
-        }
-        let pattern_at = self.octets.len() - pattern.wire.len();
+        // Nearly every pattern ends the names that it matches.
+        let apart = !name.ends_with(pattern.wire);
         let number = u32::try_from(self.rows.len()).unwrap_or_default();
-        self.rows.push(Row {
+        let mut row = Row {
+            client,
             hash,
             when,
-            bits: asked.bits(detail),
-            client,
             told,
             tally: Tally::one(at),
-            minute,
-            series,
-            qtype: asked.qtype(detail),
-            form,
-            second,
-            kind: pattern.kind,
-            allow: pattern.allow,
+            bits: asked.bits(detail),
             name_len: octet(name.len()),
             pattern_len: octet(pattern.wire.len()),
-            name_at: place(name_at),
-            pattern_at: place(pattern_at),
-        });
+            second,
+            kind: pattern.kind,
+            octets: [0; NEAR],
+            at: place(self.octets.len()),
+            allow: pattern.allow,
+            apart,
+        };
+        let behind = if apart { pattern.wire } else { &[] };
+        if row.len() <= NEAR {
+            row.octets[..name.len()].copy_from_slice(name);
+            row.octets[name.len()..name.len() + behind.len()].copy_from_slice(behind);
+        } else {
+            self.octets.extend_from_slice(name);
+            self.octets.extend_from_slice(behind);
+        }
+        self.rows.push(row);
         self.table.insert_unique(hash, number, |&at| self.rows[at as usize].hash);
     }
 

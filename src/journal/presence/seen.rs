@@ -33,8 +33,9 @@ pub(in crate::journal) fn add(
     for part in &batch.parts {
         for (row, at) in part.rows().iter().zip(&mut places_of_rows) {
             // Proves nothing: recorded and counted, never presence.
-            if batch.series[row.series.index()].evidence != Evidence::None {
-                let key = (places[row.series.index()], clients.rank(row.client), holders.rank(at), row.minute / DAY);
+            if batch.series[row.series().index()].evidence != Evidence::None {
+                let key =
+                    (places[row.series().index()], clients.rank(row.client), holders.rank(at), row.minute() / DAY);
                 sums.entry(key).or_default().merge(sum(part, row));
             }
         }
@@ -55,15 +56,15 @@ pub(in crate::journal) fn add(
 }
 
 fn sum(part: &Pending, row: &Row) -> Sum {
-    let hour = 1 << (row.minute % DAY / 60);
-    let verified = row.form.verified;
+    let hour = 1 << (row.minute() % DAY / 60);
+    let verified = row.form().verified;
     let name = part.name(row);
     Sum {
         count: row.tally.count,
         hours: hour,
         verified_hours: if verified { hour } else { 0 },
         verified_names: if verified { name_bit(name) } else { 0 },
-        exempt: row.form.action == Did::Exempt,
+        exempt: row.form().action == Did::Exempt,
     }
 }
 

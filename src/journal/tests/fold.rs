@@ -30,8 +30,8 @@ fn counts(batch: &Batch) -> BTreeMap<Counted, u64> {
     for part in &batch.parts {
         for row in part.rows() {
             assert_eq!(part.pattern(row).to_string(), "*.upd.example");
-            let tcp = row.form.transport == Some(Transport::Tcp);
-            let key = (address(row.client), part.name(row).to_vec(), row.qtype, tcp, row.minute);
+            let tcp = row.form().transport == Some(Transport::Tcp);
+            let key = (address(row.client), part.name(row).to_vec(), row.qtype(), tcp, row.minute());
             *counts.entry(key).or_insert(0) += row.tally.count;
         }
     }
