@@ -41,6 +41,8 @@ pub(super) struct Fold {
     parts: Box<[Part; SHARDS]>,
     hashes: Hashes,
     overflow: Overflow,
+    /// The part with which the next drain begins.
+    begin: AtomicUsize,
     lines: AtomicUsize,
     lines_max: usize,
     /// Rows with a client.
@@ -55,6 +57,7 @@ impl Fold {
             parts: Box::new(std::array::from_fn(|_part| Part::default())),
             hashes: Hashes::new(),
             overflow: Overflow::new(config.overflow_max_rows),
+            begin: AtomicUsize::new(0),
             lines: AtomicUsize::new(0),
             lines_max: config.rows_in_memory_max,
             waiting: AtomicUsize::new(0),
@@ -99,13 +102,21 @@ impl Fold {
         self.parts.iter().map(|part| std::mem::take(&mut part.lock().folded)).sum()
     }
 
-    /// Moves every count into `batch`, and forgets lines of other minutes than the one of `now`. Those of this minute stay
-    /// known, so that a name counts towards the limit of names only once a minute; unless memory is half used up.
-    pub(super) fn drain(&self, now: Timestamp, batch: &mut Batch) {
+    /// Moves the counts of one part after the other into `batch`, and forgets lines of other minutes than the one of `now`.
+    /// Those of this minute stay known, so that a name counts towards the limit of names only once a minute; unless memory is
+    /// half used up. Ends when all have been asked, or when they gave `rows_max` rows: the others come first the next time.
+    pub(super) fn drain(&self, now: Timestamp, rows_max: usize, batch: &mut Batch) {
         let this_minute = minute(now);
         let crowded = self.lines.load(Ordering::Relaxed) > self.lines_max / 2;
         let mut overflow = self.overflow.take();
-        for part in self.parts.iter() {
+        let (first, mut taken) = (self.begin.load(Ordering::Relaxed), 0);
+        for place in first..first + SHARDS {
+            let part = &self.parts[place % SHARDS];
+            if taken >= rows_max {
+                // They are few, and those of the other parts may be of the same key.
+                part.lock().overflow.take(&mut overflow);
+                continue;
+            }
             let mut rows = batch.spare();
             let mut shard = part.lock();
             let forgotten = if crowded { shard.forget() } else { HashTable::new() };
@@ -115,7 +126,9 @@ impl Fold {
             let lines = lines + forgotten.iter().map(Group::len).sum::<usize>();
             self.lines.fetch_sub(lines, Ordering::Relaxed);
             self.waiting.fetch_sub(rows.rows().len(), Ordering::Relaxed);
+            taken += rows.rows().len();
             batch.take(rows);
+            self.begin.store((place + 1) % SHARDS, Ordering::Relaxed);
         }
         batch.take_overflow(overflow);
         batch.series = self.series.all();

@@ -151,8 +151,8 @@ impl Journal {
         self.shared.fold.series.number(series)
     }
 
-    /// Records one attempt: counted in memory at once, in the store within a second. Never waits for the disk, and
-    /// allocates nothing if an attempt equal but for its time was recorded in the same minute.
+    /// Records one attempt: counted in memory at once, in the store within a second (under a flood of known names, within some).
+    /// Never waits for the disk, and allocates nothing if an attempt equal but for its time was recorded in the same minute.
     pub fn record(&self, attempt: &Attempt<'_>) {
         self.record_by(&*self.shared.metrics, attempt);
     }

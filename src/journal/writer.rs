@@ -41,7 +41,7 @@ pub(super) enum Command {
     Close(Answer),
 }
 
-/// How much of the names asked is to be written.
+/// How much is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     /// What is due.
@@ -187,8 +187,9 @@ impl Writer {
     fn tick(&mut self, due: Due) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.jumped_back |= self.steady.look(now, self.config.commit_interval);
-        let result =
-            self.write(now.wall).and_then(|()| self.add_activity(now, due)).and_then(|()| self.keep_up(now.wall));
+        let rows_max = if due == Due::All { usize::MAX } else { self.rows_at_once() };
+        let written = self.write(now.wall, rows_max);
+        let result = written.and_then(|()| self.add_activity(now, due)).and_then(|()| self.keep_up(now.wall));
         let now = now.wall;
         self.report(&result);
         // Whatever became of the attempts: it is another file.
@@ -203,7 +204,7 @@ impl Writer {
         let mut result = self.tick(Due::All);
         // Attempts that were being recorded while the journal was closed.
         let now = self.clock.now().wall;
-        self.shared.fold.drain(now, &mut self.batch);
+        self.shared.fold.drain(now, usize::MAX, &mut self.batch);
         if result.is_ok() {
             self.batch.number += 1;
             self.hand_out();
@@ -221,11 +222,19 @@ impl Writer {
         result
     }
 
-    fn write(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// Rows that are written at a time, if not all have to be: as many as can become new meanwhile. Under a flood of names that
+    /// come again and again, the rest are counted in memory for an interval more, which costs less than to write them twice.
+    fn rows_at_once(&self) -> usize {
+        let interval = self.config.commit_interval.as_millis().clamp(1, 60_000);
+        let rows = 2 * u128::from(self.config.rows_per_second_max) * interval / 1000;
+        usize::try_from(rows).unwrap_or(usize::MAX)
+    }
+
+    fn write(&mut self, now: Timestamp, rows_max: usize) -> Result<(), StoreError> {
         self.open()?;
         // First what could not be written before. Only then is more taken.
         self.add_batch(now)?;
-        self.shared.fold.drain(now, &mut self.batch);
+        self.shared.fold.drain(now, rows_max, &mut self.batch);
         self.batch.number += 1;
         self.hand_out();
         self.add_batch(now)?;

@@ -51,10 +51,10 @@ proptest! {
                 scope.spawn(move || attempts.iter().skip(thread).step_by(threads).for_each(|told| record(fold, told)));
             }
             for _ in 0..3 {
-                fold.drain(after(60), &mut batch);
+                fold.drain(after(60), usize::MAX, &mut batch);
             }
         });
-        fold.drain(after(60), &mut batch);
+        fold.drain(after(60), usize::MAX, &mut batch);
 
         let mut naive = BTreeMap::new();
         for &(number, name, qtype, tcp, minute) in &attempts {
@@ -75,7 +75,7 @@ fn a_line_that_the_writer_has_taken_is_known_past_the_pace_and_forgotten_when_th
     let tried = Tried::new("a.upd.example");
     let mut rows = |fold: &Fold, now| {
         batch.clear();
-        fold.drain(now, &mut batch);
+        fold.drain(now, usize::MAX, &mut batch);
         let whole = |part: &Pending| part.rows().iter().filter(|row| !part.name(row).is_empty()).count();
         (batch.parts.iter().map(whole).sum::<usize>(), batch.len())
     };
@@ -91,4 +91,22 @@ fn a_line_that_the_writer_has_taken_is_known_past_the_pace_and_forgotten_when_th
     fold.add(&tried.by(&fold, client(9), noon()));
     fold.add(&tried.by(&fold, client(1), noon()));
     assert_eq!(rows(&fold, after(60)), (0, 1));
+}
+
+#[test]
+fn what_a_short_drain_leaves_is_counted_on_and_comes_first_the_next_time() {
+    let fold = Fold::new(&Config::new(""));
+    let tried = Tried::new("a.upd.example");
+    let everybody = || (0..250).for_each(|number| assert!(fold.add(&tried.by(&fold, client(number), noon()))));
+    let (mut drains, mut rows, mut attempts) = (0, 0, 0);
+    everybody();
+    everybody();
+    while fold.waiting() > 0 {
+        let mut batch = Batch::default();
+        fold.drain(noon(), 40, &mut batch);
+        assert!((40..100).contains(&batch.len()) || fold.waiting() == 0, "{} rows", batch.len());
+        (drains, rows, attempts) = (drains + 1, rows + batch.len(), attempts + batch.attempts());
+    }
+    assert!(drains > 2);
+    assert_eq!((rows, attempts), (250, 500), "each of them once, with both attempts");
 }

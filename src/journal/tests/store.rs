@@ -21,7 +21,7 @@ fn batch(number: i64) -> Batch {
     let fold = Fold::new(&Config::new(""));
     fold.add(&Tried::new("a.upd.example").by(&fold, client(1), noon()));
     let mut batch = Batch::default();
-    fold.drain(noon(), &mut batch);
+    fold.drain(noon(), usize::MAX, &mut batch);
     batch.number = number;
     batch
 }
@@ -87,7 +87,7 @@ fn a_full_disk_keeps_the_batch_until_there_is_room() {
         }
     }
     let mut batch = Batch::default();
-    fold.drain(noon(), &mut batch);
+    fold.drain(noon(), usize::MAX, &mut batch);
     batch.number = 1;
     assert!(matches!(database.add(&batch), Err(StoreError::Full { .. })));
     limit(&database, "1000000");
