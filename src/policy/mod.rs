@@ -27,6 +27,7 @@ mod mixed;
 mod network;
 mod networks;
 mod overlap;
+mod pages;
 mod pattern;
 mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]

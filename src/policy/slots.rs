@@ -7,6 +7,7 @@
 use std::hint::black_box;
 
 use super::hash::high;
+use super::pages::Pages;
 
 /// Slots of a bucket: their tags fill a word, and they fill a line of the processor's cache.
 const SLOTS: usize = 8;
@@ -22,15 +23,15 @@ const BUT_HIGH_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 #[derive(Debug)]
 pub(super) struct Slots {
     /// By bucket, the first slot's tag in the lowest octet; 0 where a slot is empty.
-    tags: Box<[u64]>,
-    buckets: Box<[Bucket]>,
+    tags: Pages,
+    /// By bucket, its slots in little-endian order.
+    buckets: Pages,
     /// How many more entries leave a slot empty.
     room: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
-struct Bucket([u64; SLOTS]);
+/// Octets of a word.
+const WORD: usize = 8;
 
 /// The offsets under one hash.
 pub(super) struct Run<'s> {
@@ -47,8 +48,27 @@ impl Slots {
     /// A table for `entries` at a load of five sevenths.
     pub(super) fn for_entries(entries: usize) -> Self {
         let buckets = (entries + entries * 2 / 5) / SLOTS + 1;
-        let (tags, empty) = (vec![0; buckets].into(), vec![Bucket::default(); buckets].into());
+        let (tags, empty) = (Pages::zeroed(buckets * WORD), Pages::zeroed(buckets * SLOTS * WORD));
         Self { tags, buckets: empty, room: entries + entries / 3 }
+    }
+
+    /// How many buckets.
+    #[inline]
+    fn len(&self) -> usize {
+        self.tags.len() / WORD
+    }
+
+    /// The tags of a bucket.
+    #[inline]
+    fn tags(&self, bucket: usize) -> Option<u64> {
+        self.tags.as_chunks().0.get(bucket).copied().map(u64::from_le_bytes)
+    }
+
+    /// A slot of a bucket.
+    #[inline]
+    fn slot(&self, bucket: usize, slot: usize) -> Option<u64> {
+        let bucket = self.buckets.as_chunks::<{ SLOTS * WORD }>().0.get(bucket)?;
+        bucket.as_chunks().0.get(slot).copied().map(u64::from_le_bytes)
     }
 
     /// Puts `offset`, which is below 2^40, under `hash`. What would fill the table is let go.
@@ -57,11 +77,12 @@ impl Slots {
         if self.room == 0 {
             return;
         }
-        let home = home(hash, self.tags.len());
-        let empty = |bucket: usize| lowest(zeros(self.tags[bucket])).map(|slot| (bucket, slot));
-        if let Some((bucket, slot)) = (home..self.tags.len()).chain(0..home).find_map(empty) {
-            self.tags[bucket] |= tag(hash) << (8 * slot);
-            self.buckets[bucket].0[slot] = hash << OFFSET_BITS | offset;
+        let home = home(hash, self.len());
+        let empty = |bucket: usize| lowest(zeros(self.tags(bucket)?)).map(|slot| (bucket, slot));
+        if let Some((bucket, slot)) = (home..self.len()).chain(0..home).find_map(empty) {
+            let place = bucket * SLOTS + slot;
+            self.tags[place] = tag(hash).to_le_bytes()[0];
+            self.buckets.as_chunks_mut().0[place] = (hash << OFFSET_BITS | offset).to_le_bytes();
             self.room -= 1;
         }
     }
@@ -69,13 +90,13 @@ impl Slots {
     /// The offsets that may belong to `hash`, oldest first.
     #[inline]
     pub(super) fn find(&self, hash: u64) -> Run<'_> {
-        let bucket = home(hash, self.tags.len());
-        let tags = self.tags.get(bucket).copied().unwrap_or_default();
+        let bucket = home(hash, self.len());
+        let tags = self.tags(bucket).unwrap_or_default();
         let alike = zeros(tags ^ (tag(hash) * LOW_BITS));
         if alike != 0 {
             // Where the processor foresees a rule, this fetches the bucket while the tags are still on their way; which slot
             // is wanted is known only from them.
-            black_box(self.buckets.get(bucket).map(|bucket| bucket.0[0]));
+            black_box(self.slot(bucket, 0));
         }
         Run { slots: self, hash, bucket, tags, alike }
     }
@@ -83,7 +104,7 @@ impl Slots {
     /// Reads the tags where the search for `hash` begins.
     #[inline]
     pub(super) fn fetch_tags(&self, hash: u64) {
-        black_box(self.tags.get(home(hash, self.tags.len())).copied());
+        black_box(self.tags(home(hash, self.len())));
     }
 
     /// Reads the slots where the search for `hash` begins, if its tag is there; says whether it is.
@@ -94,7 +115,7 @@ impl Slots {
 
     /// Octets held.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.tags) + size_of_val(&*self.buckets)
+        self.tags.len() + self.buckets.len()
     }
 }
 
@@ -106,7 +127,7 @@ impl Iterator for Run<'_> {
         loop {
             while let Some(slot) = lowest(self.alike) {
                 self.alike &= self.alike - 1;
-                let slot = *self.slots.buckets.get(self.bucket)?.0.get(slot)?;
+                let slot = self.slots.slot(self.bucket, slot)?;
                 if slot >> OFFSET_BITS == self.hash & (u64::MAX >> OFFSET_BITS) {
                     return Some(slot & OFFSET_MASK);
                 }
@@ -115,8 +136,8 @@ impl Iterator for Run<'_> {
             if zeros(self.tags) != 0 {
                 return None;
             }
-            self.bucket = if self.bucket + 1 == self.slots.tags.len() { 0 } else { self.bucket + 1 };
-            self.tags = *self.slots.tags.get(self.bucket)?;
+            self.bucket = if self.bucket + 1 == self.slots.len() { 0 } else { self.bucket + 1 };
+            self.tags = self.slots.tags(self.bucket)?;
             self.alike = zeros(self.tags ^ (tag(self.hash) * LOW_BITS));
         }
     }

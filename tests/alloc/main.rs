@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what can't be set up fails the test there")]
 
 mod counted;
+mod reload;
 mod server;
 
 use std::sync::Barrier;

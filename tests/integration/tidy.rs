@@ -28,6 +28,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("quinn", &["serve", "tls"]),
     ("if_addrs", &["socket"]),
     ("idna", &["policy"]),
+    ("memmap2", &["policy"]),
     ("url", &["lists"]),
     ("flate2", &["lists", "scan"]),
     ("ruzstd", &["scan"]),
