@@ -60,6 +60,10 @@ pub enum Request {
     ExemptAdd(Box<Exempt>),
     /// Take back the exemption with this id.
     ExemptRevoke(String),
+    /// Hold two identifiers for one device's, or one for nobody else's.
+    DeviceSay(Box<DeviceWord>),
+    /// Take back what the audit entry with this number says of devices.
+    DeviceUndo(u64),
     /// Tell who is spared what.
     ExemptList {
         /// Whether those that have ended are asked for too.
@@ -76,6 +80,17 @@ pub struct Exempt {
     pub lasts_ms: Option<u64>,
     /// Whether the group has to be a site.
     pub is_site: bool,
+}
+
+/// What an operator says of devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceWord {
+    /// An identifier.
+    pub device: String,
+    /// Another one of the same device; none: the first is of no other device.
+    pub with: Option<String>,
+    /// Why.
+    pub reason: String,
 }
 
 /// Questions whose answers somebody means.

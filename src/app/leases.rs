@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parts::Parts;
-use crate::config::LeaseFile;
-use crate::identity::Lease;
+use crate::config::{AssetFile, AssetsRead, LeaseFile};
+use crate::identity::{Identifier, Lease};
 use crate::priority::beside;
 
 /// Attempts are waited for so long to be written before their addresses are another's.
@@ -16,12 +16,17 @@ impl Parts {
     /// not the whole.
     pub(super) async fn follow_leases(&self) {
         let loaded = self.loaded.load_full();
-        if loaded.settings.leases.is_empty() && self.devices.is_empty() {
+        if loaded.settings.leases.is_empty() && loaded.settings.assets.is_empty() && self.devices.is_empty() {
             return;
         }
+        let assets = loaded.settings.assets.clone();
         let files = loaded.settings.leases.clone();
         let (devices, journal, clock) = (Arc::clone(&self.devices), Arc::clone(&self.journal), self.clock.clone());
         let read = beside(move || {
+            // One that can't be read leaves all as it was, as leases do.
+            if let Some(assets) = read_assets(&assets) {
+                devices.take_assets(assets);
+            }
             let leases = read(&files)?;
             // What one device has asked a moment ago and another will ask now is one row unless the first is written.
             if devices.ends(&leases, clock.now().wall)
@@ -41,6 +46,25 @@ impl Parts {
             Err(error) => tracing::error!(%error, "The lease files could not be read."),
         }
     }
+}
+
+/// What all inventories say; `None` if one can't be read.
+fn read_assets(files: &[AssetFile]) -> Option<Vec<Vec<Identifier>>> {
+    let mut all = Some(Vec::new());
+    for file in files {
+        let AssetsRead { assets, warnings } = file.read();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        match assets {
+            Ok(assets) => all = all.map(|all: Vec<_>| all.into_iter().chain(assets).collect()),
+            Err(unread) => {
+                tracing::warn!("{unread}");
+                all = None;
+            }
+        }
+    }
+    all
 }
 
 /// What all files say; `None` if one can't be read.

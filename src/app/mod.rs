@@ -12,6 +12,7 @@ mod cache;
 mod certificate;
 pub mod control;
 mod designated;
+mod devices;
 mod endpoint;
 mod exempt;
 mod exports;

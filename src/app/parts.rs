@@ -215,6 +215,8 @@ impl Carry for Parts {
             Request::ExemptAdd(asked) => self.exempt(&asked, uid).await,
             Request::ExemptRevoke(id) => self.revoke(&id, uid).await,
             Request::ExemptList { all } => self.exemptions(all).await,
+            Request::DeviceSay(said) => self.say_of_devices(&said, uid).await,
+            Request::DeviceUndo(number) => self.undo_of_devices(number, uid).await,
             Request::Flush => {
                 let journal = Arc::clone(&self.journal);
                 match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {

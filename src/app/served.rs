@@ -49,9 +49,10 @@ fn look(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Admission> 
     Ok(behind(Admission::new(networks), settings))
 }
 
-/// The proxies that are believed, of either kind.
+/// The proxies that are believed, of either kind, and the forwarders.
 fn behind(admission: Admission, settings: &Settings) -> Admission {
-    admission.behind(settings.proxies.clone()).behind_web(settings.encrypted.https_proxies.clone())
+    let admission = admission.behind(settings.proxies.clone()).behind_web(settings.encrypted.https_proxies.clone());
+    admission.told_by(settings.devices_from.clone())
 }
 
 fn written(settings: &Settings) -> Vec<IpNet> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::chain;
 use super::error::Damage;
 use super::terms::Terms;
+use crate::identity::Word;
 use crate::time::{Timestamp, rfc3339};
 
 /// One entry.
@@ -34,6 +35,43 @@ pub enum Event {
     Expired(u64),
     /// Another policy came into force.
     Reloaded(Reloaded),
+    /// Identifiers were said to be of one device.
+    Merged(Merged),
+    /// An identifier was said to tell nothing of any other device.
+    Split(Split),
+    /// What the entry with this number says of devices was taken back.
+    Undone(u64),
+}
+
+/// Identifiers that are of one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// The one.
+    pub device: String,
+    /// The other.
+    pub with: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An identifier that is of no device but itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// It.
+    pub device: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Event {
+    /// What it says of devices, if it does.
+    pub(super) fn word(&self) -> Option<Word> {
+        match self {
+            Self::Merged(Merged { device, with, .. }) => Some(Word::Merge(device.parse().ok()?, with.parse().ok()?)),
+            Self::Split(Split { device, .. }) => Some(Word::Split(device.parse().ok()?)),
+            _ => None,
+        }
+    }
 }
 
 /// A policy that came into force.

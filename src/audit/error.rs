@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::file::FILE_MAX;
+use super::file::{FILE_MAX, WORDS_MAX};
 use crate::policy::Exemptions;
 
 /// What is wrong with the chain.
@@ -59,6 +59,14 @@ pub enum Refusal {
     /// No such exemption is in force.
     #[error("no exemption {0} is in force; `embargo exempt list` shows those that are")]
     Unknown(u64),
+    /// Operators have said as much of devices as can be kept.
+    #[error(
+        "{WORDS_MAX} merges and splits of devices are in force, which is the limit; put the devices into an inventory ([[assets]])"
+    )]
+    TooManyWords,
+    /// No such word of devices is in force.
+    #[error("{0} is no merge or split that is in force; `embargo audit` shows them")]
+    NoWord(u64),
     /// Another process holds the lock.
     #[error("{}: locked by another process; `fuser` with this path shows which", .0.display())]
     Locked(PathBuf),

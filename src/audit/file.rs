@@ -13,11 +13,14 @@ use super::error::{Damage, Refusal};
 use super::read::follow;
 use super::state::{Granted, State};
 use super::terms::Terms;
+use crate::identity::Word;
 use crate::policy::Exemptions;
 use crate::time::Timestamp;
 
 /// Octets of the file from which on nothing is granted. What ends an exemption is always written: there can't be many of those.
 pub const FILE_MAX: u64 = 64 << 20;
+/// What operators say of devices at most, without what they took back.
+pub(super) const WORDS_MAX: usize = 10_000;
 /// A lock is tried so often …
 const TRIES: u32 = 500;
 /// … with this time between: whoever holds it writes one line.
@@ -60,6 +63,36 @@ impl Audit {
             return Vec::new();
         }
         known.state.live.values().filter(|granted| !known.over.contains(&granted.number)).cloned().collect()
+    }
+
+    /// What operators have said of devices and not taken back, in that order: nothing while the chain is broken.
+    pub fn words(&self) -> Vec<Word> {
+        let known = self.known();
+        if known.damage.is_some() { Vec::new() } else { known.state.words.values().cloned().collect() }
+    }
+
+    /// Notes what an operator says of devices, an [`Event::Merged`] or [`Event::Split`]; returns its number.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing is said.
+    pub fn say(&self, event: Event, uid: Option<u32>, at: Timestamp) -> Result<u64, Refusal> {
+        let entry = self.append(uid, at, |known| match known.state.words.len() {
+            WORDS_MAX.. => Err(Refusal::TooManyWords),
+            _room => Ok(Some(event)),
+        })?;
+        Ok(entry.map_or(0, |entry| entry.number))
+    }
+
+    /// Takes back what the entry with this number says of devices.
+    ///
+    /// # Errors
+    /// [`Refusal`], also when it says nothing of them, or no longer.
+    pub fn undo(&self, number: u64, uid: Option<u32>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(uid, at, |known| match known.state.words.contains_key(&number) {
+            true => Ok(Some(Event::Undone(number))),
+            false => Err(Refusal::NoWord(number)),
+        })?;
+        Ok(())
     }
 
     /// The hash of the last entry, to be noted elsewhere.
@@ -163,7 +196,9 @@ impl Audit {
         known.catch_up(&file).map_err(io)??;
         let Some(event) = event(&known)? else { return Ok(None) };
         let start = known.state.octets;
-        if start >= self.octets_max && matches!(event, Event::Granted(_) | Event::Reloaded(_)) {
+        if start >= self.octets_max
+            && matches!(event, Event::Granted(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_))
+        {
             return Err(Refusal::Full);
         }
         let entry = Entry { number: known.state.next, at, uid, event };

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::entry::Entry;
 use super::error::Damage;
 use super::state::{Granted, State};
+use crate::identity::Word;
 
 /// Octets of a line at most: a policy with all the bans that are told by name has half of it.
 const LINE_MAX: u64 = 32 << 10;
@@ -16,6 +17,8 @@ const LINE_MAX: u64 = 32 << 10;
 pub struct Reading {
     /// Exemptions that were neither revoked nor noted as expired; none if the chain is broken.
     pub live: Vec<Granted>,
+    /// What operators have said of devices and not taken back, in that order; nothing if the chain is broken.
+    pub words: Vec<Word>,
     /// Whole entries.
     pub entries: u64,
     /// The hash of the last one, to be noted elsewhere.
@@ -36,10 +39,11 @@ pub fn read(state_dir: &Path, mut sink: impl FnMut(&Entry, &str)) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let State { next, head, live, .. } = state;
+    let State { next, head, live, words, .. } = state;
     let damage = damage.map(|damage| (next, damage));
     let live = if damage.is_some() { Vec::new() } else { live.into_values().collect() };
-    Ok(Reading { live, entries: next - 1, head, damage })
+    let words = if damage.is_some() { Vec::new() } else { words.into_values().collect() };
+    Ok(Reading { live, words, entries: next - 1, head, damage })
 }
 
 /// Takes the whole lines that follow what `state` knows.

@@ -7,6 +7,7 @@ use super::chain;
 use super::entry::{Entry, Event, Reloaded};
 use super::error::Damage;
 use super::terms::Terms;
+use crate::identity::Word;
 use crate::policy::Exemption;
 use crate::time::Timestamp;
 
@@ -41,13 +42,22 @@ pub(super) struct State {
     pub(super) octets: u64,
     /// Neither revoked nor expired.
     pub(super) live: BTreeMap<u64, Granted>,
+    /// What operators have said of devices, and not taken back.
+    pub(super) words: BTreeMap<u64, Word>,
     /// The policy that came into force last.
     pub(super) reloaded: Option<Reloaded>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { next: 1, head: chain::beginning(), octets: 0, live: BTreeMap::new(), reloaded: None }
+        Self {
+            next: 1,
+            head: chain::beginning(),
+            octets: 0,
+            live: BTreeMap::new(),
+            words: BTreeMap::new(),
+            reloaded: None,
+        }
     }
 }
 
@@ -67,6 +77,10 @@ impl State {
             }
             Event::Revoked(number) | Event::Expired(number) => drop(self.live.remove(number)),
             Event::Reloaded(reloaded) => self.reloaded = Some(reloaded.clone()),
+            Event::Merged(_) | Event::Split(_) => {
+                self.words.extend(entry.event.word().map(|word| (entry.number, word)))
+            }
+            Event::Undone(number) => drop(self.words.remove(number)),
         }
         Ok(entry)
     }

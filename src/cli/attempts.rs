@@ -4,10 +4,11 @@ use clap::Args;
 
 use super::console::Console;
 use super::failure::Failure;
+use super::known;
 use super::record::{self, to_the_second};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::journal::{AttemptRow, Store};
+use crate::journal::{AttemptRow, Filter, Store};
 
 /// List the banned lookups in the record, newest first
 #[derive(Debug, Args)]
@@ -34,7 +35,15 @@ impl Attempts {
     /// Reads and shows them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let what = (&self.state, &self.rows, self.json);
-        record::show(console, what, Store::attempts, table)
+        let devices = known::joined(&self.state.directory(console)?, console)?;
+        let read = |store: &Store, filter: &Filter| {
+            let mut rows = store.attempts(filter)?;
+            for device in rows.iter_mut().filter_map(|row| row.device.as_mut()) {
+                *device = known::renamed(device, &devices);
+            }
+            Ok(rows)
+        };
+        record::show(console, what, read, table)
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::record::to_the_second;
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::audit::{self, Entry, Event, Reading, Reloaded, Terms, Written};
+use crate::audit::{self, Entry, Event, Merged, Reading, Reloaded, Split, Terms, Written};
 use crate::time::rfc3339;
 
 /// Show who was spared what by whom, and which policy was in force when; and whether any of it was changed
@@ -121,6 +121,9 @@ fn told(event: &Event) -> String {
             let digest: String = policy.chars().take(12).collect();
             format!("policy {digest}… ({why}): {}", modes.join(", "))
         }
+        Event::Merged(Merged { device, with, reason }) => format!("merged devices {device} and {with}: {reason}"),
+        Event::Split(Split { device, reason }) => format!("split device {device} from all others: {reason}"),
+        Event::Undone(id) => format!("undone {id}"),
     }
 }
 

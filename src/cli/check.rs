@@ -8,7 +8,7 @@ use super::failure::{Failure, write_lines};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
 use crate::app::{BanRow, ListRow, out_of_place};
-use crate::config::{self, LeaseFile, LeasesRead};
+use crate::config::{self, AssetsRead, LeaseFile, LeasesRead};
 use crate::diag::{Diagnostic, Severity, shown};
 use crate::identity::{Held, Lease};
 use crate::time::Timestamp;
@@ -88,6 +88,10 @@ impl Check {
             diagnostics.extend(found.loaded.as_ref().and_then(out_of_place));
         }
         let leases = leases(&found, &mut diagnostics);
+        for file in found.loaded.iter().flat_map(|loaded| &loaded.settings.assets) {
+            let AssetsRead { assets, warnings } = file.read();
+            diagnostics.extend(warnings.into_iter().chain(assets.err()));
+        }
         let checked = Checked::new(&found, &diagnostics, leases, console.now);
         if self.json {
             console.json(&checked)?;

@@ -1,10 +1,12 @@
 //! Who is who, as a server with this state directory knows it: by its record.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::console::Console;
 use super::failure::Failure;
+use crate::audit;
 use crate::config::{Settings, state_dir};
 use crate::diag::shown;
 use crate::identity::Devices;
@@ -23,14 +25,41 @@ pub(super) fn devices(
     let Some(directory) = state_dir(wanted, settings.state_dir.as_deref(), &console.environment) else {
         return Ok(Devices::default());
     };
-    match Store::open_read_only(&directory).and_then(|store| store.known_devices(console.now)) {
-        Ok(devices) => Ok(devices),
-        Err(StoreError::Missing { .. }) => Ok(Devices::default()),
+    let devices = joined(&directory, console)?;
+    devices.take_assets(settings.assets.iter().flat_map(|file| file.read().assets.unwrap_or_default()).collect());
+    Ok(devices)
+}
+
+/// The devices of the record of this state directory, joined and parted as operators have said. What can't be read is told, and
+/// nobody is known by it.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn joined(directory: &Path, console: &mut Console<'_>) -> io::Result<Devices> {
+    let devices = match Store::open_read_only(directory).and_then(|store| store.known_devices(console.now)) {
+        Ok(devices) => devices,
+        Err(StoreError::Missing { .. }) => Devices::default(),
         Err(error) => {
             writeln!(console.err, "embargo: who holds which address is not known: {}", shown(&error.to_string()))?;
-            Ok(Devices::default())
+            Devices::default()
+        }
+    };
+    match audit::read(directory, |_entry, _hash| ()) {
+        Ok(reading) => devices.take_words(reading.words),
+        Err(error) => {
+            writeln!(
+                console.err,
+                "embargo: what operators said of devices is not known: {}",
+                shown(&error.to_string())
+            )?;
         }
     }
+    Ok(devices)
+}
+
+/// The name that stands now for the device that the record calls so.
+pub(super) fn renamed(device: &str, devices: &Devices) -> String {
+    device.parse().map_or_else(|()| device.to_owned(), |identifier| devices.device_of(&identifier).to_string())
 }
 
 /// By what the devices that groups and exemptions name are known now.

@@ -20,7 +20,7 @@ fn hidden_clients(settings: &Settings, policy: &Policy) -> Vec<Diagnostic> {
     if !policy.tells_clients_apart() {
         return Vec::new();
     }
-    let proxies = || settings.proxies.iter().chain(&settings.encrypted.https_proxies);
+    let proxies = || settings.proxies.iter().chain(&settings.encrypted.https_proxies).chain(&settings.devices_from);
     let nameless = settings.caching_forwarders.iter().filter(|at| !proxies().any(|proxy| proxy.contains(&at.value)));
     let warnings = nameless.map(|at| {
         at.warning(

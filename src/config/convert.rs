@@ -61,6 +61,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         admin: admin(&file.admin, default.admin, &mut reader),
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
+        devices_from: each(&file.devices_from, network, &mut reader).unwrap_or_default(),
         caching_forwarders: places(&file.caching_forwarders, network, &mut reader),
         workers: workers(&file.workers, &mut reader),
         state_dir: file.state_dir.as_ref().map(|dir| base.join(dir.get_ref())),
@@ -89,6 +90,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         doors,
         groups,
         leases: leases::files(&file.leases, base, &mut reader),
+        assets: leases::assets(&file.assets, base, &mut reader),
         time_zone: zone,
     };
     (settings, reader.finish())

@@ -39,6 +39,7 @@ pub(super) struct File {
     pub(super) admin: Text,
     pub(super) allow: Texts,
     pub(super) proxies: Texts,
+    pub(super) devices_from: Texts,
     pub(super) caching_forwarders: Texts,
     pub(super) workers: Count,
     pub(super) state_dir: Text,
@@ -67,6 +68,7 @@ pub(super) struct File {
     pub(super) export: Vec<Spanned<Export>>,
     pub(super) group: Vec<Spanned<Group>>,
     pub(super) leases: Vec<Spanned<Leases>>,
+    pub(super) assets: Vec<Spanned<Assets>>,
     pub(super) exemption: Vec<Spanned<Exemption>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
@@ -363,6 +365,13 @@ pub(super) struct Group {
 pub(super) struct Leases {
     pub(super) file: Text,
     pub(super) format: Text,
+}
+
+/// `[[assets]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Assets {
+    pub(super) file: Text,
 }
 
 /// `[[exemption]]`.

@@ -1,4 +1,4 @@
-//! `[[leases]]`: the files in which DHCP servers say who holds which address.
+//! `[[leases]]`: the files in which DHCP servers say who holds which address; and `[[assets]]`: what devices an inventory has.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::disk::Origin;
 use super::reader::Reader;
 use super::{ReadError, file};
 use crate::diag::{Diagnostic, Severity, Source};
-use crate::identity::{Lease, LeaseFormat};
+use crate::identity::{self, Identifier, Lease, LeaseFormat};
 
 /// Octets of the files of one server at most: about a million leases.
 const LEASES_BYTES_MAX: u64 = 256 << 20;
@@ -52,6 +52,55 @@ pub(super) fn files(written: &[Spanned<file::Leases>], base: &Path, reader: &mut
         Some(LeaseFile { path: reader.at(base.join(path.get_ref()), path.span()), format: format?.value })
     };
     written.iter().filter_map(read).collect()
+}
+
+/// An inventory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssetFile {
+    /// The file.
+    pub path: At<PathBuf>,
+}
+
+/// What an inventory says now.
+#[derive(Debug)]
+pub struct AssetsRead {
+    /// By thing, its number first; an error: it can't be read.
+    pub assets: Result<Vec<Vec<Identifier>>, Diagnostic>,
+    /// What was not understood.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Every inventory; one that is wrong is left out.
+pub(super) fn assets(written: &[Spanned<file::Assets>], base: &Path, reader: &mut Reader<'_>) -> Vec<AssetFile> {
+    if let Some(beyond) = written.get(FILES_MAX) {
+        reader.error(beyond.span(), format!("at most {FILES_MAX} inventories"));
+    }
+    let read = |spanned: &Spanned<file::Assets>| {
+        let Some(path) = &spanned.get_ref().file else {
+            reader.missing("file", Some(spanned.span()));
+            return None;
+        };
+        Some(AssetFile { path: reader.at(base.join(path.get_ref()), path.span()) })
+    };
+    written.iter().filter_map(read).collect()
+}
+
+impl AssetFile {
+    /// Reads what it says now.
+    pub fn read(&self) -> AssetsRead {
+        let name = self.path.value.display().to_string();
+        match Origin::File(self.path.value.clone()).read(LEASES_BYTES_MAX) {
+            Ok(octets) => {
+                let text = String::from_utf8_lossy(&octets).into_owned();
+                let (assets, warnings) = identity::assets(&Source::new(name, text));
+                AssetsRead { assets: Ok(assets), warnings }
+            }
+            Err(error) => {
+                let unread = Diagnostic::whole(Severity::Warning, name, error.to_string());
+                AssetsRead { assets: Err(unread), warnings: Vec::new() }
+            }
+        }
+    }
 }
 
 impl LeaseFile {

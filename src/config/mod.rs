@@ -56,7 +56,7 @@ pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
 pub use last_good::{LastGoodError, last_good, last_good_list, save};
-pub use leases::{LeaseFile, LeasesRead};
+pub use leases::{AssetFile, AssetsRead, LeaseFile, LeasesRead};
 pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
 pub use place::{CONFIG_FILES, Environment, state_dir};
@@ -147,7 +147,8 @@ impl Loaded {
 
     /// Files whose change may mean that others hold addresses.
     pub fn lease_files(&self) -> Vec<PathBuf> {
-        self.settings.leases.iter().flat_map(LeaseFile::watched).collect()
+        let assets = self.settings.assets.iter().map(|file| file.path.value.clone());
+        self.settings.leases.iter().flat_map(LeaseFile::watched).chain(assets).collect()
     }
 
     /// Files whose change may mean other servers of the system; none where these are not asked.

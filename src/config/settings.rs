@@ -14,7 +14,7 @@ use super::ban::BanChange;
 use super::exemption::FileExemption;
 use super::export::ExportSettings;
 use super::further::ListFile;
-use super::leases::LeaseFile;
+use super::leases::{AssetFile, LeaseFile};
 use super::rate_limit::RateLimitSettings;
 use super::sink::SinkSettings;
 use crate::intake::IntakeConfig;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub allow: Vec<Allowed>,
     /// Networks of proxies that say by a PROXY header for whom they speak; they too have to be among `allow`.
     pub proxies: Vec<IpNet>,
+    /// Networks of forwarders that say by EDNS options whom they ask for.
+    pub devices_from: Vec<IpNet>,
     /// Networks of servers that keep answers and give them to clients of their own.
     pub caching_forwarders: Vec<At<IpNet>>,
     /// Threads that read UDP; `None`: as many as there are processors.
@@ -90,6 +92,8 @@ pub struct Settings {
     pub doors: Vec<(Door, GroupIndex)>,
     /// Files that say who holds which address.
     pub leases: Vec<LeaseFile>,
+    /// Inventories.
+    pub assets: Vec<AssetFile>,
     /// What the operator changes about bans.
     pub bans: Vec<BanChange>,
     /// Who is spared what.
@@ -383,6 +387,7 @@ impl Default for Settings {
             admin: Some(DEFAULT_ADMIN),
             allow: default_allow(),
             proxies: Vec::new(),
+            devices_from: Vec::new(),
             caching_forwarders: Vec::new(),
             workers: None,
             state_dir: None,
@@ -410,6 +415,7 @@ impl Default for Settings {
             groups: Vec::new(),
             doors: Vec::new(),
             leases: Vec::new(),
+            assets: Vec::new(),
             bans: Vec::new(),
             exemptions: Vec::new(),
         }

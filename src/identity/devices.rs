@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use super::told::{Told, ToldId};
 use super::{Binding, Bindings, Identifier, Joins, Lease, Word};
@@ -11,7 +11,11 @@ use crate::time::Timestamp;
 
 /// Bindings as they are, those of them that have changed since somebody took note, and which identifiers are of one device.
 #[derive(Debug, Default)]
-pub struct Devices(Mutex<Inner>);
+pub struct Devices {
+    inner: Mutex<Inner>,
+    /// Locked apart from the rest, since queries that are being answered ask for it.
+    told: RwLock<Told>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -19,7 +23,6 @@ struct Inner {
     /// A binding that changes often is noted once, as it is now.
     changed: HashMap<(IpAddr, Timestamp), Binding>,
     joins: Joins,
-    told: Told,
 }
 
 impl Devices {
@@ -35,9 +38,14 @@ impl Devices {
         self.lock().joins.learn(together.iter().map(Vec::as_slice));
     }
 
-    /// Takes over the inventory and what operators say of devices; whether anything is another than before.
-    pub fn join(&self, assets: Vec<Vec<Identifier>>, words: Vec<Word>) -> bool {
-        self.lock().joins.set(assets, words)
+    /// Takes over the inventory as it is now.
+    pub fn take_assets(&self, assets: Vec<Vec<Identifier>>) {
+        self.lock().joins.take_assets(assets);
+    }
+
+    /// Takes over what operators say of devices, in the order in which they said it.
+    pub fn take_words(&self, words: Vec<Word>) {
+        self.lock().joins.take_words(words);
     }
 
     /// Whether [`Devices::take`] would end a binding that goes on ([`Bindings::ends`]).
@@ -57,18 +65,23 @@ impl Devices {
 
     /// The number of a device that somebody has named in handing over its query; `None`: too many are known already.
     pub fn told(&self, identifier: &Identifier) -> Option<ToldId> {
-        self.lock().told.number(identifier)
+        let known = self.told.read().unwrap_or_else(PoisonError::into_inner).known(identifier);
+        known.or_else(|| self.told.write().unwrap_or_else(PoisonError::into_inner).number(identifier))
+    }
+
+    fn told_all(&self) -> RwLockReadGuard<'_, Told> {
+        self.told.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The device of each query in words, by who has named it or else by who held its address at its moment; an empty text
     /// where that is not known.
     pub fn who<T>(&self, asked: impl Iterator<Item = Asked>, tell: impl FnMut(&str) -> T) -> Vec<T> {
-        let (inner, mut tell) = (self.lock(), tell);
+        let (told_all, inner, mut tell) = (self.told_all(), self.lock(), tell);
         asked
             .map(|Asked { address, told, at }| {
-                let device = match told.and_then(|told| inner.told.identifier(told)) {
-                    Some(identifier) => Some(inner.joins.device_of(identifier)),
-                    None => inner.bindings.at(address, at).and_then(|held| inner.joins.device(&held.identifiers)),
+                let device = match told.and_then(|told| told_all.identifier(told)) {
+                    Some(identifier) => Some(inner.told(identifier, at)),
+                    None => inner.holder(address, at),
                 };
                 tell(&device.map(ToString::to_string).unwrap_or_default())
             })
@@ -77,8 +90,7 @@ impl Devices {
 
     /// What stands for the device that held an address at a moment.
     pub fn at(&self, address: IpAddr, at: Timestamp) -> Option<Identifier> {
-        let inner = self.lock();
-        inner.bindings.at(address, at).and_then(|held| inner.joins.device(&held.identifiers)).cloned()
+        self.lock().holder(address, at).cloned()
     }
 
     /// What stands for the device that an identifier is of.
@@ -93,7 +105,7 @@ impl Devices {
 
     /// By what these devices, which exemptions and groups name, are known now.
     pub fn roster<'n>(&self, names: impl IntoIterator<Item = &'n Arc<str>>, now: Timestamp) -> Roster {
-        let inner = self.lock();
+        let (told_all, inner) = (self.told_all(), self.lock());
         let mut wanted: BTreeMap<&Identifier, (Vec<Arc<str>>, Vec<Holder>)> = BTreeMap::new();
         let parsed: Vec<_> =
             names.into_iter().filter_map(|name| Some((name, name.parse::<Identifier>().ok()?))).collect();
@@ -112,8 +124,8 @@ impl Devices {
                 holders.push(Holder::Address(held.address));
             }
         }
-        for (told, identifier) in inner.told.all() {
-            if let Some((_names, holders)) = wanted.get_mut(inner.joins.device_of(identifier)) {
+        for (told, identifier) in told_all.all() {
+            if let Some((_names, holders)) = wanted.get_mut(inner.told(identifier, now)) {
                 holders.push(Holder::Told(told.0.get()));
             }
         }
@@ -127,8 +139,7 @@ impl Devices {
 
     /// Whether nobody is known, by address or otherwise.
     pub fn knows_nobody(&self) -> bool {
-        let inner = self.lock();
-        inner.bindings.is_empty() && inner.told.is_empty()
+        self.is_empty() && self.told_all().is_empty()
     }
 
     /// Bindings that have begun or changed since the last call, each as it is now.
@@ -145,7 +156,7 @@ impl Devices {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,6 +172,19 @@ pub struct Asked {
 }
 
 impl Inner {
+    /// What stands for the device that held an address at a moment.
+    fn holder(&self, address: IpAddr, at: Timestamp) -> Option<&Identifier> {
+        self.joins.device(&self.bindings.at(address, at)?.identifiers)
+    }
+
+    /// What stands for the device that somebody has named: an address is whoever held it at that moment.
+    fn told<'i>(&'i self, identifier: &'i Identifier, at: Timestamp) -> &'i Identifier {
+        match identifier {
+            Identifier::Address(address) => self.holder(*address, at).unwrap_or(identifier),
+            _ => self.joins.device_of(identifier),
+        }
+    }
+
     fn learn(&mut self) {
         let Self { bindings, joins, .. } = self;
         joins.learn(bindings.all().map(|binding| &*binding.identifiers));

@@ -1,8 +1,11 @@
 //! What tells a device from all others, and how well.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::wire::Told;
 
 /// Octets of a client identifier or DUID at most (RFC 8415 §11.1: 128 and the type's two).
 const CLIENT_ID_MAX: usize = 130;
@@ -123,6 +126,10 @@ pub enum Identifier {
     Mac(Mac),
     /// The name that it gives itself.
     HostName(HostName),
+    /// The address that a forwarder has named: it is whoever holds that.
+    Address(IpAddr),
+    /// The premises that a forwarder has named, and whoever is on them.
+    Premises(HostName),
 }
 
 /// Why a text names no device that something can be granted to.
@@ -151,8 +158,17 @@ impl Identifier {
     pub fn named(text: &str) -> Result<Self, NamedError> {
         match text.parse() {
             Ok(Self::HostName(_)) => Err(NamedError::HostName(text.to_owned())),
-            Ok(identifier) => Ok(identifier),
-            Err(()) => Err(NamedError::None(text.to_owned())),
+            Ok(device @ (Self::Asset(_) | Self::Duid(_) | Self::ClientId(_) | Self::Mac(_))) => Ok(device),
+            Ok(Self::Address(_) | Self::Premises(_)) | Err(()) => Err(NamedError::None(text.to_owned())),
+        }
+    }
+
+    /// Whom a forwarder says that it asks for; `None`: nobody can be called so.
+    pub fn told(told: Told<'_>) -> Option<Self> {
+        match told {
+            Told::Mac(octets) => Some(Mac(octets)).filter(|mac| mac.is_of_one()).map(Self::Mac),
+            Told::Address(address) => Some(Self::Address(address.to_canonical())),
+            Told::Premises(word) => HostName::new(&String::from_utf8_lossy(word)).map(Self::Premises),
         }
     }
 
@@ -172,6 +188,8 @@ impl Identifier {
             Self::ClientId(_) => (2, false),
             Self::Mac(mac) => (3, mac.is_randomised()),
             Self::HostName(_) => (4, false),
+            Self::Address(_) => (5, false),
+            Self::Premises(_) => (6, false),
         }
     }
 
@@ -183,6 +201,8 @@ impl Identifier {
             Self::Mac(mac) if mac.is_randomised() => "random_mac",
             Self::Mac(_) => "mac",
             Self::HostName(_) => "name",
+            Self::Address(_) => "address",
+            Self::Premises(_) => "premises",
         }
     }
 }
@@ -196,6 +216,8 @@ impl fmt::Display for Identifier {
             Self::ClientId(id) => write!(f, "client-id:{id}"),
             Self::Mac(mac) => write!(f, "mac:{mac}"),
             Self::HostName(name) => write!(f, "host:{}", name.as_str()),
+            Self::Address(address) => write!(f, "ip:{address}"),
+            Self::Premises(word) => write!(f, "cpe:{}", word.as_str()),
         }
     }
 }
@@ -212,6 +234,8 @@ impl FromStr for Identifier {
             "client-id" => ClientId::parse(says).map(Self::ClientId),
             "mac" => says.parse().ok().map(Self::Mac),
             "host" => HostName::new(says).map(Self::HostName),
+            "ip" => says.parse().ok().map(Self::Address),
+            "cpe" => HostName::new(says).map(Self::Premises),
             _ => None,
         }
         .ok_or(())
@@ -261,7 +285,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for text in ["asset:INV-17:b", "duid:00:03", "client-id:00:61", "mac:52:54:00:12:34:56", "host:anna-pc"] {
+        for text in [
+            "asset:INV-17:b",
+            "duid:00:03",
+            "client-id:00:61",
+            "mac:52:54:00:12:34:56",
+            "host:anna-pc",
+            "ip:192.0.2.7",
+            "cpe:shop-7",
+        ] {
             assert_eq!(text.parse::<Identifier>().unwrap().to_string(), text);
         }
         assert!("serial:1".parse::<Identifier>().is_err());

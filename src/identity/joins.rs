@@ -13,7 +13,7 @@ use super::Identifier;
 pub const LEARNED_MAX: usize = 200_000;
 
 /// What an operator has said of devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Word {
     /// These two are of one device.
     Merge(Identifier, Identifier),
@@ -35,14 +35,20 @@ pub struct Joins {
 }
 
 impl Joins {
-    /// Takes over the inventory and what operators say, as they are now. Returns whether anything is another than before.
-    pub fn set(&mut self, assets: Vec<Vec<Identifier>>, words: Vec<Word>) -> bool {
-        if (&assets, &words) == (&self.assets, &self.words) {
-            return false;
+    /// Takes over the inventory as it is now.
+    pub fn take_assets(&mut self, assets: Vec<Vec<Identifier>>) {
+        if assets != self.assets {
+            self.assets = assets;
+            self.join();
         }
-        (self.assets, self.words) = (assets, words);
-        self.join();
-        true
+    }
+
+    /// Takes over what operators say, in the order in which they said it.
+    pub fn take_words(&mut self, words: Vec<Word>) {
+        if words != self.words {
+            self.words = words;
+            self.join();
+        }
     }
 
     /// Notes that these were said together, each set of one device.
@@ -195,7 +201,8 @@ mod tests {
     #[track_caller]
     fn check(learned: &[&str], assets: &[&str], words: &[Word], cases: &[(&str, &str)]) {
         let mut joins = Joins::default();
-        joins.set(assets.iter().map(|asset| identifiers(asset)).collect(), words.to_vec());
+        joins.take_assets(assets.iter().map(|asset| identifiers(asset)).collect());
+        joins.take_words(words.to_vec());
         let learned: Vec<_> = learned.iter().map(|set| identifiers(set)).collect();
         joins.learn(learned.iter().map(Vec::as_slice));
         for (asked, expected) in cases {

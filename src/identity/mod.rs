@@ -4,6 +4,7 @@
 //! [`journal`](crate::journal). A name that an address has *now* says nothing of what was asked yesterday; so a binding has a
 //! beginning and an end, and an attempt is told apart by whoever held the address when it was made.
 
+mod assets;
 mod bindings;
 mod devices;
 mod identifier;
@@ -11,6 +12,7 @@ mod joins;
 mod lease;
 mod told;
 
+pub use assets::assets;
 pub use bindings::{Binding, Bindings, Method};
 pub use devices::{Asked, Devices};
 pub use identifier::{ClientId, HostName, Identifier, Mac, NamedError};

@@ -20,9 +20,14 @@ pub(super) struct Told {
 }
 
 impl Told {
+    pub(super) fn known(&self, identifier: &Identifier) -> Option<ToldId> {
+        self.numbers.get(identifier).copied()
+    }
+
     pub(super) fn number(&mut self, identifier: &Identifier) -> Option<ToldId> {
-        if let Some(known) = self.numbers.get(identifier) {
-            return Some(*known);
+        // Somebody may have been faster.
+        if let Some(known) = self.known(identifier) {
+            return Some(known);
         }
         let next = self.identifiers.len();
         let number = u32::try_from(next + 1).ok().and_then(NonZeroU32::new).filter(|_number| next < TOLD_MAX)?;

@@ -54,7 +54,7 @@ pub use shown::question;
 use writer::{Answer, Command, Shared, Writer};
 
 use crate::clock::Clock;
-use crate::identity::ToldId;
+use crate::identity::{Identifier, ToldId};
 pub use crate::metrics::Did;
 use crate::metrics::{Loss, Metrics, Tally};
 use crate::policy::PatternRef;
@@ -149,6 +149,11 @@ impl Journal {
     /// is good for this journal alone.
     pub fn series(&self, series: Series) -> SeriesId {
         self.shared.fold.series.number(series)
+    }
+
+    /// The number of a device that whoever handed a query over has named, for [`Attempt::told`]; `None`: there are too many.
+    pub fn told(&self, identifier: &Identifier) -> Option<ToldId> {
+        self.shared.devices.told(identifier)
     }
 
     /// Records one attempt: counted in memory at once, in the store within a second (under a flood of known names, within some).

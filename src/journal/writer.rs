@@ -18,6 +18,7 @@ use super::outlet;
 use super::steady::Steady;
 use super::{BEFORE_MAX, Config, Status, StoreError};
 use crate::clock::Clock;
+use crate::identity::Devices;
 use crate::metrics::{Loss, Metrics, Window};
 use crate::priority::yield_to_serving;
 use crate::time::{Now, Timestamp};
@@ -58,14 +59,15 @@ pub(super) struct Shared {
     pub(super) activity: activity::Fold,
     pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) devices: Arc<Devices>,
     status: Mutex<Status>,
 }
 
 impl Shared {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         let (names, names_config) = (names::Fold::default(), Mutex::default());
-        let activity = activity::Fold::default();
-        Self { fold: Fold::new(config), names, activity, names_config, metrics, status: Mutex::default() }
+        let (activity, devices) = (activity::Fold::default(), Arc::clone(&config.devices));
+        Self { fold: Fold::new(config), names, activity, names_config, metrics, devices, status: Mutex::default() }
     }
 
     /// How the journal is now.

@@ -129,12 +129,13 @@ pub struct Admission {
     networks: Vec<IpNet>,
     proxies: Vec<IpNet>,
     web_proxies: Vec<IpNet>,
+    forwarders: Vec<IpNet>,
 }
 
 impl Admission {
     /// Serves these networks and nobody else. An open resolver harms others (RFC 5358).
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { networks, proxies: Vec::new(), web_proxies: Vec::new() }
+        Self { networks, proxies: Vec::new(), web_proxies: Vec::new(), forwarders: Vec::new() }
     }
 
     /// Has proxies in these networks say by a PROXY header for whom they speak, and believes nobody else who says so.
@@ -147,6 +148,18 @@ impl Admission {
     #[must_use]
     pub fn behind_web(self, web_proxies: Vec<IpNet>) -> Self {
         Self { web_proxies, ..self }
+    }
+
+    /// Has forwarders in these networks say by EDNS options whom they ask for, and believes nobody else.
+    #[must_use]
+    pub fn told_by(self, forwarders: Vec<IpNet>) -> Self {
+        Self { forwarders, ..self }
+    }
+
+    /// Whether what `address` says of whom it asks for is believed.
+    #[inline]
+    pub(super) fn is_told_by(&self, address: IpAddr) -> bool {
+        self.forwarders.iter().any(|network| network.contains(&address))
     }
 
     /// Whether `address` is served.

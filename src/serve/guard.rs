@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
-use crate::identity::ToldId;
+use crate::identity::{Identifier, ToldId};
 use crate::journal::{self, Attempt, Journal, SeriesId};
 use crate::local::Local;
 use crate::metrics::{AttemptCounters, DEFAULT_SITE, Did, Metrics, Tally, list_label};
@@ -260,6 +260,13 @@ impl Guard {
         let notices = self.notices.load();
         let (message, rcode) = notices.as_ref()?.answer(message, client.address())?;
         Some(Said::Message(message, rcode))
+    }
+
+    /// The device that a forwarder says it asks for, if it is one to be believed. Whoever else says so is not heard.
+    pub(super) fn told(&self, admission: &Admission, query: &Query<'_>, client: &Client) -> Option<ToldId> {
+        let told = query.edns?.options?.told(query.message)?;
+        let believed = admission.is_told_by(client.address());
+        Identifier::told(told).filter(|_told| believed).and_then(|identifier| self.journal.told(&identifier))
     }
 
     /// The policy in force, if there is one yet.

@@ -87,7 +87,8 @@ impl<N: Next> Embargo<N> {
         let (heard, with);
         let (query, client) = match view.hop.hear_all(query, client, now) {
             None => (query, client),
-            Some(found) => {
+            Some(mut found) => {
+                found.client.told = self.guard.told(&view.admission, query, client);
                 heard = found;
                 with = query.with(&heard.extras);
                 (&with, &heard.client)

@@ -21,6 +21,7 @@ mod response;
 mod steady;
 mod subnet;
 pub mod rtype;
+mod told;
 pub mod tsig;
 
 pub use answer::{Answer, Fit, Target, sane_ttl};
@@ -40,6 +41,7 @@ pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, QUERY_MAX, Query, Unfit};
 pub use relevant::{aliases_circle, without};
 pub use response::{EDE_TEXT_MAX, OPTION_EDE, PAYLOAD, Response, ede, rcode};
 pub use subnet::Subnet;
+pub use told::Told;
 
 /// Record types that Embargo treats apart; every other type passes as a number (RFC 3597).
 #[allow(missing_docs, reason = "the names are those of the IANA registry")]

@@ -1,12 +1,13 @@
 //! EDNS options, each of which concerns one hop (RFC 6891 §6.1.2): what a client asks for by them, and what a response to it
 //! carries. Nothing here is passed on, in either direction, but for the subnet of a client for which that is set; an option that
-//! is not named here is ignored.
+//! is named neither here nor in `told` is ignored.
 
 use std::ops::Range;
 
 use super::cookie::{COOKIE, Cookie};
 use super::layout::{Malformed, be16};
 use super::subnet::{OPTION_SUBNET, Subnet};
+use super::told::{self, Told};
 
 /// Name server identifier (RFC 5001).
 const OPTION_NSID: u16 = 3;
@@ -30,6 +31,8 @@ pub struct Asked {
     cookie: Option<(u16, u16)>,
     /// The same of its first client subnet (RFC 7871).
     subnet: Option<(u16, u16)>,
+    /// How much the option tells that says most of whom it is asked for, and its place.
+    told: Option<(u8, (u16, u16))>,
     /// It wants to know which server answers.
     pub nsid: bool,
     /// It wants to know how long the connection may be idle.
@@ -47,7 +50,7 @@ impl Asked {
         if rdata.is_empty() {
             return Ok(None);
         }
-        let mut asked = Self { cookie: None, subnet: None, nsid: false, keepalive: false, padding: false };
+        let mut asked = Self { cookie: None, subnet: None, told: None, nsid: false, keepalive: false, padding: false };
         let mut at = rdata.start;
         while at < rdata.end {
             let cut = |_cut: Malformed| Malformed::Options;
@@ -64,11 +67,22 @@ impl Asked {
                 OPTION_NSID => asked.nsid = true,
                 OPTION_KEEPALIVE => asked.keepalive = true,
                 OPTION_PADDING => asked.padding = true,
-                _ => (),
+                code => asked.tell(told::rank(code).zip(place)),
             }
             at += usize::from(size);
         }
         Ok(Some(asked))
+    }
+
+    /// Keeps what tells most.
+    fn tell(&mut self, found: Option<(u8, (u16, u16))>) {
+        self.told = [self.told, found].into_iter().flatten().min_by_key(|(rank, _place)| *rank);
+    }
+
+    /// Whom the sender says that it asks for, in `message`, which these options were read from. Only of senders to believe.
+    pub fn told<'m>(&self, message: &'m [u8]) -> Option<Told<'m>> {
+        let by_option = self.told.and_then(|(rank, place)| told::read(rank, data(message, place)?));
+        by_option.or_else(|| self.subnet(message)?.one_address().map(Told::Address))
     }
 
     /// Whether there is a COOKIE option.

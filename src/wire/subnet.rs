@@ -1,5 +1,7 @@
 //! EDNS client subnet (RFC 7871): in which network a query says that its client is, and for which networks an answer is.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::layout::{Layout, Malformed, be16, edns_options};
 
 /// The option's code.
@@ -48,6 +50,16 @@ impl Subnet {
     /// That of a query that an upstream is to be asked with.
     pub(super) fn of_query(data: &[u8]) -> Option<Self> {
         Self::read(data).filter(|subnet| subnet.scope == 0)
+    }
+
+    /// The address, if it is a network of one.
+    pub(super) fn one_address(&self) -> Option<IpAddr> {
+        let [a, b, c, d, ..] = self.address;
+        match (self.family, self.source) {
+            (1, 32) => Some(Ipv4Addr::new(a, b, c, d).into()),
+            (2, 128) => Some(Ipv6Addr::from(self.address).to_canonical()),
+            _ => None,
+        }
     }
 
     /// The first one in a response.

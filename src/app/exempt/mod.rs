@@ -72,6 +72,7 @@ impl Parts {
     /// Puts the exemptions of the configuration and of the audit log in force, as they are now.
     pub(super) fn spare(&self) {
         let mut before = self.exempting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.devices.take_words(self.audit.words());
         let loaded = self.loaded.load();
         let of_file = loaded.settings.exemptions.iter().flat_map(FileExemption::exemptions);
         let granted = self.audit.live();

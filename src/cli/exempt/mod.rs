@@ -61,7 +61,7 @@ impl Exempt {
 }
 
 /// Has the running server change something; without one there is nobody to do it, and the way out is said.
-fn change(state: &State, request: &Request, console: &Console<'_>) -> Result<Value, Failure> {
+pub(in crate::cli) fn change(state: &State, request: &Request, console: &Console<'_>) -> Result<Value, Failure> {
     let directory = state.directory(console)?;
     match control::ask(&directory, request, PATIENCE) {
         Err(error @ ControlError::Unreachable { .. }) => Err(Failure::cannot(

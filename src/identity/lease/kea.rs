@@ -1,7 +1,7 @@
 //! Kea's memfile (its Administrator Reference Manual, "Lease storage"): CSV with a header, appended to, the last row about an
 //! address holds. Another header row stands where the file was cleaned up (LFC).
 
-use super::table::{Row, rows};
+use super::table::{Row, lease_rows};
 use super::{Found, Held, Lease, moment, named};
 use crate::diag::Source;
 use crate::identity::{ClientId, Identifier, Mac};
@@ -15,7 +15,7 @@ const ASSIGNED: &str = "0";
 const PREFIX: &str = "2";
 
 pub(super) fn read(source: &Source, found: &mut Found) {
-    rows(source, &["address", "valid_lifetime", "expire"], found, |row| {
+    lease_rows(source, &["address", "valid_lifetime", "expire"], found, |row| {
         if row.get("lease_type") == Some(PREFIX) {
             return Ok(None);
         }

@@ -6,7 +6,7 @@
 mod dnsmasq;
 mod isc;
 mod kea;
-mod table;
+pub(super) mod table;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ use crate::identity::{ClientId, Identifier};
 use crate::time::Timestamp;
 
 pub(super) fn read(source: &Source, found: &mut Found) {
-    rows(source, &["address"], found, |row| {
+    lease_rows(source, &["address"], found, |row| {
         let address = row.address()?;
         let since = row.moment("since")?;
         let until = row.moment("until")?;
@@ -30,14 +30,14 @@ pub(super) fn read(source: &Source, found: &mut Found) {
 }
 
 /// One row.
-pub(super) struct Row<'r> {
+pub(in crate::identity) struct Row<'r> {
     header: &'r StringRecord,
     record: &'r StringRecord,
 }
 
 impl<'r> Row<'r> {
     /// What stands in a column, unless it is empty or there is no such column.
-    pub(super) fn get(&self, column: &str) -> Option<&'r str> {
+    pub(in crate::identity) fn get(&self, column: &str) -> Option<&'r str> {
         let at = self.header.iter().position(|name| name.trim().eq_ignore_ascii_case(column))?;
         self.record.get(at).map(str::trim).filter(|text| !text.is_empty())
     }
@@ -54,12 +54,32 @@ impl<'r> Row<'r> {
     }
 }
 
-/// Gives each row below the header to `lease`.
-pub(super) fn rows(
+/// A row that was not understood.
+pub(in crate::identity) struct BadRow {
+    pub(in crate::identity) number: usize,
+    pub(in crate::identity) line: String,
+    pub(in crate::identity) why: String,
+}
+
+/// Adds the lease of each row below the header.
+pub(super) fn lease_rows(
     source: &Source,
     columns: &[&str],
     found: &mut Found,
     lease: impl Fn(&Row<'_>) -> Result<Option<Lease>, &'static str>,
+) {
+    rows(source, columns, lease, |row| match row {
+        Ok(lease) => found.add(lease),
+        Err(BadRow { number, line, why }) => found.warn(source, number, &line, 0..line.len(), why),
+    });
+}
+
+/// Reads each row below the header and gives it away.
+pub(in crate::identity) fn rows<T>(
+    source: &Source,
+    columns: &[&str],
+    read: impl Fn(&Row<'_>) -> Result<T, &'static str>,
+    mut give: impl FnMut(Result<T, BadRow>),
 ) {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
@@ -72,8 +92,8 @@ pub(super) fn rows(
     let missing = |column: &&&str| !header.iter().any(|name| name.trim().eq_ignore_ascii_case(column));
     if let Some(column) = columns.iter().find(missing) {
         let line = text.lines().next().unwrap_or_default();
-        found.warn(source, 1, line, 0..line.len(), format!("the header names no column `{column}`"));
-        return;
+        let why = format!("the header names no column `{column}`");
+        return give(Err(BadRow { number: 1, line: line.to_owned(), why }));
     }
     let mut record = StringRecord::new();
     while let Ok(true) = reader.read_record(&mut record) {
@@ -82,15 +102,12 @@ pub(super) fn rows(
             continue;
         }
         let row = Row { header: &header, record: &record };
-        let whole = if record.len() == width { lease(&row) } else { Err("not as many fields as the header has") };
-        match whole {
-            Ok(lease) => found.add(lease),
-            Err(why) => {
-                let number = record.position().map_or(0, csv::Position::line);
-                let line = record.iter().collect::<Vec<_>>().join(",");
-                found.warn(source, usize::try_from(number).unwrap_or(usize::MAX), &line, 0..line.len(), why);
-            }
-        }
+        let whole = if record.len() == width { read(&row) } else { Err("not as many fields as the header has") };
+        give(whole.map_err(|why| {
+            let number = record.position().map_or(0, csv::Position::line);
+            let line = record.iter().collect::<Vec<_>>().join(",");
+            BadRow { number: usize::try_from(number).unwrap_or(usize::MAX), line, why: why.to_owned() }
+        }));
     }
 }
 

@@ -1,0 +1,98 @@
+//! `embargo devices`: who held which address when, and who is who.
+
+mod say;
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+
+use super::console::Console;
+use super::failure::Failure;
+use super::known;
+use super::record::{self, to_the_second};
+use super::table::Table;
+use super::when::When;
+use super::{EXIT_CODES, flags};
+use crate::journal::{BindingRow, Filter, Store};
+
+/// List the devices that held addresses, by the leases of DHCP servers, newest first
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{}\n\n{EXIT_CODES}", record::NOTES))]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Devices {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[arg(long, help = JSON_HELP)]
+    json: bool,
+    #[command(flatten)]
+    state: flags::State,
+    /// Only this address
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// Only who held it at this moment: 2024-09-29 (00:00 UTC), 2024-09-29T06:00:00Z, or 24h, 7d for so long ago
+    #[arg(long, value_name = "TIME")]
+    at: Option<When>,
+    /// At most so many rows, the newest; by default 100 in a table and all in JSON
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Merge(say::Merge),
+    Split(say::Split),
+    Undo(say::Undo),
+}
+
+const NOTES: &str = "\
+Identifiers that were said in one breath are of one device, unless two devices have one of them in common; an inventory \
+([[assets]] of the configuration) and the words of operators (merge, split) join and part the rest. Numbers of an inventory are \
+shown for what a running server has recorded.";
+
+const JSON_HELP: &str = "One JSON array of {client, device, identifiers, from, until, method, confidence, estimated}";
+
+const EXAMPLES: &str = "\
+Examples:
+  embargo devices --client 10.1.2.7
+  embargo devices --client 10.1.2.7 --at 2024-09-29T14:05:00Z --json
+  embargo devices merge mac:00:16:3e:12:34:56 mac:00:16:3e:12:34:57 --reason 'cable and radio of one laptop'
+  embargo devices split duid:00:01:2a --reason 'one image on many machines'";
+
+impl Devices {
+    /// Reads and shows them.
+    pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
+        let Self { verb, json, state, client, at, limit } = self;
+        match verb {
+            Some(Verb::Merge(merge)) => return merge.execute(console),
+            Some(Verb::Split(split)) => return split.execute(console),
+            Some(Verb::Undo(undo)) => return undo.execute(console),
+            None => (),
+        }
+        let rows = flags::Rows { client, since: at, until: at, limit, ..flags::Rows::default() };
+        let devices = known::joined(&state.directory(console)?, console)?;
+        let read = |store: &Store, filter: &Filter| {
+            let mut rows = store.bindings(filter)?;
+            for row in &mut rows {
+                let identifiers: Vec<_> = row.identifiers.iter().filter_map(|text| text.parse().ok()).collect();
+                row.device = devices.device(&identifiers).map_or_else(String::new, |device| device.to_string());
+            }
+            Ok(rows)
+        };
+        record::show(console, (&state, &rows, json), read, table)
+    }
+}
+
+fn table(console: &Console<'_>, rows: &[BindingRow]) -> String {
+    let mut table = Table::new(console.look, &["FROM", "UNTIL", "CLIENT", "DEVICE", "ALSO"]);
+    for row in rows {
+        let also: Vec<_> = row.identifiers.iter().filter(|known| **known != row.device).map(String::as_str).collect();
+        table.row([
+            Some(to_the_second(row.from)),
+            row.until.map(to_the_second),
+            Some(row.client.to_string()),
+            Some(row.device.clone()),
+            Some(also.join(" ")).filter(|also| !also.is_empty()),
+        ]);
+    }
+    table.render()
+}
