@@ -88,9 +88,9 @@ impl Audit {
     /// # Errors
     /// [`Refusal`], also when it says nothing of them, or no longer.
     pub fn undo(&self, number: u64, uid: Option<u32>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(uid, at, |known| match known.state.words.contains_key(&number) {
-            true => Ok(Some(Event::Undone(number))),
-            false => Err(Refusal::NoWord(number)),
+        self.append(uid, at, |known| {
+            let is_said = known.state.words.contains_key(&number);
+            if is_said { Ok(Some(Event::Undone(number))) } else { Err(Refusal::NoWord(number)) }
         })?;
         Ok(())
     }

@@ -78,7 +78,7 @@ impl State {
             Event::Revoked(number) | Event::Expired(number) => drop(self.live.remove(number)),
             Event::Reloaded(reloaded) => self.reloaded = Some(reloaded.clone()),
             Event::Merged(_) | Event::Split(_) => {
-                self.words.extend(entry.event.word().map(|word| (entry.number, word)))
+                self.words.extend(entry.event.word().map(|word| (entry.number, word)));
             }
             Event::Undone(number) => drop(self.words.remove(number)),
         }

@@ -115,3 +115,132 @@ async fn a_device_is_of_its_group_at_whatever_address_it_has() {
     assert_eq!((&explained["verdict"], &explained["groups"][0]), (&"observe".into(), &"lab".into()), "{explained}");
     assert_eq!(explained["device"], format!("mac:{A}"));
 }
+
+const MAC_OPTION: u16 = 65001;
+const PREMISES_OPTION: u16 = 65074;
+const UMBRELLA_OPTION: u16 = 20292;
+/// A forwarder that is believed.
+const FORWARDER: [u8; 4] = [127, 0, 1, 53];
+
+fn told(name: &str, code: u16, value: &[u8]) -> Question {
+    Question::new(name, qtype::A).option(code, value)
+}
+
+/// The devices of the attempts with their clients, sorted.
+async fn recorded(server: &RunningServer) -> Vec<(String, String)> {
+    let row = |row: embargo::journal::AttemptRow| {
+        (row.client.unwrap().to_string(), row.device.unwrap_or_else(|| "-".to_owned()))
+    };
+    let mut rows: Vec<_> = server.attempts().await.into_iter().map(row).collect();
+    rows.sort();
+    rows.dedup();
+    rows
+}
+
+#[tokio::test]
+async fn a_device_that_a_listed_forwarder_names_is_known_and_nobody_else_is_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("table.csv");
+    write(&file, &format!("192.0.2.9,{B},\n"));
+    let upstream = FakeUpstream::start().await;
+    let server = start_told(&file, &upstream).await;
+    let mac = [0, 0x16, 0x3e, 0, 0, 0x0a];
+    ask_from(&server, FORWARDER, &told("a.example", MAC_OPTION, &mac)).await;
+    ask_from(&server, FORWARDER, &told("a.example", UMBRELLA_OPTION, b"ODNS\x01\0\0\x10\xC0\0\x02\x09")).await;
+    ask_from(&server, FORWARDER, &told("a.example", 8, &[0, 1, 32, 0, 192, 0, 2, 8])).await;
+    ask_from(&server, FORWARDER, &told("a.example", PREMISES_OPTION, b"shop\x1b[7m")).await;
+    ask_from(&server, FORWARDER, &Question::new("a.example", qtype::A)).await;
+    ask_from(&server, [127, 0, 1, 54], &told("a.example", MAC_OPTION, &mac)).await;
+    let (forwarder, other) = ("127.0.1.53", "127.0.1.54");
+    let mut expected = [
+        (forwarder, format!("mac:{A}")),
+        (forwarder, format!("mac:{B}")),
+        (forwarder, "ip:192.0.2.8".to_owned()),
+        (forwarder, "cpe:shop??7m".to_owned()),
+        (forwarder, "-".to_owned()),
+        (other, "-".to_owned()),
+    ]
+    .map(|(client, device)| (client.to_owned(), device));
+    expected.sort();
+    assert_eq!(recorded(&server).await, expected);
+
+    // Whoever says it, it ends here.
+    for client in [FORWARDER, [127, 0, 1, 54]] {
+        ask_from(&server, client, &told("free.example", MAC_OPTION, &mac)).await;
+        ask_from(&server, client, &told("free2.example", UMBRELLA_OPTION, b"ODNS\x01\0\0\x10\xC0\0\x02\x09")).await;
+    }
+    for seen in upstream.queries() {
+        assert_eq!((seen.option(MAC_OPTION), seen.option(UMBRELLA_OPTION)), (None, None));
+    }
+}
+
+async fn start_told(file: &Path, upstream: &FakeUpstream) -> RunningServer {
+    // Before the first table.
+    let settings =
+        format!("devices_from = [\"127.0.1.53\"]\n[[leases]]\nfile = \"{}\"\nformat = \"csv\"\n", file.display());
+    TestServer::new().ban("vendor", "a.example").upstream(upstream).setting(&settings).start().await
+}
+
+#[tokio::test]
+async fn a_device_behind_a_forwarder_is_exempt_and_its_neighbours_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("table.csv");
+    write(&file, "");
+    let upstream = FakeUpstream::start().await;
+    let server = start_told(&file, &upstream).await;
+    server.control(Request::ExemptAdd(Box::new(exempt(&format!("mac:{A}"))))).await;
+    let rcode = async |last: u8| {
+        let question = told("a.example", MAC_OPTION, &[0, 0x16, 0x3e, 0, 0, last]);
+        ask_from(&server, FORWARDER, &question).await.rcode()
+    };
+    // Seen for the first time, it is looked for among those that are named within a second.
+    rcode(0x0a).await;
+    write(&file, &format!("192.0.2.9,{B},\n"));
+    server.follow_leases().await;
+    assert_eq!((rcode(0x0a).await, rcode(0x0b).await), (rcode::NOERROR, rcode::NXDOMAIN));
+}
+
+#[tokio::test]
+async fn operators_merge_part_and_take_back_and_an_inventory_joins() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, assets) = (directory.path().join("table.csv"), directory.path().join("assets.csv"));
+    write(&file, &format!("127.0.1.7,{A},\n127.0.1.8,{B},\n"));
+    let inventory = "00:16:3e:00:00:0c";
+    std::fs::write(&assets, format!("asset,mac\nINV-7,{inventory}\n")).unwrap();
+    let upstream = FakeUpstream::start().await;
+    let server = start(&file, &upstream, &format!("[[assets]]\nfile = \"{}\"\n", assets.display())).await;
+    server.control(Request::ExemptAdd(Box::new(exempt(&format!("mac:{A}"))))).await;
+    assert!(is_free(&server, [1, 7]).await && !is_free(&server, [1, 8]).await);
+
+    let (one, other) = (format!("mac:{A}"), format!("mac:{B}"));
+    let merged = embargo(&server, &["devices", "merge", &one, &other, "--reason", "one laptop", "--json"]).await;
+    assert!(is_free(&server, [1, 8]).await, "in force when the command returns");
+    let id = merged["id"].to_string();
+    let names = async || {
+        let rows = embargo(&server, &["clients", "--json"]).await;
+        let device = |row: &Value| row["device"].as_str().unwrap_or("-").to_owned();
+        let mut names: Vec<_> = rows.as_array().unwrap().iter().map(device).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    assert_eq!(names().await, [&*one]);
+    embargo(&server, &["devices", "undo", &id, "--json"]).await;
+    assert!(!is_free(&server, [1, 8]).await);
+
+    // What DHCP has said together is parted.
+    write(&file, &format!("127.0.1.7,{A},00:03\n127.0.1.8,{B},00:03\n"));
+    server.follow_leases().await;
+    assert!(is_free(&server, [1, 8]).await);
+    embargo(&server, &["devices", "split", "duid:00:03", "--reason", "one image", "--json"]).await;
+    assert!(is_free(&server, [1, 7]).await && !is_free(&server, [1, 8]).await);
+
+    // A thing of the inventory is exempt by its number.
+    server.control(Request::ExemptAdd(Box::new(exempt("asset:INV-7")))).await;
+    write(&file, &format!("127.0.1.9,{inventory},\n"));
+    server.follow_leases().await;
+    assert!(is_free(&server, [1, 9]).await);
+    let audit = embargo(&server, &["audit", "--json"]).await;
+    let told = audit["entries"].to_string();
+    assert!(audit["intact"] == true && told.contains("one laptop") && told.contains("\"undone\""), "{told}");
+}
