@@ -70,7 +70,7 @@ pub struct AttemptRow {
     /// What was done.
     #[serde(serialize_with = "words::did")]
     pub action: Did,
-    /// How the queries came; `None`: too many rows at once to tell.
+    /// How the queries came; `None`: too many rows at once to tell, or the log that tells of them does not say.
     #[serde(serialize_with = "words::transport")]
     pub transport: Option<Transport>,
     /// Whether the client has shown that the address is its own.

@@ -99,16 +99,23 @@ fn is_closed(octets: &[u8], format: Format) -> bool {
 /// The lines up to those that name other columns; these themselves are read at once.
 fn columned(lines: &[u8], context: &mut Arc<Context>) -> usize {
     if lines.starts_with(zeek_head()) {
-        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
-        let line = lines[..end].strip_suffix(b"\r").unwrap_or(&lines[..end]);
-        Arc::make_mut(context).columns = zeek_columns(line);
+        Arc::make_mut(context).columns = zeek_columns(line_at(lines, 0));
     }
     let mut from = 1.min(lines.len());
     while let Some(at) = memchr::memmem::find(&lines[from..], zeek_head()) {
-        if lines[from + at - 1] == b'\n' {
-            return from + at;
+        let at = from + at;
+        // Most logs that are put one behind the other have the same columns.
+        if lines[at - 1] == b'\n' && zeek_columns(line_at(lines, at)) != context.columns {
+            return at;
         }
-        from += at + 1;
+        from = at + 1;
     }
     lines.len()
+}
+
+/// The line that begins there, without its end.
+fn line_at(lines: &[u8], at: usize) -> &[u8] {
+    let line = &lines[at..];
+    let line = memchr::memchr(b'\n', line).map_or(line, |end| &line[..end]);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -29,6 +31,8 @@ use crate::wire::{LowerName, Transport};
 const ROWS_MAX: usize = 5_000;
 /// Chunks that may pass between two transactions when little is found.
 const CHUNKS_MAX: u64 = 64;
+/// Time between two looks whether a thread has panicked.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How logs are scanned.
 #[derive(Debug)]
@@ -174,11 +178,15 @@ impl Scan<'_> {
         for _each in 0..buffers {
             spare.try_send(Vec::new()).unwrap_or_default();
         }
-        let taken = Arc::new(Mutex::new(taken));
+        let (taken, fallen) = (Arc::new(Mutex::new(taken)), AtomicBool::new(false));
         let (read, done) = thread::scope(|scope| {
             for _each in 0..workers {
                 let (taken, tell) = (Arc::clone(&taken), tell.clone());
-                scope.spawn(move || self.work(&taken, &tell));
+                let fallen = Fallen(&fallen);
+                scope.spawn(move || {
+                    let _told = fallen;
+                    self.work(&taken, &tell);
+                });
             }
             // The last sender of each channel must go with the thread that uses it, or nobody would ever hear its end.
             drop((taken, tell));
@@ -188,6 +196,7 @@ impl Scan<'_> {
                 let (told, spare) = (told, spare);
                 recorder.all(&told, &spare).map(|()| recorder.done)
             });
+            let spares = Spares { spares, fallen: &fallen };
             let read = read(&mut cutter, floor, &spares, &give);
             drop((give, spares));
             (read, recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -222,10 +231,10 @@ fn floor(same: &Scanned, bans: &[String]) -> u64 {
 }
 
 /// Cuts a log into chunks until it ends or nobody wants them.
-fn read(cutter: &mut Cutter<'_>, floor: u64, spares: &Receiver<Vec<u8>>, give: &SyncSender<Chunk>) -> io::Result<()> {
+fn read(cutter: &mut Cutter<'_>, floor: u64, spares: &Spares<'_>, give: &SyncSender<Chunk>) -> io::Result<()> {
     let (mut passed, mut spare) = (0, None);
     // Without memory there is nobody who records any more.
-    while let Some(octets) = spare.take().or_else(|| spares.recv().ok()) {
+    while let Some(octets) = spare.take().or_else(|| spares.next()) {
         let Some(mut chunk) = cutter.next(octets)? else { break };
         if cutter.at <= floor && cutter.context.format.is_parallel() {
             passed += memchr::memchr_iter(b'\n', &chunk.octets).count() as u64;
@@ -239,6 +248,36 @@ fn read(cutter: &mut Cutter<'_>, floor: u64, spares: &Receiver<Vec<u8>>, give: &
         }
     }
     Ok(())
+}
+
+/// Says that a thread has panicked: what it was to judge will never come, and whoever waits for it must not for ever.
+struct Fallen<'f>(&'f AtomicBool);
+
+impl Drop for Fallen<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Memory for chunks, as long as all threads do their work.
+struct Spares<'f> {
+    spares: Receiver<Vec<u8>>,
+    fallen: &'f AtomicBool,
+}
+
+impl Spares<'_> {
+    fn next(&self) -> Option<Vec<u8>> {
+        while !self.fallen.load(Ordering::Relaxed) {
+            match self.spares.recv_timeout(LOOK) {
+                Ok(octets) => return Some(octets),
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        None
+    }
 }
 
 /// Whoever records.

@@ -64,3 +64,23 @@ fn row(attempt: &Value) -> Value {
     let fields = ["first", "client", "qname", "qtype", "evidence", "action", "transport", "verified", "count"];
     fields.map(|field| attempt[field].clone()).into_iter().collect()
 }
+
+#[test]
+fn logs_of_zeek_one_behind_the_other_have_the_columns_that_each_names() {
+    let place = Place::new();
+    let line = |name: &str| format!("1795860000.5\t192.0.2.7\t53\tudp\t{name}\t1\n");
+    let turned = |name: &str| format!("{name}\t1\t53\t1795860060.5\t192.0.2.8\ttcp\n");
+    let (head, other) = (
+        "#fields\tts\tid.orig_h\tid.resp_p\tproto\tquery\tqtype\n",
+        "#fields\tquery\tqtype\tid.resp_p\tts\tid.orig_h\tproto\n",
+    );
+    let (first, second) = (line("a.upd.acme.example"), turned("b.upd.acme.example"));
+    let log = [head, &first, head, &first, other, &second, "broken\n", other, &second, head, &first].concat();
+    place.write("dns.log", log.as_bytes());
+    let file = place.scan(&["dns.log"]);
+    assert_eq!((&file["queries"], &file["attempts"], &file["rejects"]), (&json!(5), &json!(5), &json!(1)), "{file}");
+    assert_eq!((&file["faults"][0]["line"], &file["lines"]), (&json!(7), &json!(11)));
+    let clients = place.json(&["clients"]);
+    assert_eq!((&clients[0]["client"], &clients[0]["count"]), (&json!("192.0.2.8"), &json!(2)));
+    assert_eq!((&clients[1]["client"], &clients[1]["count"]), (&json!("192.0.2.7"), &json!(3)));
+}
