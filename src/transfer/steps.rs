@@ -230,7 +230,7 @@ fn compare(
 ) -> Result<(), Unfit> {
     let (mut old, mut new) = (Side::new(old), Side::new(new));
     let (mut gone, mut come) = (old.next()?, new.next()?);
-    let mut names = 0;
+    let mut names = 0_usize;
     loop {
         let order = match (&gone, &come) {
             (Some((gone, _)), Some((come, _))) => gone.cmp(come),
@@ -243,7 +243,7 @@ fn compare(
         let records = |side: Option<(Key, BTreeSet<String>)>| side.map(|(_key, records)| records).unwrap_or_default();
         differ(&records(before), &records(after), sink)?;
         names += 1;
-        if names % LINES_AT_ONCE == 0 {
+        if names.is_multiple_of(LINES_AT_ONCE) {
             make_way();
         }
     }
