@@ -96,7 +96,7 @@ impl<'a> Asked<'a> {
     /// The same where nobody knows how the query came.
     pub(super) fn without_transport(mut self) -> Self {
         self.form.transport = None;
-        self.whole = whole(self.qtype, self.form);
+        self.whole = self.whole & 0xFFFF | whole(0, self.form);
         self
     }
 

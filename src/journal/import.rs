@@ -182,7 +182,7 @@ impl Import {
     /// # Errors
     /// [`ImportError`] when it could not be written; nothing of it is there then.
     pub fn commit(&mut self, log: &mut Log, reached: &Reached) -> Result<(), ImportError> {
-        self.fold.drain(self.now, &mut self.batch);
+        self.fold.drain(self.now, usize::MAX, &mut self.batch);
         self.batch.number += 1;
         let (now, mut raced) = (self.now, false);
         let noted = self.database.add_with(&self.batch, |transaction| {

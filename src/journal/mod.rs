@@ -196,11 +196,16 @@ impl Journal {
         }
     }
 
-    /// Notes that `client` asked for anything, banned or not; `site` is asked only the first time in an hour, about. Never waits
+    /// Notes that `client`, or the device `told` behind it, asked for anything, banned or not; `site` is asked only the first time in an hour, about. Never waits
     /// for the disk, and allocates nothing if the client is known.
     #[inline]
-    pub fn note_active(&self, client: IpAddr, at: Timestamp, site: impl FnOnce() -> Arc<str>) {
-        self.shared.activity.add(client, at, site);
+    pub fn note_active(
+        &self,
+        (client, told): (IpAddr, Option<ToldId>),
+        at: Timestamp,
+        site: impl FnOnce() -> Arc<str>,
+    ) {
+        self.shared.activity.add((client, told), at, site);
     }
 
     /// Writes what was recorded before the call. Blocks: not for a thread that answers queries.

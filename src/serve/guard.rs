@@ -327,7 +327,8 @@ impl Guard {
     #[inline]
     pub(super) fn note_active(&self, in_force: &InForce, client: &Client, now: Now) {
         if !client.is_health_check() {
-            self.journal.note_active(client.address(), now.wall, || in_force.site_of(client.address()));
+            let site = || in_force.site_of(client.address());
+            self.journal.note_active((client.address(), client.told), now.wall, site);
         }
     }
 

@@ -26,6 +26,7 @@ fn record(directory: &Path) {
         journal.record(&Attempt {
             at: at.parse().unwrap(),
             client: [192, 0, 2, client].into(),
+            told: None,
             series: journal.series(Series { ban, category, evidence: Evidence::Installed, site }),
             qname: &LowerName::parse("upd.acme.example").unwrap(),
             qtype: qtype::A,

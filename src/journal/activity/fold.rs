@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+use crate::identity::ToldId;
 use crate::time::Timestamp;
 
 /// Words by which clients are known again: half a MiB. A power of two.
@@ -19,14 +20,15 @@ const PARTS: usize = 16;
 /// Clients of one part at most, between two times of writing.
 const CLIENTS_MAX: usize = 16_384;
 
-/// A client, as an IPv6 address, and an hour since 1970.
-type Key = (u128, i64);
+/// A client, as an IPv6 address, what device it was named as, and an hour since 1970.
+type Key = (u128, Option<ToldId>, i64);
 
 /// Somebody who was active in an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Seen {
     /// As an IPv6 address, IPv4 mapped.
     pub(in super::super) client: u128,
+    pub(in super::super) told: Option<ToldId>,
     /// The first query that told of it.
     pub(in super::super) at: Timestamp,
     pub(in super::super) site: Arc<str>,
@@ -65,12 +67,17 @@ impl Default for Fold {
 impl Fold {
     /// Notes that a client was active; `site` is asked only if that is new.
     #[inline]
-    pub(in super::super) fn add(&self, client: IpAddr, at: Timestamp, site: impl FnOnce() -> Arc<str>) {
+    pub(in super::super) fn add(
+        &self,
+        (client, told): (IpAddr, Option<ToldId>),
+        at: Timestamp,
+        site: impl FnOnce() -> Arc<str>,
+    ) {
         let client = match client {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         };
-        let key = (client, at.as_second().div_euclid(3_600));
+        let key = (client, told, at.as_second().div_euclid(3_600));
         // Two clients of one hour have the same word by chance once in 2^63.
         let word = self.hashes.hash_one(key) | 1;
         let known = &self.words[(word >> 32) as usize % WORDS];
@@ -96,7 +103,7 @@ impl Fold {
     /// Takes what is new, in the order of addresses: neighbours get neighbouring numbers.
     pub(in super::super) fn take(&self) -> Vec<Seen> {
         let take = |part: &Part| std::mem::take(&mut *part.lock());
-        let seen = |((client, _hour), (at, site)): (Key, (Timestamp, Arc<str>))| Seen { client, at, site };
+        let seen = |((client, told, _hour), (at, site)): (Key, (Timestamp, Arc<str>))| Seen { client, told, at, site };
         let mut all: Vec<_> = self.parts.iter().flat_map(take).map(seen).collect();
         all.sort_unstable_by_key(|seen| (seen.client, seen.at));
         all
@@ -114,7 +121,7 @@ mod tests {
 
     fn note(fold: &Fold, client: u32, second: i64) {
         let site = || Arc::from("berlin");
-        fold.add(IpAddr::V4(client.into()), Timestamp::from_second(second).unwrap(), site);
+        fold.add((IpAddr::V4(client.into()), None), Timestamp::from_second(second).unwrap(), site);
     }
 
     #[test]

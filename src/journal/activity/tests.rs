@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     fn note(&self, journal: &Journal, client: u8, site: &str) {
-        journal.note_active([192, 0, 2, client].into(), self.clock.now().wall, || Arc::from(site));
+        journal.note_active(([192, 0, 2, client].into(), None), self.clock.now().wall, || Arc::from(site));
     }
 
     fn store(&self) -> Store {

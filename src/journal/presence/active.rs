@@ -6,7 +6,7 @@ use rusqlite::Transaction;
 use super::known::{Known, unnumbered};
 use super::numbers::Holder;
 use super::{Sign, What};
-use crate::identity::Devices;
+use crate::identity::{Asked, Devices};
 use crate::journal::activity::Seen;
 use crate::journal::asked::address;
 use crate::journal::insert::SLICE;
@@ -34,7 +34,7 @@ pub(in crate::journal) fn add(
     if known.window.from != window {
         known.window = Window { from: window, devices: RoaringBitmap::new() };
     }
-    let asked = seen.iter().map(|seen| (address(seen.client), seen.at));
+    let asked = seen.iter().map(|seen| Asked { address: address(seen.client), told: seen.told, at: seen.at });
     let names = if devices.is_empty() { Vec::new() } else { devices.who(asked, ToOwned::to_owned) };
     let sign = known.numbers.sign(transaction, ACTIVE)?;
     for (at, seen) in seen.iter().enumerate() {

@@ -46,6 +46,7 @@ impl Record {
             journal.record(&Attempt {
                 at: tried.at.parse().unwrap(),
                 client: [192, 0, 2, tried.client].into(),
+                told: None,
                 series: journal.series(Series { ban, category, evidence: tried.evidence, site }),
                 qname: &LowerName::parse("n.upd.example").unwrap(),
                 qtype: qtype::A,
@@ -65,7 +66,7 @@ impl Record {
         let journal = Journal::start(Config::new(self.0.path()), Arc::new(Metrics::new()), clock).unwrap();
         for day in 0..days {
             let at = start + Duration::from_secs(86_400 * u64::from(day));
-            journal.note_active([192, 0, 2, client].into(), at, || Arc::from("berlin"));
+            journal.note_active(([192, 0, 2, client].into(), None), at, || Arc::from("berlin"));
         }
         journal.close(PATIENCE).unwrap();
     }
