@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn shipped_folders_are_found_and_read() {
         let folders = Blocklists::Embedded.folders().unwrap();
-        assert!(folders.is_sorted() && folders.len() == 13, "{folders:?}");
+        assert!(folders.is_sorted() && folders.len() == 15, "{folders:?}");
         let origin = Blocklists::Embedded.file("kaspersky", "ban.toml");
         assert_eq!(origin.name(), "<embedded>/kaspersky/ban.toml");
         assert!(!origin.read(1 << 20).unwrap().is_empty());

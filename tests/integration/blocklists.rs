@@ -132,7 +132,7 @@ fn every_shipped_rule_says_where_it_was_read_and_no_source_is_copyleft() {
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/blocklists")).unwrap();
     let rules = folders.filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("rules.txt")).ok());
     let rules: Vec<String> = rules.collect();
-    assert_eq!(rules.len(), 13);
+    assert_eq!(rules.len(), 15);
     for text in &rules {
         let known: Vec<&str> = text
             .lines()

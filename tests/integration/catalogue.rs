@@ -14,7 +14,7 @@ const NAMES: &str = include_str!("../fixtures/config/vendor-names.csv");
 const NOW: &str = "2026-10-01T00:00:00Z";
 
 /// The vendors of the table that have a ban. Of the others, no name is known that a rule could be made of.
-const BANS: [(&str, &str); 10] = [
+const BANS: [(&str, &str); 12] = [
     ("bytedance_tiktok", "tiktok"),
     ("dahua", "dahua"),
     ("deepseek", "deepseek"),
@@ -22,8 +22,10 @@ const BANS: [(&str, &str); 10] = [
     ("drweb", "drweb"),
     ("hikvision", "hikvision"),
     ("huawei", "huawei"),
+    ("manus", "manus"),
     ("tencent_wechat", "wechat"),
     ("tp_link", "tp-link"),
+    ("xiaohongshu", "xiaohongshu"),
     ("zte", "zte"),
 ];
 
@@ -214,6 +216,12 @@ fn names_that_are_others_too_are_let_alone_with_every_ban_on() {
         "mail.qq.com",
         "qpic.cn",
         "autel.com",
+        "www.hytera.com",
+        // Carriers, and a name that was read in a list under the GPL only.
+        "www.chinamobile.com",
+        "189.cn",
+        "10010.com",
+        "xiaohongshu.com.my",
         "www.hihonor.com",
         "lorexservices.com",
         // Owners that nobody has shown.
@@ -230,6 +238,9 @@ fn names_that_are_others_too_are_let_alone_with_every_ban_on() {
         "tiktok.com.example",
         "zte.example",
         "fakedji.com",
+        "mymanus.im",
+        "manus.example",
+        "xiaohongshu.com.example",
         "deepseek.ai",
     ] {
         is_let_alone(&policy, name);
