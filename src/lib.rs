@@ -8,10 +8,11 @@
 //! the order of dependency and the order of reading.
 //!
 //! ```text
-//! ground       diag, time, wire, dnstap, policy,     values in, values out: no files, sockets, clock, async, logs, serde
-//!              local, cache
-//! instruments  metrics, clock, priority, socket, tls  counters; the one reader of the clock; threads that wait; bound
-//!                                                     sockets; whom to believe, and as whom to show oneself
+//! ground       diag, time, digest, wire, dnstap,      values in, values out: no files, sockets, clock, async, logs, serde
+//!              policy, local, cache
+//! instruments  metrics, clock, priority, replace,     counters; the one reader of the clock; threads that wait; files
+//!              socket, tls                            exchanged whole; bound sockets; whom to believe, and as whom to
+//!                                                     show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
 //!              scan, sinks, transfer, audit, report   who tried what, by logs of others too, and send it on; zones on
 //!                                                     the wire; who was spared why; what all of it proves
@@ -34,6 +35,7 @@
 
 pub mod diag;
 pub mod time;
+pub mod digest;
 pub mod wire;
 pub mod dnstap;
 pub mod policy;
@@ -43,6 +45,7 @@ pub mod cache;
 pub mod metrics;
 pub mod clock;
 pub mod priority;
+pub mod replace;
 pub mod socket;
 pub mod tls;
 

@@ -7,6 +7,7 @@
 //! SIGTERM, SIGINT ─► not ready ─► stop reading ─► finish what is in flight ─► write the record ─► exit 0
 //! ```
 
+mod believe;
 mod bind;
 mod cache;
 mod certificate;

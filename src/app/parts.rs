@@ -10,6 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::believe::Marks;
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
 use super::lists::Lists;
@@ -79,6 +80,8 @@ pub(super) struct Parts {
     pub(super) policy_changed: Notify,
     pub(super) generation: AtomicU64,
     pub(super) last_good: AtomicBool,
+    /// The files of the operator's own lists as they were read.
+    pub(super) marks: ArcSwap<Marks>,
     /// Bans whose rules are lost until their lists come.
     pub(super) damaged: ArcSwap<Vec<Arc<str>>>,
     pub(super) draining: AtomicBool,
@@ -135,9 +138,9 @@ impl Parts {
         let (loaded, metrics) = (self.loaded.load_full(), Arc::clone(&self.metrics));
         let mut loading = tokio::task::spawn_blocking(move || {
             let (settings, state_dir) = (&loaded.settings, &*loaded.state_dir);
-            let start =
-                Loading { settings, state_dir, generation: 1, metrics: &metrics, in_force: None, any_size: false };
-            start.load_or_last_good()
+            let (metrics, marks) = (&*metrics, &Marks::new());
+            let (generation, in_force, any_size) = (1, None, false);
+            Loading { settings, state_dir, generation, metrics, in_force, marks, any_size }.load_or_last_good()
         });
         match tokio::time::timeout(patience, &mut loading).await {
             Ok(Ok(Ok(ready))) => {
@@ -175,6 +178,7 @@ impl Parts {
         }
         self.last_good.store(ready.last_good, Ordering::Relaxed);
         self.damaged.store(Arc::new(ready.damaged.clone()));
+        self.marks.store(Arc::new(ready.marks.clone()));
         let taken = ready.taken(self.clock.now().wall);
         if let Some(before) = self.guard.enforce(ready.policy) {
             reload::let_go(before);

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::believe::{Marks, entries, marks};
 use super::lists::mend;
 use crate::audit::Reloaded;
 use crate::config::{self, ListTried, PolicyLoad, Settings, Wanting};
-use crate::diag::{Diagnostic, Severity};
-use crate::lists::Guards;
+use crate::diag::Diagnostic;
 use crate::metrics::{ListFigures, Metrics, list_label};
 use crate::policy::{ListInfo, Mode, Policy};
 use crate::time::Timestamp;
@@ -21,6 +21,8 @@ pub(super) struct Ready {
     pub(super) last_good: bool,
     /// Bans without the rules that they had: the kept copies of their lists are damaged, and there are no others.
     pub(super) damaged: Vec<Arc<str>>,
+    /// The files of an operator's own lists as they were read.
+    pub(super) marks: Marks,
     /// One digest over all its files.
     digest: String,
 }
@@ -36,6 +38,7 @@ impl Ready {
 }
 
 /// What a policy is to be made of, and what there is already.
+#[derive(Clone, Copy)]
 pub(super) struct Loading<'l> {
     pub(super) settings: &'l Settings,
     pub(super) state_dir: &'l Path,
@@ -43,6 +46,8 @@ pub(super) struct Loading<'l> {
     pub(super) metrics: &'l Metrics,
     /// The policy that stays in force if this one is not to be had; `None` at a start.
     pub(super) in_force: Option<&'l Policy>,
+    /// The files of its lists as they were read.
+    pub(super) marks: &'l Marks,
     /// Whether an operator has looked at lists that have lost much.
     pub(super) any_size: bool,
 }
@@ -53,8 +58,8 @@ impl Loading<'_> {
     /// # Errors
     /// Every mistake in them.
     pub(super) fn load(&self) -> Result<Ready, Vec<Diagnostic>> {
-        let mut load = self.read();
-        let refusals = self.in_force.map(|in_force| self.refusals(&mut load, in_force)).unwrap_or_default();
+        let (mut load, moving) = self.read_at_rest();
+        let refusals = self.refusals(&mut load, &moving);
         self.metrics.banned.set_lists_good(&good(&load.tried));
         if !refusals.is_empty() {
             return Err([load.diagnostics, refusals].concat());
@@ -83,7 +88,7 @@ impl Loading<'_> {
             Ok(copy) => copy,
             Err(error) => {
                 tracing::error!(%error, "The lists have mistakes, and there is no good copy to start with.");
-                return Err(mistakes);
+                return self.load_unbelieved(mistakes);
             }
         };
         match ready(copy, true, self.metrics) {
@@ -92,42 +97,20 @@ impl Loading<'_> {
         }
     }
 
+    /// The same when there is nothing else: lists that are only suspected are better than none.
+    fn load_unbelieved(&self, suspicions: Vec<Diagnostic>) -> Result<Ready, Vec<Diagnostic>> {
+        match (Self { any_size: true, ..*self }).load() {
+            Ok(ready) => Ok(Ready { diagnostics: [suspicions, ready.diagnostics].concat(), ..ready }),
+            Err(_the_same) => Err(suspicions),
+        }
+    }
+
     /// Reads the lists, with the last good copy of each that came once and is not what came.
-    fn read(&self) -> PolicyLoad {
+    pub(super) fn read(&self) -> PolicyLoad {
         let load = config::policy(self.settings, self.generation);
         let mended = load.wanting.iter().filter(|wanting| mend(self.state_dir, self.settings, &wanting.ban)).count();
         if mended == 0 { load } else { config::policy(self.settings, self.generation) }
     }
-
-    /// Why a policy that could be made is not taken in the place of this one: lists that have lost so much that more often they are
-    /// being written or were cut than meant, and bans whose rules nobody has any more.
-    fn refusals(&self, load: &mut PolicyLoad, in_force: &Policy) -> Vec<Diagnostic> {
-        let Some(policy) = &load.policy else { return Vec::new() };
-        let mut refusals = Vec::new();
-        for tried in &mut load.tried {
-            let (before, now) = (entries(in_force, tried), entries(policy, tried));
-            let lost = load.wanting.iter().any(|wanting| wanting.came && wanting.ban == tried.ban) && before > 0;
-            let suspicion = tried.shrink_max_percent.filter(|_percent| !self.any_size).and_then(|percent| {
-                Guards { shrink_max_percent: percent, ..Guards::default() }.judge_own(before, now).err()
-            });
-            let why = match suspicion {
-                Some(suspicion) => format!("{suspicion}; if that is right, `embargo reload --any-size` takes it"),
-                None if lost => "its rules stay in force until it comes again".to_owned(),
-                None => continue,
-            };
-            tried.good = false;
-            refusals.push(Diagnostic::whole(Severity::Error, Arc::clone(&tried.name), why));
-        }
-        refusals
-    }
-}
-
-/// Rules of a list in a policy.
-fn entries(policy: &Policy, tried: &ListTried) -> u64 {
-    let is_it = |list: &&ListInfo| {
-        list.name == tried.name && policy.bans().get(list.ban.0).is_some_and(|ban| ban.id == tried.ban)
-    };
-    policy.lists().iter().find(is_it).map_or(0, |list| list.entries)
 }
 
 fn damaged(wanting: &[Wanting]) -> Vec<Arc<str>> {
@@ -135,7 +118,7 @@ fn damaged(wanting: &[Wanting]) -> Vec<Arc<str>> {
 }
 
 fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, Vec<Diagnostic>> {
-    let (digest, damaged) = (load.digest(), damaged(&load.wanting));
+    let (digest, damaged, marks) = (load.digest(), damaged(&load.wanting), marks(&load.tried));
     let Some(policy) = load.policy else { return Err(load.diagnostics) };
     let rejected = |list: &str| load.rejected_lines.get(list).copied().unwrap_or_default();
     let figures: Vec<_> = load
@@ -149,7 +132,7 @@ fn ready(load: PolicyLoad, last_good: bool, metrics: &Metrics) -> Result<Ready, 
         })
         .collect();
     metrics.banned.set_lists(&figures);
-    Ok(Ready { policy, diagnostics: load.diagnostics, last_good, damaged, digest })
+    Ok(Ready { policy, diagnostics: load.diagnostics, last_good, damaged, marks, digest })
 }
 
 /// Whether each list is as it should be, by what metrics call it. One whose ban is off is shown when it is not.

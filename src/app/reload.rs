@@ -56,11 +56,12 @@ impl Parts {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
-        let in_force = self.guard.in_force();
+        let (in_force, marks) = (self.guard.in_force(), self.marks.load_full());
         let built = beside(move || {
             let (settings, state_dir, metrics) = (&settings, &*first.state_dir, &*metrics);
             let in_force = in_force.as_deref().map(|in_force| &*in_force.policy);
-            Loading { settings, state_dir, generation, metrics, in_force, any_size }.load()
+            let marks = &*marks;
+            Loading { settings, state_dir, generation, metrics, in_force, marks, any_size }.load()
         })
         .await;
         match built {

@@ -6,13 +6,11 @@
 //! u32, octets          one answer and its length, many times; then a length of 0
 //! 32 octets            SHA-256 of all before
 //! ```
-//! It is written beside and renamed, so there is always a whole one. Nothing depends on it: what can't be written or read is
-//! left out, and said once. Where answers are validated here, none is saved: one that was not validated, or by other keys, would
-//! look like one that was.
+//! There is always a whole one. Nothing depends on it: what can't be written or read is left out, and said once. Where answers are
+//! validated here, none is saved: one that was not validated, or by other keys, would look like one that was.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +23,7 @@ use super::parts::Parts;
 use crate::cache::{Cache, SAVED_MAX};
 use crate::clock::Clock;
 use crate::priority::{self, beside};
+use crate::replace::{Replacement, sync_directory};
 
 /// It is written so often while the server runs: what a killed one loses is younger.
 const EVERY: Duration = Duration::from_secs(10 * 60);
@@ -143,23 +142,19 @@ impl Parts {
 
 /// Writes what the cache holds, as far as time and space allow; says how many answers.
 fn save(state_dir: &Path, cache: &Cache, clock: &Clock, within: Duration) -> io::Result<u64> {
-    let (path, new, began) = (file(state_dir), state_dir.join("cache.saved.new"), clock.now().mono);
-    let saved = write(&new, cache, clock, within).and_then(|answers| {
-        fs::rename(&new, &path)?;
-        // Whoever throws something away meanwhile means what was written before, too.
-        if cache.was_flushed_since(began) {
-            fs::remove_file(&path)?;
-        }
-        File::open(state_dir)?.sync_all()?;
-        Ok(answers)
-    });
-    // On a full disk its room is for others.
-    saved.inspect_err(|_error| drop(fs::remove_file(&new)))
+    let (path, began) = (file(state_dir), clock.now().mono);
+    let new = Replacement::begin(&path, state_dir.join("cache.saved.new"))?;
+    let answers = write(new.file(), cache, clock, within)?;
+    new.take_place()?;
+    // Whoever throws something away meanwhile means what was written before, too.
+    if cache.was_flushed_since(began) {
+        fs::remove_file(&path)?;
+        sync_directory(state_dir)?;
+    }
+    Ok(answers)
 }
 
-fn write(path: &Path, cache: &Cache, clock: &Clock, within: Duration) -> io::Result<u64> {
-    // For the owner alone: it holds names that clients have asked for.
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+fn write(file: &File, cache: &Cache, clock: &Clock, within: Duration) -> io::Result<u64> {
     let mut out = Digesting { file: BufWriter::new(file), digest: Context::new(&SHA256), octets: 0 };
     let began = clock.now();
     out.put(MAGIC)?;
@@ -186,13 +181,13 @@ fn write(path: &Path, cache: &Cache, clock: &Clock, within: Duration) -> io::Res
 }
 
 /// A file that ends with the digest of all before.
-struct Digesting {
-    file: BufWriter<File>,
+struct Digesting<'f> {
+    file: BufWriter<&'f File>,
     digest: Context,
     octets: u64,
 }
 
-impl Digesting {
+impl Digesting<'_> {
     fn put(&mut self, octets: &[u8]) -> io::Result<()> {
         self.digest.update(octets);
         self.octets += octets.len() as u64;
@@ -201,7 +196,7 @@ impl Digesting {
 
     fn finish(mut self) -> io::Result<()> {
         self.file.write_all(self.digest.finish().as_ref())?;
-        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        self.file.flush()
     }
 }
 

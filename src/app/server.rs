@@ -141,6 +141,7 @@ impl Server {
             policy_changed: Notify::new(),
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
+            marks: ArcSwap::default(),
             damaged: ArcSwap::default(),
             draining: AtomicBool::new(false),
             restored: AtomicBool::new(false),

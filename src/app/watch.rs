@@ -40,6 +40,11 @@ impl Mark {
         std::fs::metadata(path).ok().map(|metadata| Self::read(&metadata))
     }
 
+    /// Whether it is the same file, whatever has been written into it since.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     fn read(metadata: &Metadata) -> Self {
         let changed = (metadata.mtime(), metadata.mtime_nsec());
         Self { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), changed }

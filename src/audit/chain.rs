@@ -1,14 +1,10 @@
 //! The chain: each line ends in its hash, and names that of the line before.
 
-use data_encoding::HEXLOWER;
-use ring::digest::{SHA256, digest};
-
 use super::error::Damage;
+use crate::digest::{DIGITS, hex_digest};
 
 /// What stands between the rest of a line and its hash.
 const HASH: &str = ",\"hash\":\"";
-/// Digits of a hash.
-const DIGITS: usize = 64;
 /// What ends a line.
 const END: &str = "\"}";
 
@@ -20,7 +16,7 @@ pub(super) fn beginning() -> String {
 /// The line of an object, and its hash.
 pub(super) fn sealed(object: &str) -> (String, String) {
     let body = object.strip_suffix('}').unwrap_or(object);
-    let hash = HEXLOWER.encode(digest(&SHA256, body.as_bytes()).as_ref());
+    let hash = hex_digest(body.as_bytes());
     (format!("{body}{HASH}{hash}{END}\n"), hash)
 }
 

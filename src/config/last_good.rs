@@ -7,19 +7,20 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::at::At;
-use super::digest::hex_digest;
 use super::disk::Origin;
 use super::further::ListFile;
-use super::list::file_digest;
+use super::list::{file_digest, list_policy};
 use super::policy::{LoadedFile, PolicyLoad, UnknownBan, load};
 use super::settings::{Blocklists, Reading, Settings};
 use crate::diag::Source;
+use crate::digest::{DIGITS, hex_digest};
 use crate::policy::{ListFormat, Strictness};
+use crate::replace::{replace, sync_directory};
 
 /// The file that names the copy in use.
 const CURRENT: &str = "current";
@@ -74,7 +75,7 @@ pub fn save(state_dir: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
             save_file(&new, file)?;
         }
         sync_tree(&new)?;
-        rename(&new, &copy)?;
+        with_path(&copy, fs::rename(&new, &copy))?;
     }
     point_to(&parent, &digest)?;
     remove_others(&parent, &digest)
@@ -107,6 +108,45 @@ pub fn last_good_list(state_dir: &Path, id: &str) -> Option<PathBuf> {
     let mut files = Vec::new();
     saved_files(&copy, Path::new(""), &mut files)?;
     (digest_of(&files) == name).then_some(list)
+}
+
+/// A list of the last good copy, as far as it is known without reading it as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedList {
+    path: PathBuf,
+    format: Option<ListFormat>,
+    /// Its octets.
+    pub bytes: u64,
+    /// Whether its last line has an end.
+    pub ended: bool,
+}
+
+/// What the last good copy has of a list that such a copy would have there; `None`: nothing.
+pub fn saved_list(state_dir: &Path, saved_as: &Path) -> Option<SavedList> {
+    let parent = state_dir.join("policy");
+    let copy = parent.join(current(&parent)?);
+    // In whatever format it was then: a list that was cut may look like one of another.
+    let name = saved_as.file_name()?;
+    let in_formats = ListFormat::ALL.map(|format| (copy.join("lists").join(format.as_str()).join(name), Some(format)));
+    let of_ban = [(copy.join(saved_as), None)];
+    let places = if saved_as.starts_with("lists") { &in_formats[..] } else { &of_ban[..] };
+    let (path, format) = places.iter().find(|(path, _format)| path.is_file())?.clone();
+    let mut file = File::open(&path).ok()?;
+    let bytes = file.metadata().ok()?.len();
+    let mut last = [b'\n'];
+    if bytes > 0 {
+        file.seek(SeekFrom::End(-1)).and_then(|_at| file.read_exact(&mut last)).ok()?;
+    }
+    Some(SavedList { path, format, bytes, ended: last == [b'\n'] })
+}
+
+impl SavedList {
+    /// Its rules; all of it is read.
+    pub fn rules(&self) -> Option<u64> {
+        let reading = Reading { format: self.format, strictness: Strictness::Lenient };
+        let (policy, _told) = list_policy(&self.path, reading);
+        policy?.lists().first().map(|list| list.entries)
+    }
 }
 
 /// Every file of a copy; `None`: one can't be read.
@@ -143,7 +183,7 @@ fn digest_of(files: &[LoadedFile]) -> String {
 fn current(parent: &Path) -> Option<String> {
     let octets = Origin::File(parent.join(CURRENT)).read(CURRENT_MAX).ok()?;
     let name = String::from_utf8(octets).ok()?.trim().to_owned();
-    (name.len() == 64 && name.bytes().all(|octet| octet.is_ascii_hexdigit())).then_some(name)
+    (name.len() == DIGITS && name.bytes().all(|octet| octet.is_ascii_hexdigit())).then_some(name)
 }
 
 fn saved_lists(lists: &Path) -> Result<Vec<ListFile>, LastGoodError> {
@@ -184,10 +224,8 @@ fn save_file(copy: &Path, file: &LoadedFile) -> Result<(), LastGoodError> {
 }
 
 fn point_to(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
-    let new = parent.join(format!("{CURRENT}.new"));
-    write(&new, format!("{digest}\n").as_bytes())?;
-    rename(&new, &parent.join(CURRENT))?;
-    sync(parent)
+    let (place, beside) = (parent.join(CURRENT), parent.join(format!("{CURRENT}.new")));
+    with_path(&place, replace(&place, beside, format!("{digest}\n").as_bytes()))
 }
 
 fn remove_others(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
@@ -209,27 +247,11 @@ fn make_directory(path: &Path) -> Result<(), LastGoodError> {
     with_path(path, DirBuilder::new().recursive(true).mode(0o700).create(path))
 }
 
-fn write(path: &Path, octets: &[u8]) -> Result<(), LastGoodError> {
-    let written = File::create(path).and_then(|mut file| {
-        file.write_all(octets)?;
-        file.sync_all()
-    });
-    with_path(path, written)
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), LastGoodError> {
-    with_path(to, fs::rename(from, to))
-}
-
 fn remove(path: &Path) -> Result<(), LastGoodError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => with_path(path, Err(error)),
         _ => Ok(()),
     }
-}
-
-fn sync(directory: &Path) -> Result<(), LastGoodError> {
-    with_path(directory, File::open(directory).and_then(|directory| directory.sync_all()))
 }
 
 /// Names are durable only when their directories are.
@@ -238,7 +260,7 @@ fn sync_tree(directory: &Path) -> Result<(), LastGoodError> {
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
         sync_tree(&path)?;
     }
-    sync(directory)
+    with_path(directory, sync_directory(directory))
 }
 
 #[cfg(test)]

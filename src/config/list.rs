@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::at::At;
 use super::ban::Declared;
-use super::digest::Digest;
 use super::disk::{Origin, ReadError};
 use super::policy::LIST_MAX;
 use super::refused::{Refused, bans_nothing, unusable};
 use super::settings::Reading;
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::digest::Digest;
 use crate::policy::{Does, HEAD, Line, ListFormat, ListInfo, ListReader, Mode, Parsed, Policy, PolicyBuilder, Rule};
 use crate::priority::make_way;
 

@@ -9,8 +9,8 @@
 mod advice;
 mod at;
 mod ban;
+mod circle;
 mod convert;
-mod digest;
 mod dnssec;
 mod disk;
 mod encrypted;
@@ -34,6 +34,7 @@ mod settings;
 mod sink;
 mod stance;
 mod suggest;
+mod tail;
 mod tls;
 mod tried;
 mod trust;
@@ -55,7 +56,7 @@ pub use disk::{Origin, ReadError};
 pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
-pub use last_good::{LastGoodError, last_good, last_good_list, save};
+pub use last_good::{LastGoodError, SavedList, last_good, last_good_list, save, saved_list};
 pub use leases::{AssetFile, AssetsRead, LeaseFile, LeasesRead};
 pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
@@ -69,7 +70,8 @@ pub use settings::{
 };
 pub use sink::SinkSettings;
 pub(crate) use suggest::nearest_first;
-pub use tried::{ListTried, Wanting};
+pub use tail::Tail;
+pub use tried::{ListTried, Read, Wanting};
 pub use unreadable::Unreadable;
 pub use zone::ZoneList;
 
@@ -250,6 +252,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     let trust = settings.upstream.trust.read(&mut papers);
     sink::complete(&mut settings.sinks, &mut mistakes);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
+    mistakes.extend(circle::mistakes(&settings));
     let state_dir = state_dir.filter(|_known| mistakes.is_empty());
     let loaded = state_dir.map(|state_dir| Loaded {
         settings: settings.clone(),

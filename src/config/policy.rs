@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::at::At;
 use super::ban::{BanChange, Declared, is_id};
-use super::digest::{Digest, hex_digest};
 use super::disk::{Origin, ReadError};
 use super::further::{ListFile, Provenance, unique_id};
 use super::list::detect;
@@ -16,9 +15,11 @@ use super::own;
 use super::refused::{Refused, bans_nothing, needs_addresses, no_addresses, unaddressed_note, unusable};
 use super::settings::{Blocklists, Reading, Settings};
 use super::suggest::nearest_first;
-use super::tried::{ListTried, Wanting};
+use super::tail::Tail;
+use super::tried::{ListTried, Read, Wanting};
 use super::written::in_order;
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::digest::{Digest, hex_digest};
 use crate::lists::{Guards, Store};
 use crate::policy::{
     Ban, BanIndex, Line, ListFormat, ListIndex, ListInfo, ListReader, Parsed, Pattern, Policy, PolicyBuilder, Rule,
@@ -219,11 +220,12 @@ impl Loader<'_> {
             let (origin, told) = (self.settings.blocklists.file(id, &list.file.value), self.diagnostics.len());
             let saved_as = |_format| saved_as(&list.file.value);
             // Without a ban its rules are still read, for their mistakes.
-            if let Err(error) = self.rules(&origin, saved_as, list.reading, added.as_ref(), &Provenance::Own) {
+            let read = self.rules(&origin, saved_as, list.reading, added.as_ref(), &Provenance::Own);
+            let read = read.map_err(|error| {
                 self.diagnostics.push(list.file.error(format!("{}: {error}", origin.name())));
-            }
+            });
             let shrink_max = Some(Guards::default().shrink_max_percent);
-            self.tried((id, added.as_ref()), &origin, told, shrink_max);
+            self.tried((id, added.as_ref()), &origin, (told, shrink_max), read.ok());
         }
         let new = self.diagnostics.get(known..).unwrap_or_default();
         (!new.iter().any(Diagnostic::is_error)).then_some(())
@@ -249,14 +251,13 @@ impl Loader<'_> {
             // A server whose place is taken may just have exchanged it.
             read = self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance());
         }
-        match read {
-            Ok(()) => (),
+        let read = read.map_err(|error| match list.elsewhere {
             // No source of a list may keep the others out of force.
-            Err(error) if list.elsewhere.is_some() => self.wants(&id, list, &error),
-            Err(error) => self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name()))),
-        }
+            Some(_) => self.wants(&id, list, &error),
+            None => self.diagnostics.push(list.path.error(format!("{}: {error}", origin.name()))),
+        });
         let shrink_max = list.elsewhere.is_none().then_some(list.shrink_max_percent);
-        self.tried((&id, added.as_ref()), &origin, known, shrink_max);
+        self.tried((&id, added.as_ref()), &origin, (known, shrink_max), read.ok());
         if self.diagnostics.get(known..).unwrap_or_default().iter().any(Diagnostic::is_error) {
             self.failed.push(id);
         }
@@ -277,11 +278,12 @@ impl Loader<'_> {
         &mut self,
         (id, added): (&Arc<str>, Option<&(BanIndex, Ban)>),
         origin: &Origin,
-        told: usize,
-        shrink_max_percent: Option<u32>,
+        (told, shrink_max_percent): (usize, Option<u32>),
+        read: Option<Read>,
     ) {
         let said = self.diagnostics.get(told..).unwrap_or_default();
-        self.tried.push(ListTried::new((id, added.map(|(_, ban)| ban)), origin.name(), said, shrink_max_percent));
+        let ban = (id, added.map(|(_, ban)| ban));
+        self.tried.push(ListTried::new(ban, origin.name(), said, shrink_max_percent, read));
     }
 
     /// An id made of a file's name, which no ban has and no other list asks for.
@@ -318,11 +320,12 @@ impl Loader<'_> {
         Reading { format, strictness }: Reading,
         added: Option<&(BanIndex, Ban)>,
         provenance: &Provenance,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Read, ReadError> {
         let name: Arc<str> = origin.name().into();
         let detected = format.is_none();
         let format = format.map_or_else(|| detect(origin), Ok)?;
         let (mut digest, mut check) = (Digest::new(), ListReader::new(format, Arc::clone(&name), strictness));
+        let mut tail = Tail::default();
         let own = matches!(provenance, Provenance::Own);
         if own && strictness == Strictness::Lenient && self.about.is_some() {
             // For one name alone neither its digest nor its mistakes are wanted.
@@ -330,6 +333,7 @@ impl Loader<'_> {
         } else {
             origin.read_pieces(LIST_MAX, |piece| {
                 digest.add(piece);
+                tail.add(piece);
                 if strictness == Strictness::Strict {
                     check.read(piece, &mut |_rule, _line| ());
                 }
@@ -348,12 +352,19 @@ impl Loader<'_> {
             // Rules can't be taken back from the table.
             self.read_list(&name, Parsed { rules: 0, ..checked }, Refused::default());
         } else {
-            let info = |index| ListInfo { detected, ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest) };
+            let (bytes, ended) = (tail.bytes, tail.is_ended());
+            let info = |index| ListInfo {
+                detected,
+                bytes,
+                ended,
+                ..ListInfo::new(Arc::clone(&name), index, format, &*file.digest)
+            };
             let list = added.map(|(index, ban)| (self.builder.list(info(*index)), ban));
             self.second_reading(&file, (format, strictness), list, own);
         }
+        let read = Read { digest: file.digest.clone(), saved_as: file.saved_as.clone(), tail };
         self.files.push(file);
-        Ok(())
+        Ok(read)
     }
 
     fn second_reading(

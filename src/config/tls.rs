@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Loaded;
 use super::at::At;
+use super::circle;
 use super::disk::Origin;
 use super::exemption;
 use super::further::ListFile;
@@ -53,11 +54,13 @@ pub(super) fn wrong(path: &At<PathBuf>, error: &PemError) -> Diagnostic {
 
 impl Loaded {
     /// What is right and still needs attention at `now`: clients refuse a certificate before and after its time, and whoever is
-    /// on the way can change a list that is neither encrypted nor signed; an exemption that has ended can be removed.
+    /// on the way can change a list that is neither encrypted nor signed; an exemption that has ended can be removed; a zone that is
+    /// given back may never lose a name.
     pub fn warnings(&self, now: Timestamp) -> Vec<Diagnostic> {
         let lists = self.settings.lists.iter().filter_map(ListFile::warning);
         let ended = exemption::warnings(&self.settings.exemptions, now);
-        self.of_certificate(now).into_iter().chain(lists).chain(ended).collect()
+        let circles = circle::warnings(&self.settings);
+        self.of_certificate(now).into_iter().chain(lists).chain(circles).chain(ended).collect()
     }
 
     fn of_certificate(&self, now: Timestamp) -> Vec<Diagnostic> {

@@ -1,7 +1,9 @@
 //! What became of each list that was to be read: for metrics, and for whoever may still say no or help.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::tail::Tail;
 use crate::diag::Diagnostic;
 use crate::policy::{Ban, Mode};
 
@@ -18,6 +20,19 @@ pub struct ListTried {
     pub good: bool,
     /// Percent of its rules that it may lose at once; `None`: that was judged when it came.
     pub shrink_max_percent: Option<u32>,
+    /// What was read of it; `None`: it can't be read.
+    pub read: Option<Read>,
+}
+
+/// What a list was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// SHA-256 of its octets, in hexadecimal.
+    pub digest: String,
+    /// Where a saved copy has it.
+    pub saved_as: PathBuf,
+    /// How it ends.
+    pub tail: Tail,
 }
 
 /// A list from elsewhere whose kept copy could not be used.
@@ -36,9 +51,10 @@ impl ListTried {
         name: impl Into<Arc<str>>,
         said: &[Diagnostic],
         shrink_max_percent: Option<u32>,
+        read: Option<Read>,
     ) -> Self {
         let off = added.is_some_and(|ban| ban.ceiling() == Mode::Off);
         let good = !said.iter().any(Diagnostic::is_error);
-        Self { ban: Arc::clone(ban), name: name.into(), off, good, shrink_max_percent }
+        Self { ban: Arc::clone(ban), name: name.into(), off, good, shrink_max_percent, read }
     }
 }

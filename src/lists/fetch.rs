@@ -217,7 +217,10 @@ fn has_marked_end(response: &Response<Octets>) -> bool {
         || Body::size_hint(response.body()).exact().is_some()
 }
 
-/// The media type of a response, if no list has it: that of a page, of an answer of some interface, of a picture.
+/// The media type of a response, if no list has it: that of a page, of an answer of some interface, of a picture. Only a hint, but a
+/// good one: pages for people to log in or to wait are sent with status 200, and lines of their text may be names. A source that
+/// calls a list so all the same is rare, and then its operator writes the format. Types that say nothing (`text/plain`,
+/// `application/octet-stream`, none) are believed whatever comes: its octets decide.
 fn foreign_type(response: &Response<Octets>) -> Option<String> {
     let field = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     let media_type = field.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

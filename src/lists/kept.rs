@@ -10,17 +10,22 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ring::digest::{Context, SHA256};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+use crate::replace::{Replacement, replace};
 use crate::time::Timestamp;
 
 /// Name of the file that a list is kept in.
 pub const LIST_FILE: &str = "list.txt";
 const SOURCE_FILE: &str = "source.json";
 const INCOMING: &str = "incoming-";
+/// At a start, a list that is not named is kept for this long.
+const UNNAMED_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Octets of what is known of a list at most.
 const SOURCE_MAX: u64 = 64 << 10;
 /// Octets read at once.
@@ -90,9 +95,8 @@ pub struct Store {
 
 /// A list on its way to the disk. Removed when dropped, unless it is kept.
 pub struct Incoming {
-    path: PathBuf,
-    file: File,
-    digest: Box<Context>,
+    file: Replacement,
+    digest: Box<Digest>,
     bytes: u64,
     /// The last octet.
     last: Option<u8>,
@@ -140,8 +144,9 @@ impl Store {
         made.map_err(|error| StoreError { path: directory.clone(), error })?;
         let number = INCOMING_NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}{number}", incoming_of_process()));
-        let file = File::create(&path).map_err(|error| StoreError { path: path.clone(), error })?;
-        Ok(Incoming { path, file, digest: Box::new(Context::new(&SHA256)), bytes: 0, last: None })
+        let file = Replacement::begin(&self.list(id), path.clone());
+        let file = file.map_err(|error| StoreError { path, error })?;
+        Ok(Incoming { file, digest: Box::default(), bytes: 0, last: None })
     }
 
     /// Puts what came in the place of the list of this id. After a crash at any moment there is the old list or this one, whole.
@@ -149,17 +154,14 @@ impl Store {
     /// # Errors
     /// The disk's; the list before stays.
     pub fn keep(&self, id: &str, incoming: Incoming, kept: &Kept) -> Result<(), StoreError> {
-        let with_path = |result: io::Result<()>, path: &Path| {
-            result.map_err(|error| StoreError { path: path.to_path_buf(), error })
-        };
         let list = self.list(id);
-        with_path(incoming.file.sync_all(), &incoming.path)?;
         // First of all: a list whose digest nobody knows would be taken for a damaged one. What is there counts, not what was
         // noted: a crash may have come in between before.
+        let synced = incoming.file.sync();
+        synced.map_err(|error| StoreError { path: incoming.path().to_path_buf(), error })?;
         self.note(id, &Kept { digest_before: digest_of(&list), ..kept.clone() })?;
-        with_path(fs::rename(&incoming.path, &list), &list)?;
-        drop(incoming);
-        sync(&self.directory.join(id))
+        let taken = incoming.file.take_place();
+        taken.map(drop).map_err(|error| StoreError { path: list, error })
     }
 
     /// Writes down what is known of the list of this id.
@@ -169,20 +171,37 @@ impl Store {
     pub fn note(&self, id: &str, kept: &Kept) -> Result<(), StoreError> {
         let directory = self.directory.join(id);
         let (path, new) = (directory.join(SOURCE_FILE), directory.join(format!("{}source", incoming_of_process())));
-        let written = serde_json::to_vec_pretty(kept).map_err(io::Error::other).and_then(|octets| {
-            let mut file = File::create(&new)?;
-            file.write_all(&octets)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        });
-        written.map_err(|error| StoreError { path, error })?;
-        sync(&directory)
+        let octets = serde_json::to_vec_pretty(kept).map_err(io::Error::other);
+        let written = octets.and_then(|octets| replace(&path, new, &octets));
+        written.map_err(|error| StoreError { path, error })
     }
 
-    /// Removes what another process, which has ended, left half received.
-    pub fn tidy(&self) {
+    /// Removes what is kept of a list that the configuration no longer names.
+    pub fn forget(&self, id: &str) {
+        match fs::remove_dir_all(self.directory.join(id)) {
+            Ok(()) => tracing::info!(list = id, "The copy of a list that is no longer named is removed."),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => {
+                tracing::warn!(list = id, %error, "The copy of a list that is no longer named can't be removed.");
+            }
+        }
+    }
+
+    /// Removes what another process, which has ended, left half received, and lists that are none of those `named` and that nobody
+    /// has asked for in a long time. Not at once: a server that was started with another configuration by mistake must not throw
+    /// away what the right one needs, perhaps at a time when no source can be reached.
+    pub fn tidy(&self, named: &[Arc<str>], now: Timestamp) {
         let entries =
             |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+        for directory in entries(&self.directory) {
+            let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // To note that its source was asked changes it.
+            let noted = fs::metadata(&directory).and_then(|metadata| metadata.modified()).ok();
+            let noted = noted.and_then(|at| Timestamp::try_from(at).ok());
+            if !named.iter().any(|id| **id == *name) && noted.is_some_and(|at| now.duration_since(at) > UNNAMED_MAX) {
+                self.forget(&name);
+            }
+        }
         let own = incoming_of_process();
         for path in entries(&self.directory).flat_map(|directory| entries(&directory)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -203,29 +222,20 @@ fn incoming_of_process() -> String {
 
 /// The digest of a list that is kept; `None` if there is none, or it can't be read.
 fn digest_of(list: &Path) -> Option<String> {
-    let (mut file, mut digest, mut piece) = (File::open(list).ok()?, Context::new(&SHA256), vec![0; PIECE]);
+    let (mut file, mut digest, mut piece) = (File::open(list).ok()?, Digest::new(), vec![0; PIECE]);
     loop {
         let read = file.read(&mut piece).ok()?;
         match piece.get(..read)? {
-            [] => return Some(hex(digest)),
-            octets => digest.update(octets),
+            [] => return Some(digest.finish()),
+            octets => digest.add(octets),
         }
     }
-}
-
-fn hex(digest: Context) -> String {
-    data_encoding::HEXLOWER.encode(digest.finish().as_ref())
-}
-
-fn sync(directory: &Path) -> Result<(), StoreError> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| StoreError { path: directory.to_path_buf(), error })
 }
 
 impl Incoming {
     /// Where it is while it is checked.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Octets so far.
@@ -240,29 +250,22 @@ impl Incoming {
 
     /// SHA-256 of the octets so far, in hexadecimal.
     pub fn digest(&self) -> String {
-        hex((*self.digest).clone())
+        (*self.digest).clone().finish()
     }
 }
 
 impl Write for Incoming {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(octets)?;
+        let written = self.file.file().write(octets)?;
         let octets = octets.get(..written).unwrap_or(octets);
-        self.digest.update(octets);
+        self.digest.add(octets);
         self.last = octets.last().copied().or(self.last);
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // Renamed by then if it was kept.
-        drop(fs::remove_file(&self.path));
+        self.file.file().flush()
     }
 }
 
@@ -327,6 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn at_a_start_a_list_that_is_not_named_is_removed_only_after_a_long_time() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        let whole = incoming(&store, "a.example\n");
+        let known = kept(&whole, None);
+        store.keep("a", whole, &known).unwrap();
+        let is_there = || store.list("a").is_file();
+        let noted = fs::metadata(state.path().join("lists/a")).unwrap().modified().unwrap();
+        let now = Timestamp::try_from(noted).unwrap();
+        store.tidy(&[], now);
+        store.tidy(&[], Timestamp::UNIX_EPOCH);
+        assert!(is_there(), "not for long, or nobody knows for how long");
+        store.tidy(&["a".into()], now + 2 * UNNAMED_MAX);
+        assert!(is_there(), "it is named");
+        store.tidy(&["b".into()], now + 2 * UNNAMED_MAX);
+        assert!(!is_there());
+        store.forget("a");
+    }
+
+    #[test]
     fn what_a_crash_left_behind_is_removed_and_rubbish_is_no_knowledge() {
         let state = tempfile::tempdir().unwrap();
         let store = Store::new(state.path());
@@ -334,7 +357,7 @@ mod tests {
         let known = kept(&whole, None);
         store.keep("a", whole, &known).unwrap();
         fs::write(state.path().join("lists/a/incoming-1-1"), "half").unwrap();
-        store.tidy();
+        store.tidy(&[], Timestamp::UNIX_EPOCH);
         assert_eq!(fs::read_dir(state.path().join("lists/a")).unwrap().count(), 2);
         for rubbish in ["", "{}", "\0\0\0", "[1]"] {
             fs::write(state.path().join("lists/a/source.json"), rubbish).unwrap();

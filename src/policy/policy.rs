@@ -41,6 +41,10 @@ pub struct ListInfo {
     pub detected: bool,
     /// SHA-256 of its octets, in hexadecimal.
     pub digest: String,
+    /// Its octets.
+    pub bytes: u64,
+    /// Whether its last line has an end.
+    pub ended: bool,
     /// Rules held.
     pub entries: u64,
     /// Rules dropped because their pattern stands already, in this list or one before it of the same ban.
@@ -51,7 +55,7 @@ impl ListInfo {
     /// A list whose rules are still to come.
     pub fn new(name: impl Into<Arc<str>>, ban: BanIndex, format: ListFormat, digest: impl Into<String>) -> Self {
         let (name, digest, detected) = (name.into(), digest.into(), false);
-        Self { name, ban, format, detected, digest, entries: 0, duplicates: 0 }
+        Self { name, ban, format, detected, digest, bytes: 0, ended: true, entries: 0, duplicates: 0 }
     }
 }
 

@@ -9,15 +9,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
-use ring::digest::{Context, SHA256};
 
 use super::is_newer;
 use super::steps::{self, Place, Step};
 use super::triggers::Triggers;
+use crate::digest::Digest;
 use crate::policy::{BanIndex, ExportFormat, Policy};
 use crate::priority::make_way;
+use crate::replace::Replacement;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Name};
 
@@ -77,24 +77,21 @@ pub fn publish(
     // Two processes may write it while one takes the other's place.
     let beside = path.with_extension(format!("{}.{NEW}", std::process::id()));
     remove_left_over(directory, at);
-    let file = Arc::new(File::options().read(true).write(true).create(true).truncate(true).open(&beside)?);
-    let mut rows = Rows::new(BufWriter::new(&*file));
+    let new = Replacement::begin(&path, beside)?;
+    let mut rows = Rows::new(BufWriter::new(new.file()));
     let exported = policy.export(ExportFormat::Rpz, at, chosen, &mut rows)?;
     let (unsaid, digest) = (exported.unsaid as u64, rows.digest());
     if let Some(before) = before.as_ref().filter(|before| before.digest == digest) {
-        std::fs::remove_file(&beside)?;
         return Ok((Published { unsaid, ..before.clone() }, false));
     }
     let serial = next_serial(before.as_ref().map(|before| before.serial), at);
     let (ttl, triggers) = (rows.ttl, rows.triggers);
-    let mut published = Published { serial, ttl, triggers, unsaid, steps: Vec::new(), digest, file: Arc::clone(&file) };
-    rows.finish(&published.end())?;
-    file.sync_all()?;
+    rows.finish(&end(serial, ttl, &triggers, &digest))?;
+    // Durable, as the serial is that a secondary has by then.
+    let file = Arc::new(new.take_place()?);
+    let mut published = Published { serial, ttl, triggers, unsaid, steps: Vec::new(), digest, file };
     let place = Place { zone: &path };
     published.steps = before.map(|before| published.steps_from(before, &place)).unwrap_or_default();
-    std::fs::rename(&beside, &path)?;
-    // The new name must outlast a loss of power as the serial that a secondary has by then does.
-    File::open(directory)?.sync_all()?;
     place.keep(&published.steps);
     Ok((published, true))
 }
@@ -120,6 +117,12 @@ fn next_serial(before: Option<u32>, at: Timestamp) -> u32 {
         Some(before) if !is_newer(seconds, before) => before.wrapping_add(1),
         _ => seconds,
     }
+}
+
+/// The last line of a version.
+fn end(serial: u32, ttl: u32, triggers: &Triggers, digest: &str) -> String {
+    let counts: Vec<String> = triggers.counts.iter().map(u64::to_string).collect();
+    format!("{END} {serial} {ttl} {} {digest}\n", counts.join(" "))
 }
 
 /// Where the version of a zone is.
@@ -181,11 +184,6 @@ impl Published {
         }
     }
 
-    fn end(&self) -> String {
-        let counts: Vec<String> = self.triggers.counts.iter().map(u64::to_string).collect();
-        format!("{END} {} {} {} {}\n", self.serial, self.ttl, counts.join(" "), self.digest)
-    }
-
     /// The lines of its records.
     pub(super) fn lines(&self) -> impl Iterator<Item = io::Result<String>> + use<> {
         let lines = BufReader::new(FromStart { file: Arc::clone(&self.file), at: 0 }).lines();
@@ -211,14 +209,14 @@ impl Read for FromStart {
 struct Rows<W> {
     out: W,
     line: Vec<u8>,
-    digest: Context,
+    digest: Digest,
     ttl: u32,
     triggers: Triggers,
 }
 
 impl<W: Write> Rows<W> {
     fn new(out: W) -> Self {
-        Self { out, line: Vec::new(), digest: Context::new(&SHA256), ttl: 0, triggers: Triggers::default() }
+        Self { out, line: Vec::new(), digest: Digest::new(), ttl: 0, triggers: Triggers::default() }
     }
 
     /// What comments say changes with every export, and what the zone says of itself is made anew for each message.
@@ -227,10 +225,10 @@ impl<W: Write> Rows<W> {
         let text = std::str::from_utf8(&line).map_err(io::Error::other)?;
         if let Some(ttl) = text.strip_prefix("$TTL ") {
             self.ttl = ttl.trim().parse().map_err(io::Error::other)?;
-            self.digest.update(&line);
+            self.digest.add(&line);
         } else if !text.starts_with([';', '@']) {
             self.triggers.add(&line);
-            self.digest.update(&line);
+            self.digest.add(&line);
             self.out.write_all(&line)?;
             if self.triggers.total().is_multiple_of(LINES_AT_ONCE) {
                 make_way();
@@ -242,7 +240,7 @@ impl<W: Write> Rows<W> {
     }
 
     fn digest(&self) -> String {
-        HEXLOWER.encode(self.digest.clone().finish().as_ref())
+        self.digest.clone().finish()
     }
 
     fn finish(mut self, end: &str) -> io::Result<()> {

@@ -9,7 +9,6 @@ use super::judge::{New, NothingNew, ask, intact, noted};
 use super::{Lists, Wish};
 use crate::config::{Elsewhere, ListFile, Subscribed};
 use crate::lists::Schedule;
-use crate::metrics::FetchResult;
 use crate::upstream::Questions;
 
 /// Follows the list until it is dropped.
@@ -66,13 +65,11 @@ pub(super) async fn settle(
     asked: Result<New, NothingNew>,
 ) -> Result<(), Option<Duration>> {
     let new = match asked {
-        Ok(New::Changed(incoming, kept)) => {
-            lists.put_in_force(id, Some(incoming), kept).await.map(|kept| (FetchResult::Changed, kept))
-        }
+        Ok(New::Changed(incoming, kept)) => lists.put_in_force(id, Some(incoming), kept).await,
         Ok(New::Unchanged(kept)) => {
             noted(&lists.store, id, &kept).await;
             // It may have come while a mistake elsewhere kept everything out of force.
-            lists.put_in_force(id, None, kept).await.map(|kept| (FetchResult::Unchanged, kept))
+            lists.put_in_force(id, None, kept).await
         }
         Err(nothing) => Err(nothing),
     };

@@ -14,12 +14,19 @@ use crate::priority::beside;
 /// Takes over what arrives until `stop`; then nobody follows a list any longer.
 pub(in crate::app) async fn keep(parts: Arc<Parts>, stop: CancellationToken) {
     let Some(mut arriving) = parts.lists.take_arriving() else { return };
-    let store = parts.lists.store.clone();
-    drop(beside(move || store.tidy()).await);
+    let (store, named, now) = (parts.lists.store.clone(), named(&parts), parts.clock.now().wall);
+    drop(beside(move || store.tidy(&named, now)).await);
     while let Some(Some(arrival)) = stop.run_until_cancelled(arriving.recv()).await {
         take_over(&parts, arrival, &mut arriving).await;
     }
     parts.lists.followers().clear();
+}
+
+/// The lists that come from elsewhere by the configuration.
+fn named(parts: &Parts) -> Vec<Arc<str>> {
+    let loaded = parts.loaded.load();
+    let from_elsewhere = loaded.settings.lists.iter().filter(|list| list.elsewhere.is_some());
+    from_elsewhere.filter_map(|list| Some(Arc::clone(&list.id.as_ref()?.value))).collect()
 }
 
 /// Keeps what has arrived and reloads, unless all of it is in force already.

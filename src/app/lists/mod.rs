@@ -117,6 +117,12 @@ impl Lists {
         let named = lists.iter().filter_map(|list| Some((&list.id.as_ref()?.value, list, list.elsewhere.as_ref()?)));
         let named: Vec<_> = named.collect();
         let mut followers = self.followers();
+        let before: Vec<Arc<str>> = followers.keys().cloned().collect();
+        for id in before.iter().filter(|id| !named.iter().any(|(other, ..)| other == id)) {
+            // Whoever follows it is called off first.
+            followers.remove(id);
+            self.store.forget(id);
+        }
         followers.retain(|id, follower| named.iter().any(|(other, list, _)| *other == id && **list == follower.list));
         self.unenforced().retain(|id, _kept| named.iter().any(|(other, ..)| *other == id));
         self.board.retain(&named.iter().map(|(id, ..)| Arc::clone(id)).collect::<Vec<_>>());
@@ -160,14 +166,22 @@ impl Lists {
         }
     }
 
-    /// Keeps a version that has been judged, unless it is kept already, puts it in force, and returns when it is.
+    /// Keeps a version that has been judged, unless it is kept already, puts it in force, and returns when it is: what has changed
+    /// by that.
     ///
     /// # Errors
     /// Why it is not.
-    async fn put_in_force(&self, id: &Arc<str>, incoming: Option<Incoming>, kept: Kept) -> Result<Kept, NothingNew> {
-        self.unenforced().remove(id);
+    async fn put_in_force(
+        &self,
+        id: &Arc<str>,
+        incoming: Option<Incoming>,
+        kept: Kept,
+    ) -> Result<(FetchResult, Kept), NothingNew> {
+        // One that has waited for a good reload comes into force only now, though its source has nothing new.
+        let waited = self.unenforced().remove(id).is_some();
+        let result = if waited || incoming.is_some() { FetchResult::Changed } else { FetchResult::Unchanged };
         match self.arrived(id, incoming, kept.clone()).await {
-            Ok(()) => Ok(kept),
+            Ok(()) => Ok((result, kept)),
             Err(why) => {
                 self.unenforced().insert(Arc::clone(id), kept);
                 Err(NothingNew::failed(why))

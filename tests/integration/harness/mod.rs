@@ -228,9 +228,14 @@ impl RunningServer {
         sum(&self.metrics().await, name, labels)
     }
 
+    /// Where its admin pages are.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.server.admin().unwrap()
+    }
+
     /// Status code and body of an admin page.
     pub(crate) async fn http(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.server.admin().unwrap()).await.unwrap();
+        let mut stream = TcpStream::connect(self.admin()).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();

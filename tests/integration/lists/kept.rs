@@ -120,7 +120,8 @@ async fn a_list_that_is_kept_and_not_in_force_is_said_to_be_so_until_it_is() {
         }
         std::fs::write(&rules, "near.example\n").unwrap();
         if mended_by_a_fetch {
-            fetched(&server).await;
+            assert_eq!(fetched(&server).await[0]["result"], "changed", "what is in force has");
+            assert_eq!(fetched(&server).await[0]["result"], "unchanged");
         } else {
             server.reload().await;
         }

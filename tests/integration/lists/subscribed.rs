@@ -160,11 +160,22 @@ async fn several_lists_are_in_force_at_once_and_one_that_is_named_no_longer_is_f
     for name in ["a.example", "b.example"] {
         assert_eq!(rcode_of(&server, name).await, rcode::NXDOMAIN, "{name}");
     }
+    let kept = || {
+        let entries = std::fs::read_dir(server.state_dir().join("lists")).unwrap();
+        let mut kept: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        kept.sort();
+        kept
+    };
+    web.put("/b", Page::status(503));
+    assert_eq!(fetched(&server).await[1]["result"], "failed");
+    server.reload().await;
+    assert_eq!(kept(), ["one", "two"], "one that only failed stays");
 
     server.change_settings(&subscribed(&web.url("/a"), "")).await;
     let rows = fetched(&server).await;
     assert_eq!((rows.as_array().unwrap().len(), &rows[0]["id"]), (1, &"far".into()));
     assert!(!server.metrics().await.contains("embargo_list_fetch_bytes{list=\"two\"}"));
+    assert_eq!(kept(), ["far"]);
     assert_eq!(rcode_of(&server, "a.example").await, rcode::NXDOMAIN);
 }
 
