@@ -48,7 +48,7 @@ pub use import::{Import, ImportError, Log, Reached, Scanned};
 pub use names::{Coverage, NameRow, NameStore, NamesConfig};
 pub use outlet::Outlet;
 pub use presence::{BLOCK, DayCount, DeviceRow, Numbered, Presence, Set, Sign, What};
-pub use read::{AttemptRow, ClientRow, Filter, Store, Tried};
+pub use read::{AttemptRow, CategoryRow, ClientRow, Filter, Store, Tried};
 pub use series::{Series, SeriesId};
 pub use shown::question;
 use writer::{Answer, Command, Shared, Writer};

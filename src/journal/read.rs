@@ -118,6 +118,17 @@ pub struct Tried {
     pub last: Timestamp,
 }
 
+/// What was tried of one category of a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CategoryRow {
+    /// The category.
+    pub category: String,
+    /// Devices that tried it.
+    pub devices: u64,
+    /// How many lookups.
+    pub lookups: u64,
+}
+
 /// The store, open for reading.
 #[derive(Debug)]
 pub struct Store {
@@ -199,6 +210,34 @@ impl Store {
                 visit(tried(row)?);
             }
             Ok(())
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
+    /// How many devices tried names of each category of a ban, and how often, from one moment to before another; of one site, if
+    /// there is one. An address without a device stands for one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read to the end.
+    pub fn by_category(
+        &self,
+        ban: &str,
+        (from, until): (Timestamp, Timestamp),
+        site: Option<&str>,
+    ) -> Result<Vec<CategoryRow>, StoreError> {
+        let sql = "SELECT s.category, count(DISTINCT CASE a.device WHEN '' THEN a.client ELSE a.device END), sum(a.count) \
+                   FROM attempts AS a CROSS JOIN series AS s ON s.id = a.series \
+                   WHERE a.minute >= ?1 / 60000 AND a.minute < ?2 / 60000 AND s.ban = ?3 AND (?4 IS NULL OR s.site = ?4) \
+                   AND a.client <> '' GROUP BY s.category ORDER BY s.category";
+        let read = || -> Result<Vec<CategoryRow>, Unreadable> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query(params![from.as_millisecond(), until.as_millisecond(), ban, site])?;
+            let mut read = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (devices, lookups) = (count(row.get(1)?)?, count(row.get(2)?)?);
+                read.push(CategoryRow { category: row.get(0)?, devices, lookups });
+            }
+            Ok(read)
         };
         read().map_err(|error| self.unreadable(error))
     }

@@ -32,8 +32,12 @@ impl Asked {
 
     /// The first moment of the baseline, and the one after the window.
     pub fn moments(&self) -> (Timestamp, Timestamp) {
-        let begin = |day: Day| Timestamp::from_second(i64::from(day.0) * 86_400).unwrap_or(Timestamp::MAX);
         (begin(*self.baseline.start()), begin(self.window.end().plus(1)))
+    }
+
+    /// The first moment of the window, and the one after it.
+    pub fn window_moments(&self) -> (Timestamp, Timestamp) {
+        (begin(*self.window.start()), begin(self.window.end().plus(1)))
     }
 
     /// Days of the window, and of the baseline.
@@ -45,6 +49,11 @@ impl Asked {
     pub fn date(&self) -> Day {
         self.baseline.end().plus(1)
     }
+}
+
+/// The first moment of a day.
+fn begin(day: Day) -> Timestamp {
+    Timestamp::from_second(i64::from(day.0) * 86_400).unwrap_or(Timestamp::MAX)
 }
 
 /// The sets of a part of the devices, each in the order of days and at most one a day, up to the end of the window.

@@ -136,6 +136,12 @@ fn annex(document: &Document, add: &mut impl FnMut(Row<'_>)) {
         let (value, text) = (row.rules.to_string(), row.sha256.clone());
         add(Row { section: "list", item: &row.name, name: "rules", value, text, ..Row::default() });
     }
+    for row in &document.signals {
+        for (name, value) in [("devices", row.devices), ("lookups", row.lookups)] {
+            let text = row.meaning.to_owned();
+            add(Row { section: "signal", item: &row.category, name, value: value.to_string(), text, ..Row::default() });
+        }
+    }
     let lines = [("method", &document.method), ("limit", &document.limits)];
     for (section, text) in lines.into_iter().flat_map(|(section, lines)| lines.iter().map(move |text| (section, text)))
     {

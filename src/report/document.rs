@@ -11,7 +11,7 @@ use super::key::{Key, SiteRow};
 use super::milestones::{self, LawRow, MilestoneRow};
 use super::open::{self, Open};
 use super::{method, statement};
-use crate::journal::{Presence, StoreError, WindowRow};
+use crate::journal::{CategoryRow, Presence, StoreError, WindowRow};
 use crate::policy::Ban;
 use crate::time::Day;
 
@@ -30,6 +30,8 @@ pub struct Inputs<'a> {
     pub history: &'a History,
     /// When the server served, from the first day of the baseline to the last of the window.
     pub windows: Vec<WindowRow>,
+    /// Signals of the window.
+    pub signals: Vec<SignalRow>,
     /// Exemptions that stand in the configuration.
     pub configured: Vec<ExceptionRow>,
     /// The fingerprint of the key that will sign it.
@@ -121,6 +123,31 @@ pub struct EvidenceRow {
     pub now: u64,
 }
 
+/// Lookups in the window that tell of ways past this server, or of controls against them.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignalRow {
+    /// The ban that watches for them.
+    pub ban: String,
+    /// The category of its rules.
+    pub category: String,
+    /// `may_bypass`, or `control_applied`: a canary that asks whether the network wants its DNS used, and is told so.
+    pub meaning: &'static str,
+    /// Devices.
+    pub devices: u64,
+    /// Lookups.
+    pub lookups: u64,
+}
+
+impl SignalRow {
+    /// What lookups of one category mean.
+    pub fn of(ban: &str, row: CategoryRow) -> Self {
+        let is_control = row.category.starts_with("canary");
+        let meaning = if is_control { "control_applied" } else { "may_bypass" };
+        let CategoryRow { category, devices, lookups } = row;
+        Self { ban: ban.to_owned(), category, meaning, devices, lookups }
+    }
+}
+
 /// Devices in one span of days.
 #[derive(Clone, Debug, Serialize)]
 pub struct SpanRow {
@@ -164,6 +191,8 @@ pub struct Document {
     pub sites_left_out: usize,
     /// By grade of evidence.
     pub evidence: Vec<EvidenceRow>,
+    /// Ways past this server.
+    pub signals: Vec<SignalRow>,
     /// By day.
     pub days: Vec<SpanRow>,
     /// By week.
@@ -220,6 +249,7 @@ impl Document {
             evidence: evidence
                 .map(|(grade, &(baseline, now))| EvidenceRow { evidence: grade.as_str(), baseline, now })
                 .collect(),
+            signals: inputs.signals.clone(),
             days: spans_of(&figures.days),
             weeks: spans_of(&figures.weeks),
             months: spans_of(&figures.months),

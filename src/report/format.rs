@@ -1,6 +1,7 @@
 //! The forms of a report.
 
 use super::document::Document;
+use super::incident::Incident;
 use super::{csv, html, markdown};
 use crate::audit::is_unprinted;
 
@@ -45,6 +46,14 @@ impl Format {
             Self::Html | Self::Markdown => ("<!-- ", " -->\n"),
             Self::Json => (",\"seal\":\"", "\"}\n"),
             Self::Csv => ("\"seal\",,,,,,,\"", "\"\r\n"),
+        }
+    }
+
+    /// What is on record about one device, as a page or for programs, still without its seal.
+    pub fn render_incident(self, incident: &Incident) -> String {
+        match self {
+            Self::Html => html::render_incident(incident),
+            Self::Json | Self::Csv | Self::Markdown => serde_json::to_string(incident).unwrap_or_default(),
         }
     }
 

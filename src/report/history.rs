@@ -75,9 +75,17 @@ impl History {
         }
     }
 
+    /// Every exemption that could have spared somebody this ban, whenever that was.
+    pub fn all_exceptions(&self, ban: &str) -> Vec<ExceptionRow> {
+        self.exceptions_within(ban, (Timestamp::MIN, Timestamp::MAX))
+    }
+
     /// Exemptions that could have spared somebody this ban in the time in question.
     pub(super) fn exceptions(&self, ban: &str, asked: &Asked) -> Vec<ExceptionRow> {
-        let whole = asked.moments();
+        self.exceptions_within(ban, asked.moments())
+    }
+
+    fn exceptions_within(&self, ban: &str, whole: (Timestamp, Timestamp)) -> Vec<ExceptionRow> {
         let row = |(id, (at, written)): (&u64, &(Timestamp, Written))| {
             let ended = self.ended.get(id).filter(|(ended, _how)| *ended < whole.1);
             let until: Option<Timestamp> = written.until.as_ref().and_then(|until| until.parse().ok());

@@ -79,6 +79,11 @@ fn annex(document: &Document, page: &mut Page) {
     };
     let header = ["Date", "What", "Devices in the 7 days before", "From it on"];
     page.table(&header, document.milestones.iter().map(milestone));
+    page.line("## Ways past this server");
+    let signal = |row: &super::document::SignalRow| {
+        vec![text(&row.category), text(row.meaning), number(row.devices), number(row.lookups)]
+    };
+    page.table(&["Signal", "Meaning", "Devices", "Lookups"], document.signals.iter().map(signal));
     page.line("## Coverage");
     let covered = [("Baseline", &document.coverage.baseline), ("Window", &document.coverage.window)];
     let covered = covered.into_iter().map(|(name, covered)| {

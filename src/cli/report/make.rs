@@ -6,9 +6,9 @@ use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{flags, record};
 use crate::config;
-use crate::journal::{Presence, Store};
-use crate::policy::{Ban, GroupKind, Policy};
-use crate::report::{Asked, Document, ExceptionRow, History, Inputs, ListRow, SigningKey, seal};
+use crate::journal::{Presence, Store, StoreError};
+use crate::policy::{Ban, BanKind, GroupKind, Policy};
+use crate::report::{Asked, Document, ExceptionRow, History, Inputs, ListRow, SignalRow, SigningKey, seal};
 
 /// Makes it.
 ///
@@ -48,6 +48,7 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
         site: wanted.site.as_deref(),
         history: &history,
         windows,
+        signals: signals(&store, &policy, &asked, wanted.site.as_deref()).map_err(record::unread)?,
         configured: configured(&loaded.settings, ban),
         signed_by: key.as_ref().map(SigningKey::fingerprint),
         rows_max: report.format.rows_max(),
@@ -57,7 +58,11 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
     Ok(console.out.write_all(seal(&text, report.format, key.as_ref()).as_bytes())?)
 }
 
-fn history(directory: &std::path::Path) -> Result<History, Failure> {
+/// The audit log of a state directory.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn history(directory: &std::path::Path) -> Result<History, Failure> {
     let mut history = History::default();
     let reading = audit::read(directory, |entry, _hash| history.take(entry));
     let path = audit::path(directory);
@@ -83,6 +88,16 @@ fn known_site(site: &str, policy: &Policy, presence: &Presence<'_>) -> Result<()
     Err(Failure::usage(format!("unknown site `{site}`; known sites: {some}{more}")))
 }
 
+/// What bans that are only signals have seen in the window.
+fn signals(store: &Store, policy: &Policy, asked: &Asked, site: Option<&str>) -> Result<Vec<SignalRow>, StoreError> {
+    let mut signals = Vec::new();
+    for ban in policy.bans().iter().filter(|ban| ban.kind == BanKind::Signal) {
+        let rows = store.by_category(&ban.id, asked.window_moments(), site)?;
+        signals.extend(rows.into_iter().map(|row| SignalRow::of(&ban.id, row)));
+    }
+    Ok(signals)
+}
+
 fn lists(policy: &Policy, ban: &Ban) -> Vec<ListRow> {
     let of_ban = policy.lists().iter().filter(|list| policy.bans().get(list.ban.0).is_some_and(|of| of.id == ban.id));
     of_ban
@@ -91,7 +106,7 @@ fn lists(policy: &Policy, ban: &Ban) -> Vec<ListRow> {
 }
 
 /// Exemptions of the configuration that could spare somebody this ban.
-fn configured(settings: &config::Settings, ban: &Ban) -> Vec<ExceptionRow> {
+pub(super) fn configured(settings: &config::Settings, ban: &Ban) -> Vec<ExceptionRow> {
     let all =
         settings.exemptions.iter().flat_map(|exemption| exemption.terms.iter().map(|terms| (&exemption.id, terms)));
     let of_ban =

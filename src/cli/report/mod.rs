@@ -1,5 +1,6 @@
 //! `embargo report`: what the record proves, as a document that stands for itself.
 
+mod incident;
 mod key;
 mod make;
 mod verify;
@@ -33,6 +34,7 @@ pub(super) struct Report {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Incident(incident::IncidentOf),
     Verify(verify::Verify),
     Key(key::Key),
 }
@@ -62,6 +64,7 @@ const EXAMPLES: &str = "\
 Examples:
   embargo report --ban kaspersky --from 2024-11-01 --to 2024-11-30 --baseline 2024-09-29 > kaspersky.html
   embargo report --ban kaspersky --from 2024-11-01 --to 2024-11-30 --baseline 2024-09-29 --format json | jq .figures
+  embargo report incident mac:52:54:00:12:34:56 --ban kaspersky > incident.html
   embargo report key
   embargo report verify kaspersky.html --key 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
 
@@ -74,6 +77,7 @@ impl Report {
     /// Does as the verb says.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         match self.verb {
+            Some(Verb::Incident(incident)) => incident.execute(console),
             Some(Verb::Verify(verify)) => verify.execute(console),
             Some(Verb::Key(key)) => key.execute(console),
             None => make::make(&self, console),

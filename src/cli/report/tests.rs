@@ -59,6 +59,12 @@ fn a_report_is_made_from_the_record_and_is_the_same_each_time() {
         assert!(first.out == second.out && first.out.contains("192.0.2.7"), "{format}");
     }
     assert!(run(&asked(&state, &[])).out.starts_with("<!DOCTYPE html>"));
+    let store = crate::journal::Store::open_read_only(dir.path()).unwrap();
+    let days = |text: &str| text.parse::<crate::time::Timestamp>().unwrap();
+    let all = (days("2024-08-01T00:00:00Z"), days("2024-11-30T08:00:00Z"));
+    let rows = store.by_category("acme", all, None).unwrap();
+    assert_eq!((rows.len(), rows[0].devices, rows[0].lookups), (1, 2, 2), "the end does not belong to it");
+    assert_eq!(store.by_category("acme", all, Some("paris")).unwrap(), []);
     let of_site = json_of(&asked(&state, &["--format", "json", "--site", "berlin"]));
     assert_eq!((&of_site["about"]["site"], &of_site["figures"]["now"]), (&json!("berlin"), &json!(1)));
 }
@@ -122,6 +128,22 @@ fn a_report_is_signed_once_there_is_a_key_and_any_change_is_found() {
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, &told["intact"], &told["signed_by"]), (1, &json!(false), &Value::Null));
     assert_eq!(run(&["report", "verify", &format!("{file}.none")]).code, 3);
+}
+
+#[test]
+fn an_incident_is_what_the_record_has_of_one_device() {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path());
+    let state = dir.path().display().to_string();
+    let asked = ["report", "incident", "192.0.2.7", "--ban", "acme", "--config", CONFIG, "--state-dir", &state];
+    let told = json_of(&[&asked[..], &["--format", "json"]].concat());
+    assert_eq!((&told["lookups"], &told["blocked"], &told["state"]), (&json!(2), &json!(2), &json!("suspected")));
+    // Seen on a Friday.
+    assert_eq!((&told["report_by"], &told["sites"]), (&json!("2024-09-04"), &json!(["berlin"])));
+    let page = run(&asked);
+    assert!(page.code == 0 && page.out.starts_with("<!DOCTYPE html>") && page.out == run(&asked).out);
+    let unknown = run(&["report", "incident", "x", "--ban", "acme", "--config", CONFIG, "--state-dir", &state]);
+    assert!(unknown.code == 2 && unknown.err.contains("nothing on record of the device `x`"), "{}", unknown.err);
 }
 
 #[test]

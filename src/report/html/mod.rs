@@ -2,7 +2,10 @@
 //! slip into it.
 
 mod chart;
+mod incident;
 mod tables;
+
+pub(super) use incident::render as render_incident;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -40,6 +43,7 @@ pub(super) fn render(document: &Document) -> String {
                     (tables::enforcement(document))
                     (tables::milestones(document))
                     (tables::evidence(document))
+                    (tables::signals(document))
                     (lines("Method", &document.method))
                     (lines("Limits", &document.limits))
                     (tables::annex(document))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::report::document::{Covered, Document};
+use crate::report::document::{Covered, Document, SignalRow};
 use crate::report::format::plain;
 use crate::report::history::{EnforcementRow, ExceptionRow};
 use crate::report::key::{SiteRow, number, percent};
@@ -10,7 +10,7 @@ use crate::report::milestones::{LawRow, MilestoneRow};
 use crate::report::open::OpenRow;
 
 /// A table with a header; a title that begins with `#` is of numbers. Without rows it says so.
-fn table(says: &str, header: &[&str], rows: &[Markup]) -> Markup {
+pub(super) fn table(says: &str, header: &[&str], rows: &[Markup]) -> Markup {
     html! {
         @if rows.is_empty() { p.none { "None." } } @else {
             div.wide { table {
@@ -25,7 +25,7 @@ fn table(says: &str, header: &[&str], rows: &[Markup]) -> Markup {
     }
 }
 
-fn rows<T>(all: &[T], row: impl Fn(&T) -> Markup) -> Vec<Markup> {
+pub(super) fn rows<T>(all: &[T], row: impl Fn(&T) -> Markup) -> Vec<Markup> {
     all.iter().map(row).collect()
 }
 
@@ -38,7 +38,7 @@ fn maybe(value: Option<u64>, other: &str) -> Markup {
 }
 
 /// A date, or the day of a moment with its time to the minute.
-fn moment(text: Option<&str>, other: &str) -> Markup {
+pub(super) fn moment(text: Option<&str>, other: &str) -> Markup {
     let shown = |text: &str| {
         let (day, time) = text.split_once('T').unwrap_or((text, ""));
         let minute: String = time.chars().take(5).collect();
@@ -48,7 +48,7 @@ fn moment(text: Option<&str>, other: &str) -> Markup {
 }
 
 /// A word that stands for a state.
-fn tag(word: &str) -> Markup {
+pub(super) fn tag(word: &str) -> Markup {
     let class = format!("tag {word}");
     html! { span class=(class) { (word) } }
 }
@@ -207,6 +207,20 @@ pub(super) fn evidence(document: &Document) -> Markup {
             &["Grade", "#Baseline", "#Window"],
             &rows(&document.evidence, row),
         ))
+    }
+}
+
+pub(super) fn signals(document: &Document) -> Markup {
+    let row = |row: &SignalRow| {
+        html! { tr {
+            th scope="row" { (plain(&row.category)) } td { (row.meaning.replace('_', " ")) } (count(row.devices)) (count(row.lookups))
+        } }
+    };
+    let says = "Lookups of the window that may lead past this server, and canaries by which devices ask whether they may. A device \
+                that was answered with a block and went quiet may have gone another way too; silence alone is no proof of it.";
+    html! {
+        h2 { "Ways past this server" }
+        (table(says, &["Signal", "Meaning", "#Devices", "#Lookups"], &rows(&document.signals, row)))
     }
 }
 

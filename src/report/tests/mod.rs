@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::{Entry, Event, Reloaded, Terms, Written};
+use crate::journal::CategoryRow;
 use crate::metrics::Did;
 use crate::policy::{Ban, EndUse, Evidence, Law, Milestone};
 use crate::time::Day;
@@ -69,6 +70,7 @@ fn document(record: &Record, site: Option<&str>) -> Document {
     let (ban, asked, history) = (ban(), asked(), history());
     let lists = vec![ListRow { name: "rules.txt".to_owned(), sha256: "cd".repeat(32), rules: 3 }];
     let (configured, windows, signed_by) = (Vec::new(), Vec::new(), None);
+    let canary = CategoryRow { category: "canary_relay".to_owned(), devices: 2, lookups: 9 };
     let inputs = Inputs {
         ban: &ban,
         lists,
@@ -76,6 +78,7 @@ fn document(record: &Record, site: Option<&str>) -> Document {
         site,
         history: &history,
         windows,
+        signals: vec![SignalRow::of("bypass", canary)],
         configured,
         signed_by,
         rows_max: 1_000,
@@ -129,6 +132,7 @@ fn the_figures_are_those_of_the_record() {
     assert_eq!(evidence("visit").unwrap()["now"], 1);
     assert_eq!((&told["days"][2]["devices"], &told["days"][2]["from"]), (&json!(1), &json!("2026-02-03")));
     assert_eq!(told["enforcement"][0]["mode"], "enforce");
+    assert_eq!(told["signals"][0]["meaning"], "control_applied");
     assert_eq!(told["coverage"]["record_since"], "2026-01-02");
 }
 
@@ -233,6 +237,7 @@ fn rows_beyond_the_limit_are_counted() {
         site: None,
         history: &history,
         windows,
+        signals: Vec::new(),
         configured,
         signed_by,
         rows_max: 1,
