@@ -1,5 +1,6 @@
 //! A report says what the record says, the same each time, and nothing that a client has slipped into it.
 
+mod published;
 mod record;
 
 use jiff::civil::date;
