@@ -3,6 +3,8 @@
 //! Cached and fresh answers pass here alike. The upstream has already asked the servers behind the chain when it answers;
 //! what screening stops is the client's connection, not that lookup.
 
+use smallvec::SmallVec;
+
 use crate::cache::Entry;
 use crate::metrics::Outcome;
 use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Spared, SparedHit, Spares};
@@ -16,7 +18,7 @@ use super::guard::Judged;
 #[derive(Default)]
 pub(super) struct Led<'p, 'e> {
     /// The winning rules, at most one of each ban, and whether the client is spared by it: each is an attempt.
-    pub(super) hits: Vec<(Hit<'p>, bool)>,
+    pub(super) hits: SmallVec<[(Hit<'p>, bool); 1]>,
     /// What is answered instead; `None`: all of them only observe, or spare the client.
     pub(super) enforced: Option<Enforced<'p, 'e>>,
     /// The TTL in seconds that no record may exceed, where policy on a target may change or attempts are to be seen.
