@@ -9,7 +9,7 @@ use crate::audit::Reloaded;
 use crate::config::{self, ListTried, PolicyLoad, Settings, Wanting};
 use crate::diag::Diagnostic;
 use crate::metrics::{ListFigures, Metrics, list_label};
-use crate::policy::{ListInfo, Mode, Policy};
+use crate::policy::{Mode, Policy};
 use crate::time::Timestamp;
 
 /// A policy ready to be put in force.

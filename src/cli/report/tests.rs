@@ -59,7 +59,7 @@ fn a_report_is_made_from_the_record_and_is_the_same_each_time() {
         assert!(first.out == second.out && first.out.contains("192.0.2.7"), "{format}");
     }
     assert!(run(&asked(&state, &[])).out.starts_with("<!DOCTYPE html>"));
-    let store = crate::journal::Store::open_read_only(dir.path()).unwrap();
+    let store = journal::Store::open_read_only(dir.path()).unwrap();
     let days = |text: &str| text.parse::<crate::time::Timestamp>().unwrap();
     let all = (days("2024-08-01T00:00:00Z"), days("2024-11-30T08:00:00Z"));
     let rows = store.by_category("acme", all, None).unwrap();

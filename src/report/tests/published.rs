@@ -78,6 +78,7 @@ fn record() -> tempfile::TempDir {
                 if days.contains(&day) && is_at_home && !is_summer {
                     journal.record(&Attempt {
                         at: Timestamp::from_second(i64::from(day) * 86_400 + i64::from(address)).unwrap(),
+                        told: None,
                         client: std::net::Ipv4Addr::from_bits(0x0A00_0000 + address).into(),
                         series,
                         qname: &qname,
