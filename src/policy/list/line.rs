@@ -46,6 +46,8 @@ impl<'t> Line<'t> {
             let word = text.get(start..at).filter(|word| !word.starts_with('#'))?;
             Some((start..at, word))
         })
+        // Whoever asks again behind the last column must not be given the words of the comment.
+        .fuse()
     }
 }
 

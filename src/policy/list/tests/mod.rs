@@ -60,6 +60,14 @@ fn missing_columns_take_their_defaults() {
 }
 
 #[test]
+fn no_word_of_a_comment_is_a_column_however_few_stand_before_it() {
+    check("a.example # update installed off more\n", &["1:a.example uncategorised ambiguous "]);
+    check("a.example x # installed off more\n", &["1:a.example x ambiguous "]);
+    check("a.example x likely # off, more\n", &["1:a.example x likely "]);
+    check("a.example x likely observe # off, more\n", &["1:a.example x likely observe"]);
+}
+
+#[test]
 fn spaces_tabs_comments_and_line_ends_are_no_part_of_a_rule() {
     check("", &[]);
     check("# a.example\n\n \t # b.example\n", &[]);
