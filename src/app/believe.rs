@@ -104,7 +104,9 @@ impl Loading<'_> {
         }
         let before = self.before(tried, read).filter(|_before| !self.any_size)?;
         // An operator who lets it lose everything has such lists.
-        if before.ended && !read.tail.is_ended() && read.tail.bytes < before.bytes && percent < 100 {
+        let open = !read.tail.is_ended() && read.tail.bytes < before.bytes && percent < 100;
+        // At a start somebody may have edited it at leisure: there only what is plainly cut is.
+        if open && ((before.ended && self.in_force.is_some()) || self.is_cut(tried, read)) {
             let (was, is) = (before.bytes, read.tail.bytes);
             return at_end(format!(
                 "ends within a line and has {is} octets, not {was} as before: it may be cut or half written; if it is not, end \
@@ -114,6 +116,13 @@ impl Loading<'_> {
         let guards = Guards { shrink_max_percent: percent, ..Guards::default() };
         let suspicion = guards.judge_own(before.rules, now).err()?;
         Some(whole(tried, format!("{suspicion}; if that is right, {WAY_OUT}")))
+    }
+
+    /// Whether a list is the beginning of the last good copy and ends within a line of it: where the last line never has an end, that
+    /// alone says nothing.
+    fn is_cut(&self, tried: &ListTried, read: &Read) -> bool {
+        let saved = saved_list(self.state_dir, &read.saved_as);
+        saved.is_some_and(|saved| saved.was_cut_to(Path::new(&*tried.name)).unwrap_or_default())
     }
 
     /// What is to be said of a list that is taken though it ends within a line, when it is new.

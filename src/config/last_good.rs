@@ -7,7 +7,7 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -141,6 +141,26 @@ pub fn saved_list(state_dir: &Path, saved_as: &Path) -> Option<SavedList> {
 }
 
 impl SavedList {
+    /// Whether a file is its beginning, and ends within one of its lines.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn was_cut_to(&self, file: &Path) -> io::Result<bool> {
+        let (mut saved, mut cut) = (BufReader::new(File::open(&self.path)?), BufReader::new(File::open(file)?));
+        loop {
+            let (piece, other) = (cut.fill_buf()?, saved.fill_buf()?);
+            let shared = piece.len().min(other.len());
+            if piece.is_empty() {
+                return Ok(other.first().is_some_and(|next| !matches!(next, b'\n' | b'\r')));
+            }
+            if shared == 0 || piece.get(..shared) != other.get(..shared) {
+                return Ok(false);
+            }
+            cut.consume(shared);
+            saved.consume(shared);
+        }
+    }
+
     /// Its rules; all of it is read.
     pub fn rules(&self) -> Option<u64> {
         let reading = Reading { format: self.format, strictness: Strictness::Lenient };

@@ -103,6 +103,15 @@ async fn a_last_line_without_an_end_counts_where_nothing_speaks_for_a_cut() {
     assert!(bans("renamed.example").await);
     fs::write(&list, "shorter.example").unwrap();
     assert!(bans("shorter.example").await && !bans("old.example").await);
+    // Cut within a line it is refused there too, and without its last line it is taken.
+    fs::write(&list, "one.example\ntwo.example\nthree.example").unwrap();
+    assert!(bans("three.example").await);
+    fs::write(&list, "one.example\ntwo.exam").unwrap();
+    server.reload().await;
+    assert_eq!(server.metric("list_last_reload_successful", &LABEL).await, 0);
+    assert_eq!(rcode_of(&server, "three.example").await, rcode::NXDOMAIN);
+    fs::write(&list, "one.example\ntwo.example").unwrap();
+    assert!(bans("two.example").await && !bans("three.example").await);
 }
 
 #[tokio::test]
@@ -132,6 +141,19 @@ async fn at_a_start_a_list_that_was_cut_is_compared_with_the_last_good_copy() {
         let names = server.metric("list_entries", &LABEL).await;
         assert_eq!(names, after.lines().count() as u64);
     }
+}
+
+#[tokio::test]
+async fn at_a_start_a_short_list_that_was_edited_is_enforced_whatever_its_end() {
+    let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let list = directory.path().join("names.txt");
+    fs::write(&list, names(3)).unwrap();
+    let first = TestServer::new().upstream(&upstream).setting(&listed(&list)).start().await;
+    let state = first.stop().await;
+    fs::write(&list, "other.example").unwrap();
+    let server = TestServer::after(state).upstream(&upstream).setting(&listed(&list)).start().await;
+    assert_eq!(rcode_of(&server, "other.example").await, rcode::NXDOMAIN);
+    assert_eq!(rcode_of(&server, "n0.example").await, rcode::NOERROR);
 }
 
 #[tokio::test]
