@@ -17,7 +17,7 @@ use super::failure::{Failure, write_lines};
 use super::flags::{known_bans, one_of};
 use super::record::{flush, unread};
 use super::when::When;
-use super::{EXIT_CODES, exempt, record};
+use super::{EXIT_CODES, record};
 use crate::config::{self, Loaded, PolicyLoad, Settings};
 use crate::journal::{NameStore, Store};
 use crate::policy::{ListFormat, Mode, Policy};
@@ -90,7 +90,7 @@ Examples:
 const NOTES: &str = "\
 Names of no rule are in the record only with `enabled = true` in [names] of the configuration, from then on. Where the figures \
 are not all, the output says so: in JSON by at_least.
-Exemptions, groups by network, rollouts, hours and dates count as at the time of --at; what another hour of the week to come \
+Exemptions, groups by network and by device (as addresses are held now), rollouts, hours and dates count as at the time of --at; what another hour of the week to come \
 changes is counted apart (later). The record does not hold by what listener, path or TLS name a query came, nor what an answer \
 held: what would depend on that is counted (not_judged). Where an answer led to a rule, that rule is judged.
 ";
@@ -104,8 +104,8 @@ impl Preview {
         let changed = self.changed(console, &loaded)?;
         let (new, told) = policy(&changed)?;
         write_lines(&told, console.err)?;
-        let old = Side::new(old, &exempt::all(&loaded.settings, Some(&loaded.state_dir), console)?);
-        let new = Side::new(new, &exempt::all(&changed, Some(&loaded.state_dir), console)?);
+        let old = Side::new(old, (&loaded.settings, &loaded.state_dir), console)?;
+        let new = Side::new(new, (&changed, &loaded.state_dir), console)?;
         let zone = &loaded.settings.time_zone;
         let resolve = |when: When| when.resolve(console.now, zone);
         let (at, since) = (self.at.map_or(console.now, resolve), self.since.map(resolve));
@@ -120,7 +120,7 @@ impl Preview {
             names.visit(since, &mut |row| judge.asked(&row)).map_err(unread)?;
             coverage = Some(names.coverage(since).map_err(unread)?);
         }
-        let previewed = Previewed::new(&judge, &new.policy, at, since, coverage);
+        let previewed = Previewed::new(&judge, &new, at, since, coverage);
         if self.json {
             return Ok(console.json(&previewed)?);
         }

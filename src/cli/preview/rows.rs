@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::judge::{Effect, Judge, Tally, Touched};
+use super::side::Side;
 use crate::journal::Coverage;
-use crate::policy::Policy;
 use crate::time::{Timestamp, rfc3339};
 
 /// What `--json` prints; its names are an interface.
@@ -100,7 +100,7 @@ struct TouchedRow {
 impl Previewed {
     pub(super) fn new(
         judge: &Judge<'_>,
-        new: &Policy,
+        new: &Side,
         at: Timestamp,
         since: Option<Timestamp>,
         coverage: Option<Coverage>,
@@ -163,11 +163,10 @@ impl Count {
 
 impl ClientRow {
     /// Every client that is touched, last seen first.
-    fn all(judge: &Judge<'_>, new: &Policy) -> Vec<Self> {
-        let who = new.who();
+    fn all(judge: &Judge<'_>, new: &Side) -> Vec<Self> {
         let rows = judge.touched.iter().map(|(&client, touched)| Self {
             client: client.to_string(),
-            groups: who.of(client).iter().map(|index| who.group(index).id.to_string()).collect(),
+            groups: new.groups(client).map(|group| group.id.to_string()).collect(),
             queries: touched.values().map(Touched::queries).sum(),
             last_seen: touched.values().map(|touched| touched.last).max().map(rfc3339).unwrap_or_default(),
             names: touched.iter().map(|(name, touched)| TouchedRow::new(name, touched)).collect(),

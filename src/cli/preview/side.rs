@@ -1,11 +1,15 @@
 //! One of the two policies, and what it says of a query as the server would.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::path::Path;
 
-use crate::audit::Terms;
+use crate::cli::console::Console;
+use crate::cli::failure::Failure;
+use crate::cli::{exempt, known};
+use crate::config::Settings;
 use crate::policy::{
-    BanIndex, Client, Decision, Exemption, Exemptions, Hit, Pattern, PatternKind, Policy, Spared, SparedHit, Spares,
+    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, Policy, Roster, Spared,
+    SparedHit, Spares,
 };
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
@@ -18,6 +22,8 @@ const EXEMPT: &str = "exempt";
 pub(super) struct Side {
     pub(super) policy: Policy,
     exemptions: Exemptions,
+    /// Which devices hold which addresses now.
+    roster: Roster,
 }
 
 /// What a client asked, as far as a record holds it.
@@ -48,15 +54,36 @@ pub(super) struct Said<'p> {
 }
 
 impl Side {
-    pub(super) fn new(policy: Policy, exemptions: &[(Arc<Exemption>, Terms)]) -> Self {
-        let all: Vec<_> = exemptions.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
-        let exemptions = Exemptions::new(&all, &policy);
-        Self { policy, exemptions }
+    /// These settings, as their policy and the exemptions that stand beside them make them.
+    pub(super) fn new(
+        policy: Policy,
+        (settings, state_dir): (&Settings, &Path),
+        console: &mut Console<'_>,
+    ) -> Result<Self, Failure> {
+        let all = exempt::all(settings, Some(state_dir), console)?;
+        let all: Vec<_> = all.into_iter().map(|(exemption, _terms)| exemption).collect();
+        let devices = known::devices(settings, Some(state_dir), console)?;
+        let roster = policy.with_groups(known::roster(settings, &all, &devices, console));
+        let exemptions = Exemptions::with_devices(&all, &policy, &roster);
+        Ok(Self { policy, exemptions, roster })
+    }
+
+    /// Of what a client is, by its address.
+    pub(super) fn groups(&self, address: IpAddr) -> impl Iterator<Item = &Group> {
+        let who = self.policy.who();
+        let groups: Vec<_> = who.member(&self.with_device(&Client::at(address))).iter().collect();
+        groups.into_iter().map(|index| who.group(index))
+    }
+
+    fn with_device(&self, client: &Client) -> Client {
+        Client { device: self.roster.named(Holder::Address(client.address.to_canonical())), ..*client }
     }
 
     /// What is done about a query at a moment: about the name, and where that is not enforced, about where its answer led.
     pub(super) fn says(&self, asked: &Asked<'_>, at: Timestamp) -> Said<'_> {
-        let Asked { name, client, led } = asked;
+        let client = &self.with_device(&asked.client);
+        let asked = &Asked { client: *client, ..*asked };
+        let Asked { name, led, .. } = asked;
         let own = self.policy.decide_sparing(&self.exemptions, name, qtype::A, client, at);
         let said = Said::of(&own);
         let Some(led) = led.filter(|_led| !said.enforced) else { return said };
