@@ -26,9 +26,9 @@ const AHEAD: usize = 1;
 pub struct Outgoing {
     pub(super) published: Arc<Published>,
     /// How the version that the secondary has became this one; `None`: it is sent the whole zone.
-    pub(super) steps: Option<Vec<Arc<Step>>>,
+    pub(super) steps: Option<Arc<Vec<Arc<Step>>>>,
     /// Header and question of every message.
-    pub(super) head: Vec<u8>,
+    pub(super) head: Box<[u8]>,
     /// Whether the secondary speaks EDNS.
     pub(super) edns: bool,
     /// By what its query was signed.
@@ -105,7 +105,7 @@ impl Outgoing {
     /// Makes all messages. Who takes them may go away: that is no error.
     fn send(&self, sender: &mpsc::Sender<Piece>) -> io::Result<()> {
         let signer = self.signed.as_ref().map(|(key, mac)| Signer::of_response(key, mac.clone()));
-        let mut page = Page { outgoing: self, sender, signer, first: true, message: self.head.clone() };
+        let mut page = Page { outgoing: self, sender, signer, first: true, message: self.head.to_vec() };
         page.soa(self.published.serial)?;
         let gone = match &self.steps {
             Some(steps) => page.changes(steps),
@@ -170,7 +170,7 @@ impl Page<'_> {
 
     /// Gives the message; whether it was taken.
     fn give(&mut self, last: bool) -> bool {
-        let mut message = std::mem::replace(&mut self.message, self.outgoing.head.clone());
+        let mut message = std::mem::replace(&mut self.message, self.outgoing.head.to_vec());
         if std::mem::take(&mut self.first) && self.outgoing.edns {
             push_opt(&mut message);
         }

@@ -126,12 +126,12 @@ impl Primary {
             return fail(TransferEnd::Busy, rcode::SERVFAIL);
         };
         let held = (query.qtype == qtype::IXFR).then(|| serial_in(query)).flatten();
-        let steps = held.and_then(|held| steps::since(&published.steps, held));
+        let steps = held.and_then(|held| steps::since(&published.steps, held)).map(Arc::new);
         let end = if steps.is_some() { TransferEnd::Ixfr } else { TransferEnd::Axfr };
         Some(Said::Transfer(Outgoing {
             published,
             steps,
-            head: response(query, rcode::NOERROR),
+            head: response(query, rcode::NOERROR).into(),
             edns: query.edns.is_some(),
             signed,
             clock: self.clock.clone(),

@@ -81,7 +81,7 @@ mod tests {
         check("$TTL 30\n@ SOA a. b. 1 2 3 4 5\n NS a.\na.example CNAME .\n*.a.example CNAME .\n", Some(Format::Rpz));
         check("a.example update installed\n!b.example\n=c.example\n", Some(Format::Rules));
         // Of a long list too.
-        let names: String = (0..2 * LINES_MAX).map(|number| format!("n{number}.example\n")).collect();
+        let names = (0..2 * LINES_MAX).map(|number| format!("n{number}.example\n")).collect::<Vec<_>>().concat();
         check(&names, Some(Format::Domains));
         check(&format!("!b.example\n{names}"), Some(Format::Rules));
         check(&format!("! Title: x\n||b.example^\n{names}"), Some(Format::Adblock));
