@@ -132,12 +132,16 @@ fn floor_boundary(text: &str, index: usize) -> usize {
     index
 }
 
-/// The text with a tab as one space and every other control character escaped, so that a file can't write to the terminal.
+/// The text with a tab as one space and every other control character escaped, so that a file can't steer the terminal.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\t' => out.push(' '),
+            // Those too that turn the direction of what stands around them, or are not seen at all.
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                out.extend(character.escape_default());
+            }
             control if control.is_control() => out.extend(control.escape_default()),
             other => out.push(other),
         }

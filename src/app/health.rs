@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::parts::Parts;
-use super::status::{CacheStatus, PolicyStatus, Reload, Status, ZoneRow};
+use super::status::{CacheStatus, CrowdRow, PolicyStatus, Reload, Status, ZoneRow};
 use crate::admin::{Check, Readiness};
 use crate::policy::Mode;
 use crate::time::rfc3339;
@@ -27,6 +27,7 @@ impl Parts {
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
             sources: self.lists.board.all(),
             upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),
+            crowds: self.guard.crowds().iter().map(CrowdRow::new).collect(),
             zones: self.zones(),
             cache: CacheStatus { entries: self.cache.len(), bytes: self.cache.bytes() },
             journal: self.journal.status().into(),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::believe::Marks;
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
+use super::leases::Words;
 use super::lists::Lists;
 use super::policy::Loading;
 use super::status::Reload;
@@ -53,6 +54,8 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     /// Who holds which address.
     pub(super) devices: Arc<Devices>,
+    /// What was said of that last.
+    pub(super) words: Arc<Mutex<Words>>,
     pub(super) journal: Arc<Journal>,
     /// Where attempts are sent to as they are recorded.
     pub(super) sinks: Arc<Sinks>,

@@ -25,7 +25,9 @@ use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
-use super::{Failure, bind, certificate, control, endpoint, exempt, exports, files, map, reload, saved, state_dir};
+use super::{
+    Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, reload, saved, state_dir,
+};
 use crate::admin::{self, Desk};
 use crate::audit::Audit;
 use crate::cache::Cache;
@@ -122,6 +124,7 @@ impl Server {
             audit: Arc::new(Audit::new(&loaded.state_dir)),
             audit_trouble: Mutex::default(),
             exempting: Mutex::default(),
+            words: Arc::default(),
             loaded: ArcSwap::from_pointee(loaded.clone()),
             first: Arc::new(loaded),
             started: clock.now(),
@@ -381,6 +384,7 @@ impl Prepared {
         tokio::spawn(served::follow(Arc::clone(&parts), stop.clone()));
         tokio::spawn(exports::keep(Arc::clone(&parts), stop.clone()));
         tokio::spawn(exempt::keep(Arc::clone(&parts), stop.clone()));
+        tokio::spawn(leases::keep_neighbours(Arc::clone(&parts), stop.clone()));
         let (enforcing, stopping) = (Arc::clone(&parts), stop.clone());
         tokio::spawn(async move {
             if let Some(late) = late {

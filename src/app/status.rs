@@ -9,6 +9,7 @@ use super::lists::ZoneState;
 use crate::journal;
 use crate::lists;
 use crate::policy::{Mode, Policy};
+use crate::serve::Crowd;
 use crate::time::{Timestamp, rfc3339};
 use crate::transfer::{Primary, Published, Triggers, ZoneConfig};
 use crate::upstream::UpstreamStatus;
@@ -32,10 +33,31 @@ pub(super) struct Status {
     /// Lists that come from elsewhere.
     pub(super) sources: Vec<lists::Row>,
     pub(super) upstreams: Vec<UpstreamRow>,
+    /// Addresses that stand for many.
+    pub(super) crowds: Vec<CrowdRow>,
     pub(super) zones: Vec<ZoneRow>,
     pub(super) cache: CacheStatus,
     pub(super) journal: JournalStatus,
     pub(super) last_reload: Reload,
+}
+
+/// An address that stands for many.
+#[derive(Debug, Serialize)]
+pub(super) struct CrowdRow {
+    pub(super) address: String,
+    /// Of a hundred queries of an hour, those that came from it.
+    pub(super) share_percent: u32,
+    /// Different names at least that it asked for then.
+    pub(super) names_at_least: u32,
+    /// The end of that hour.
+    pub(super) seen: String,
+}
+
+impl CrowdRow {
+    pub(super) fn new(crowd: &Crowd) -> Self {
+        let Crowd { address, share_percent, names, seen } = *crowd;
+        Self { address: address.to_string(), share_percent, names_at_least: names, seen: rfc3339(seen) }
+    }
 }
 
 /// The policy in force.

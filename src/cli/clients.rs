@@ -1,6 +1,11 @@
 //! `embargo clients`: who made banned lookups, and what that proves.
 
+use std::path::Path;
+use std::time::Duration;
+
 use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::console::Console;
 use super::failure::Failure;
@@ -8,6 +13,7 @@ use super::known;
 use super::record::{self, to_the_second};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
+use crate::app::control::{self, Request};
 use crate::journal::{ClientRow, Filter, Store};
 
 /// List the clients that made banned lookups, last seen first
@@ -22,7 +28,10 @@ pub(super) struct Clients {
     rows: flags::Rows,
 }
 
-const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count}";
+/// A running server says within this which addresses stand for many.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count, many}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,26 +43,46 @@ impl Clients {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let what = (&self.state, &self.rows, self.json);
         let devices = known::joined(&self.state.directory(console)?, console)?;
+        let directory = self.state.directory(console)?;
         let read = |store: &Store, filter: &Filter| {
             let mut rows = store.clients(filter)?;
             for device in rows.iter_mut().filter_map(|row| row.device.as_mut()) {
                 *device = known::renamed(device, &devices);
             }
-            Ok(rows)
+            // After it has written what it holds.
+            let crowds = crowds(&directory);
+            let with = |row: ClientRow| Row { many: crowds.contains(&row.client.to_string()), row };
+            Ok(rows.into_iter().map(with).collect())
         };
         record::show(console, what, read, table)
     }
 }
 
+/// A client, and whether its address was seen to stand for many. Its JSON is an interface.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    #[serde(flatten)]
+    row: ClientRow,
+    many: bool,
+}
+
+/// Addresses that stand for many, as a running server has seen.
+fn crowds(directory: &Path) -> Vec<String> {
+    let status = control::ask(directory, &Request::Status, PATIENCE).unwrap_or_default();
+    let address = |crowd: &Value| Some(crowd["address"].as_str()?.to_owned());
+    status["crowds"].as_array().into_iter().flatten().filter_map(address).collect()
+}
+
 /// One row for each client, ban and evidence.
-pub(super) fn table(console: &Console<'_>, rows: &[ClientRow]) -> String {
+pub(super) fn table(console: &Console<'_>, rows: &[Row]) -> String {
     // A column only where there is something in it: most servers know no leases.
-    let device = rows.iter().any(|row| row.device.is_some());
+    let device = rows.iter().any(|with| with.row.device.is_some());
     let header = ["LAST SEEN", "FIRST SEEN", "CLIENT"].into_iter().chain(device.then_some("DEVICE"));
     let header: Vec<_> = header.chain(["BAN", "EVIDENCE", "#COUNT"]).collect();
     let mut table = Table::new(console.look, &header);
-    for row in rows {
-        let who = [to_the_second(row.last_seen), to_the_second(row.first_seen), row.client.to_string()];
+    for Row { row, many } in rows {
+        let client = if *many { format!("{} (many)", row.client) } else { row.client.to_string() };
+        let who = [to_the_second(row.last_seen), to_the_second(row.first_seen), client];
         let what = [row.ban.clone(), row.evidence.as_str().to_owned(), row.count.to_string()];
         table.row(who.map(Some).into_iter().chain(device.then(|| row.device.clone())).chain(what.map(Some)));
     }

@@ -12,6 +12,7 @@ use crate::diag::shown;
 use crate::identity::Devices;
 use crate::journal::{Store, StoreError};
 use crate::policy::{Exemption, Roster, Whom};
+use crate::time::Timestamp;
 
 /// The devices of the record. What can't be read is told, and nobody is known by it.
 ///
@@ -63,16 +64,11 @@ pub(super) fn renamed(device: &str, devices: &Devices) -> String {
 }
 
 /// By what the devices that groups and exemptions name are known now.
-pub(super) fn roster(
-    settings: &Settings,
-    exemptions: &[Arc<Exemption>],
-    devices: &Devices,
-    console: &Console<'_>,
-) -> Roster {
+pub(super) fn roster(settings: &Settings, exemptions: &[Arc<Exemption>], devices: &Devices, now: Timestamp) -> Roster {
     let exempt = exemptions.iter().filter_map(|exemption| match &exemption.whom {
         Whom::Device(device) => Some(device),
         Whom::Network(_) | Whom::Group(_) => None,
     });
     let in_groups = settings.groups.iter().flat_map(|group| &group.devices);
-    devices.roster(exempt.chain(in_groups), console.now)
+    devices.roster(exempt.chain(in_groups), now)
 }

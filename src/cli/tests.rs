@@ -249,7 +249,7 @@ fn the_record_is_read_without_a_server_as_table_and_as_json() {
     assert_eq!((&rows[0]["count"], &rows[0]["first"]), (&json!(2), &json!("2025-03-10T12:00:00.123Z")));
     let clients = json_of(&["clients", "--json", "--state-dir", &state]);
     let names: Vec<&str> = clients[0].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["ban", "client", "count", "device", "evidence", "first_seen", "last_seen", "site"]);
+    assert_eq!(names, ["ban", "client", "count", "device", "evidence", "first_seen", "last_seen", "many", "site"]);
     assert_eq!(json_of(&["attempts", "--json", "--state-dir", &state, "--until", "1h"]), json!([]));
 
     insta::assert_snapshot!(run(&["attempts", "--state-dir", &state, "--client", "::ffff:192.0.2.7"]).out, @r"

@@ -61,6 +61,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         admin: admin(&file.admin, default.admin, &mut reader),
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
+        neighbours: flag(&file.neighbours, false),
         devices_from: each(&file.devices_from, network, &mut reader).unwrap_or_default(),
         caching_forwarders: places(&file.caching_forwarders, network, &mut reader),
         workers: workers(&file.workers, &mut reader),

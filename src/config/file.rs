@@ -40,6 +40,7 @@ pub(super) struct File {
     pub(super) allow: Texts,
     pub(super) proxies: Texts,
     pub(super) devices_from: Texts,
+    pub(super) neighbours: Flag,
     pub(super) caching_forwarders: Texts,
     pub(super) workers: Count,
     pub(super) state_dir: Text,

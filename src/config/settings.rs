@@ -38,6 +38,8 @@ pub struct Settings {
     pub proxies: Vec<IpNet>,
     /// Networks of forwarders that say by EDNS options whom they ask for.
     pub devices_from: Vec<IpNet>,
+    /// Whether the system's neighbours are known by their hardware addresses.
+    pub neighbours: bool,
     /// Networks of servers that keep answers and give them to clients of their own.
     pub caching_forwarders: Vec<At<IpNet>>,
     /// Threads that read UDP; `None`: as many as there are processors.
@@ -388,6 +390,7 @@ impl Default for Settings {
             allow: default_allow(),
             proxies: Vec::new(),
             devices_from: Vec::new(),
+            neighbours: false,
             caching_forwarders: Vec::new(),
             workers: None,
             state_dir: None,

@@ -366,6 +366,54 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_leaves_intervals_in_order_and_marked() {
+        let marked = |steps: &[(i64, String)]| {
+            let mut bindings = Bindings::default();
+            for (now, rows) in steps {
+                bindings.take(&leases(rows), moment(*now));
+            }
+            let all = bindings.of.get(&"10.0.0.7".parse().unwrap()).into_iter().flatten();
+            all.map(|binding| {
+                assert!(binding.until.is_none_or(|until| binding.from <= until), "{binding:?}");
+                format!("{}{}", shown(binding), if binding.estimated { " estimated" } else { "" })
+            })
+            .collect::<Vec<_>>()
+        };
+        let lease = |mac: &str, since: i64, until: i64| format!("10.0.0.7,{mac},,{since},{until}\n");
+        // Back, while another device takes the address.
+        let (a, b) = ("mac:52:54:00:00:00:0a", "mac:52:54:00:00:00:0b");
+        assert_eq!(
+            marked(&[(100, lease(A, 90, 200)), (50, lease(B, 40, 80))]),
+            [format!("90..90 {a}"), format!("90..90 {b} estimated")]
+        );
+        // Back, while it goes on, and is given back before it began.
+        assert_eq!(marked(&[(100, lease(A, 90, 200)), (50, lease(A, 40, 60))]), [format!("90..90 {a}")]);
+        assert_eq!(marked(&[(100, lease(A, 90, 200)), (50, String::new())]), [format!("90..90 {a} estimated")]);
+        // A server whose clock is ahead.
+        assert_eq!(marked(&[(10, lease(A, 500, 900))]), [format!("10..900 {a} estimated")]);
+        // Forward, and back where it was.
+        let forth = [(100, lease(A, 90, 200)), (9_000, lease(A, 9_000, 9_100)), (110, lease(A, 105, 210))];
+        assert_eq!(marked(&forth), [format!("90..200 {a}"), format!("9000..9000 {a}")]);
+    }
+
+    #[test]
+    fn methods_that_agree_are_added_up_and_the_better_one_is_believed_where_they_do_not() {
+        let neighbour = |mac: &str| Lease::of_neighbour("10.0.0.7".parse().unwrap(), mac.parse().unwrap()).unwrap();
+        let held = |all: &[Lease]| {
+            let mut bindings = Bindings::default();
+            bindings.take(all, moment(50));
+            let held = bindings.held(moment(51)).next().cloned().unwrap();
+            format!("{} {}", held.method.as_str(), shown(&held))
+        };
+        let lease = leases(&format!("10.0.0.7,{A},pc,10,90\n")).remove(0);
+        let both = "lease 10..90 mac:52:54:00:00:00:0a host:pc";
+        assert_eq!(held(&[lease.clone(), neighbour(A)]), both);
+        assert_eq!(held(&[neighbour(B), lease]), both);
+        assert_eq!(held(&[neighbour(B)]), "neighbour 50..- mac:52:54:00:00:00:0b");
+        assert_eq!(Lease::of_neighbour("10.0.0.7".parse().unwrap(), crate::identity::Mac([0; 6])), None);
+    }
+
+    #[test]
     fn an_address_that_nobody_has_held_for_a_day_is_forgotten() {
         let mut bindings = Bindings::default();
         bindings.take(&leases(&format!("10.0.0.7,{A},,10,90\n")), moment(10));

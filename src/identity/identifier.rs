@@ -30,7 +30,7 @@ impl Mac {
     }
 
     /// Whether it can be anybody's: neither nought nor a group's.
-    fn is_of_one(self) -> bool {
+    pub(super) fn is_of_one(self) -> bool {
         self.0 != [0; 6] && self.0[0] & 0x01 == 0
     }
 }

@@ -11,6 +11,7 @@ mod identifier;
 mod joins;
 mod lease;
 mod told;
+mod vendor;
 
 pub use assets::assets;
 pub use bindings::{Binding, Bindings, Method};
@@ -19,3 +20,4 @@ pub use identifier::{ClientId, HostName, Identifier, Mac, NamedError};
 pub use joins::{Joins, LEARNED_MAX, Word};
 pub use lease::{Held, LEASES_MAX, Lease, LeaseFormat};
 pub use told::ToldId;
+pub use vendor::Vendors;

@@ -16,6 +16,8 @@ pub struct Dns {
     pub receive_overflow: Cell, // embargo_dns_receive_overflow_total
     /// Answers held back because they gave a public name a private address.
     pub rebinding: Cell, // embargo_dns_rebinding_total
+    /// Addresses that were seen to stand for many clients.
+    pub crowds: Cell, // embargo_dns_crowded_addresses
     shed: Vec<Cell>, // embargo_dns_shed_total{reason}
 }
 
@@ -55,6 +57,10 @@ impl Dns {
             shed: Shed::ALL.iter().map(|reason| shed.fixed([reason.as_str()])).collect(),
             rebinding: registry
                 .counter("dns_rebinding_total", "Answers held back because they gave a public name a private address."),
+            crowds: registry.gauge(
+                "dns_crowded_addresses",
+                "Addresses from which most queries of an hour came, about many names: each stands for many clients.",
+            ),
             receive_overflow: registry
                 .counter("dns_receive_overflow_total", "Datagrams the kernel dropped because its buffer was full."),
         }

@@ -20,6 +20,7 @@ use crate::transfer::{Notices, Primary, Said};
 use crate::wire::{LowerName, Query, Secret};
 
 use super::client::{Admission, Client};
+use super::crowds::{Crowd, Crowds};
 use super::hop::{Hop, HopConfig};
 use super::rates::{RateConfig, Rates};
 use super::screen::{self, Led};
@@ -39,6 +40,8 @@ pub struct Guard {
     primary: ArcSwapOption<Primary>,
     /// Zones of others that are heard of.
     notices: ArcSwapOption<Notices>,
+    /// Addresses that stand for many.
+    crowds: Crowds,
     pub(super) journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -151,6 +154,7 @@ impl Guard {
             rates: ArcSwapOption::empty(),
             primary: ArcSwapOption::empty(),
             notices: ArcSwapOption::empty(),
+            crowds: Crowds::new(),
             journal,
             metrics,
             clock,
@@ -267,6 +271,24 @@ impl Guard {
         let told = query.edns?.options?.told(query.message)?;
         let believed = admission.is_told_by(client.address());
         Identifier::told(told).filter(|_told| believed).and_then(|identifier| self.journal.told(&identifier))
+    }
+
+    /// Looks whether the sender of a query that is served stands for many. One that says for whom it asks does not hide them.
+    #[inline]
+    pub(super) fn look_for_crowds(&self, query: &Query<'_>, client: &Client, now: Now) {
+        for Crowd { address, share_percent, names, .. } in self.crowds.look(query, client.address(), now) {
+            self.metrics.dns.crowds.set(u64::try_from(self.crowds.found().len()).unwrap_or(u64::MAX));
+            tracing::warn!(
+                %address, share_percent, names,
+                "Most queries of an hour came from one address, about many names: a router or a forwarder may stand in front \
+                 of many clients, which are counted as one. `proxies` and `devices_from` have it say who asks."
+            );
+        }
+    }
+
+    /// Addresses that stand for many.
+    pub fn crowds(&self) -> Arc<Vec<Crowd>> {
+        self.crowds.found()
     }
 
     /// The policy in force, if there is one yet.

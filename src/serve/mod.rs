@@ -47,6 +47,7 @@
 mod blocked;
 mod capture;
 mod client;
+mod crowds;
 mod door;
 mod flight;
 mod foreign;
@@ -83,6 +84,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use client::{Admission, Client};
+pub use crowds::Crowd;
 pub use ending::Ending;
 pub use foreign::Foreign;
 pub use forwarder::{Forwarder, ForwarderConfig};

@@ -115,6 +115,9 @@ impl<N: Next> Embargo<N> {
             }
             return Ok(Ending::refused(query, client, ede::PROHIBITED, "this server does not serve your address"));
         }
+        if client.told.is_none() {
+            self.guard.look_for_crowds(query, client, now);
+        }
         if let Some(rcode) = view.hop.objection(query, client) {
             return Ok(Ending::response(query, client, Response::to(query), Outcome::Error, rcode));
         }

@@ -11,6 +11,7 @@ mod fault;
 mod held;
 mod pass;
 mod interfaces;
+mod neighbours;
 mod ready;
 mod unsent;
 
@@ -20,6 +21,7 @@ pub use control::{Local, send_now, thrown_away};
 pub use fault::{AcceptFault, is_dead};
 pub use held::Held;
 pub use interfaces::{on_link, own_addresses};
+pub use neighbours::{LinkAddress, neighbours};
 pub use pass::{PASSED_AT_ONCE, Passing};
 pub use ready::Readiness;
 pub use unsent::unsent;

@@ -244,3 +244,43 @@ async fn operators_merge_part_and_take_back_and_an_inventory_joins() {
     let told = audit["entries"].to_string();
     assert!(audit["intact"] == true && told.contains("one laptop") && told.contains("\"undone\""), "{told}");
 }
+
+#[tokio::test]
+async fn a_preview_leaves_alone_whoever_is_exempt_as_a_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("table.csv");
+    write(&file, &format!("127.0.1.7,{A},\n127.0.1.8,{B},\n"));
+    let upstream = FakeUpstream::start().await;
+    let leases = format!("[[leases]]\nfile = \"{}\"\nformat = \"csv\"\n", file.display());
+    let server = TestServer::new().ban_with("vendor", "mode = \"observe\"\n", "a.example");
+    let server = server.upstream(&upstream).setting(&leases).start().await;
+    server.control(Request::ExemptAdd(Box::new(exempt(&format!("mac:{A}"))))).await;
+    assert!(is_free(&server, [1, 7]).await && is_free(&server, [1, 8]).await);
+    server.attempts().await;
+    let config = server.state_dir().parent().unwrap().join("embargo.toml");
+    let asked = ["preview", "--ban", "vendor", "--mode", "enforce", "--json", "--config", config.to_str().unwrap()];
+    let previewed = embargo(&server, &asked).await;
+    let clients: Vec<_> = previewed["clients"].as_array().unwrap().iter().map(|row| &row["client"]).collect();
+    assert_eq!(clients, ["127.0.1.8"], "{previewed}");
+}
+
+#[tokio::test]
+async fn a_card_has_a_maker_and_an_address_that_was_made_up_has_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, makers) = (directory.path().join("table.csv"), directory.path().join("makers"));
+    write(&file, &format!("127.0.1.7,{A},\n127.0.1.8,02:16:3e:00:00:01,\n"));
+    std::fs::write(&makers, "00163E Xensource\n02163E Nobody\n").unwrap();
+    let upstream = FakeUpstream::start().await;
+    let server = start(&file, &upstream, "").await;
+    server.attempts().await;
+    let rows = embargo(&server, &["devices", "--json", "--vendors", makers.to_str().unwrap()]).await;
+    let mut told: Vec<_> = rows.as_array().unwrap().iter().map(|row| (&row["client"], row)).collect();
+    told.sort_by_key(|(client, _row)| client.to_string());
+    let [(_, card), (_, made_up)] = &told[..] else { panic!("{rows}") };
+    assert_eq!(
+        (&card["vendor"], &card["randomised"], &card["confidence"]),
+        (&"Xensource".into(), &false.into(), &"mac".into())
+    );
+    assert_eq!((&made_up["vendor"], &made_up["randomised"]), (&Value::Null, &true.into()));
+    assert_eq!((&card["method"], &made_up["confidence"]), (&"lease".into(), &"random_mac".into()));
+}

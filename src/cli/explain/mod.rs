@@ -162,7 +162,7 @@ impl Explain {
         let Some(client) = self.client.map(|client| client.to_canonical()) else { return Ok(Known::default()) };
         let devices = known::devices(settings, self.state_dir.as_deref(), console)?;
         let exempt: Vec<_> = all.iter().map(|(exemption, _terms)| Arc::clone(exemption)).collect();
-        let roster = policy.with_groups(known::roster(settings, &exempt, &devices, console));
+        let roster = policy.with_groups(known::roster(settings, &exempt, &devices, console.now));
         let device = devices.at(client, console.now).map(|device| device.to_string());
         Ok(Known { device, named: roster.named(Holder::Address(client)), roster })
     }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{HostName, Identifier, Method};
+use super::{HostName, Identifier, Mac, Method};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::time::Timestamp;
 
@@ -55,8 +55,15 @@ impl Lease {
         Self::by(Method::Lease, address, held, identifiers)
     }
 
+    /// Whoever answers at an address by this hardware address now; `None`: it is no single device's.
+    pub fn of_neighbour(address: IpAddr, mac: Mac) -> Option<Self> {
+        let held = Held::By { since: None, until: None };
+        let mac = Some(Identifier::Mac(mac)).filter(|_mac| mac.is_of_one());
+        Self::by(Method::Neighbour, address, held, mac)
+    }
+
     /// The same, known otherwise.
-    pub(super) fn by(
+    fn by(
         method: Method,
         address: IpAddr,
         held: Held,
@@ -189,6 +196,70 @@ mod tests {
         assert_eq!(shown(&leases), expected);
         let first = |message: &Diagnostic| message.to_string().lines().next().unwrap_or_default().to_owned();
         assert_eq!(messages.iter().map(first).collect::<Vec<_>>(), expected_messages);
+    }
+
+    /// A file of this format in which a device calls itself so.
+    fn named(format: LeaseFormat, name: &str) -> String {
+        let mac = "00:16:3e:00:00:0a";
+        match format {
+            LeaseFormat::Kea => format!(
+                "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state\n\
+                 10.0.0.7,{mac},,3600,1727600000,1,0,0,{name},0\n"
+            ),
+            LeaseFormat::Isc => format!(
+                "lease 10.0.0.7 {{\n  binding state active;\n  hardware ethernet {mac};\n  client-hostname \"{name}\";\n}}\n"
+            ),
+            LeaseFormat::Dnsmasq => format!("0 {mac} 10.0.0.7 {name} *\n"),
+            LeaseFormat::Csv => format!("address,mac,host_name\n10.0.0.7,{mac},{name}\n"),
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_file_holds_steers_a_terminal_a_page_or_a_sheet() {
+        let long = "x".repeat(5_000);
+        for name in [
+            "\u{1b}[31mred\u{1b}[0m",
+            "\u{9b}2J",
+            "=cmd()",
+            "+1",
+            "-1",
+            "@sum",
+            "<script>alert(1)</script>",
+            "a\nb",
+            "a\r\nb",
+            "a\tb",
+            "a\0b",
+            "a\"b",
+            "a'b",
+            "a;b",
+            "a,b",
+            "\u{202e}evil",
+            "\u{feff}x",
+            "\u{7f}",
+            "%s%n",
+            "a&amp;b",
+            "\\",
+            &long,
+        ] {
+            for format in LeaseFormat::ALL {
+                let whole = named(format, name);
+                for text in [whole.clone(), whole.chars().take(whole.chars().count() / 2).collect(), name.to_owned()] {
+                    let (leases, messages) = format.leases(&Source::new("leases", text));
+                    for identifier in leases.iter().flat_map(|lease| &lease.identifiers) {
+                        let told = identifier.to_string();
+                        assert!(told.bytes().all(|octet| octet.is_ascii_graphic()) && told.len() < 300, "{told:?}");
+                        let says = told.split_once(':').unwrap().1;
+                        assert!(!says.contains(['<', '>', '"', '\'', '&', ',', ';', '%', '\\']), "{told:?}");
+                        assert!(!says.starts_with(['=', '+', '-', '@']), "{told:?}");
+                    }
+                    for message in messages {
+                        let told = message.to_string();
+                        assert!(!told.contains(|it: char| it.is_control() && it != '\n'), "{told:?}");
+                        assert!(!told.contains(['\u{202e}', '\u{feff}']), "{told:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
