@@ -34,8 +34,6 @@ pub(super) struct Database {
     run: i64,
     pub(super) devices: Arc<Devices>,
     pub(super) known: presence::Known,
-    /// What SQLite says of changes that others have made.
-    changes: i64,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),
 }
@@ -58,7 +56,7 @@ impl Database {
         import::make_tables(&connection).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
-        Ok(Self { connection, path, run, devices, known, changes: 0, identity })
+        Ok(Self { connection, path, run, devices, known, identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -84,18 +82,13 @@ impl Database {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let Self { connection, path, run, devices, known, changes, .. } = self;
+        let Self { connection, path, run, devices, known, .. } = self;
         let (run, devices) = (*run, Arc::clone(devices));
         let added = in_transaction(connection, path, |transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
             let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
             if last.is_some_and(|last| last >= batch.number) {
                 return Ok(None);
-            }
-            // A scan may write beside a server: what either remembers of the tables is then no longer so.
-            let now: i64 = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
-            if std::mem::replace(changes, now) != now {
-                known.forget();
             }
             insert::add(transaction, batch, &devices, known)?;
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";

@@ -31,6 +31,7 @@ pub(in crate::journal) fn add(
     window: Timestamp,
     known: &mut Known,
 ) -> rusqlite::Result<u64> {
+    known.look(transaction)?;
     if known.window.from != window {
         known.window = Window { from: window, devices: RoaringBitmap::new() };
     }

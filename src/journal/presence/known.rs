@@ -18,6 +18,8 @@ pub(in crate::journal) struct Known {
     pub(super) window: Window,
     /// The day on which everything was looked through for what is too old.
     pub(in crate::journal) trimmed: Option<Day>,
+    /// What SQLite said of changes by others (`PRAGMA data_version`).
+    version: i64,
 }
 
 /// What one device did on one day, or a part of it.
@@ -102,6 +104,16 @@ impl Known {
     pub(super) fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         self.numbers.write(transaction)?;
         self.bits.write(transaction)
+    }
+
+    /// Looks whether others have written since the last time, as a scan does beside a server: then what memory holds of the
+    /// store may no longer be so. To be called first in every transaction that adds.
+    pub(super) fn look(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let version = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if std::mem::replace(&mut self.version, version) != version {
+            self.forget();
+        }
+        Ok(())
     }
 
     /// Forgets what memory holds, because the store was changed otherwise.

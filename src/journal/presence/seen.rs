@@ -22,6 +22,7 @@ pub(in crate::journal) fn add(
     (clients, holders): (&Clients, &Holders),
     known: &mut Known,
 ) -> rusqlite::Result<()> {
+    known.look(transaction)?;
     // Series that differ in nothing that counts here have one place: that of the first of them.
     let mut firsts = HashMap::new();
     let places: Vec<usize> = (0..)
