@@ -49,7 +49,7 @@ impl Parts {
                 if no_files {
                     words.files.get_or_insert_default();
                 }
-                words.into_force((&devices, &journal, &clock));
+                words.put_in_force((&devices, &journal, &clock));
             }
             Ok::<bool, io::Error>(changed)
         });
@@ -81,7 +81,7 @@ impl Parts {
             if !neighbours {
                 words.neighbours.clear();
             }
-            words.into_force((&devices, &journal, &clock));
+            words.put_in_force((&devices, &journal, &clock));
             Some(count)
         });
         let read = read.await;
@@ -119,7 +119,7 @@ pub(super) async fn keep_neighbours(parts: Arc<Parts>, stop: CancellationToken) 
 
 impl Words {
     /// Has all of it hold from now on.
-    fn into_force(&self, (devices, journal, clock): (&Devices, &Journal, &Clock)) {
+    fn put_in_force(&self, (devices, journal, clock): (&Devices, &Journal, &Clock)) {
         let Some(files) = &self.files else { return };
         let all = || files.iter().chain(&self.neighbours);
         // What one device has asked a moment ago and another will ask now is one row unless the first is written.

@@ -57,7 +57,7 @@ fn csv_line(line: &str) -> Option<Line> {
 
 /// `00163E Xensource`, or `00:16:3E<tab>Xensource<tab>Xensource, Inc.`, or with `/28` behind six octets.
 fn plain_line(line: &str) -> Option<Line> {
-    let (prefix, name) = line.split_once(|character: char| character == ' ' || character == '\t')?;
+    let (prefix, name) = line.split_once([' ', '\t'])?;
     let name = name.trim().rsplit('\t').next()?;
     let (digits, bits) =
         prefix.split_once('/').map_or((prefix, None), |(digits, bits)| (digits, bits.parse::<u8>().ok()));

@@ -79,7 +79,7 @@ fn read(mut answer: &[u8], found: &mut Vec<(IpAddr, LinkAddress)>) -> io::Result
             Some(DONE) => return Ok(true),
             Some(ERROR) => return Err(io::Error::other("the kernel refused to tell its neighbours")),
             Some(NEW_NEIGHBOUR) if found.len() < NEIGHBOURS_MAX => {
-                found.extend(neighbour(message.get(HEAD..).unwrap_or_default()))
+                found.extend(neighbour(message.get(HEAD..).unwrap_or_default()));
             }
             _ => (),
         }

@@ -63,7 +63,7 @@ impl Side {
         let all = exempt::all(settings, Some(state_dir), console)?;
         let all: Vec<_> = all.into_iter().map(|(exemption, _terms)| exemption).collect();
         let devices = known::devices(settings, Some(state_dir), console)?;
-        let roster = policy.with_groups(known::roster(settings, &all, &devices, console));
+        let roster = policy.with_groups(known::roster(settings, &all, &devices, console.now));
         let exemptions = Exemptions::with_devices(&all, &policy, &roster);
         Ok(Self { policy, exemptions, roster })
     }

@@ -49,7 +49,7 @@ fn score(format: ListFormat, text: &str) -> (usize, std::cmp::Reverse<usize>) {
         let mut line = Line { source: &source, number: index + 1, text, pattern: 0..0 };
         let mut ignore = |_rule: &Rule, _line: &Line<'_>| ();
         match reader.read(&mut line, &mut ignore) {
-            (0, None) => continue,
+            (0, None) => (),
             (0, Some(_fault)) => bad += 1,
             (_rules, _fault) => good += 1,
         }
