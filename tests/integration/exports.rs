@@ -310,12 +310,12 @@ async fn a_secondary_that_missed_some_versions_is_sent_what_has_changed_and_does
     let has = async |least: u64| while other.metric("list_entries", &[]).await < least {};
     tokio::time::timeout(PATIENCE, has(MANY as u64)).await.expect("the zone");
 
-    let mut last = first;
+    let mut newest = first;
     for rules in ["!free.geo.example\n", "!free.geo.example\n=alone.example\n", "=alone.example\ngeo.test.example\n"] {
         primary.change_ban("v", "", &format!("{}geo.example\n{rules}", many())).await;
-        last = told(&secondary).await;
+        newest = told(&secondary).await;
     }
-    assert!(last > first);
+    assert!(newest > first);
     other.control(control::Request::ListsFetch { ids: Vec::new(), any_size: false }).await;
 
     let ends = async |server: &RunningServer, direction, result| {

@@ -124,7 +124,9 @@ fn a_store_of_format_4_gets_the_table_of_windows() {
     fixture.start().close(PATIENCE).unwrap();
     let path = fixture.directory.path().join("embargo.db");
     let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch("DROP TABLE windows; PRAGMA user_version = 4").unwrap();
+    let older = "DROP TABLE windows; ALTER TABLE bindings DROP COLUMN method; ALTER TABLE bindings DROP COLUMN estimated; \
+                 PRAGMA user_version = 4";
+    connection.execute_batch(older).unwrap();
     drop(connection);
     let journal = fixture.start();
     fixture.hands.advance(Duration::from_secs(60));
