@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use embargo::clock::Clock;
 use embargo::dnstap::{
     Control, Dnstap, Frame, Kind, Message, Policy, PolicyAction, SocketProtocol, read_frame, write_control, write_data,
 };
@@ -29,6 +30,10 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         }
     };
     tokio::time::timeout(PATIENCE, looks).await.unwrap_or_else(|_elapsed| panic!("not in time: {what}"))
+}
+
+fn now() -> Timestamp {
+    Clock::system().now().wall
 }
 
 async fn server(settings: &str) -> RunningServer {
@@ -143,7 +148,7 @@ async fn queries_and_their_responses_are_one_attempt_with_what_the_response_show
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("tap.sock");
     let server = server(&at_socket(&socket)).await;
-    let asked = Timestamp::from_second(Timestamp::now().as_second() - 60).unwrap();
+    let asked = Timestamp::from_second(now().as_second() - 60).unwrap();
     let mut sender = at(&socket).await.begin().await;
     sender.query(1, "one.a.example", asked).await;
     sender.query(2, "two.a.example", asked).await;
@@ -179,16 +184,16 @@ async fn a_policy_that_the_sender_names_is_believed_and_others_messages_are_pass
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("tap.sock");
     let server = server(&at_socket(&socket)).await;
-    let now = Timestamp::now();
+    let at_once = now();
     // A sender that just starts, without a word before.
     let mut sender = at(&socket).await;
     sender.say(Control::Start).await;
     let query = wire(1, "x.a.example", QUERY);
     let policy = Policy { action: Some(PolicyAction::Drop), ..Policy::default() };
-    let told_so = Message { query_message: Some(&query), policy: Some(policy), ..about(Kind::ClientQuery, now) };
+    let told_so = Message { query_message: Some(&query), policy: Some(policy), ..about(Kind::ClientQuery, at_once) };
     sender.tell(told_so).await;
-    sender.tell(Message { query_message: Some(&query), ..about(Kind::Other(3), now) }).await;
-    sender.tell(about(Kind::ClientQuery, now)).await;
+    sender.tell(Message { query_message: Some(&query), ..about(Kind::Other(3), at_once) }).await;
+    sender.tell(about(Kind::ClientQuery, at_once)).await;
     let rows = recorded(&server, 1).await;
     assert_eq!(told(&rows), [("x.a.example".to_owned(), Did::Drop, 1)]);
     until("all is told", async || (messages(&server, "malformed").await == 1).then_some(())).await;
@@ -201,12 +206,12 @@ async fn what_waits_for_a_response_is_recorded_when_the_sender_ends_or_the_serve
     let socket = directory.path().join("tap.sock");
     let server = server(&at_socket(&socket)).await;
     let mut first = at(&socket).await.begin().await;
-    first.query(1, "one.a.example", Timestamp::now()).await;
+    first.query(1, "one.a.example", now()).await;
     first.say(Control::Stop).await;
     assert_eq!(first.hears().await, Some(Control::Finish));
     recorded(&server, 1).await;
     let mut second = at(&socket).await.begin().await;
-    second.query(2, "two.a.example", Timestamp::now()).await;
+    second.query(2, "two.a.example", now()).await;
     until("it is taken", async || (messages(&server, "attempt").await == 2).then_some(())).await;
     let directory = server.stop().await;
     assert!(!socket.exists());
@@ -243,7 +248,7 @@ async fn strangers_and_those_who_speak_something_else_are_refused_and_counted() 
     refused("places", 1).await;
     // One message each second is taken at most; with so many, some are beyond.
     for id in 0..50 {
-        sender.query(id, "one.a.example", Timestamp::now()).await;
+        sender.query(id, "one.a.example", now()).await;
     }
     until("they are told", async || {
         let (taken, limited) = (messages(&server, "attempt").await, messages(&server, "limited").await);
@@ -265,7 +270,7 @@ async fn over_tcp_only_those_may_tell_who_are_named_and_a_reload_says_who() {
     assert_eq!(server.metric("intake_refused_total", &[("reason", "address")]).await, 1);
     server.change_settings(&settings("127.0.0.0/8")).await;
     let mut sender = connect(address).await.begin().await;
-    sender.query(1, "one.a.example", Timestamp::now()).await;
+    sender.query(1, "one.a.example", now()).await;
     recorded(&server, 1).await;
     // An intake that is gone cuts its senders.
     server.change_settings("").await;
