@@ -92,6 +92,34 @@ async fn a_dname_without_its_cname_still_leads_to_the_banned_name() {
 }
 
 #[tokio::test]
+async fn where_a_dname_points_is_judged_only_by_what_it_makes_of_the_name_asked() {
+    // As nameservers do: the DNAME with the CNAME made of it.
+    let script = |seen: &Seen| {
+        let name = seen.qname();
+        let below = name.strip_suffix(".dn.example").map(|below| format!("{below}.bad.example"));
+        let reply = reply(seen).at("dn.example").answer(DNAME, &wire("bad.example"));
+        let reply = match below {
+            Some(target) => reply.at(&name).cname(&target),
+            None => reply,
+        };
+        vec![Act::Send(reply.a(TRUE).octets())]
+    };
+    let upstream = FakeUpstream::scripted(script).await;
+    let rules = "=bad.example\ndeep.bad.example\n!free.bad.example\n";
+    let server = TestServer::new().ban("vendor", rules).upstream(&upstream).start().await;
+
+    for name in ["free.dn.example", "other.dn.example"] {
+        let response = server.query(name, A).await;
+        assert_eq!((response.rcode(), response.soa()), (rcode::NOERROR, None), "{name}");
+    }
+    let response = server.query("x.deep.dn.example", A).await;
+    assert_eq!((response.rcode(), response.soa().unwrap().0.as_str()), (rcode::NXDOMAIN, "deep.bad.example"));
+    let links: Vec<_> = response.answers().into_iter().map(|row| (row.0, row.1)).collect();
+    assert_eq!(links, [("dn.example".to_owned(), DNAME), ("x.deep.dn.example".to_owned(), qtype::CNAME)]);
+    assert_eq!(server.query("dn.example", DNAME).await.soa(), None, "its owner is led nowhere");
+}
+
+#[tokio::test]
 async fn a_ban_that_only_observes_the_name_asked_for_hides_no_other_ban_behind_it() {
     let script = |seen: &Seen| vec![Act::Send(reply(seen).cname("a.geo.example").a(TRUE).octets())];
     let upstream = FakeUpstream::scripted(script).await;

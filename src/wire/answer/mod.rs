@@ -43,14 +43,14 @@ pub struct Answer {
     authentic_data: bool,
     negative: bool,
     private: bool,
-    /// Names that this answer leads to: CNAME, DNAME, SVCB and HTTPS targets, in order of appearance.
+    /// Names that this answer leads to: along CNAMEs and DNAMEs, in that order, then SVCB and HTTPS targets.
     targets: Box<[Target]>,
 }
 
 /// A name that an answer leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The record's type: CNAME, DNAME, SVCB or HTTPS.
+    /// The record's type: CNAME, also for what only a DNAME leads to; SVCB or HTTPS.
     pub rtype: u16,
     /// Where it leads.
     pub name: Name,
@@ -313,8 +313,8 @@ fn is_negative(layout: &Layout, rcode: u16) -> bool {
     }
 }
 
-/// Every CNAME, DNAME, SVCB and HTTPS target in the answer section, and SVCB targets in the additional section; then the
-/// names that only a DNAME leads to.
+/// Every name that the question's own leads to, then SVCB and HTTPS targets in the answer and additional sections. Where a
+/// DNAME points is a name of its own, to which it leads nobody: only what it makes of the names below it is asked for.
 fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>, Malformed> {
     let mut found: Vec<Target> = Vec::new();
     let mut add = |rtype: u16, name: &LowerName| {
@@ -324,14 +324,16 @@ fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>
         }
         if found.len() > TARGETS_MAX { Err(Malformed::Targets) } else { Ok(()) }
     };
+    for name in path.led_to() {
+        add(qtype::CNAME, name)?;
+    }
     for record in &layout.records {
-        let name_at = match (record.section, record.rtype) {
-            (Section::Answer, qtype::CNAME | qtype::DNAME) => record.rdata.start,
-            (Section::Answer | Section::Additional, qtype::SVCB | qtype::HTTPS) => record.rdata.start + 2,
-            _ => continue,
-        };
+        let is_led = matches!(record.section, Section::Answer | Section::Additional);
+        if !is_led || !matches!(record.rtype, qtype::SVCB | qtype::HTTPS) {
+            continue;
+        }
         let message = message.get(..record.rdata.end).ok_or(Malformed::Cut)?;
-        let (name, end) = LowerName::read_compressed(message, name_at)?;
+        let (name, end) = LowerName::read_compressed(message, record.rdata.start + 2)?;
         if end > record.rdata.end {
             return Err(Malformed::Name(NameError::Cut));
         }
@@ -339,9 +341,6 @@ fn targets(message: &[u8], layout: &Layout, path: &Path) -> Result<Box<[Target]>
         if name.labels() > 0 {
             add(record.rtype, &name)?;
         }
-    }
-    for name in path.led_to() {
-        add(qtype::CNAME, name)?;
     }
     Ok(found.into())
 }
