@@ -52,13 +52,29 @@ impl Policy {
         match verdict.decision {
             // Nobody is kept from it; what other bans observe is seen all the same.
             Decision::Enforce(hit, _) if self.is_protected(name) => {
-                let enforces = |hit: &&Hit<'_>| matches!(hit.effect, Effect::Enforce(_));
-                let enforcing: Vec<_> = iter::once(&hit).chain(&verdict.also).filter(enforces).collect();
-                let is_enforcing = |ban| enforcing.iter().any(|hit| hit.ban_index == ban);
-                judge(&way.without(|ban| left_out(ban) || is_enforcing(ban)))
+                let enforcing = enforcing(&hit, &verdict);
+                judge(&way.without(|ban| left_out(ban) || enforcing.contains(&ban)))
             }
             Decision::Enforce(hit, blocked) => {
                 Verdict { decision: Decision::Enforce(hit, Blocked { nxdomain: false, ..blocked }), ..verdict }
+            }
+            _ => verdict,
+        }
+    }
+
+    /// [`Policy::decide_without`] of a name to which the answer about `asked` leads: a name that no list can block is not blocked
+    /// by where it leads either.
+    pub(super) fn decide_where<'a>(
+        &'a self,
+        (name, asked): (&LowerName, &LowerName),
+        (qtype, client, at): (u16, &Client, Timestamp),
+        left_out: impl Fn(BanIndex) -> bool,
+    ) -> Verdict<'a> {
+        let verdict = self.decide_without(name, qtype, client, at, &left_out);
+        match verdict.decision {
+            Decision::Enforce(hit, _) if self.is_protected(asked) => {
+                let enforcing = enforcing(&hit, &verdict);
+                self.decide_without(name, qtype, client, at, |ban| left_out(ban) || enforcing.contains(&ban))
             }
             _ => verdict,
         }
@@ -133,4 +149,10 @@ impl Policy {
         let attributes = &self.attributes[usize::from(row.attributes)];
         Found { attributes, wire: &row.wire, labels: base + usize::from(row.network.prefix_len()) }
     }
+}
+
+/// The bans that enforce something by a verdict that `first` decides.
+fn enforcing(first: &Hit<'_>, verdict: &Verdict<'_>) -> Vec<BanIndex> {
+    let enforces = |hit: &&Hit<'_>| matches!(hit.effect, Effect::Enforce(_));
+    iter::once(first).chain(&verdict.also).filter(enforces).map(|hit| hit.ban_index).collect()
 }

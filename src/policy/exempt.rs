@@ -203,12 +203,13 @@ impl Policy {
         (qtype, client, at): (u16, &Client, Timestamp),
         left_out: impl Fn(BanIndex) -> bool,
     ) -> Spared<'_> {
-        let verdict = self.decide_without(name, qtype, client, at, &left_out);
+        let asking = (qtype, client, at);
+        let verdict = self.decide_where((name, asked), asking, &left_out);
         if exemptions.is_empty() || verdict.is_pass() {
             return Spared { verdict, hits: Vec::new() };
         }
         let judge = |spared: &dyn Fn(BanIndex) -> bool| {
-            self.decide_without(name, qtype, client, at, |ban| left_out(ban) || spared(ban))
+            self.decide_where((name, asked), asking, |ban| left_out(ban) || spared(ban))
         };
         self.spare(exemptions, verdict, (name, asked), (client, at), judge)
     }

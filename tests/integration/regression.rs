@@ -120,6 +120,27 @@ async fn where_a_dname_points_is_judged_only_by_what_it_makes_of_the_name_asked(
 }
 
 #[tokio::test]
+async fn a_protected_name_is_not_blocked_by_where_it_leads() {
+    let script = |seen: &Seen| vec![Act::Send(reply(seen).cname("cdn.bad.example").a(TRUE).octets())];
+    let upstream = FakeUpstream::scripted(script).await;
+    let server = TestServer::new()
+        .setting("protected = [\"vpn.example\"]")
+        .ban("vendor", "bad.example\n")
+        .ban_with("watch", "mode = \"observe\"\n", "cdn.bad.example\n")
+        .upstream(&upstream)
+        .start()
+        .await;
+
+    for _fresh_then_cached in 0..2 {
+        let response = server.query("vpn.example", A).await;
+        assert_eq!((response.rcode(), response.answers().len()), (rcode::NOERROR, 2));
+    }
+    assert_eq!(server.query("other.example", A).await.rcode(), rcode::NXDOMAIN);
+    let seen: u64 = server.attempts().await.iter().filter(|row| row.ban == "watch").map(|row| row.count).sum();
+    assert_eq!(seen, 3, "what only observes does so there too");
+}
+
+#[tokio::test]
 async fn a_ban_that_only_observes_the_name_asked_for_hides_no_other_ban_behind_it() {
     let script = |seen: &Seen| vec![Act::Send(reply(seen).cname("a.geo.example").a(TRUE).octets())];
     let upstream = FakeUpstream::scripted(script).await;
