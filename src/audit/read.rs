@@ -19,6 +19,8 @@ pub struct Reading {
     pub live: Vec<Granted>,
     /// What operators have said of devices and not taken back, in that order; nothing if the chain is broken.
     pub words: Vec<Word>,
+    /// Whether there is a file at all.
+    pub found: bool,
     /// Whole entries.
     pub entries: u64,
     /// The hash of the last one, to be noted elsewhere.
@@ -34,16 +36,16 @@ pub struct Reading {
 /// The operating system's.
 pub fn read(state_dir: &Path, mut sink: impl FnMut(&Entry, &str)) -> io::Result<Reading> {
     let mut state = State::default();
-    let damage = match File::open(super::path(state_dir)) {
-        Ok(file) => follow(&file, &mut state, &mut sink)?.err(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+    let (found, damage) = match File::open(super::path(state_dir)) {
+        Ok(file) => (true, follow(&file, &mut state, &mut sink)?.err()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (false, None),
         Err(error) => return Err(error),
     };
     let State { next, head, live, words, .. } = state;
     let damage = damage.map(|damage| (next, damage));
     let live = if damage.is_some() { Vec::new() } else { live.into_values().collect() };
     let words = if damage.is_some() { Vec::new() } else { words.into_values().collect() };
-    Ok(Reading { live, words, entries: next - 1, head, damage })
+    Ok(Reading { live, words, found, entries: next - 1, head, damage })
 }
 
 /// Takes the whole lines that follow what `state` knows.

@@ -1,5 +1,7 @@
 //! `embargo audit`: what the audit log says, and whether it is as it was written.
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -32,7 +34,7 @@ pub(super) struct Audit {
 const NOTES: &str = "\
 Every entry names the hash of the one before it, so that none can be changed, left out or put in without all later ones. Note \
 the last hash elsewhere from time to time: whoever may write the file could write all of it anew, and only the hash shows that. \
-The file is read whether a server runs or not. A broken chain, or a noted hash that is not there, is exit code 3.";
+The file is read whether a server runs or not. A broken chain, a noted hash that is not there, or no file at all is exit code 3.";
 
 /// An entry as JSON.
 #[derive(Debug, Serialize)]
@@ -58,6 +60,9 @@ impl Audit {
         });
         let path = audit::path(&directory);
         let reading = reading.map_err(|error| Failure::cannot(format!("{}: {error}", path.display()), ""))?;
+        if !reading.found {
+            return Err(missing(&directory));
+        }
         self.show(&entries, &reading, console)?;
         match reading.damage {
             None if is_there => Ok(()),
@@ -103,6 +108,15 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// Nothing was read, so nothing is said: neither that it is intact nor that nobody is exempt.
+pub(super) fn missing(state_dir: &Path) -> Failure {
+    let path = audit::path(state_dir);
+    Failure::cannot(
+        format!("{}: no record here; no server has kept its state in this directory", path.display()),
+        "--state-dir or --config names another one",
+    )
 }
 
 fn row((entry, hash): &(Entry, String)) -> Row {

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{PATIENCE, until, what, whom};
 use crate::app::control::{self, ControlError, Request};
 use crate::app::{ExemptionRow, RowState, rows};
+use crate::cli::audit::missing;
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::status::reached;
@@ -68,6 +69,9 @@ impl List {
         }
         let (mut listed, reading) = rows(&directory, console.now)
             .map_err(|error| Failure::cannot(format!("the audit log can't be read: {error}"), ""))?;
+        if !reading.found {
+            return Err(missing(&directory));
+        }
         if let Some((number, damage)) = reading.damage {
             writeln!(console.err, "embargo: the audit log is damaged at entry {number}: {damage}")?;
         }
