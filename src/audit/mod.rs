@@ -33,7 +33,7 @@ pub use error::{Damage, Refusal};
 pub use file::{Audit, FILE_MAX};
 pub use read::{Reading, read};
 pub use state::Granted;
-pub use terms::{OWNER_MAX, REASON_MAX, TICKET_MAX, Terms, TermsError, Written, is_unprinted, name, said, whom};
+pub use terms::{OWNER_MAX, REASON_MAX, TICKET_MAX, Terms, TermsError, Written, is_unprinted, name, near, said, whom};
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Identifier, NamedError};
 use crate::policy::{Exemption, Spares, Whom};
 use crate::time::{Timestamp, rfc3339};
-use crate::wire::{LowerName, NameError};
+use crate::wire::{LowerName, Name, NameError};
 
 /// Characters of an owner at most.
 pub const OWNER_MAX: usize = 100;
@@ -18,6 +19,8 @@ pub const OWNER_MAX: usize = 100;
 pub const REASON_MAX: usize = 500;
 /// Characters of a ticket at most.
 pub const TICKET_MAX: usize = 100;
+/// Years that an exemption lasts at most, unless it says that it has no end.
+const YEARS_MAX: u64 = 10;
 
 /// What an exemption says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +94,18 @@ pub enum TermsError {
     /// Every client of a family.
     #[error("`{0}` is everybody: change the mode of the ban instead, in [ban.<id>]")]
     Everybody(IpNet),
+    /// So many clients that it may as well be all.
+    #[error(
+        "`{0}` is nearly everybody: an exemption is for a /{min} at the widest; change the mode of the ban instead, in [ban.<id>]",
+        min = least_prefix(.0)
+    )]
+    Wide(IpNet),
+    /// Only what is below a name.
+    #[error("`*.{0}`: write {0}: it covers all below it")]
+    Below(Name),
+    /// An end that nobody will see.
+    #[error("ends in more than {0} years; what is to have no end says so: endless")]
+    Far(u64),
     /// No device, or one that anybody can be.
     #[error(transparent)]
     Device(#[from] NamedError),
@@ -125,6 +140,20 @@ pub enum TermsError {
 }
 
 impl Terms {
+    /// Whether it can be granted from now on. What a log holds from before is read all the same.
+    ///
+    /// # Errors
+    /// [`TermsError`] about whom and what is too much, and an end that is too far away.
+    pub fn check(&self, now: Timestamp) -> Result<(), TermsError> {
+        if let Whom::Network(network) = &self.whom {
+            narrow(*network)?;
+        }
+        if let Spares::Name(name) = &self.what {
+            with_all_below(name)?;
+        }
+        self.until.map_or(Ok(()), |until| near(Duration::try_from(until.duration_since(now)).unwrap_or_default()))
+    }
+
     /// The exemption with this id.
     pub fn exemption(&self, id: impl Into<Arc<str>>) -> Exemption {
         Exemption { id: id.into(), whom: self.whom.clone(), what: self.what.clone(), until: self.until }
@@ -136,14 +165,14 @@ impl TryFrom<Written> for Terms {
 
     fn try_from(written: Written) -> Result<Self, TermsError> {
         let whom = match (&written.client, written.group) {
-            (Some(client), None) => whom(client)?,
+            (Some(client), None) => anybody(client)?,
             (None, Some(group)) => Whom::Group(group.into()),
             _ => return Err(TermsError::One("`client` and `group`")),
         };
         let what = match (written.ban, written.category, &written.name) {
             (Some(ban), None, None) => Spares::Ban(ban.into()),
             (None, Some(category), None) => Spares::Category(category.into()),
-            (None, None, Some(text)) => Spares::Name(Box::new(name(text)?)),
+            (None, None, Some(text)) => Spares::Name(Box::new(any_name(text)?)),
             _ => return Err(TermsError::One("`ban`, `category` and `name`")),
         };
         let until = match (&written.until, written.endless) {
@@ -194,8 +223,16 @@ fn shown_network(network: &IpNet) -> String {
 /// Reads who can be exempted by itself: an address, a network or a device.
 ///
 /// # Errors
-/// [`TermsError`], also for a network that is everybody, and for a device by the name that it gives itself.
+/// [`TermsError`], also for a network that is as good as everybody, and for a device by the name that it gives itself.
 pub fn whom(text: &str) -> Result<Whom, TermsError> {
+    match anybody(text)? {
+        Whom::Network(network) => narrow(network).map(Whom::Network),
+        other => Ok(other),
+    }
+}
+
+/// The same, however wide.
+fn anybody(text: &str) -> Result<Whom, TermsError> {
     let kind = text.split_once(':').map_or("", |(kind, _rest)| kind);
     let is_word = kind.len() > 1 && kind.bytes().all(|octet| octet.is_ascii_alphabetic() || octet == b'-');
     match network(text) {
@@ -217,11 +254,49 @@ fn network(text: &str) -> Result<IpNet, TermsError> {
     if network.prefix_len() == 0 { Err(TermsError::Everybody(network)) } else { Ok(network) }
 }
 
+/// The shortest prefix of a network that can be exempted.
+fn least_prefix(network: &IpNet) -> u8 {
+    match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 16,
+    }
+}
+
+/// A network that is not too wide.
+fn narrow(network: IpNet) -> Result<IpNet, TermsError> {
+    if network.prefix_len() < least_prefix(&network) { Err(TermsError::Wide(network)) } else { Ok(network) }
+}
+
+/// Whether an end that is so far away may be meant.
+///
+/// # Errors
+/// [`TermsError::Far`].
+pub fn near(span: Duration) -> Result<(), TermsError> {
+    let most = Duration::from_secs(YEARS_MAX * 366 * 24 * 60 * 60);
+    if span > most { Err(TermsError::Far(YEARS_MAX)) } else { Ok(()) }
+}
+
 /// Reads a name that can be exempted.
 ///
 /// # Errors
-/// [`TermsError`], also for the root.
+/// [`TermsError`], also for the root, and for a pattern: `*` would be a label like any other, and free nothing.
 pub fn name(text: &str) -> Result<LowerName, TermsError> {
+    let name = any_name(text)?;
+    with_all_below(&name)?;
+    Ok(name)
+}
+
+fn with_all_below(name: &LowerName) -> Result<(), TermsError> {
+    match name.wire().strip_prefix(b"\x01*") {
+        Some(above) => {
+            let (above, _end) = LowerName::read(above, 0).map_err(|error| TermsError::Name(name.to_string(), error))?;
+            Err(if above == LowerName::ROOT { TermsError::Root } else { TermsError::Below(Name::from(&above)) })
+        }
+        None => Ok(()),
+    }
+}
+
+fn any_name(text: &str) -> Result<LowerName, TermsError> {
     let name = LowerName::parse(text).map_err(|error| TermsError::Name(text.to_owned(), error))?;
     if name == LowerName::ROOT { Err(TermsError::Root) } else { Ok(name) }
 }

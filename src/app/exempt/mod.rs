@@ -205,6 +205,7 @@ fn meant(asked: &Exempt, policy: &Policy, now: Timestamp) -> Result<Terms, Strin
         }
     }
     let terms = Terms::try_from(written).map_err(|error| error.to_string())?;
+    terms.check(now).map_err(|error| error.to_string())?;
     if terms.until.is_some_and(|until| until <= now) {
         return Err(format!("the end has passed already: it is {}", rfc3339(now)));
     }

@@ -69,6 +69,17 @@ fn nobody_is_spared_by_mistake() {
     let named = |name: &str| Written { ban: None, name: Some(name.to_owned()), ..written() };
     refused(named("."), "every name");
     refused(named("a..example"), "is no name");
+    // Such may be in a log that an older program wrote, so they are read, and not granted.
+    for written in [
+        Written { client: Some("0.0.0.0/1".to_owned()), ..written() },
+        named("*.bad.example"),
+        Written { until: Some("2300-01-01T00:00:00Z".to_owned()), ..written() },
+    ] {
+        let terms = Terms::try_from(written).unwrap();
+        assert!(terms.check(super::second(0)).is_err(), "{terms:?}");
+    }
+    assert!(Terms::try_from(written()).unwrap().check(super::second(0)).is_ok());
+    assert!(whom("10.0.0.0/8").is_ok() && whom("2001:db8::/16").is_err() && whom("2001::/16").is_ok());
     let network = |text: &str| Whom::Network(text.parse().unwrap());
     assert_eq!(whom("::ffff:192.0.2.7").unwrap(), network("192.0.2.7/32"));
     assert_eq!(whom("face::1").unwrap(), network("face::1/128"));

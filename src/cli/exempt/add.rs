@@ -76,6 +76,9 @@ enum EndError {
     /// No time at all.
     #[error("is over at once; write a longer span")]
     Zero,
+    /// Longer than anybody means.
+    #[error("is longer than 10 years; write --endless for no end")]
+    Far,
     /// No moment.
     #[error("no moment; write 2026-12-24 or 2026-12-24T18:00:00Z, or --for 24h for a span from now on")]
     NoMoment,
@@ -86,7 +89,10 @@ enum EndError {
 
 fn lasting(text: &str) -> Result<Duration, EndError> {
     let span = span(text).ok_or(EndError::NoSpan)?;
-    if span.is_zero() { Err(EndError::Zero) } else { Ok(span) }
+    if span.is_zero() {
+        return Err(EndError::Zero);
+    }
+    audit::near(span).map(|()| span).map_err(|_too_far| EndError::Far)
 }
 
 fn end(text: &str) -> Result<When, EndError> {

@@ -30,6 +30,10 @@ fn an_exemption_that_can_not_be_meant_is_refused_with_what_to_write() {
     refused("--ban acme", "--ban acme --name a.example", "cannot be used with");
     refused("--ban acme", "--name .", "every name");
     refused("--ban acme", "--name a..example", "is no name");
+    refused("--client 192.0.2.7", "--client 0.0.0.0/1", "is nearly everybody: an exemption is for a /8 at the widest");
+    refused("--client 192.0.2.7", "--client 2000::/3", "is nearly everybody: an exemption is for a /16 at the widest");
+    refused("--ban acme", "--name *.bad.example", "write bad.example: it covers all below it");
+    refused("--for 6s", "--for 100000w", "longer than 10 years; write --endless");
     refused("--for 6s", "", "--endless");
     refused("--for 6s", "--for 6s --endless", "cannot be used with");
     refused("--for 6s", "--for 0s", "is over at once");
