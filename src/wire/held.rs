@@ -46,8 +46,8 @@ impl Answer {
     }
 }
 
-/// Where packets to an address go in the end.
-fn reached(address: IpAddr) -> IpAddr {
+/// Where packets to an address go in the end: an IPv4 address within one of IPv6 is itself.
+pub fn reached(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
         IpAddr::V4(_) => address,

@@ -27,7 +27,7 @@ pub mod tsig;
 pub use answer::{Answer, Fit, Target, sane_ttl};
 pub use chain::{Link, chain, whole_chain};
 pub use cookie::{COOKIE, Cookie, Cookies, Secret};
-pub use held::Held;
+pub use held::{Held, reached};
 pub use layout::{
     HEADER, Layout, Malformed, RecordAt, Section, be16, be32, edns_options, extended_errors, read_record,
 };

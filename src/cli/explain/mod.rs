@@ -22,10 +22,11 @@ use super::when::When;
 use crate::audit::Terms;
 use crate::config::{self, PolicyLoad};
 use crate::policy::{
-    Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Holder, Named, Policy, Roster, Spared,
+    Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Holder, Named, Policy, Roster,
+    Spared, SparedHit, Spares,
 };
 use crate::time::{Timestamp, rfc3339};
-use crate::wire::{LowerName, qtype as number, rtype};
+use crate::wire::{LowerName, qtype as number, reached, rtype};
 use freed::Freed;
 
 /// The word for what a spared client gets.
@@ -202,7 +203,7 @@ impl Explain {
     /// What is said of the name, or of the answer where something is said of that and the name is not blocked.
     fn explain<'p>(&self, policy: &'p Policy, client: &Client, at: Timestamp) -> Explanation<'p> {
         let of_name = policy.explain(&self.name, self.qtype, client, at);
-        let Some(address) = self.answer else { return of_name };
+        let Some(address) = self.answer.map(reached) else { return of_name };
         if matches!(of_name.verdict.decision, Decision::Enforce(..)) {
             return of_name;
         }
@@ -217,11 +218,13 @@ impl Explain {
     /// The same where the client may be spared.
     fn spared<'p>(&self, policy: &'p Policy, exemptions: &Exemptions, client: &Client, at: Timestamp) -> Spared<'p> {
         let of_name = policy.decide_sparing(exemptions, &self.name, self.qtype, client, at);
-        let Some(address) = self.answer.filter(|_address| !matches!(of_name.verdict.decision, Decision::Enforce(..)))
-        else {
-            return of_name;
-        };
-        let of_answer = policy.decide_address_sparing(exemptions, address, &self.name, (client, at), |_ban| false);
+        let is_blocked = matches!(of_name.verdict.decision, Decision::Enforce(..));
+        let Some(address) = self.answer.filter(|_address| !is_blocked).map(reached) else { return of_name };
+        // As in screening: a ban that has had its say on the name has none on the answer, unless it spares a category alone.
+        let by_category = |spared: &SparedHit<'_>| matches!(spared.by.what, Spares::Category(_));
+        let in_category = |ban| of_name.hits.iter().any(|spared| spared.hit.ban_index == ban && by_category(spared));
+        let spoken = |ban| policy.has_spoken(ban, &self.name, client) && !in_category(ban);
+        let of_answer = policy.decide_address_sparing(exemptions, address, &self.name, (client, at), spoken);
         if of_answer.hits.is_empty() && of_answer.verdict.is_pass() { of_name } else { of_answer }
     }
 

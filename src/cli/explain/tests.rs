@@ -189,6 +189,23 @@ fn a_name_or_list_that_is_hostile_is_printed_inert() {
 }
 
 #[test]
+fn an_answer_is_judged_as_the_server_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("mine.txt");
+    std::fs::write(&list, "bad.example\n!free.bad.example\nanswer:198.51.100.0/24\n").unwrap();
+    let list = list.display().to_string();
+    let check = |name: &str, answer: &str, expected: &str| {
+        verdict(&[name, "--list", &list, "--answer", answer], expected);
+    };
+    check("free.bad.example", "198.51.100.7", "allow");
+    check("www.other.example", "198.51.100.7", "enforce");
+    // Packets go to the IPv4 address within.
+    check("www.other.example", "::ffff:198.51.100.30", "enforce");
+    check("www.other.example", "64:ff9b::198.51.100.30", "enforce");
+    check("www.other.example", "64:ff9b::192.0.2.30", "none");
+}
+
+#[test]
 fn an_exemption_of_the_state_directory_frees_its_client_until_its_end_and_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let owned = |text: &str| text.to_owned();
