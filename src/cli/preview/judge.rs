@@ -1,13 +1,14 @@
 //! What two policies say of what clients asked, beside each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::side::{Asked, LedTo, Said, Side};
 use crate::journal::{NameRow, Tried};
-use crate::policy::{Client, Entrance};
+use crate::policy::{Client, Entrance, PatternRef};
 use crate::time::Timestamp;
 use crate::wire::LowerName;
 
@@ -123,6 +124,12 @@ pub(super) struct Judge<'p> {
     pub(super) by_door: Tally,
     /// What would be let through; where its answers led is not recorded.
     pub(super) let_through: Tally,
+    /// Whether some of that may be released: it was blocked for where its answers led, and the record does not say where exactly.
+    pub(super) may_release: bool,
+    /// By name on the wire, where answers may have led below it of which the new policy speaks.
+    within: HashMap<Vec<u8>, Rc<[LedTo]>>,
+    /// The new policy's rules, once they are needed.
+    rules: Option<Vec<PatternRef<'p>>>,
 }
 
 impl<'p> Judge<'p> {
@@ -143,13 +150,16 @@ impl<'p> Judge<'p> {
             later: (Tally::default(), None),
             by_door: Tally::default(),
             let_through: Tally::default(),
+            may_release: false,
+            within: HashMap::new(),
+            rules: None,
         }
     }
 
     /// Judges what is in the record of names, after all that is in the record of attempts.
     pub(super) fn asked(&mut self, row: &NameRow) {
         let Ok(name) = LowerName::parse(&row.name) else { return };
-        let asked = Asked { name: &name, client: Client::at(row.client), led: None };
+        let asked = Asked { name: &name, client: Client::at(row.client), led: None, base: None };
         let settled = self.settled.get(&(row.client, row.name.clone())).copied().unwrap_or(0);
         let count = row.count.saturating_sub(settled);
         if count > 0 {
@@ -165,7 +175,8 @@ impl<'p> Judge<'p> {
         };
         let Ok(name) = LowerName::parse(text) else { return };
         let led = row.pattern.as_deref().and_then(|pattern| LedTo::by(pattern, &name));
-        let asked = Asked { name: &name, client: Client::at(client), led: led.as_ref() };
+        let base = row.pattern.as_deref().filter(|_pattern| led.is_some()).and_then(LedTo::base);
+        let asked = Asked { name: &name, client: Client::at(client), led: led.as_ref(), base: base.as_ref() };
         let record = if led.is_some() { Record::Led } else { Record::Tried };
         let effect = self.judge(&asked, (text, row.count, row.last), record);
         let of_name = || self.effect(&Asked { led: None, ..asked }, self.at);
@@ -177,6 +188,11 @@ impl<'p> Judge<'p> {
     fn judge(&mut self, asked: &Asked<'_>, row: (&str, u64, Timestamp), record: Record) -> Option<Effect> {
         let (old, new) = (self.old.says(asked, self.at), self.new.says(asked, self.at));
         let effect = Effect::of(&old, &new);
+        if effect == Some(Effect::Release) && self.may_stay_blocked(asked) {
+            self.let_through.add(&self.hashes, asked, row.1);
+            self.may_release = true;
+            return effect;
+        }
         match effect {
             Some(effect) => self.touch(asked, row, record, Touched::new(&old, &new, effect)),
             None => self.look_ahead(asked, row),
@@ -192,6 +208,18 @@ impl<'p> Judge<'p> {
             self.let_through.add(&self.hashes, asked, row.1);
         }
         effect
+    }
+
+    /// Whether the new policy enforces some name to which the answer may have led just as well: the record has the rule alone.
+    fn may_stay_blocked(&mut self, asked: &Asked<'_>) -> bool {
+        let Some(base) = asked.base else { return false };
+        let new = self.new;
+        let within = self.within.entry(base.wire().to_vec()).or_insert_with(|| {
+            let rules = self.rules.get_or_insert_with(|| new.policy.rules().map(|(_list, rule)| rule).collect());
+            rules.iter().filter_map(|rule| LedTo::within(*rule, base)).collect()
+        });
+        let within = Rc::clone(within);
+        within.iter().any(|led| self.new.says(&Asked { led: Some(led), ..*asked }, self.at).enforced)
     }
 
     fn effect(&self, asked: &Asked<'_>, at: Timestamp) -> Option<Effect> {

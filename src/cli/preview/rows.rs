@@ -108,7 +108,12 @@ impl Previewed {
         let covered = coverage.is_some_and(|coverage| coverage.not_recorded == 0);
         let figures = |effect| {
             // What was blocked was an attempt.
-            let at_least = judge.nameless > 0 || (effect != Effect::Release && !covered);
+            let at_least = match effect {
+                Effect::Release => judge.may_release,
+                // What is let through by its name may be blocked by where it leads.
+                Effect::Block | Effect::Change => !covered || judge.let_through.queries > 0,
+            };
+            let at_least = at_least || judge.nameless > 0;
             Figures { at_least, ..Figures::of(judge, effect) }
         };
         Self {

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{exempt, known};
 use crate::config::Settings;
 use crate::policy::{
-    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, Policy, Roster, Spared,
+    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, PatternRef, Policy, Roster, Spared,
     SparedHit, Spares,
 };
 use crate::time::Timestamp;
@@ -33,6 +33,8 @@ pub(super) struct Asked<'a> {
     pub(super) client: Client,
     /// Where an answer led.
     pub(super) led: Option<&'a LedTo>,
+    /// The name at or below which that was, where the record does not tell it exactly.
+    pub(super) base: Option<&'a LowerName>,
 }
 
 /// Where an answer led, as far as the pattern of the rule tells that it met: the record holds no more.
@@ -94,7 +96,7 @@ impl Side {
 
     /// As in screening: a ban that has had its say on the name has none on the answer.
     fn says_led(&self, asked: &Asked<'_>, led: &LedTo, own: &Spared<'_>, at: Timestamp) -> Spared<'_> {
-        let Asked { name, client, led: _ } = asked;
+        let Asked { name, client, .. } = asked;
         let by_category = |spared: &SparedHit<'_>| matches!(spared.by.what, Spares::Category(_));
         let in_category = |ban| own.hits.iter().any(|spared| spared.hit.ban_index == ban && by_category(spared));
         match led {
@@ -140,10 +142,29 @@ impl LedTo {
         if let Some(network) = read.network() {
             return Some(Self::Address(network.network()));
         }
-        // Some name that the pattern holds.
-        let text = pattern.trim_start_matches(['!', '=']).replace('*', "x");
-        LowerName::parse(&text).ok().map(|name| Self::Name(Box::new(name)))
+        some_name(pattern).map(Self::Name)
     }
+
+    /// The name at or below which an answer led that met a rule with this pattern; `None`: the pattern is no name with all below.
+    pub(super) fn base(pattern: &str) -> Option<LowerName> {
+        let kind = Pattern::parse(pattern).ok()?.kind();
+        let is_wide = matches!(kind, PatternKind::Suffix | PatternKind::Below);
+        is_wide.then(|| LowerName::parse(pattern.trim_start_matches("*.")).ok()).flatten()
+    }
+
+    /// Where it may have led of which a rule speaks that is for names below `base`.
+    pub(super) fn within(rule: PatternRef<'_>, base: &LowerName) -> Option<Self> {
+        let is_name = !matches!(rule.kind, PatternKind::Answer | PatternKind::Client) && !rule.allow;
+        if !is_name || !rule.wire.ends_with(base.wire()) {
+            return None;
+        }
+        some_name(&rule.to_string()).filter(|name| **name != *base && name.is_below(base)).map(Self::Name)
+    }
+}
+
+/// Some name that a pattern holds.
+fn some_name(pattern: &str) -> Option<Box<LowerName>> {
+    LowerName::parse(&pattern.trim_start_matches(['!', '=']).replace('*', "x")).ok().map(Box::new)
 }
 
 impl<'p> Said<'p> {

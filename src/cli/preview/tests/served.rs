@@ -40,6 +40,30 @@ fn list(directory: &Path, text: &str) -> String {
 }
 
 #[test]
+fn who_may_stay_blocked_by_where_an_answer_led_is_not_called_released() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+    let config = configured(&old, "bad.example\n", "enforce");
+    // Of what the first one asked, the answer led to `bad.example` or below it; to which, the record does not tell.
+    let attempts = [("192.0.2.1", "shop.example", "bad.example"), ("192.0.2.2", "www.bad.example", "bad.example")];
+    record(&old.join("state"), &attempts, None);
+
+    let narrower = configured(&new, "tracker.bad.example\n", "enforce");
+    let previewed = preview(&config, &["--new-config", &narrower]);
+    assert_eq!(touched(&previewed), [row("192.0.2.2", "www.bad.example", "release")]);
+    assert_eq!((&previewed["releases"]["names"], &previewed["releases"]["at_least"]), (&json!(1), &json!(true)));
+    assert_eq!(previewed["not_judged"]["answers"], json!({"clients": 1, "names": 1, "queries": 1}));
+    assert_eq!(previewed["blocks"]["at_least"], true, "answers were not judged");
+
+    // Nothing below is enforced: whatever it was, it is released.
+    for other in ["elsewhere.example\n", "!tracker.bad.example\n", "tracker.bad.example x visit observe\n"] {
+        let previewed = preview(&config, &["--new-config", &configured(&new, other, "enforce")]);
+        assert_eq!(touched(&previewed).len(), 2, "{other}");
+        assert_eq!(previewed["releases"]["at_least"], false, "{other}");
+    }
+}
+
+#[test]
 fn who_is_exempt_is_not_blocked_and_who_is_no_longer_is() {
     let directory = tempfile::tempdir().unwrap();
     let config = configured(directory.path(), "acme.example\n", "observe");
