@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::audit::Terms;
-use crate::policy::{Decision, Exemption, Spared};
-use crate::time::rfc3339;
+use crate::policy::{Decision, Effect, Exemption, Spared, SparedHit};
+use crate::time::{Timestamp, rfc3339};
 
 /// An exemption as an explanation tells it.
 #[derive(Debug, Serialize)]
@@ -27,9 +27,12 @@ pub(super) struct Freed {
 }
 
 impl Freed {
-    /// The one that spares the client, if one does.
+    /// The one that spares the client, if one does. Where several bans would enforce, one exemption of each is needed: then it is
+    /// the first to end, since the client is blocked from then on.
     pub(super) fn of(spared: &Spared<'_>, all: &[(Arc<Exemption>, Terms)]) -> Option<Self> {
-        let first = spared.hits.first()?;
+        let enforces = |spared: &&SparedHit<'_>| matches!(spared.hit.effect, Effect::Enforce(_));
+        let end = |spared: &&SparedHit<'_>| spared.by.until.unwrap_or(Timestamp::MAX);
+        let first = spared.hits.iter().filter(enforces).min_by_key(end).or(spared.hits.first())?;
         let by = &first.by;
         let (_exemption, terms) = all.iter().find(|(exemption, _terms)| exemption == by)?;
         Some(Self {

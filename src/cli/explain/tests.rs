@@ -206,6 +206,34 @@ fn an_answer_is_judged_as_the_server_does() {
 }
 
 #[test]
+fn two_exemptions_free_until_the_first_of_them_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("mine.txt");
+    std::fs::write(&list, "acme.example\n").unwrap();
+    let audit = Audit::new(dir.path());
+    for (ban, until) in [("acme", "2025-03-10T18:00:00Z"), ("mine", "2025-03-10T13:00:00Z")] {
+        let text = |text: &str| Some(text.to_owned());
+        let (owner, reason) = ("J. Doe".to_owned(), "removal tool".to_owned());
+        let written = Written {
+            client: text("192.0.2.7"),
+            ban: text(ban),
+            until: text(until),
+            owner,
+            reason,
+            ..Written::default()
+        };
+        audit.grant(written.try_into().unwrap(), None, 0, "2025-03-10T11:00:00Z".parse().unwrap()).unwrap();
+    }
+    let (state, list) = (dir.path().display().to_string(), list.display().to_string());
+    let asked = ["upd.acme.example", "--state-dir", &state, "--client", "192.0.2.7", "--list", &list];
+    let explained = json_of(&asked);
+    assert_eq!((&explained["verdict"], &explained["exemption"]["id"]), (&json!("exempt"), &json!("2")));
+    assert_eq!(explained["exemption"]["until"], "2025-03-10T13:00:00.000Z");
+    let after = [&asked[..], &["--at", "2025-03-10T13:00:00Z"]].concat();
+    assert_eq!(json_of(&after)["verdict"], "enforce");
+}
+
+#[test]
 fn an_exemption_of_the_state_directory_frees_its_client_until_its_end_and_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let owned = |text: &str| text.to_owned();
