@@ -8,8 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::{exempt, known};
 use crate::config::Settings;
 use crate::policy::{
-    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, PatternRef, Policy, Roster, Spared,
-    SparedHit, Spares,
+    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, PatternRef, Policy, Roster,
+    Spared, SparedHit, Spares,
 };
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};

@@ -30,7 +30,7 @@ fn frames_of_zstandard_are_read_one_behind_the_other() {
 #[test]
 fn what_is_before_a_break_is_recorded_and_the_whole_is_read_on() {
     let place = Place::new();
-    let lines: String = (0..6_000)
+    let lines: Vec<String> = (0..6_000)
         .map(|line| {
             format!(
                 "15-Apr-2024 10:00:00.123 client @0x1 192.0.2.7#{line} (x): query: n{:x}.upd.acme.example IN A +\n",
@@ -38,6 +38,7 @@ fn what_is_before_a_break_is_recorded_and_the_whole_is_read_on() {
             )
         })
         .collect();
+    let lines = lines.concat();
     let packed = super::again::packed(lines.as_bytes());
     place.write("query.log.gz", &packed[..packed.len() / 2]);
     let output = place.run(&["scan", "query.log.gz", "--json"]);
