@@ -9,6 +9,7 @@ use super::page::Page;
 use crate::policy::ban::{Action, Ban};
 use crate::policy::pattern::PatternKind;
 use crate::time::Timestamp;
+use crate::wire::LowerName;
 
 /// Octets on the wire that are left for the name of the zone, behind every name.
 const ZONE_MAX: usize = 32;
@@ -27,6 +28,10 @@ pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
     if name.wire().len() + 2 + ZONE_MAX > WIRE_MAX {
         return page.unsaid(format_args!("`{name}`: with the name of a zone behind it, it is no name"));
     }
+    // Whoever has a list taken over must not get at clients, addresses or name servers by it.
+    if is_reserved(name) {
+        return page.unsaid(format_args!("`{name}`: in a policy zone it would be no name"));
+    }
     page.count();
     if name.labels() == 0 {
         return record(&"*", &entry.below, &entry.inherited, page);
@@ -38,6 +43,11 @@ pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
         record(name, &entry.here, &entry.inherited, page)?;
     }
     record(&format_args!("*.{name}"), &entry.below, &entry.inherited, page)
+}
+
+/// Whether the owner would trigger on something else than the name (draft-vixie-dnsop-dns-rpz §4), now or one day.
+fn is_reserved(name: &LowerName) -> bool {
+    name.suffix(1).get(1..).is_some_and(|last| last.starts_with(b"rpz-"))
 }
 
 pub(super) fn network(entry: &NetworkEntry<'_>, page: &mut Page<'_>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! What is written is read again as the same verdicts, in every format that can say them.
 
+mod elsewhere;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
