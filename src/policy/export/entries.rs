@@ -174,6 +174,14 @@ impl<'p, 'c> Judge<'p, 'c> {
         (!silent).then_some(Entry { name, here, below, inherited, weight, shielded })
     }
 
+    /// The names between a name and the nearest one above it, where that one blocks what is below it: in a zone they are there
+    /// too, without data, and hide its wildcard (RFC 4592 §2.2.2).
+    pub(super) fn between(name: &LowerName, above: Option<&Above<'_>>) -> Vec<LowerName> {
+        let Some(above) = above.filter(|above| above.below.is_block()) else { return Vec::new() };
+        let depths = above.name.labels() + 1..name.labels();
+        depths.filter_map(|depth| LowerName::read(name.suffix(depth), 0).ok().map(|(name, _end)| name)).collect()
+    }
+
     fn said(&self, name: &LowerName) -> Said<'p> {
         let left_out = |ban| !self.is_told(ban);
         match self.policy.decide_without(name, qtype::A, &Client::NOBODY, self.at, left_out).decision {

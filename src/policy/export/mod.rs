@@ -128,9 +128,12 @@ impl Policy {
             while above.last().is_some_and(|above| !name.is_below(&above.name)) {
                 above.pop();
             }
-            let Some(entry) = judge.entry(name, above.last()) else { continue };
-            let weight = format.entry(&entry, &mut page)?;
-            above.push(Above { name: entry.name, below: entry.below, weight });
+            let between = if format == ExportFormat::Rpz { Judge::between(&name, above.last()) } else { Vec::new() };
+            for name in between.into_iter().chain([name]) {
+                let Some(entry) = judge.entry(name, above.last()) else { continue };
+                let weight = format.entry(&entry, &mut page)?;
+                above.push(Above { name: entry.name, below: entry.below, weight });
+            }
         }
         for network in &networks {
             format.network(network, &mut page)?;

@@ -1,6 +1,66 @@
 //! What other resolvers do with what is written, in their words and not in ours.
 
+use std::collections::HashMap;
+
 use super::*;
+
+/// What a resolver that searches a policy zone finds for a name: the record of the name, or else that of the wildcard at the
+/// closest name that is there, if only because one below it is (RFC 4592 §2.2, §3.3).
+fn found(text: &str, name: &str) -> Option<String> {
+    let mut records: HashMap<String, String> = HashMap::new();
+    for line in text.lines().filter(|line| !line.starts_with([';', '$', '@'])) {
+        let (owner, data) = line.split_once(' ').unwrap();
+        let mut above = Some(owner);
+        while let Some(name) = above {
+            records.entry(name.to_owned()).or_default();
+            above = name.split_once('.').map(|(_first, rest)| rest);
+        }
+        records.insert(owner.to_owned(), data.to_owned());
+    }
+    let mut closest = name;
+    while !records.contains_key(closest) {
+        closest = closest.split_once('.').map_or("", |(_first, rest)| rest);
+        if closest.is_empty() {
+            break;
+        }
+    }
+    let wildcard = if closest.is_empty() { "*".to_owned() } else { format!("*.{closest}") };
+    let at = if closest == name { name } else { &wildcard };
+    records.get(at).filter(|data| !data.is_empty() && *data != "CNAME rpz-passthru.").cloned()
+}
+
+#[track_caller]
+fn check_zone(rules: &str, name: &str) {
+    let original = policy(ListFormat::Rules, rules);
+    let text = export(&original, ExportFormat::Rpz).0;
+    let here = answer(&original, &LowerName::parse(name).unwrap()).is_some();
+    assert_eq!(found(&text, name).is_some(), here, "{name} {rules}\n{text}");
+}
+
+#[test]
+fn no_name_between_two_rules_falls_out_of_a_policy_zone() {
+    for name in ["y.ent.example", "z.y.ent.example", "x.y.ent.example", "w.ent.example", "a.x.y.ent.example"] {
+        check_zone("*.ent.example\n=x.y.ent.example\n", name);
+        check_zone("ent.example\n!x.y.ent.example\n=v.y.ent.example\n", name);
+        check_zone("ent.example\n!y.ent.example\nw.v.x.y.ent.example\n", name);
+    }
+    let text =
+        export(&policy(ListFormat::Rules, "ent.example\n=x.y.ent.example c none observe\n"), ExportFormat::Rpz).0;
+    assert!(text.contains("\ny.ent.example CNAME *.\n*.y.ent.example CNAME .\n"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn a_policy_zone_is_searched_with_the_same_verdicts(
+        rules in prop::collection::vec(("!?(=|\\*\\.)?", "([ab]\\.){0,4}geo\\.example"), 1..8),
+        names in prop::collection::vec("([abc]\\.){0,5}geo\\.example", 20),
+    ) {
+        let rules: String = rules.iter().map(|(kind, name)| format!("{kind}{name}\n")).collect();
+        for name in names {
+            check_zone(&rules, &name);
+        }
+    }
+}
 
 #[test]
 fn no_name_of_a_list_becomes_another_kind_of_trigger_in_a_policy_zone() {
