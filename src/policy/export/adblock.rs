@@ -12,7 +12,8 @@ const WEIGHT_MAX: u8 = 3;
 /// Returns the weight of what is said below the name; `None`: nothing, so it is let through.
 pub(super) fn entry(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<Option<u8>> {
     let name = entry.name.to_string();
-    if name.contains('\\') || name == "." {
+    // `/` begins the path of an address there.
+    if name.contains(['\\', '/']) || name == "." {
         page.unsaid(format_args!("`{name}`: no such name"))?;
         return Ok(entry.weight);
     }

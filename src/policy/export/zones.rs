@@ -82,7 +82,8 @@ fn quoted(name: &crate::wire::LowerName) -> String {
 /// `address=/name/` and `server=/name/#`.
 pub(super) fn dnsmasq(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let name = entry.name.to_string();
-    if name.contains('\\') || name == "." {
+    // `/` ends the name there: what is in front of it would be blocked.
+    if name.contains(['\\', '/']) || name == "." {
         return page.unsaid(format_args!("`{name}`: no such name"));
     }
     match (entry.here, entry.below) {

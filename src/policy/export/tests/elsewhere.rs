@@ -80,3 +80,11 @@ fn no_name_of_a_list_becomes_another_kind_of_trigger_in_a_policy_zone() {
     assert!(text.contains("\nrpz-ip.example CNAME .\n") && text.contains("\nrpz.ip CNAME .\n"), "{text}");
     assert!(!text.contains("rpz-nsdname CNAME"), "{text}");
 }
+
+#[test]
+fn a_name_with_a_sign_of_the_format_is_said_to_be_left_out() {
+    for (format, sign) in [(ExportFormat::Dnsmasq, "#"), (ExportFormat::Adblock, "!")] {
+        let expected = format!("{sign} Not said here: `com/b.example`: no such name");
+        check("com/b.example\n", format, &[&expected]);
+    }
+}
