@@ -166,7 +166,9 @@ impl Policy {
         let bans = || self.bans().iter().enumerate().filter(|(index, _ban)| chosen(BanIndex(*index)));
         let ids: Vec<&str> = bans().map(|(_index, ban)| &*ban.id).collect();
         page.comment(format_args!("Bans of Embargo as of {}: {}", rfc3339(at), ids.join(", ")))?;
-        page.comment(format_args!("Names that are observed or excepted are let through."))?;
+        page.comment(format_args!(
+            "Names that are observed or excepted are let through, but for those that a line here tells of."
+        ))?;
         if format == ExportFormat::Rpz {
             let ttl = bans().map(|(_index, ban)| ban.ttl.as_secs()).min().unwrap_or(30);
             rpz::head(ttl, at, page)?;

@@ -15,16 +15,33 @@ pub(super) fn domains(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> 
             page.count();
             page.line(format_args!("{name}"))
         }
-        (true, false) if entry.inherited.is_block() => {
-            page.unsaid(format_args!("names below `{name}` are let through"))
-        }
-        (true, false) => page.unsaid(format_args!("`{name}` alone")),
-        (false, true) if entry.inherited.is_block() => page.unsaid(format_args!("`{name}` is let through")),
-        (false, true) => page.unsaid(format_args!("names below `{name}` without itself")),
+        (true, false) => only_here(entry, page),
+        (false, true) => only_below(entry, page),
         (false, false) if entry.inherited.is_block() => {
             page.unsaid(format_args!("`{name}` and names below it are let through"))
         }
         (false, false) => Ok(()),
+    }
+}
+
+/// Says that a name is blocked without those below it.
+fn only_here(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let name = &entry.name;
+    // What stands above takes both.
+    if entry.inherited.is_block() {
+        page.unsaid(format_args!("names below `{name}` are let through"))
+    } else {
+        page.unsaid(format_args!("`{name}` alone"))
+    }
+}
+
+/// Says that names below a name are blocked without itself.
+fn only_below(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let name = &entry.name;
+    if entry.inherited.is_block() {
+        page.unsaid(format_args!("`{name}` is let through"))
+    } else {
+        page.unsaid(format_args!("names below `{name}` without itself"))
     }
 }
 
@@ -61,7 +78,7 @@ pub(super) fn unbound(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> 
             page.line(format_args!("local-data: \"{} A 0.0.0.0\"", quoted(name)))?;
             page.line(format_args!("local-data: \"{} AAAA ::\"", quoted(name)))
         }
-        (_passes, Said::Blocked(..)) => page.unsaid(format_args!("names below `{name}` without itself")),
+        (_passes, Said::Blocked(..)) => only_below(entry, page),
         (_, _) if entry.inherited.is_block() => {
             page.count();
             zone(name, "always_transparent", page)
@@ -103,8 +120,8 @@ pub(super) fn dnsmasq(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> 
             }
             Ok(())
         }
-        (Said::Blocked(..), _passes) => page.unsaid(format_args!("`{name}` alone")),
-        (_passes, Said::Blocked(..)) => page.unsaid(format_args!("names below `{name}` without itself")),
+        (Said::Blocked(..), _passes) => only_here(entry, page),
+        (_passes, Said::Blocked(..)) => only_below(entry, page),
         (_, _) if entry.inherited.is_block() => {
             page.count();
             page.line(format_args!("server=/{name}/#"))

@@ -88,3 +88,25 @@ fn a_name_with_a_sign_of_the_format_is_said_to_be_left_out() {
         check("com/b.example\n", format, &[&expected]);
     }
 }
+
+#[test]
+fn what_a_format_can_not_let_through_is_said_to_be_blocked_there() {
+    let rules =
+        "bad.example\n!=apex.bad.example\n=seen.bad.example c none observe\n=only.bad.example\n!*.only.bad.example\n";
+    let let_through = |name: &str| format!("# Not said here: `{name}` is let through");
+    let (apex, seen) = (let_through("apex.bad.example"), let_through("seen.bad.example"));
+    let below = "# Not said here: names below `only.bad.example` are let through";
+    check(rules, ExportFormat::Dnsmasq, &["address=/bad.example/", &apex, below, &seen]);
+    let only = [
+        "local-zone: \"only.bad.example.\" transparent",
+        "local-data: \"only.bad.example. A 0.0.0.0\"",
+        "local-data: \"only.bad.example. AAAA ::\"",
+    ];
+    let zone = "local-zone: \"bad.example.\" always_nxdomain";
+    check(rules, ExportFormat::Unbound, &[zone, &apex, only[0], only[1], only[2], &seen]);
+    for format in ExportFormat::ALL {
+        let head = export(&policy(ListFormat::Rules, rules), format).0;
+        let told = "Names that are observed or excepted are let through, but for those that a line here tells of.";
+        assert!(head.contains(told), "{head}");
+    }
+}
