@@ -41,6 +41,7 @@ pub fn read_list(
 ) -> Result<ListRead, ReadError> {
     let format = reading.format.map_or_else(|| detect(origin), Ok)?;
     let mut reader = ListReader::new(format, origin.name().into(), reading.strictness);
+    foresee(origin, &mut reader, format)?;
     let mut bytes = 0;
     origin.read_pieces(LIST_MAX, |piece| {
         bytes += piece.len() as u64;
@@ -48,6 +49,17 @@ pub fn read_list(
         Ok(())
     })?;
     Ok(ListRead { format, detected: reading.format.is_none(), bytes, parsed: reader.finish(sink) })
+}
+
+/// Reads a list beforehand, if its format asks for that.
+pub(super) fn foresee(origin: &Origin, reader: &mut ListReader, format: ListFormat) -> Result<(), ReadError> {
+    if !format.looks_ahead() {
+        return Ok(());
+    }
+    origin.read_pieces(LIST_MAX, |piece| {
+        reader.foresee(piece);
+        Ok(())
+    })
 }
 
 /// What a list that came from elsewhere is.
@@ -89,9 +101,12 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<Judged,
         let rule = Rule { does: rule.does.filter(|does| *does == Does::Mode(Mode::Off)), ..rule.clone() };
         banning += u64::from(builder.rule(list, &rule).is_ok() && rule.bans());
     };
-    let read = origin.read_pieces(LIST_MAX, |piece| {
-        reader.read(piece, &mut count);
-        Ok(())
+    let foreseen = foresee(&origin, &mut reader, format);
+    let read = foreseen.and_then(|()| {
+        origin.read_pieces(LIST_MAX, |piece| {
+            reader.read(piece, &mut count);
+            Ok(())
+        })
     });
     read.map_err(unread)?;
     let parsed = reader.finish(&mut count);

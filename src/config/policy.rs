@@ -10,7 +10,7 @@ use super::at::At;
 use super::ban::{BanChange, Declared, is_id};
 use super::disk::{Origin, ReadError};
 use super::further::{ListFile, Provenance, unique_id};
-use super::list::detect;
+use super::list::{detect, foresee};
 use super::own;
 use super::refused::{Refused, bans_nothing, needs_addresses, no_addresses, unaddressed_note, unusable};
 use super::settings::{Blocklists, Reading, Settings};
@@ -66,6 +66,7 @@ impl PolicyLoad {
             let Some(file) = self.files.iter().find(|file| file.origin.name() == *list.name) else { continue };
             let mut reader = ListReader::new(list.format, Arc::clone(&list.name), Strictness::Lenient);
             let mut sink = |rule: &Rule, line: &Line<'_>| visit(list, rule, line.number);
+            all &= foresee(&file.origin, &mut reader, list.format).is_ok();
             all &= file.reread_pieces(|piece| {
                 reader.read(piece, &mut sink);
                 Ok(())
@@ -401,6 +402,7 @@ impl Loader<'_> {
             }
         };
         let mut reader = ListReader::new(format, Arc::clone(name), strictness);
+        let is_foreseen = foresee(&file.origin, &mut reader, format).is_ok();
         let read = |piece: &[u8]| {
             // Until some rule bans, the whole of it may be a mistake.
             if let Some(asked) = about.as_ref().filter(|_asked| banning.get() > 0) {
@@ -412,7 +414,7 @@ impl Loader<'_> {
         let is_same =
             if about.is_some() { file.origin.read_pieces(LIST_MAX, read).is_ok() } else { file.reread_pieces(read) };
         let parsed = reader.finish(&mut add);
-        if !is_same {
+        if !(is_foreseen && is_same) {
             return self.whole(Arc::clone(name), "has changed while it was read");
         }
         // A page of single words, say, of which each is refused as a public suffix. A strict list is read by whoever wrote it.

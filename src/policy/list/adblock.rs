@@ -1,7 +1,8 @@
 //! Filter lists of ad blockers, as far as they are about names: `||x^` blocks a name and all below it, `@@||x^` allows,
 //! `|x^` and a plain name are for that name alone.
 //!
-//! What is about pages and URLs is no business of DNS and is diagnosed, line by line.
+//! An exception stands above every block there, see [`Weights`](super::Weights). What is about pages and URLs is no business of
+//! DNS and is diagnosed, line by line.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -118,7 +119,7 @@ impl<'t> Written<'t> {
         let (key, value) = modifier.split_once('=').unwrap_or((modifier, ""));
         let value_span = span.end - value.len()..span.end;
         let message = match key {
-            // Within one list, what is more specific goes first anyway.
+            // See `Weights`.
             "important" => return Ok(()),
             "denyallow" if self.except.is_some() => "stands twice; write the names behind one, with `|` between them",
             "denyallow" if !self.allow && !value.is_empty() => {

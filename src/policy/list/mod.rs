@@ -15,6 +15,7 @@ mod rpz;
 mod rules;
 mod sieve;
 mod unbound;
+mod weights;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use self::detect::HEAD;
 pub use self::line::{LINE_MAX, Line};
 use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, listed, plain};
 pub use self::reader::ListReader;
+use self::weights::{Weights, weight};
 use super::rule::Rule;
 use crate::diag::{Diagnostic, Source};
 
@@ -88,11 +90,17 @@ impl ListFormat {
         detect::detect(head)
     }
 
+    /// Whether what a line comes to depends on lines behind it too: such a list is read for [`ListReader::foresee`] first.
+    pub fn looks_ahead(self) -> bool {
+        self == Self::Adblock
+    }
+
     /// Gives every rule of the text to `sink`, in order. Never fails: what was not understood is in the result.
     /// A strict text with any bad line gives the sink nothing.
     pub fn parse(self, source: &Source, strictness: Strictness, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
         let whole = |sink: &mut dyn FnMut(&Rule, &Line<'_>)| {
             let mut reader = ListReader::new(self, Arc::clone(&source.name), strictness);
+            reader.foresee(source.text.as_bytes());
             reader.read(source.text.as_bytes(), sink);
             reader.finish(sink)
         };
@@ -120,7 +128,7 @@ enum Format {
     Rules(Box<Rule>),
     Domains,
     Hosts,
-    Adblock,
+    Adblock(Box<Weights>),
     Dnsmasq,
     Unbound(unbound::State),
     Rpz(Box<rpz::Zone>),
@@ -132,7 +140,7 @@ impl LineReader {
             ListFormat::Rules => Format::Rules(Box::new(rules::first())),
             ListFormat::Domains => Format::Domains,
             ListFormat::Hosts => Format::Hosts,
-            ListFormat::Adblock => Format::Adblock,
+            ListFormat::Adblock => Format::Adblock(Box::default()),
             ListFormat::Dnsmasq => Format::Dnsmasq,
             ListFormat::Unbound => Format::Unbound(unbound::State::default()),
             ListFormat::Rpz => Format::Rpz(Box::default()),
@@ -150,12 +158,19 @@ impl LineReader {
             Format::Rules(last) => rules::read(line, last, &mut out),
             Format::Domains => domains::read(line, &mut out),
             Format::Hosts => hosts::read(line, &mut out),
-            Format::Adblock => adblock::read(line, &mut out),
+            Format::Adblock(weights) => return weighed(weights, line, &mut self.last, sink),
             Format::Dnsmasq => dnsmasq::read(line, &mut out),
             Format::Unbound(state) => unbound::read(state, line, &mut out),
             Format::Rpz(zone) => zone.read(line, &mut out),
         };
         (out.rules, read.err())
+    }
+
+    /// Takes a rule of a list of which all lines have to be known beforehand.
+    fn foresee(&mut self, rule: &Rule, line: &Line<'_>) {
+        if let Format::Adblock(weights) = &mut self.format {
+            weights.add(&rule.pattern, weight(line.text));
+        }
     }
 
     /// What the end of the list leaves open: a message about its last line.
@@ -165,6 +180,30 @@ impl LineReader {
             _ => None,
         }
     }
+}
+
+/// Reads a line of an ad blocker's list, without the rules that heavier ones stand above.
+fn weighed(
+    weights: &Weights,
+    line: &mut Line<'_>,
+    last: &mut Rule,
+    sink: &mut dyn FnMut(&Rule, &Line<'_>),
+) -> (usize, Option<Fault>) {
+    let weight = weight(line.text);
+    if let Some(fault) = weights.fault(line.text, weight) {
+        return (0, Some(fault));
+    }
+    let mut silent = 0;
+    let mut heard = |rule: &Rule, line: &Line<'_>| {
+        if weights.silence(&rule.pattern, weight) {
+            silent += 1;
+        } else {
+            sink(rule, line);
+        }
+    };
+    let mut out = Out::new(last, &mut heard);
+    let read = adblock::read(line, &mut out);
+    (out.rules - silent, read.err())
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct ListReader {
     no_list: Option<Diagnostic>,
     /// What tells the lines that may have a say about a name, where only they are wanted.
     sieve: Option<Sieve>,
+    /// Reads it beforehand.
+    ahead: Option<Box<Self>>,
 }
 
 impl ListReader {
@@ -61,6 +63,23 @@ impl ListReader {
             told: false,
             no_list: None,
             sieve: None,
+            ahead: None,
+        }
+    }
+
+    /// Takes the next octets, cut anywhere, of a list that is read all through beforehand, if its format
+    /// [looks ahead](ListFormat::looks_ahead): nothing is given for them.
+    pub fn foresee(&mut self, octets: &[u8]) {
+        if self.format.looks_ahead() {
+            let Self { name, format, lines, ahead, .. } = self;
+            let new = || Box::new(Self::new(*format, Arc::clone(name), Strictness::Lenient));
+            ahead.get_or_insert_with(new).read(octets, &mut |rule, line| lines.foresee(rule, line));
+        }
+    }
+
+    fn end_foresight(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            ahead.finish(&mut |rule, line| self.lines.foresee(rule, line));
         }
     }
 
@@ -75,6 +94,7 @@ impl ListReader {
 
     /// Reads the next octets, cut anywhere, and gives the rules of the lines that end in them to `sink`, in order.
     pub fn read(&mut self, octets: &[u8], sink: &mut dyn FnMut(&Rule, &Line<'_>)) {
+        self.end_foresight();
         let Some(sieve) = self.sieve.take() else { return self.read_all(octets, sink) };
         // The line that is open is read whatever it is.
         let first =

@@ -47,6 +47,7 @@ fn about(format: ListFormat, source: &Source, asked: &Rule, rules: &[(usize, Rul
     let name = asked.pattern.name();
     let mut reader = ListReader::new(format, "fuzz.txt".into(), Strictness::Lenient);
     let mut given = Vec::new();
+    reader.foresee(source.text.as_bytes());
     let mut sink = |rule: &Rule, line: &Line<'_>| given.push((line.number, rule.clone()));
     for piece in source.text.as_bytes().chunks(50) {
         reader.about(name);

@@ -282,3 +282,32 @@ fn other_encodings_are_told_once_and_comments_in_them_are_no_fault() {
     assert_eq!(parsed.diagnostics[0].message, "is not UTF-8 from here; the line is skipped");
     assert_eq!(parsed.diagnostics[1].message, "1 more lines like these are not shown");
 }
+
+#[test]
+fn an_exception_stands_above_every_block_of_an_ad_blockers_list_and_important_above_both() {
+    check(ListFormat::Adblock, "@@||w.example^\n||ads.w.example^\n|x.w.example^\n", &["1:!w.example"], &[]);
+    check(ListFormat::Adblock, "||ads.w.example^\n0.0.0.0 x.w.example\n@@||w.example^", &["3:!w.example"], &[]);
+    check(ListFormat::Adblock, "||imp.example^$important\n@@||x.imp.example^\n", &["1:imp.example"], &[]);
+    check(
+        ListFormat::Adblock,
+        "||a.example^\n@@||b.a.example^\n||c.b.a.example^$important\n@@|d.c.b.a.example^$important\n@@||e.c.b.a.example^\n\
+         ||b.a.example^\n|b.a.example^\n@@||*.f.example^\n||f.example^\n|f.example^\n||g.f.example^\n",
+        &[
+            "1:a.example",
+            "2:!b.a.example",
+            "3:c.b.a.example",
+            "4:!=d.c.b.a.example",
+            "8:!*.f.example",
+            "9:f.example",
+            "10:=f.example",
+        ],
+        &[],
+    );
+    // What one block is not for is no exception from another.
+    check(
+        ListFormat::Adblock,
+        "||a.example^$denyallow=b.a.example\n||c.b.a.example^\n",
+        &["1:a.example", "1:!b.a.example", "2:c.b.a.example"],
+        &[],
+    );
+}
