@@ -41,7 +41,7 @@ pub struct RuleRow {
 /// A name for which something else is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictChange {
-    /// The name; with `*.` in front: every name below it that no rule names.
+    /// The name; with `*.` in front, every name below it that no rule names; of a glob, every such name that it matches.
     pub name: String,
     /// `none`, `allow`, `observe` or an action.
     pub old: &'static str,
@@ -62,6 +62,7 @@ impl Policy {
         let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
         let mut comparison = Comparison::default();
         let (mut names, mut networks): (Vec<&[u8]>, Vec<PatternRef<'_>>) = (Vec::new(), Vec::new());
+        let mut globs: Vec<&[u8]> = Vec::new();
         loop {
             let order = match (olds.peek(), news.peek()) {
                 (Some(old), Some(new)) => old.order(new),
@@ -80,7 +81,7 @@ impl Policy {
             }
             for row in old.into_iter().chain(new) {
                 match row.attributes.kind {
-                    PatternKind::Glob => (),
+                    PatternKind::Glob => globs.push(row.wire),
                     kind if kind.is_network() => networks.push(PatternRef { wire: row.wire, kind, allow: false }),
                     _ => names.push(row.wire),
                 }
@@ -88,7 +89,9 @@ impl Policy {
         }
         names.dedup();
         networks.dedup();
+        globs.dedup();
         comparison.verdicts = names.into_iter().flat_map(|wire| self.verdict_changes(newer, wire, at)).collect();
+        comparison.verdicts.extend(globs.into_iter().filter_map(|glob| self.glob_change(newer, glob, at)));
         let changes = networks.into_iter().filter_map(|pattern| self.network_change(newer, pattern, at));
         comparison.verdicts.extend(changes);
         comparison
@@ -126,6 +129,21 @@ impl Policy {
             (old != new).then(|| VerdictChange { name: format!("{prefix}{name}"), old, new })
         });
         changes.collect()
+    }
+
+    /// What is different for a name of a glob of which no other rule speaks.
+    fn glob_change(&self, newer: &Self, glob: &[u8], at: Timestamp) -> Option<VerdictChange> {
+        let (name, _end) = LowerName::read(glob, 0).ok()?;
+        // No rule names a zero octet.
+        let mut wire = Vec::with_capacity(glob.len());
+        for label in (0..name.labels()).map(|index| name.label(index)) {
+            wire.push(u8::try_from(label.len()).ok()?);
+            wire.extend(label.iter().map(|octet| if *octet == b'*' { 0 } else { *octet }));
+        }
+        wire.push(0);
+        let (asked, _end) = LowerName::read(&wire, 0).ok()?;
+        let (old, new) = (self.in_a_word(&asked, at), newer.in_a_word(&asked, at));
+        (old != new).then(|| VerdictChange { name: name.to_string(), old, new })
     }
 
     fn in_a_word(&self, name: &LowerName, at: Timestamp) -> &'static str {

@@ -9,7 +9,7 @@ use super::super::EXIT_CODES;
 use super::super::console::Console;
 use super::super::failure::{Failure, write_lines};
 use super::super::flags::one_of;
-use crate::config::{Reading, list_policy};
+use crate::config::{Origin, Reading, list_policy, survey_list};
 use crate::policy::{Comparison, ListFormat, Policy, RuleRow, Strictness, VerdictChange};
 
 /// Show which rules of a list are new or gone, and what that changes
@@ -39,7 +39,8 @@ Examples:
 
 const NOTES: &str = "\
 Verdicts are those of a ban with this list alone, which enforces by nxdomain, for names that a changed rule names: the name, and \
-as `*.name` the names below it of which no rule speaks. They are none, allow, observe, or an action.";
+as `*.name` the names below it of which no rule speaks; of a glob, the names that it matches and of which no other rule \
+speaks. They are none, allow, observe, or an action. Beside a list of rules, one of plain names is read as rules.";
 
 /// What `--json` prints; its names are an interface.
 #[derive(Debug, Serialize)]
@@ -74,7 +75,7 @@ struct Verdict {
 impl Diff {
     /// Reads both lists and compares them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let reading = Reading { format: self.format, strictness: Strictness::Lenient };
+        let reading = Reading { format: self.format.or_else(|| self.common()), strictness: Strictness::Lenient };
         let (old, new) = (read(&self.old, reading, console)?, read(&self.new, reading, console)?);
         let comparison = old.compare(&new, console.now);
         if self.json {
@@ -82,6 +83,21 @@ impl Diff {
         }
         write_lines(&lines(&comparison), console.out)?;
         Ok(())
+    }
+}
+
+impl Diff {
+    /// The format of both where one of them has plain names and the other our rules: a name is the same rule in both then.
+    fn common(&self) -> Option<ListFormat> {
+        let reading = Reading { format: None, strictness: Strictness::Lenient };
+        let told =
+            |path: &Path| survey_list(&Origin::File(path.to_path_buf()), reading).ok().map(|(format, _lines)| format);
+        match (told(&self.old)?, told(&self.new)?) {
+            (ListFormat::Domains, ListFormat::Rules) | (ListFormat::Rules, ListFormat::Domains) => {
+                Some(ListFormat::Rules)
+            }
+            _ => None,
+        }
     }
 }
 

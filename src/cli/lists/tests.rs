@@ -136,3 +136,17 @@ fn diff_shows_rules_and_the_names_for_which_something_else_is_done() {
     assert_eq!(different["verdicts"].as_array().unwrap().len(), 6);
     assert_eq!(run(&["lists", "diff", &old, "/nowhere"]).code, 1);
 }
+
+#[test]
+fn diff_shows_what_a_glob_changes_and_takes_plain_names_for_rules_beside_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = written(directory.path(), "old.txt", "a.example\nb.example\n");
+    let new = written(directory.path(), "new.txt", "a.example\nb.example\n!c*.a.example\n");
+    let ran = run(&["lists", "diff", &old, &new]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out, @r"
+    + !c*.a.example uncategorised ambiguous allow
+    = c*.a.example: nxdomain -> allow
+    1 rules added, 0 removed, 0 changed; 1 verdicts changed
+    ");
+}
