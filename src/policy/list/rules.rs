@@ -72,6 +72,11 @@ fn does(span: &Range<usize>, word: &str, allow: bool) -> Result<Does, Fault> {
 }
 
 fn checked_category(span: Range<usize>, word: &str) -> Result<&str, Fault> {
+    if Does::parse(word).is_some() {
+        let message =
+            format!("`{word}` is a mode or an action, which the fourth column holds: `NAME CATEGORY EVIDENCE {word}`");
+        return Err(Fault::new(span, message));
+    }
     let plain = |octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     if word.len() <= CATEGORY_MAX && word.bytes().all(plain) {
         return Ok(word);

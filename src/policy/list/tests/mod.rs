@@ -94,6 +94,14 @@ fn a_fault_points_at_its_octets() {
     let rules = ListFormat::Rules;
     check_fault(rules, "a..example c", 3, "^", "label is empty");
     check_fault(rules, "a.example Update", 11, "^^^^^^", "category is not");
+    check_fault(
+        rules,
+        "a.example observe",
+        11,
+        "^^^^^^^",
+        "`observe` is a mode or an action, which the fourth column holds",
+    );
+    check_fault(rules, "a.example drop none", 11, "^^^^", "`NAME CATEGORY EVIDENCE drop`");
     check_fault(rules, "0.0.0.0 a.example", 1, "^^^^^^^", "an address is no name");
     check_fault(
         rules,
