@@ -32,6 +32,7 @@ mod pattern;
 mod pause;
 #[expect(clippy::module_inception, reason = "the one type that the folder is named after")]
 mod policy;
+mod room;
 mod roster;
 mod rule;
 mod schedule;
@@ -59,6 +60,7 @@ pub use network::NetworkFault;
 pub use overlap::{Overlap, Overlaps};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};
+pub use room::GlobRoom;
 pub use roster::{Holder, Named, Roster};
 pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};
 pub use schedule::{Schedule, Window, WindowError};

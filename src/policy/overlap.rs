@@ -6,12 +6,15 @@
 //! bits under a key of its own, so that ten million rules take some 270 MB. Nearly every look at them waits for memory, so
 //! rules are taken some at a time: their waits are then one.
 
+use std::iter;
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::ban::Evidence;
 use super::glob;
 use super::hash::Key;
-use super::pattern::{Pattern, PatternKind};
+use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::rule::{Does, Rule};
 use super::slots::Slots;
 use crate::wire::LowerName;
@@ -220,8 +223,10 @@ impl Overlaps {
         let (name, labels) = (pattern.name(), pattern.name().labels());
         let at_or_above = u128::MAX >> (127 - labels.min(127));
         let broader = if pattern.kind() == PatternKind::Suffix { at_or_above >> 1 } else { at_or_above };
-        // Networks are few, and which of them is the narrower is told when they are taken.
-        if pattern.kind() == PatternKind::Glob || pattern.kind().is_network() || self.broad & broader == 0 {
+        if let Some(network) = pattern.network() {
+            return self.covered_network(pattern, network, line);
+        }
+        if pattern.kind() == PatternKind::Glob || self.broad & broader == 0 {
             return None;
         }
         let mut nearest = None;
@@ -237,16 +242,33 @@ impl Overlaps {
             nearest = beside.max_by_key(|entry| entry.allow).map(|entry| (labels, entry)).or(nearest);
         }
         let (depth, broad) = nearest?;
-        let is_own = |entry: &Entry| entry.kind == pattern.kind() as u8 && entry.allow == pattern.allow();
-        let own = self.at(whole).find(is_own).filter(|own| own.line as usize == line)?;
-        // Without it, one that says the opposite of the same pattern would hold.
-        let is_opposite = |entry: Entry| entry.kind == own.kind && entry.allow != own.allow;
-        if self.at(whole).any(is_opposite) {
-            return None;
-        }
+        let own = self.only(whole, pattern, line)?;
         let same = (own.allow, own.columns) == (broad.allow, broad.columns);
         (same && !self.is_kept_by_glob(name, own))
             .then(|| Overlap::Covered { pattern: shown(name, depth, broad), line: broad.line as usize })
+    }
+
+    /// The rule of a line, if it is the first of its pattern, and none says the opposite: without it, that one would hold.
+    fn only(&self, hash: u64, pattern: &Pattern, line: usize) -> Option<Entry> {
+        let kind = pattern.kind() as u8;
+        let alike = || self.at(hash).filter(move |entry| entry.kind == kind);
+        let own = alike().find(|entry| entry.allow == pattern.allow()).filter(|own| own.line as usize == line)?;
+        (!alike().any(|entry| entry.allow != own.allow)).then_some(own)
+    }
+
+    /// The rule about the next wider network, if it makes this one superfluous.
+    fn covered_network(&self, pattern: &Pattern, network: IpNet, line: usize) -> Option<Overlap> {
+        let around = |network| Pattern::of_network(network, pattern.kind(), false);
+        let own = self.only(self.key.whole(pattern.name()), pattern, line)?;
+        let wider = iter::successors(network.supernet(), IpNet::supernet).map(around);
+        let mut found = wider.filter_map(|wider| {
+            let here = self.at(self.key.whole(wider.name())).filter(|entry| entry.kind == own.kind);
+            Some((wider, here.max_by_key(|entry| entry.allow)?))
+        });
+        let (wider, broad) = found.next()?;
+        let shown = PatternRef { allow: broad.allow, ..wider.as_ref() }.to_string();
+        let same = (own.allow, own.columns) == (broad.allow, broad.columns);
+        same.then(|| Overlap::Covered { pattern: shown, line: broad.line as usize })
     }
 
     fn add_glob(&mut self, pattern: &Pattern, columns: u16, line: u32) -> Option<(Why, u32)> {
@@ -364,6 +386,19 @@ mod tests {
         );
         check("*.a.example\n=www.a.example\na.example x visit\n", &[(2, "is covered by `*.a.example` in line 1")]);
         check("!a.example\n!b.a.example\n", &[(2, "is covered by `!a.example` in line 1")]);
+    }
+
+    #[test]
+    fn a_network_within_another_that_says_the_same_is_covered() {
+        let covered = |line| [(line, "is covered by `answer:192.0.2.0/24` in line 1")];
+        check("answer:192.0.2.0/24\nanswer:192.0.2.1\n", &covered(2));
+        check("answer:192.0.2.0/24\nanswer:192.0.0.0/16 x\nanswer:192.0.2.0/25\n", &covered(3));
+        check("answer:192.0.2.0/24\n!answer:192.0.2.0/25\nanswer:192.0.2.1\nclient:192.0.2.1\n", &[]);
+        check("answer:192.0.2.0/24\nanswer:192.0.2.1 x\nanswer:198.51.100.1\nanswer:c000::/8\n", &[]);
+        check(
+            "!client:2001:db8::/32\n!client:2001:db8::1\n",
+            &[(2, "is covered by `!client:2001:db8::/32` in line 1")],
+        );
     }
 
     #[test]

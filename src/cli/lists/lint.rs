@@ -13,7 +13,7 @@ use super::super::failure::{Failure, write_lines};
 use super::super::flags::one_of;
 use crate::config::{ListRead, Origin, ReadError, Reading, read_list, survey_list};
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::{Line, ListFormat, Overlap, Overlaps, Strictness};
+use crate::policy::{GlobRoom, Line, ListFormat, Overlap, Overlaps, Strictness};
 
 /// Check list files by themselves: every line that is not understood, and every rule that is too much
 #[derive(Debug, Args)]
@@ -144,6 +144,8 @@ struct Found {
     contradictions: Kind,
     covered: Kind,
     left_out: u64,
+    /// Lines of a zone with an address: a name has one for each address, of either family.
+    addresses: Vec<usize>,
 }
 
 impl Kind {
@@ -167,13 +169,18 @@ impl Found {
     fn read(&mut self, origin: &Origin, reading: Reading) -> Result<ListRead, ReadError> {
         let (format, lines) = survey_list(origin, reading)?;
         let (detected, reading) = (reading.format.is_none(), Reading { format: Some(format), ..reading });
-        let mut overlaps = Overlaps::new(rand::random(), lines);
-        let read = read_list(origin, reading, &mut |rule, line| match rule.refused() {
-            Some(refused) => {
-                overlaps.pass_over();
-                self.refused.add(line, &refused);
+        let (mut overlaps, mut room) = (Overlaps::new(rand::random(), lines), GlobRoom::default());
+        let read = read_list(origin, reading, &mut |rule, line| {
+            if format == ListFormat::Rpz && is_address_record(line.text) {
+                self.addresses.push(line.number);
             }
-            None => overlaps.add(rule, line.number),
+            match rule.refused().or_else(|| room.refuse(&rule.pattern)) {
+                Some(refused) => {
+                    overlaps.pass_over();
+                    self.refused.add(line, &refused);
+                }
+                None => overlaps.add(rule, line.number),
+            }
         })?;
         if !read.parsed.diagnostics.iter().any(Diagnostic::is_error) {
             read_list(origin, reading, &mut |rule, line| {
@@ -190,6 +197,8 @@ impl Found {
         match overlap {
             // One line for each family of addresses is how hosts files are written.
             Overlap::Duplicate { .. } if format == ListFormat::Hosts && line.text.contains(':') => (),
+            Overlap::Duplicate { line: other } | Overlap::Otherwise { line: other }
+                if [line.number, *other].iter().all(|number| self.addresses.binary_search(number).is_ok()) => {}
             Overlap::Duplicate { .. } => self.duplicates.add(line, overlap),
             Overlap::Opposite { .. } | Overlap::Otherwise { .. } => self.contradictions.add(line, overlap),
             Overlap::Covered { .. } => self.covered.add(line, overlap),
@@ -208,6 +217,12 @@ impl Found {
         let left_out = (self.left_out > 0).then(|| Diagnostic::whole(Severity::Warning, file, left_out));
         told.chain(left_out).collect()
     }
+}
+
+/// Whether a line of a zone file is a record of an address.
+fn is_address_record(text: &str) -> bool {
+    let mut words = text.split([' ', '\t']).skip(1);
+    words.any(|word| word.eq_ignore_ascii_case("A") || word.eq_ignore_ascii_case("AAAA"))
 }
 
 impl FileRow {

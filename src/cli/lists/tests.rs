@@ -83,6 +83,30 @@ fn lint_tells_what_is_too_much_in_a_list_with_its_place() {
 }
 
 #[test]
+fn lint_counts_as_refused_the_globs_that_a_policy_has_no_room_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let text: Vec<_> = (0..3_000).map(|number| format!("n{number}*.a.example\n")).collect();
+    let list = written(directory.path(), "globs.txt", &(text.concat() + "n0*.a.example\nx*.b.example\n"));
+    let ran = run(&["lists", "lint", &list]);
+    assert!(ran.out.contains("; 3002 rules, 1976 refused, 1 twice, 0 lines"), "{}", ran.out);
+    assert!(ran.err.contains("globs.txt:1025:1: warning: more than 1024 globs below `a.example`;"), "{}", ran.err);
+}
+
+#[test]
+fn lint_takes_the_addresses_of_a_name_in_a_policy_zone_as_one_rule() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = "$TTL 30\n@ SOA localhost. root.localhost. 1 3600 600 86400 30\n@ NS localhost.\n";
+    let both =
+        "a.example A 0.0.0.0\na.example AAAA 2001:db8::1\na.example A 192.0.2.1\nb.example A 192.0.2.1\n  AAAA ::\n";
+    let list = written(directory.path(), "zone.rpz", &format!("{head}{both}"));
+    let ran = run(&["lists", "lint", &list, "--format", "rpz"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let other = format!("{head}a.example CNAME .\na.example A 192.0.2.1\n");
+    let ran = run(&["lists", "lint", &written(directory.path(), "other.rpz", &other), "--format", "rpz"]);
+    assert!(ran.code == 1 && ran.out.contains("1 contradicted"), "{} {}", ran.out, ran.err);
+}
+
+#[test]
 fn export_writes_the_bans_in_force_and_tells_what_the_format_can_not_say() {
     let ran = run(&["lists", "export", "--format", "rpz", "--config", CONFIG, "--ban", "acme"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
