@@ -158,6 +158,7 @@ fn messages_are_bounded_and_their_number_is_exact() {
 /// What a reader that is about `name` from the second line on gives of a text, with its lines.
 fn sifted(format: ListFormat, name: &LowerName, text: &str, piece: usize) -> Vec<(usize, Pattern)> {
     let mut reader = ListReader::new(format, "r.txt".into(), Strictness::Lenient);
+    reader.foresee(text.as_bytes());
     let mut given = Vec::new();
     let mut sink = |rule: &Rule, line: &Line<'_>| given.push((line.number, rule.pattern.clone()));
     let first = text.find('\n').map_or(text.len(), |end| end + 1);
