@@ -25,11 +25,12 @@ use super::hop;
 use super::intake;
 use super::leases;
 use super::local;
+use super::logged::{LogFormat, LogSettings};
 use super::rate_limit;
 use super::reader::Reader;
 use super::settings::{
-    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, LogFormat, LogSettings, Reading, Settings,
-    TcpSettings, UpstreamSettings,
+    Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, Reading, Settings, TcpSettings,
+    UpstreamSettings,
 };
 use super::sink;
 use super::stance::TermChange;

@@ -24,6 +24,7 @@ mod last_good;
 mod leases;
 mod list;
 mod local;
+mod logged;
 mod own;
 mod place;
 mod policy;
@@ -60,13 +61,13 @@ pub use last_good::{LastGoodError, SavedList, last_good, last_good_list, save, s
 pub use leases::{AssetFile, AssetsRead, LeaseFile, LeasesRead};
 pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
+pub use logged::{LogFormat, LogSettings};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy, policy_about};
 pub use rate_limit::RateLimitSettings;
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
-    HopSettings, JournalSettings, LocalSettings, LogFormat, LogSettings, Reading, Settings, TcpSettings, TlsSettings,
-    UpstreamSettings,
+    HopSettings, JournalSettings, LocalSettings, Reading, Settings, TcpSettings, TlsSettings, UpstreamSettings,
 };
 pub use sink::SinkSettings;
 pub(crate) use suggest::nearest_first;

@@ -15,6 +15,7 @@ use super::exemption::FileExemption;
 use super::export::ExportSettings;
 use super::further::ListFile;
 use super::leases::{AssetFile, LeaseFile};
+use super::logged::{LogFormat, LogSettings};
 use super::rate_limit::RateLimitSettings;
 use super::sink::SinkSettings;
 use crate::intake::IntakeConfig;
@@ -307,37 +308,6 @@ pub struct JournalSettings {
     pub rows_in_memory_max: usize,
     /// Rows a second that keep their names.
     pub rows_per_second_max: u32,
-}
-
-/// The log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// How lines look.
-    pub format: LogFormat,
-    /// What is logged, as a filter of the `tracing-subscriber` crate: `info`, or `info,embargo::upstream=debug`.
-    pub level: String,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    /// Every format.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
-
-    /// The word for it in settings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
 }
 
 /// How a list is read.

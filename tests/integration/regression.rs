@@ -113,7 +113,7 @@ async fn where_a_dname_points_is_judged_only_by_what_it_makes_of_the_name_asked(
         assert_eq!((response.rcode(), response.soa()), (rcode::NOERROR, None), "{name}");
     }
     let response = server.query("x.deep.dn.example", A).await;
-    assert_eq!((response.rcode(), response.soa().unwrap().0.as_str()), (rcode::NXDOMAIN, "deep.bad.example"));
+    assert_eq!((response.rcode(), response.soa().unwrap().0.as_str()), (rcode::NXDOMAIN, "bad.example"));
     let links: Vec<_> = response.answers().into_iter().map(|row| (row.0, row.1)).collect();
     assert_eq!(links, [("dn.example".to_owned(), DNAME), ("x.deep.dn.example".to_owned(), qtype::CNAME)]);
     assert_eq!(server.query("dn.example", DNAME).await.soa(), None, "its owner is led nowhere");
