@@ -268,7 +268,7 @@ impl Overlaps {
         let (wider, broad) = found.next()?;
         let shown = PatternRef { allow: broad.allow, ..wider.as_ref() }.to_string();
         let same = (own.allow, own.columns) == (broad.allow, broad.columns);
-        same.then(|| Overlap::Covered { pattern: shown, line: broad.line as usize })
+        same.then_some(Overlap::Covered { pattern: shown, line: broad.line as usize })
     }
 
     fn add_glob(&mut self, pattern: &Pattern, columns: u16, line: u32) -> Option<(Why, u32)> {

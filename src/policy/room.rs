@@ -7,11 +7,14 @@ use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX};
 use super::pattern::{Pattern, PatternKind};
 use crate::wire::LowerName;
 
+/// Globs: each the name part on the wire, and whether it allows.
+type Globs = HashSet<(Box<[u8]>, bool)>;
+
 /// The globs of a list.
 #[derive(Debug, Default)]
 pub struct GlobRoom {
-    /// By their literal suffixes: name part on the wire, and whether it allows.
-    taken: HashMap<Box<[u8]>, HashSet<(Box<[u8]>, bool)>>,
+    /// By their literal suffixes.
+    taken: HashMap<Box<[u8]>, Globs>,
     count: usize,
 }
 

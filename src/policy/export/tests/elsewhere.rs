@@ -55,7 +55,7 @@ proptest! {
         rules in prop::collection::vec(("!?(=|\\*\\.)?", "([ab]\\.){0,4}geo\\.example"), 1..8),
         names in prop::collection::vec("([abc]\\.){0,5}geo\\.example", 20),
     ) {
-        let rules: String = rules.iter().map(|(kind, name)| format!("{kind}{name}\n")).collect();
+        let rules = rules.iter().map(|(kind, name)| format!("{kind}{name}\n")).collect::<Vec<_>>().concat();
         for name in names {
             check_zone(&rules, &name);
         }
