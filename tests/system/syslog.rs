@@ -14,6 +14,9 @@ use super::process::{Running, SOON, free_address, until};
 use super::server::{Server, Setup};
 use super::unbound::Unbound;
 
+/// Names that are asked for at once. Of one client, four times as many keep their names in a minute.
+const EACH: u32 = 4;
+
 /// A receiver to be, or to be again.
 struct Receiver {
     address: SocketAddr,
@@ -115,24 +118,24 @@ fn check(mut receiver: Receiver, transport: &str, more: &str) {
             (server.metrics().sum("embargo_sink_delivered_total") == count).then_some(())
         });
     };
-    try_names(&server, 0..5);
-    delivered(5);
+    try_names(&server, 0..EACH);
+    delivered(u64::from(EACH));
     receiver.stop();
     // A commit each second: some of them wait, more come while it is tried again.
     for round in 1..4 {
-        try_names(&server, round * 5..round * 5 + 5);
+        try_names(&server, round * EACH..(round + 1) * EACH);
         server.at_rest();
     }
     until("it is away", SOON, || (server.metrics().sum("embargo_sink_up") == 0).then_some(()));
-    assert_eq!(server.metrics().sum("embargo_sink_waiting"), 15);
+    assert_eq!(server.metrics().sum("embargo_sink_waiting"), u64::from(3 * EACH));
     receiver.start();
-    delivered(20);
+    delivered(u64::from(4 * EACH));
     receiver.stop();
 
     let messages = receiver.heard();
     let mut names: Vec<&str> = messages.iter().map(|message| &*message.qname).collect();
     names.sort_unstable();
-    let mut expected: Vec<String> = (0..20).map(|name| format!("n{name}.upd.kaspersky.com")).collect();
+    let mut expected: Vec<String> = (0..4 * EACH).map(|name| format!("n{name}.upd.kaspersky.com")).collect();
     expected.sort_unstable();
     assert_eq!(names, expected, "each once");
     let number = |message: &Heard| message.id.split_once('-').unwrap().1.parse::<u64>().unwrap();
