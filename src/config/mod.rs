@@ -209,11 +209,20 @@ pub fn reload(
 ) -> Result<(Loaded, Vec<Diagnostic>), Vec<Diagnostic>> {
     let Gathered { loaded, papers, mistakes, .. } = gather(args, environment);
     let Some(mut loaded) = loaded else { return Err([mistakes, papers].concat()) };
+    if let Some(file) = loaded.file.as_deref().filter(|file| before.file.as_deref() == Some(*file) && is_blank(file)) {
+        let what = "is empty, as it is while it is being saved: nothing of it is taken over; if that is meant, write a comment";
+        return Err(vec![Diagnostic::whole(Severity::Error, file.display().to_string(), what)]);
+    }
     if !papers.is_empty() {
         (loaded.identity, loaded.trust) = (before.identity.clone(), before.trust.clone());
         tls::learn_names(&mut loaded.settings, loaded.identity.as_ref());
     }
     Ok((loaded, papers))
+}
+
+/// Whether a file has nothing in it.
+fn is_blank(file: &Path) -> bool {
+    std::fs::read(file).is_ok_and(|octets| octets.trim_ascii().is_empty())
 }
 
 /// Reads everything, lists included, whatever mistakes stand before them.

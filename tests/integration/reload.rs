@@ -49,6 +49,25 @@ async fn a_broken_list_changes_nothing_and_is_explained() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_is_empty_while_it_is_saved_is_no_configuration() {
+    let server = TestServer::new().ban("v", "geo.example\n").start().await;
+    let file = server.state_dir().with_file_name("embargo.toml");
+    let saved = std::fs::read(&file).unwrap();
+
+    std::fs::write(&file, "\n").unwrap();
+    server.control(Request::Reload).await;
+    assert_eq!(server.query("geo.example", qtype::A).await.rcode(), rcode::NXDOMAIN);
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 0);
+    let status = server.control(Request::Status).await;
+    let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();
+    assert!(mistake.contains("is empty, as it is while it is being saved"), "{mistake}");
+
+    std::fs::write(&file, saved).unwrap();
+    server.control(Request::Reload).await;
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_restart_is_told_until_it_is_undone() {
     let server = TestServer::new().ban("v", "geo.example\n").start().await;
     let waits = async |settings: &str| {
