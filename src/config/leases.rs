@@ -117,12 +117,6 @@ impl LeaseFile {
                 Err(error) => return LeasesRead { leases: Err(self.unread(&error)), warnings: Vec::new() },
             }
         }
-        // Some servers write it anew in place. Whose leases have ended is told by their times.
-        if text.trim().is_empty() {
-            let what = "is empty, as it is while it is written anew; who holds which address stays as it was";
-            let unread = Diagnostic::whole(Severity::Warning, self.name(), what);
-            return LeasesRead { leases: Err(unread), warnings: Vec::new() };
-        }
         let (leases, warnings) = self.format.leases(&Source::new(self.name(), text));
         LeasesRead { leases: Ok(leases), warnings }
     }
@@ -193,18 +187,6 @@ mod tests {
         assert_eq!(held(), expected);
         write(".completed", &[row("10.0.0.7", 3), row("10.0.0.8", 2)]);
         assert_eq!(held(), expected);
-    }
-
-    #[test]
-    fn a_file_that_is_written_anew_in_place_takes_nothing_back_meanwhile() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("dnsmasq.leases");
-        let at = At::new(path.clone(), &Source::new("t", ""), 0..0);
-        let file = LeaseFile { path: at, format: LeaseFormat::Dnsmasq };
-        std::fs::write(&path, "1727600000 52:54:00:00:00:01 10.0.0.7 * *\n").unwrap();
-        assert_eq!(file.read().leases.unwrap().len(), 1);
-        std::fs::write(&path, "").unwrap();
-        assert!(file.read().leases.unwrap_err().to_string().contains("is empty, as it is while it is written anew"));
     }
 
     #[test]
