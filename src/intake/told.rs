@@ -1,7 +1,7 @@
 //! One message of a resolver: who asked for what and when, or what was answered. Pure.
 
 use super::pairs::{Key, Told};
-use crate::dnstap::{Dnstap, Kind, Malformed, Policy, PolicyAction};
+use crate::dnstap::{Dnstap, Kind, Malformed};
 use crate::journal::question;
 use crate::metrics::Did;
 use crate::time::Timestamp;
@@ -60,7 +60,7 @@ impl Message {
         };
         let transport = message.protocol.map_or(Transport::Udp, Transport::from);
         let asked = Told { at: believable(at, now), client: client.to_canonical(), name, qtype, transport };
-        let done = message.policy.as_ref().and_then(done);
+        let done = message.policy.as_ref().and_then(|policy| policy.action).map(Did::from);
         let said = match (message.kind, done) {
             (Kind::ClientQuery, None) => Said::Asked,
             (Kind::ClientQuery, Some(did)) => Said::Done(did),
@@ -84,22 +84,10 @@ fn believable(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     at.filter(|at| (second - BEHIND_MAX..=second + AHEAD_MAX).contains(&at.as_second())).unwrap_or(now)
 }
 
-/// What the sender's policy did, in its own words.
-fn done(policy: &Policy<'_>) -> Option<Did> {
-    match policy.action? {
-        PolicyAction::Nxdomain => Some(Did::Nxdomain),
-        PolicyAction::Nodata => Some(Did::Nodata),
-        PolicyAction::Pass => Some(Did::Observe),
-        PolicyAction::Drop => Some(Did::Drop),
-        PolicyAction::Truncate => Some(Did::TcpOnly),
-        PolicyAction::LocalData => Some(Did::Sinkhole),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dnstap;
+    use crate::dnstap::{self, Policy, PolicyAction};
 
     const QUERY: &[u8] = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\0\x01A\x07example\0\0\x1c\0\x01";
     const NOW: &str = "2026-11-28T10:00:00Z";

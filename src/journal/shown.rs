@@ -1,5 +1,6 @@
 //! What a response of somebody else's server shows: whether its client was kept from what it asked for, and how.
 
+use crate::dnstap::PolicyAction;
 use crate::metrics::Did;
 use crate::wire::{HEADER, Layout, LowerName, Section, ede, extended_errors, qtype, rcode};
 
@@ -35,6 +36,20 @@ impl Did {
             rcode::NOERROR => Self::Nodata,
             // It may have failed to ask whom it would have asked.
             _ => Self::Observe,
+        }
+    }
+}
+
+/// What somebody else's policy did, in its own words; that a server says it let a query through tells that the client got its answer.
+impl From<PolicyAction> for Did {
+    fn from(action: PolicyAction) -> Self {
+        match action {
+            PolicyAction::Nxdomain => Self::Nxdomain,
+            PolicyAction::Nodata => Self::Nodata,
+            PolicyAction::Pass => Self::Observe,
+            PolicyAction::Drop => Self::Drop,
+            PolicyAction::Truncate => Self::TcpOnly,
+            PolicyAction::LocalData => Self::Sinkhole,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The page about one device.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::STYLE;
+use super::page;
 use super::tables::{moment, rows, table, tag};
 use crate::journal::BindingRow;
 use crate::report::format::plain;
@@ -14,33 +14,18 @@ use crate::time::rfc3339;
 /// The page.
 pub(in crate::report) fn render(incident: &Incident) -> String {
     let title = plain(&format!("{}: device {}", incident.title, incident.device));
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="generator" content=(incident.software);
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
+    let body = html! {
+        header { p.kind { "Incident" } h1 { (title) } (facts(incident)) }
+        main { (lookups(incident)) (surroundings(incident)) }
+        footer { p {
+            "Made by " (incident.software) " from its record. "
+            @match &incident.signed_by {
+                Some(key) => { code { "embargo report verify FILE --key " (key) } " checks digest and signature." }
+                None => { "Not signed; " code { "embargo report verify FILE" } " finds changes by accident." }
             }
-            body {
-                header { p.kind { "Incident" } h1 { (title) } (facts(incident)) }
-                main { (lookups(incident)) (surroundings(incident)) }
-                footer { p {
-                    "Made by " (incident.software) " from its record. "
-                    @match &incident.signed_by {
-                        Some(key) => { code { "embargo report verify FILE --key " (key) } " checks digest and signature." }
-                        None => { "Not signed; " code { "embargo report verify FILE" } " finds changes by accident." }
-                    }
-                } }
-            }
-        }
+        } }
     };
-    let mut page = page.into_string();
-    page.push('\n');
-    page
+    page(&title, incident.software, &body)
 }
 
 fn facts(incident: &Incident) -> Markup {

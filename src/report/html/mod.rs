@@ -19,6 +19,31 @@ const STYLE: &str = include_str!("style.css");
 /// The page.
 pub(super) fn render(document: &Document) -> String {
     let title = title(document);
+    let body = html! {
+        a.skip href="#statement" { "To the statement" }
+        (head(document, &title))
+        main {
+            (summary(document))
+            (trend(document))
+            (tables::figures(document))
+            (tables::sites(document))
+            (tables::open(document))
+            (tables::exceptions(document))
+            (tables::enforcement(document))
+            (tables::milestones(document))
+            (tables::evidence(document))
+            (tables::signals(document))
+            (lines("Method", &document.method))
+            (lines("Limits", &document.limits))
+            (tables::annex(document))
+        }
+        (foot(document))
+    };
+    page(&title, document.about.software, &body)
+}
+
+/// A page of its own, which asks for nothing elsewhere and runs nothing.
+fn page(title: &str, software: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -26,30 +51,11 @@ pub(super) fn render(document: &Document) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="generator" content=(document.about.software);
+                meta name="generator" content=(software);
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                a.skip href="#statement" { "To the statement" }
-                (head(document, &title))
-                main {
-                    (summary(document))
-                    (trend(document))
-                    (tables::figures(document))
-                    (tables::sites(document))
-                    (tables::open(document))
-                    (tables::exceptions(document))
-                    (tables::enforcement(document))
-                    (tables::milestones(document))
-                    (tables::evidence(document))
-                    (tables::signals(document))
-                    (lines("Method", &document.method))
-                    (lines("Limits", &document.limits))
-                    (tables::annex(document))
-                }
-                (foot(document))
-            }
+            body { (body) }
         }
     };
     let mut page = page.into_string();

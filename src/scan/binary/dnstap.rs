@@ -4,7 +4,7 @@
 
 use super::super::entry::{Entry, Fault, Told};
 use super::{Sink, question, question_of};
-use crate::dnstap::{Control, Dnstap, Frame, Kind, Message, PolicyAction, read_frame};
+use crate::dnstap::{Control, Dnstap, Frame, Kind, read_frame};
 use crate::metrics::Did;
 use crate::wire::Transport;
 
@@ -66,17 +66,7 @@ fn entry(data: &[u8], times: &Times, replies: bool) -> Told {
         Some(protocol) => entry.over(Transport::from(protocol)),
         None => entry,
     };
-    Ok(Some(Entry { did: did(&message), ..entry }))
-}
-
-/// What a policy has done, if the server says that one had a say.
-fn did(message: &Message<'_>) -> Did {
-    match message.policy.as_ref().and_then(|policy| policy.action) {
-        Some(PolicyAction::Nxdomain) => Did::Nxdomain,
-        Some(PolicyAction::Nodata) => Did::Nodata,
-        Some(PolicyAction::Drop) => Did::Drop,
-        Some(PolicyAction::Truncate) => Did::TcpOnly,
-        Some(PolicyAction::LocalData) => Did::Sinkhole,
-        Some(PolicyAction::Pass) | None => Did::Observe,
-    }
+    // Where the server does not say that a policy had a say, nothing tells of one.
+    let did = message.policy.as_ref().and_then(|policy| policy.action).map_or(Did::Observe, Did::from);
+    Ok(Some(Entry { did, ..entry }))
 }
