@@ -4,6 +4,7 @@
 //! the last line has no end    whoever writes it is waited for, until the file rests; one that was replaced as a whole is not
 //! and it is shorter now       refused: it was cut, or its writer stands still
 //! much of a long list is gone refused, as of lists from elsewhere
+//! all ban folders are gone    refused: their disk is not mounted, or they are being written anew
 //! ```
 //! What is refused is not in force: the policy before stays. At a start the last good copy is that policy. Without one there is
 //! nothing to compare with and nothing to fall back on; then a list is enforced as it is, its last line included, with a warning:
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use super::policy::Loading;
 use super::watch::Mark;
-use crate::config::{ListTried, PolicyLoad, Read, saved_list};
+use crate::config::{Blocklists, ListTried, PolicyLoad, Read, saved_list};
 use crate::diag::{Diagnostic, Severity};
 use crate::lists::Guards;
 use crate::policy::{ListInfo, Policy};
@@ -90,7 +91,19 @@ impl Loading<'_> {
             refusals.push(refusal);
         }
         load.diagnostics.extend(warnings);
+        refusals.extend(self.emptied(&load.tried));
         refusals
+    }
+
+    /// That no ban folder is left where some were read before. One that is removed among others is an operator's affair.
+    fn emptied(&self, tried: &[ListTried]) -> Option<Diagnostic> {
+        let Blocklists::Directory(directory) = &self.settings.blocklists else { return None };
+        let within = |name: &str| Path::new(name).starts_with(&directory.value);
+        let had = self.in_force?.lists().iter().any(|list| within(&list.name));
+        let has = tried.iter().any(|tried| within(&tried.name));
+        let message =
+            || format!("no ban folder is left in it; their rules stay in force until they come again, or {WAY_OUT}");
+        (had && !has && !self.any_size).then(|| directory.error(message()))
     }
 
     /// What speaks against a version of an operator's own list.

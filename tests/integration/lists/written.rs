@@ -177,3 +177,25 @@ async fn at_a_start_without_a_good_copy_a_list_is_enforced_as_it_is() {
     assert_eq!(rcode_of(&server, "whole.example").await, rcode::NXDOMAIN);
     assert_eq!(server.control(Request::Status).await["policy"]["last_good"], false);
 }
+
+#[tokio::test]
+async fn ban_folders_that_are_all_gone_leave_the_policy_before_in_force_until_an_operator_says_so() {
+    let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let list = directory.path().join("names.txt");
+    fs::write(&list, names(100)).unwrap();
+    let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).setting(&listed(&list)).start().await;
+    let folders = server.state_dir().with_file_name("blocklists");
+    fs::rename(&folders, folders.with_file_name("elsewhere")).unwrap();
+    // As a place to mount at is without what is mounted there.
+    fs::create_dir(&folders).unwrap();
+
+    server.reload().await;
+    let status = server.control(Request::Status).await;
+    let mistakes = status["last_reload"]["mistakes"].to_string();
+    assert!(mistakes.contains("no ban folder is left in it"), "{mistakes}");
+    assert_eq!(rcode_of(&server, "geo.example").await, rcode::NXDOMAIN);
+
+    assert_eq!(server.control(Request::ReloadAnySize).await["ok"], true, "an operator may know better");
+    assert_eq!(rcode_of(&server, "geo.example").await, rcode::NOERROR);
+    assert_eq!(rcode_of(&server, "n99.example").await, rcode::NXDOMAIN);
+}
