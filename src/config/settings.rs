@@ -306,7 +306,7 @@ pub struct JournalSettings {
     pub size_max_bytes: u64,
     /// Rows in memory that wait for the disk.
     pub rows_in_memory_max: usize,
-    /// Rows a second that keep their names.
+    /// New rows a second that tell name and rule.
     pub rows_per_second_max: u32,
 }
 

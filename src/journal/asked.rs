@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Attempt, Did, SeriesId};
 use crate::identity::ToldId;
-use crate::policy::PatternRef;
+use crate::policy::{PatternKind, PatternRef};
 use crate::time::Timestamp;
 use crate::wire::Transport;
 
@@ -98,6 +98,17 @@ impl<'a> Asked<'a> {
         self.form.transport = None;
         self.whole = self.whole & 0xFFFF | whole(0, self.form);
         self
+    }
+
+    /// The same where neither name, type nor rule are told.
+    pub(super) fn without_rule(&self) -> Self {
+        Self { qname: &[], pattern: PatternRef { wire: &[], kind: PatternKind::Suffix, allow: false }, ..*self }
+    }
+
+    /// Whether the rule is told; no pattern is empty, not even the root's.
+    #[inline]
+    pub(super) fn tells_rule(&self) -> bool {
+        !self.pattern.wire.is_empty()
     }
 
     /// The second of the minute.

@@ -16,8 +16,9 @@ pub struct Config {
     pub rows_in_memory_max: usize,
     /// Overflow rows kept in memory at most. Past it, attempts are lost and counted as lost.
     pub overflow_max_rows: usize,
-    /// New rows that keep their names, a second; past it rows fold without qname, past twice as many into overflow rows. No
-    /// more than twice as many are written in a second, either; those of names that come again wait for the next.
+    /// New rows a second that tell name and rule; past it attempts fold into a row for each client, ban and category, past
+    /// twice as many into overflow rows. No more than twice as many are written in a second, either; those of names that come
+    /// again wait for the next.
     pub rows_per_second_max: u32,
     /// Time between two transactions.
     pub commit_interval: Duration,

@@ -1,7 +1,7 @@
 //! Attempts in memory until the writer takes them.
 //!
-//! Every attempt is counted here exactly once, with as much detail as there is room for: whole; then without qname;
-//! then in an overflow row without client; and only when even those are used up, not at all.
+//! Every attempt is counted here exactly once, with as much detail as there is room for: whole; then without
+//! name, or without name and rule; then in an overflow row without client; and only when even those are used up, not at all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -200,6 +200,9 @@ impl Table<'_, '_> {
             Presented(name).append_to(&mut self.text);
         }
         let end = self.text.len();
+        if pattern.wire.is_empty() {
+            return (start..end, Pattern::Text(end..end));
+        }
         self.text.extend_from_slice(pattern.to_string().as_bytes());
         (start..end, Pattern::Text(end..self.text.len()))
     }

@@ -17,8 +17,8 @@ const SECOND_AT: u32 = 25;
 pub(super) enum Room {
     /// No new line.
     Nothing,
-    /// A new line, but without the name.
-    Nameless,
+    /// A new line of one detail less: without the name of a rule that is known, without the rule of one that is not.
+    Less,
     /// A new line.
     Whole,
 }
@@ -73,12 +73,12 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// A group with its first line; `None` when there is no room for one.
-    pub(super) fn new(hash: u64, name: u32, asked: &Asked<'_>, room: Room) -> Option<(Self, Admitted)> {
-        let (detail, names) = match room {
-            Room::Nothing => return None,
-            Room::Nameless => (Detail::Nameless, 0),
-            Room::Whole => (Detail::Whole, 1),
+    /// A group with its first line; `None` when there is no room for one: a rule that is new needs room for the whole of it.
+    pub(super) fn new(hash: u64, name: impl Fn() -> u32, asked: &Asked<'_>, room: Room) -> Option<(Self, Admitted)> {
+        let (detail, name, names) = match (room, asked.tells_rule()) {
+            (Room::Nothing, _) | (Room::Less, true) => return None,
+            (Room::Less | Room::Whole, false) => (Detail::Bare, 0, 0),
+            (Room::Whole, true) => (Detail::Whole, name(), 1),
         };
         let first = Line::new(name, asked, detail);
         let group = Self { hash, minute: asked.minute, names, first, more: Vec::new() };
@@ -94,6 +94,11 @@ impl Group {
     /// `room` is asked only if the line is not known.
     pub(super) fn admit(&mut self, name: u32, asked: &Asked<'_>, room: impl FnOnce() -> Room) -> Option<Admitted> {
         let known = |group: &Self, detail| group.known(Line::new(name, asked, detail), detail);
+        if !asked.tells_rule() {
+            // As below, only so many.
+            return known(self, Detail::Bare)
+                .or_else(|| (room() > Room::Nothing).then(|| self.push(name, asked, Detail::Bare)));
+        }
         if let Some(line) = known(self, Detail::Whole) {
             return Some(line);
         }

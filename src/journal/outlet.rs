@@ -38,13 +38,13 @@ pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<
 
 fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
     let series = &batch.series[row.series().index()];
-    let (name, form) = (part.name(row), row.form());
+    let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {
         client: Some(address(row.client)),
         device: device.map(str::to_owned),
         qname: (!name.is_empty()).then(|| Presented(name).to_string()),
         qtype: row.qtype().map(|qtype| rtype::mnemonic(qtype).into_owned()),
-        pattern: Some(part.pattern(row).to_string()),
+        pattern: (!pattern.wire.is_empty()).then(|| pattern.to_string()),
         ..bare(series, (form.action, form.transport, form.verified), row.tally)
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// At most so many new rows a second with their names, and as many more without.
+    /// At most so many new rows a second with all they tell, and as many more with less.
     pub(super) fn new(per_second: u32) -> Self {
         Self { state: AtomicU64::new(0), per_second }
     }
@@ -29,7 +29,7 @@ impl Pace {
         if used < limit {
             Room::Whole
         } else if used < limit.saturating_mul(2) {
-            Room::Nameless
+            Room::Less
         } else {
             Room::Nothing
         }

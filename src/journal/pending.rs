@@ -92,7 +92,7 @@ impl Pending {
         &self.octets_of(row)[..usize::from(row.name_len)]
     }
 
-    /// The pattern of the rule.
+    /// The pattern of the rule; its octets empty: several rules.
     pub(super) fn pattern<'p>(&'p self, row: &'p Row) -> PatternRef<'p> {
         let octets = self.octets_of(row);
         let wire = &octets[octets.len() - usize::from(row.pattern_len)..];

@@ -5,7 +5,7 @@ use hashbrown::hash_table::Entry;
 
 use super::asked::{Asked, Detail};
 use super::hash::Hashes;
-use super::known::{Group, Room};
+use super::known::{Admitted, Group, Room};
 use super::overflow;
 use super::pending::Pending;
 
@@ -45,14 +45,15 @@ impl Shard {
         asked: &Asked<'_>,
         hashes: &Hashes,
         rule: u64,
-        room: impl FnOnce() -> Room,
+        room: impl Fn() -> Room,
     ) -> Option<Added> {
         let hash = hashes.line(rule, asked, Detail::Whole);
         if let Some(tally) = self.pending.find(hash, asked, Detail::Whole) {
             tally.add(asked.at);
             return Some(Added { new_line: false, new_row: false, nameless: false });
         }
-        self.add_row(asked, hashes, rule, hash, room)
+        let full = self.pending.is_full();
+        self.add_row(asked, hashes, (rule, hash), || if full { Room::Nothing } else { room() })
     }
 
     #[inline(never)]
@@ -60,28 +61,45 @@ impl Shard {
         &mut self,
         asked: &Asked<'_>,
         hashes: &Hashes,
-        rule: u64,
-        whole: u64,
-        room: impl FnOnce() -> Room,
+        (rule, whole): (u64, u64),
+        room: impl Fn() -> Room,
     ) -> Option<Added> {
-        let room = || if self.pending.is_full() { Room::Nothing } else { room() };
-        let admitted = match self.groups.entry(rule, |group| group.hash == rule, |group| group.hash) {
-            Entry::Occupied(mut group) => group.get_mut().admit(hashes.name(asked), asked, room)?,
+        if let Some(admitted) = self.admit(rule, hashes, asked, &room) {
+            let nameless = admitted.detail != Detail::Whole;
+            let hash = if nameless { hashes.line(rule, asked, admitted.detail) } else { whole };
+            return Some(self.add_admitted(hash, asked, admitted));
+        }
+        // Who it was is worth more than by which rule; and of clients there are fewer than of clients times rules.
+        let ruleless = asked.without_rule();
+        let rule = hashes.rule(&ruleless);
+        let admitted = self.admit(rule, hashes, &ruleless, &room)?;
+        let hash = hashes.line(rule, &ruleless, admitted.detail);
+        Some(self.add_admitted(hash, &ruleless, admitted))
+    }
+
+    /// The line that an attempt belongs to.
+    fn admit(&mut self, rule: u64, hashes: &Hashes, asked: &Asked<'_>, room: impl Fn() -> Room) -> Option<Admitted> {
+        match self.groups.entry(rule, |group| group.hash == rule, |group| group.hash) {
+            Entry::Occupied(mut group) => group.get_mut().admit(hashes.name(asked), asked, room),
             Entry::Vacant(vacant) => {
-                let (group, admitted) = Group::new(rule, hashes.name(asked), asked, room())?;
+                let (group, admitted) = Group::new(rule, || hashes.name(asked), asked, room())?;
                 vacant.insert(group);
                 self.mixed |= asked.minute != self.minute;
-                admitted
+                Some(admitted)
             }
-        };
-        let (detail, nameless) = (admitted.detail, admitted.detail != Detail::Whole);
-        let hash = if nameless { hashes.line(rule, asked, detail) } else { whole };
+        }
+    }
+
+    /// Adds an attempt to the row of its line, whose hash is given.
+    fn add_admitted(&mut self, hash: u64, asked: &Asked<'_>, admitted: Admitted) -> Added {
+        let Admitted { detail, new_line, second } = admitted;
+        let nameless = detail != Detail::Whole;
         if nameless && let Some(tally) = self.pending.find(hash, asked, detail) {
             tally.add(asked.at);
-            return Some(Added { new_line: false, new_row: false, nameless });
+            return Added { new_line: false, new_row: false, nameless };
         }
-        self.pending.push(hash, asked, detail, admitted.second);
-        Some(Added { new_line: admitted.new_line, new_row: true, nameless })
+        self.pending.push(hash, asked, detail, second);
+        Added { new_line, new_row: true, nameless }
     }
 
     /// Gives the rows away for `empty`, which has none, and says how many lines were forgotten: those of other minutes. This

@@ -224,7 +224,7 @@ fn types_without_end_do_not_become_rows_without_end() {
 }
 
 #[test]
-fn rows_past_the_pace_lose_first_the_name_then_the_client_never_the_count() {
+fn rows_past_the_pace_lose_first_name_and_rule_then_the_client_never_the_count() {
     let fixture = Fixture::new().with(|config| config.rows_per_second_max = 10);
     let journal = fixture.start();
     for number in 1..=50 {
@@ -237,10 +237,34 @@ fn rows_past_the_pace_lose_first_the_name_then_the_client_never_the_count() {
     let rows = fixture.attempts();
     assert_eq!(sum(&rows), 51);
     assert_eq!(rows.iter().filter(|row| row.qname.is_some()).count(), 11);
-    assert_eq!(rows.iter().filter(|row| row.qname.is_none() && row.client.is_some()).count(), 10);
+    let clients: Vec<_> = rows.iter().filter(|row| row.qname.is_none() && row.client.is_some()).collect();
+    assert_eq!(clients.len(), 10);
+    assert!(
+        clients.iter().all(|row| (&row.pattern, &row.qtype, row.transport) == (&None, &None, Some(Transport::Udp)))
+    );
     let overflow: Vec<_> = rows.iter().filter(|row| row.client.is_none()).collect();
     assert_eq!(overflow.len(), 1);
     assert_eq!((overflow[0].count, &overflow[0].pattern, overflow[0].transport), (30, &None, None));
+}
+
+#[test]
+fn a_client_that_meets_more_rules_than_the_pace_has_rows_for_stays_known_with_every_attempt() {
+    let fixture = Fixture::new().with(|config| config.rows_per_second_max = 100);
+    let journal = fixture.start();
+    for rule in 0..5000 {
+        let mut tried = Tried::new(&format!("a.n{rule}.example"));
+        tried.pattern = Pattern::parse(&format!("n{rule}.example")).unwrap();
+        journal.record(&tried.by(&journal, client(1), noon()));
+    }
+    journal.flush(PATIENCE).unwrap();
+
+    let rows = fixture.attempts();
+    assert_eq!(sum(&rows), 5000);
+    assert_eq!(rows.iter().filter(|row| row.pattern.is_some() && row.qname.is_some()).count(), 100);
+    assert!(rows.iter().all(|row| row.client == Some(client(1))), "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.pattern.is_none()).count(), 1);
+    let known = Store::open_read_only(fixture.path()).unwrap().clients(&Filter::default()).unwrap();
+    assert_eq!(known.iter().map(|row| row.count).collect::<Vec<_>>(), [5000]);
 }
 
 #[test]
