@@ -293,7 +293,7 @@ proptest! {
 
     #[test]
     fn presence_and_attempts_never_differ(
-        tried in proptest::collection::vec((0..9_u8, 0..100_i64, any::<bool>(), 0..3_u8, 0..2_usize), 0..200),
+        tried in proptest::collection::vec((0..9_u8, 0..100_i64, any::<bool>(), 0..3_u8, 0..2_usize), 0..80),
     ) {
         let fixture = Fixture::new();
         let journal = fixture.start();
