@@ -6,6 +6,7 @@ use serde_json::Value;
 #[derive(Debug)]
 pub(crate) struct Page {
     samples: Vec<(String, u64)>,
+    text: String,
 }
 
 impl Page {
@@ -15,7 +16,15 @@ impl Page {
             let (series, value) = line.rsplit_once(' ')?;
             Some((series.to_owned(), value.parse().ok()?))
         };
-        Self { samples: text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect() }
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect();
+        Self { samples, text: text.to_owned() }
+    }
+
+    /// The one value of a name without labels, whole or not.
+    #[track_caller]
+    pub(crate) fn value(&self, name: &str) -> f64 {
+        let mut values = self.text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next().unwrap_or_else(|| panic!("no {name} on the page")).parse().unwrap()
     }
 
     /// The sum over all series of a name.

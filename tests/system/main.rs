@@ -30,6 +30,7 @@ mod figures;
 mod floods;
 mod handover;
 mod hostile;
+mod killed;
 mod leases;
 mod packaged;
 mod partner;

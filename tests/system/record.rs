@@ -1,12 +1,6 @@
 //! The record: what each lookup counts as, what the commands show, and that it survives.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::client::{A, NOERROR, NXDOMAIN, ask};
 use super::dnsperf::Load;
@@ -146,58 +140,4 @@ fn the_sums_agree_after_load_over_udp_and_tcp() {
     assert_eq!(count(&attempts, &[]), page.sum("embargo_attempts_total"), "the page and the store agree");
     let blocked = page.sum_of("embargo_attempts_total", &[("action", "nxdomain")]);
     assert_eq!(blocked, udp.rcode("NXDOMAIN") + tcp.rcode("NXDOMAIN"), "{udp:?} {tcp:?}");
-}
-
-/// What a client asked, one question after the other, and when it had the answer.
-fn ask_until(stop: &AtomicBool, server: std::net::SocketAddr) -> Vec<Instant> {
-    let mut answered = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let name = format!("n{}.upd.kaspersky.com", answered.len() % 500);
-        if ask(server, &name, A).is_ok_and(|rcode| rcode == NXDOMAIN) {
-            answered.push(Instant::now());
-        }
-    }
-    answered
-}
-
-#[test]
-fn kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing() {
-    let unbound = Unbound::start();
-    // A disk in memory: how long a real one takes to say that it has written is not what is tested.
-    let memory = TempDir::new_in("/dev/shm").unwrap();
-    let mut server = Setup::new(&[unbound.address]).state_in(memory.path()).start();
-    // A commit each second, and the time that a busy machine takes to get to it.
-    let at_most = Duration::from_millis(1_500);
-    // By hand: EMBARGO_KILLS=200.
-    let rounds = std::env::var("EMBARGO_KILLS").map_or(10, |rounds| rounds.parse::<u64>().unwrap());
-
-    for round in 0..rounds {
-        let before = count(&server.json(&["attempts"]), &[]);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (theirs, dns) = (Arc::clone(&stop), server.dns);
-        let client = thread::spawn(move || ask_until(&theirs, dns));
-        // Not in step with the commits.
-        let moment = Instant::now() + Duration::from_millis(1_000 + rand::random::<u64>() % 2_000);
-        let mut acknowledged = 0;
-        while Instant::now() < moment {
-            acknowledged = server.metrics().sum("embargo_journal_stored_total");
-            // Seldom enough that the looks themselves do not keep the server from its commits.
-            thread::sleep(Duration::from_millis(50));
-        }
-        server.kill();
-        let killed = Instant::now();
-        stop.store(true, Ordering::Relaxed);
-        let answered = client.join().unwrap();
-
-        let safe = answered.iter().filter(|at| killed.duration_since(**at) > at_most).count() as u64;
-        let kept = count(&server.json(&["attempts"]), &[]) - before;
-        assert!(kept >= safe, "round {round}: {kept} kept of {} answered, {safe} of them in time", answered.len());
-        assert!(kept >= acknowledged, "round {round}: {kept} kept of {acknowledged} that were said to be stored");
-        assert!(kept <= answered.len() as u64 + 1, "round {round}: {kept} kept, more than asked");
-        let store = rusqlite::Connection::open(server.state.join("embargo.db")).unwrap();
-        let found: String = store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(found, "ok", "round {round}");
-        drop(store);
-        server.restart();
-    }
 }
