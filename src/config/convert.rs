@@ -82,7 +82,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
         log: log(&file.log, default.log, &mut reader),
-        sinks: sink::settings(&file.sink, base, &mut reader),
+        sinks: sink::settings((&file.sink, &file.webhook), base, &mut reader),
         spool_max_bytes: sink::spool(&file.spool, default.spool_max_bytes, &mut reader),
         intakes: intake::settings(&file.intake, base, &mut reader),
         exports: export::settings(&file.export, base, &mut reader),

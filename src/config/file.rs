@@ -64,6 +64,7 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) sink: Vec<Spanned<super::sink::Sink>>,
     pub(super) spool: super::sink::Spool,
+    pub(super) webhook: Vec<Spanned<super::webhook::Webhook>>,
     pub(super) intake: Vec<Spanned<super::intake::Intake>>,
     pub(super) list: Vec<Spanned<FurtherList>>,
     pub(super) export: Vec<Spanned<Export>>,

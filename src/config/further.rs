@@ -250,7 +250,7 @@ fn subscribed(
 }
 
 /// A text as its type reads it; what that says becomes a mistake at the text.
-fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>, reader: &mut Reader<'_>) -> Option<T> {
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>, reader: &mut Reader<'_>) -> Option<T> {
     text.get_ref().parse().map_err(|error: T::Err| reader.error(text.span(), error.to_string())).ok()
 }
 

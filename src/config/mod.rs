@@ -41,6 +41,7 @@ mod tried;
 mod trust;
 mod units;
 mod unreadable;
+mod webhook;
 mod who;
 mod written;
 mod zone;

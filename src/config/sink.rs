@@ -14,6 +14,7 @@ use super::file::{Count, Measure, Text};
 use super::reader::Reader;
 use super::settings::TrustFiles;
 use super::trust;
+use super::webhook::{self, Webhook};
 use crate::diag::Diagnostic;
 use crate::sinks::{DnstapSink, Facility, Fields, FileSink, Over, Place, SinkConfig, SinkKind, Socket, SyslogSink};
 use crate::tls::Trust;
@@ -56,6 +57,8 @@ pub struct SinkSettings {
     pub sink: SinkConfig,
     /// Whom its server is vouched for by, and as whom we show ourselves.
     pub trust: TrustFiles,
+    /// The file with the secret that its messages are signed with.
+    pub secret: Option<At<PathBuf>>,
 }
 
 /// What a sink is, in words.
@@ -103,21 +106,39 @@ pub(super) fn spool(written: &Spool, default: u64, reader: &mut Reader<'_>) -> u
     reader.bytes(&written.size_max, 1 << 20..=1 << 40, default)
 }
 
-/// Every sink; one that is wrong is left out.
-pub(super) fn settings(written: &[Spanned<Sink>], base: &Path, reader: &mut Reader<'_>) -> Vec<SinkSettings> {
+/// Every sink, and every webhook; one that is wrong is left out.
+pub(super) fn settings(
+    (written, webhooks): (&[Spanned<Sink>], &[Spanned<Webhook>]),
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> Vec<SinkSettings> {
     if let Some(beyond) = written.get(SINKS_MAX) {
         reader.error(beyond.span(), format!("at most {SINKS_MAX} sinks"));
     }
     let mut sinks: Vec<SinkSettings> = Vec::new();
     for written in written {
-        let Some(settings) = one(written, base, reader) else { continue };
-        if sinks.iter().any(|before| before.sink.id == settings.sink.id) {
-            reader.error(written.span(), format!("a sink with the id `{}` is there already", settings.sink.id));
-        } else {
-            sinks.push(settings);
+        if let Some(settings) = one(written, base, reader) {
+            push(settings, written.span(), &mut sinks, reader);
         }
     }
+    webhook::add(webhooks, &mut sinks, base, reader);
     sinks
+}
+
+/// Adds a sink whose id no other has.
+pub(super) fn push(
+    settings: SinkSettings,
+    table: Range<usize>,
+    sinks: &mut Vec<SinkSettings>,
+    reader: &mut Reader<'_>,
+) {
+    if sinks.iter().any(|before| before.sink.id == settings.sink.id) {
+        reader.error(table, format!("a sink with the id `{}` is there already", settings.sink.id));
+    } else if sinks.len() >= 2 * SINKS_MAX {
+        reader.error(table, format!("at most {SINKS_MAX} webhooks"));
+    } else {
+        sinks.push(settings);
+    }
 }
 
 fn one(written: &Spanned<Sink>, base: &Path, reader: &mut Reader<'_>) -> Option<SinkSettings> {
@@ -137,10 +158,10 @@ fn one(written: &Spanned<Sink>, base: &Path, reader: &mut Reader<'_>) -> Option<
     };
     let files = (&sink.ca_file, &sink.client_certificate, &sink.client_key);
     let trust = trust::of(files, base, reader);
-    Some(SinkSettings { sink: SinkConfig { id: id?, kind }, trust })
+    Some(SinkSettings { sink: SinkConfig { id: id?, kind }, trust, secret: None })
 }
 
-fn id(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+pub(super) fn id(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
     let id = reader.required(written, "id", Some(table));
     let text = written.as_ref().filter(|_written| !id.trim().is_empty())?;
     if !is_id(&id) {
@@ -242,11 +263,13 @@ fn place(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option
 
 /// Reads whom servers are vouched for by; what is wrong with a file is a mistake where it is named.
 pub(super) fn complete(sinks: &mut [SinkSettings], mistakes: &mut Vec<Diagnostic>) {
-    for SinkSettings { sink, trust } in sinks {
+    for settings in sinks {
+        webhook::complete(settings, mistakes);
+        let SinkSettings { sink, trust, .. } = settings;
         match &mut sink.kind {
             SinkKind::Syslog(SyslogSink { over: Over::Tls(believed), .. })
             | SinkKind::Dnstap(DnstapSink { to: Socket::Tls(_, believed) }) => *believed = trust.read(mistakes),
-            _in_clear => (),
+            _in_clear_or_complete => (),
         }
     }
 }
@@ -254,6 +277,6 @@ pub(super) fn complete(sinks: &mut [SinkSettings], mistakes: &mut Vec<Diagnostic
 impl SinkSettings {
     /// The files it is told by.
     pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.trust.paths()
+        self.trust.paths().chain(self.secret.as_ref().map(|path| &path.value))
     }
 }

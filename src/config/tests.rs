@@ -78,6 +78,7 @@ fn known_keys() -> Vec<String> {
         "[log]",
         "[[sink]]",
         "[spool]",
+        "[[webhook]]",
         "[[list]]",
         "[ban.x]",
     ] {

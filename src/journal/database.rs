@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
-use super::{Config, StoreError, import, insert, migrate, presence};
+use super::{AttemptRow, Config, Outlet, StoreError, import, insert, migrate, presence};
 use crate::identity::Devices;
 
 /// The store's name in the state directory.
@@ -34,6 +34,8 @@ pub(super) struct Database {
     run: i64,
     pub(super) devices: Arc<Devices>,
     pub(super) known: presence::Known,
+    /// Who hears of what devices do for the first time.
+    outlet: Option<Arc<dyn Outlet>>,
     /// Device and inode of the file, to notice when it is removed or replaced.
     identity: (u64, u64),
 }
@@ -56,7 +58,8 @@ impl Database {
         import::make_tables(&connection).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
-        Ok(Self { connection, path, run, devices, known, identity })
+        let outlet = config.outlet.clone();
+        Ok(Self { connection, path, run, devices, known, outlet, identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -82,7 +85,10 @@ impl Database {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let Self { connection, path, run, devices, known, .. } = self;
+        let Self { connection, path, run, devices, known, outlet, .. } = self;
+        if outlet.is_some() {
+            known.tell_new();
+        }
         let (run, devices) = (*run, Arc::clone(devices));
         let added = in_transaction(connection, path, |transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
@@ -91,6 +97,7 @@ impl Database {
                 return Ok(None);
             }
             insert::add(transaction, batch, &devices, known)?;
+            hand_out(outlet.as_deref(), batch.number, known.take_new());
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             transaction.execute(mark, [run, batch.number])?;
             work(transaction).map(Some)
@@ -116,6 +123,13 @@ impl Database {
         self.connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
             .map_err(|error| StoreError::new(&self.path, &error))
+    }
+}
+
+/// Before the commit: what is in the store has been told, also when the process is killed at any moment.
+fn hand_out(outlet: Option<&dyn Outlet>, batch: i64, new: Vec<AttemptRow>) {
+    if let Some(outlet) = outlet.filter(|_outlet| !new.is_empty()) {
+        outlet.take_new(batch, &mut new.into_iter());
     }
 }
 

@@ -23,6 +23,11 @@ pub trait Outlet: fmt::Debug + Send + Sync {
 
     /// Takes rows. The record waits for this: it may write to the state directory, as the record does, and to nothing slower.
     fn take(&self, rows: &mut dyn Iterator<Item = AttemptRow>);
+
+    /// Takes what devices did for the first time: of each device, ban and evidence the first attempt in the record, as far back as
+    /// that goes. `batch` is the number of the transaction, which has still to be committed: it is the same when that has to be
+    /// done again. Each counts one.
+    fn take_new(&self, batch: i64, rows: &mut dyn Iterator<Item = AttemptRow>);
 }
 
 /// The rows of a batch in words.
@@ -36,7 +41,7 @@ pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<
     whole.chain(overflow)
 }
 
-fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
+pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
     let series = &batch.series[row.series().index()];
     let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {

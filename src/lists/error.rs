@@ -91,6 +91,9 @@ pub enum FetchError {
     /// Too slow.
     #[error("it has not come within {0:?}, which is time_max")]
     Slow(Duration),
+    /// What was posted got no answer.
+    #[error("it has not answered within {0:?}")]
+    Unanswered(Duration),
     /// No signature beside it.
     #[error("its signature, {url}: {error}")]
     Signature {

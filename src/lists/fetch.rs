@@ -18,7 +18,7 @@ use super::board::Progress;
 use super::body::{BodyError, Expected, Piece, receive};
 use super::error::FetchError;
 use super::kept::{Incoming, Kept, Store};
-use super::reach::connect;
+use super::reach::{Reach, connect};
 use super::subscription::{ListUrl, Subscription};
 use crate::priority::beside;
 use crate::upstream::Questions;
@@ -26,9 +26,9 @@ use crate::upstream::Questions;
 /// Redirects followed at most.
 const REDIRECTS_MAX: usize = 5;
 /// Octets of the head of a response at most.
-const HEAD_MAX: usize = 64 << 10;
+pub(super) const HEAD_MAX: usize = 64 << 10;
 /// Its fields at most.
-const FIELDS_MAX: usize = 100;
+pub(super) const FIELDS_MAX: usize = 100;
 /// Octets of a signature file at most; minisign's own have about 300.
 const SIGNATURE_MAX: usize = 8 << 10;
 /// Pieces between the network and the disk.
@@ -36,7 +36,7 @@ const PIECES_MAX: usize = 16;
 /// A server that wants to be left alone is left alone for so long at most.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Who we say we are.
-const AGENT: &str = concat!("embargo/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("embargo/", env!("CARGO_PKG_VERSION"));
 
 /// What came of asking for a list.
 pub enum Fetched {
@@ -145,7 +145,8 @@ impl Subscription {
         kept: Option<&Kept>,
     ) -> Result<Answer, FetchError> {
         let request = request(url, kept)?;
-        let stream = connect(questions, self, url).await?;
+        let reach = Reach { own: &self.url, internal: self.internal, trust: &self.trust };
+        let stream = connect(questions, &reach, url).await?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .max_headers(FIELDS_MAX)
@@ -181,12 +182,9 @@ impl Subscription {
 }
 
 fn request(url: &ListUrl, kept: Option<&Kept>) -> Result<Request<String>, FetchError> {
-    let (path, query) = (url.inner().path(), url.inner().query());
-    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut request = Request::new(String::new());
-    *request.uri_mut() = target.parse().map_err(FetchError::Target)?;
-    let host = url.inner().host_str().unwrap_or_default();
-    let host = url.inner().port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    *request.uri_mut() = url.target().parse().map_err(FetchError::Target)?;
+    let host = url.authority();
     let fields = [
         (header::HOST, Some(host.as_str())),
         (header::USER_AGENT, Some(AGENT)),
@@ -232,10 +230,13 @@ fn foreign_type(response: &Response<Octets>) -> Option<String> {
 }
 
 fn refusal(response: &Response<Octets>) -> FetchError {
-    // Its other form, a date, is answered by our own pace.
+    FetchError::Status { code: response.status().as_u16(), retry_after: retry_after(response) }
+}
+
+/// When the server wants to be asked again. Its other form, a date, is answered by our own pace.
+pub(super) fn retry_after(response: &Response<Octets>) -> Option<Duration> {
     let seconds = response.headers().get(header::RETRY_AFTER).and_then(|field| field.to_str().ok()?.parse().ok());
-    let retry_after = seconds.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-    FetchError::Status { code: response.status().as_u16(), retry_after }
+    seconds.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 /// The next octets of a body; `None` at its end.

@@ -8,6 +8,7 @@
 //! guards          whether a new version is suspiciously less or more than the one before (pure)
 //! schedule        when it is asked for next (pure)
 //! board           how each list is doing, for people and for metrics
+//! post            the other direction: something of ours is posted by the same way
 //! ```
 //! What came is read as it is: a list that refers to others (`!#include` and the like) is not followed there, so lists can't lead in
 //! circles. Leaves reading lists to [`policy`](crate::policy), and when to fetch and what to do with it to [`app`](crate::app).
@@ -18,6 +19,7 @@ mod error;
 mod fetch;
 mod guards;
 mod kept;
+mod post;
 mod reach;
 mod schedule;
 mod subscription;
@@ -28,5 +30,6 @@ pub use error::FetchError;
 pub use fetch::Fetched;
 pub use guards::{Guards, Suspicion};
 pub use kept::{Incoming, Kept, LIST_FILE, Store, StoreError};
+pub use post::{Hook, Reply};
 pub use schedule::Schedule;
 pub use subscription::{ListUrl, SigningKey, SigningKeyError, Subscription, UrlError};

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use url::Host;
 
 use super::error::FetchError;
-use super::subscription::{ListUrl, Subscription};
-use crate::tls;
+use super::subscription::ListUrl;
+use crate::tls::{self, Trust};
 use crate::upstream::{Questions, locate};
 use crate::wire::{Name, is_private, qtype};
 
@@ -26,18 +26,28 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// Connects to the host of `url`, to which the subscription or a redirect of its server leads.
+/// How far an operator has said that it may lead.
+pub(super) struct Reach<'a> {
+    /// What was written.
+    pub(super) own: &'a ListUrl,
+    /// Whether it may lead to an address that is not of the public internet.
+    pub(super) internal: bool,
+    /// Whom the server must be vouched for by.
+    pub(super) trust: &'a Trust,
+}
+
+/// Connects to the host of `url`, to which what was written or a redirect of its server leads.
 pub(super) async fn connect(
     questions: &dyn Questions,
-    subscription: &Subscription,
+    reach: &Reach<'_>,
     url: &ListUrl,
 ) -> Result<Box<dyn Stream>, FetchError> {
     let host = url.inner().host_str().unwrap_or_default().to_owned();
     // Both are always there in a URL of these schemes.
     let port = url.inner().port_or_known_default().unwrap_or(443);
-    let (mut last, addresses) = (None, addresses(questions, subscription, url, &host).await?);
+    let (mut last, addresses) = (None, addresses(questions, reach, url, &host).await?);
     for address in addresses {
-        let attempt = tokio::time::timeout(CONNECT_MAX, open(subscription, url, SocketAddr::new(address, port), &host));
+        let attempt = tokio::time::timeout(CONNECT_MAX, open(reach.trust, url, SocketAddr::new(address, port), &host));
         match attempt
             .await
             .unwrap_or_else(|_elapsed| Err(FetchError::Connect { address, error: io::ErrorKind::TimedOut.into() }))
@@ -51,11 +61,11 @@ pub(super) async fn connect(
 
 async fn addresses(
     questions: &dyn Questions,
-    subscription: &Subscription,
+    reach: &Reach<'_>,
     url: &ListUrl,
     host: &str,
 ) -> Result<Vec<IpAddr>, FetchError> {
-    let own = url.inner().host() == subscription.url.inner().host();
+    let own = url.inner().host() == reach.own.inner().host();
     let found = match url.inner().host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
         Some(Host::Ipv6(address)) => vec![address.into()],
@@ -70,7 +80,7 @@ async fn addresses(
         None => return Err(FetchError::Host(host.to_owned())),
     };
     let written = own && url.host_name().is_none();
-    if subscription.internal || written {
+    if reach.internal || written {
         return Ok(found);
     }
     let (inner, public): (Vec<IpAddr>, Vec<IpAddr>) = found.into_iter().partition(|address| is_private(*address));
@@ -80,18 +90,13 @@ async fn addresses(
     }
 }
 
-async fn open(
-    subscription: &Subscription,
-    url: &ListUrl,
-    to: SocketAddr,
-    host: &str,
-) -> Result<Box<dyn Stream>, FetchError> {
+async fn open(trust: &Trust, url: &ListUrl, to: SocketAddr, host: &str) -> Result<Box<dyn Stream>, FetchError> {
     let stream = TcpStream::connect(to).await.map_err(|error| FetchError::Connect { address: to.ip(), error })?;
     if !url.is_encrypted() {
         return Ok(Box::new(stream));
     }
     let untrusted = |why: String| FetchError::Tls { host: host.to_owned(), why };
-    let client = subscription.trust.client(true, &[]).map_err(|error| untrusted(error.to_string()))?;
+    let client = trust.client(true, &[]).map_err(|error| untrusted(error.to_string()))?;
     // An address of IPv6 stands in brackets in a URL, and without in a certificate.
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let stream = client.connect(name, stream).await;

@@ -77,6 +77,18 @@ impl ListUrl {
         &self.0
     }
 
+    /// What a request asks its server for.
+    pub(super) fn target(&self) -> String {
+        let path = self.0.path();
+        self.0.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    }
+
+    /// The host as a request names it, with its port unless that goes without saying.
+    pub(super) fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
     /// Where a redirect from here leads.
     pub(super) fn join(&self, location: &str) -> Result<Self, UrlError> {
         Self::of(self.0.join(location).map_err(UrlError::Not)?)

@@ -193,6 +193,8 @@ label! {
         Disk = "disk",
         /// What stood in the spool could not be read.
         Damage = "damage",
+        /// The receiver has read it and wants no such thing.
+        Refused = "refused",
     }
 }
 

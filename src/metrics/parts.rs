@@ -10,6 +10,7 @@ use super::place::Place;
 use super::registry::Registry;
 use super::table::{Cell, Table};
 use super::tallied::Total;
+use crate::policy::Evidence;
 use crate::time::Timestamp;
 
 /// A moment of the wall clock, in seconds since 1970; 0 until there is one.
@@ -46,7 +47,8 @@ pub struct Record {
     pub names_stored: Cell, // embargo_names_stored_total
     /// Queries that the record of names had no room for.
     pub names_lost: Cell, // embargo_names_lost_total
-    lost: Vec<Cell>, // embargo_journal_lost_total{reason}
+    lost: Vec<Cell>,          // embargo_journal_lost_total{reason}
+    first_attempts: Table<2>, // embargo_first_attempts_total{ban, evidence}
 }
 
 impl Record {
@@ -79,6 +81,11 @@ impl Record {
             names_stored: registry
                 .counter("names_stored_total", "Queries that this process added to the record of names."),
             names_lost: registry.counter("names_lost_total", "Queries that the record of names had no room for."),
+            first_attempts: registry.counters(
+                "first_attempts_total",
+                "Devices whose first lookup with such evidence of a ban was recorded by this process.",
+                ["ban", "evidence"],
+            ),
             lost: Loss::ALL.iter().map(|reason| lost.fixed([reason.as_str()])).collect(),
         }
     }
@@ -86,6 +93,11 @@ impl Record {
     /// Attempts lost for this reason.
     pub fn lost(&self, reason: Loss) -> &Cell {
         &self.lost[reason.index()]
+    }
+
+    /// First attempts of devices at a ban, with this evidence.
+    pub fn first_attempts(&self, ban: &str, evidence: Evidence) -> Cell {
+        self.first_attempts.fixed([ban, evidence.as_str()])
     }
 
     /// Attempts lost in all.

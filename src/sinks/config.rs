@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use super::fields::Fields;
 use super::fields::syslog::Facility;
+use super::webhook::Secret;
+use crate::lists::Hook;
+use crate::policy::Evidence;
 use crate::tls::Trust;
 use crate::wire::Name;
 
@@ -30,6 +33,15 @@ pub enum SinkKind {
     Syslog(SyslogSink),
     /// A receiver of dnstap.
     Dnstap(DnstapSink),
+    /// A receiver of the first attempts of devices, over HTTP.
+    Webhook(WebhookSink),
+}
+
+impl SinkKind {
+    /// Whether it is sent only the first attempt of each device.
+    pub(super) fn wants_first(&self) -> bool {
+        matches!(self, Self::Webhook(_))
+    }
 }
 
 /// A file that grows, and is set aside before it grows too large or too old.
@@ -65,6 +77,19 @@ pub struct SyslogSink {
 pub struct DnstapSink {
     /// Where it is and how it is spoken to.
     pub to: Socket,
+}
+
+/// A receiver of the first attempts of devices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookSink {
+    /// Where they are posted to.
+    pub hook: Hook,
+    /// With what they are signed.
+    pub secret: Option<Secret>,
+    /// What they must prove to be worth a message.
+    pub evidence: Vec<Evidence>,
+    /// Messages in a minute at most; what is more in a minute waits, and is then sent together.
+    pub per_minute_max: u32,
 }
 
 /// A stream to a receiver.

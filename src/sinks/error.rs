@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::lists::FetchError;
 use crate::upstream::LocateError;
 
 /// Why a receiver did not take what it was sent.
@@ -54,6 +55,17 @@ pub enum SendError {
     /// It speaks another language.
     #[error("it does not take dnstap: {0}")]
     Refused(String),
+    /// A webhook that can't be posted to.
+    #[error("{0}")]
+    Post(#[from] FetchError),
+    /// A webhook that takes nothing now.
+    #[error("the server answers {code}")]
+    Status {
+        /// The status code.
+        code: u16,
+        /// When to try again, by its own words.
+        retry_after: Option<Duration>,
+    },
     /// It has ended the connection.
     #[error("it closed the connection")]
     Closed,
@@ -63,4 +75,14 @@ pub enum SendError {
     /// What waits can't be read.
     #[error("what waits for it can't be read: {0}")]
     Spool(#[source] io::Error),
+}
+
+impl SendError {
+    /// When the receiver wants to hear from us again.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::{Over, SinkKind};
 use super::event::{Event, Mark};
-use super::fields::{Observer, dnstap, syslog};
+use super::fields::{Fields, Observer, dnstap, syslog};
 use super::spool::Piece;
 
 /// Rows as the receiver wants them, one behind the other.
@@ -17,6 +17,8 @@ pub(super) struct Messages {
     pub(super) attempts: u64,
     /// Behind the last of them.
     pub(super) upto: Mark,
+    /// The first of those that a webhook is sent.
+    pub(super) first: Option<Event>,
 }
 
 impl Messages {
@@ -24,9 +26,16 @@ impl Messages {
     pub(super) fn of(piece: Piece, kind: &SinkKind, observer: &Observer, stream: &Arc<str>) -> Self {
         let mut messages = Self { upto: piece.next, ..Self::default() };
         for placed in piece.rows {
+            if matches!(kind, SinkKind::Webhook(webhook) if !webhook.evidence.contains(&placed.row.evidence)) {
+                continue;
+            }
             messages.attempts += placed.row.count;
-            write(&placed.into_event(stream), kind, observer, &mut messages.octets);
+            let event = placed.into_event(stream);
+            write(&event, kind, observer, &mut messages.octets);
             messages.ends.push(messages.octets.len());
+            if kind.wants_first() {
+                messages.first.get_or_insert(event);
+            }
         }
         messages
     }
@@ -43,6 +52,7 @@ fn write(event: &Event, kind: &SinkKind, observer: &Observer, to: &mut Vec<u8>) 
             let counted = sink.over != Over::Udp;
             syslog::write(event, sink.fields, sink.facility, observer, counted, to);
         }
+        SinkKind::Webhook(_sink) => Fields::Plain.write(event, observer, to),
         SinkKind::Dnstap(_sink) => dnstap::write(event, observer, to),
     }
 }

@@ -1,13 +1,16 @@
-//! Where attempts are sent to as they are recorded: files, syslog, dnstap.
+//! Where attempts are sent to as they are recorded: files, syslog, dnstap; and where the first attempt of each device is posted to:
+//! webhooks.
 //!
 //! ```text
 //! event       a row of the record on its way, and the line it is while it waits
 //! spool       rows on the disk until every sink has sent them
+//! streams     every row for some sinks, the first attempts of devices for the others
 //! places      how far each sink has come
 //! fields      what an event is called by those who read it (pure)
 //! messages    rows as a receiver wants them (pure)
 //! sender      brings the rows to one receiver, again and again until it has them     one task for each sink
-//! line        the way to a receiver: files, reach, talk
+//! pace        how often a webhook is posted to
+//! line        the way to a receiver: files, reach, talk, webhook
 //! ```
 //! Rows come from the journal's writer once a second, as it folds them: what a sink gets counts what the store counts. They are
 //! written to the spool before they are in the store, so a process that is killed at any moment has sent, or will send, all
@@ -20,30 +23,36 @@ mod fields;
 mod files;
 mod line;
 mod messages;
+mod pace;
 mod places;
 mod reach;
 mod sender;
 mod spool;
+mod streams;
 mod talk;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{DnstapSink, FileSink, Host, Over, Place, PlaceError, SinkConfig, SinkKind, Socket, SyslogSink};
+pub use config::{
+    DnstapSink, FileSink, Host, Over, Place, PlaceError, SinkConfig, SinkKind, Socket, SyslogSink, WebhookSink,
+};
 pub use error::SendError;
 pub use event::Event;
 pub use fields::syslog::Facility;
 pub use fields::{Fields, Observer};
-use places::Places;
 use sender::{Sender, Surroundings};
-use spool::Spool;
+use spool::Unwritten;
+use streams::Stream;
+pub use webhook::{Secret, SecretError};
 
 use crate::clock::Clock;
 use crate::journal::{AttemptRow, Outlet};
@@ -53,16 +62,20 @@ use crate::upstream::Questions;
 /// What has been recorded at the end is sent within this, or waits for the next start.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// First attempts at one time that the log tells one by one.
+const TOLD_MAX: u64 = 20;
+
 /// All sinks of a server.
 pub struct Sinks {
-    state_dir: PathBuf,
     metrics: Arc<Metrics>,
     clock: Clock,
     observer: Arc<Observer>,
     wanted: Mutex<Wanted>,
     is_open: AtomicBool,
-    /// Opened with the first row or the first sender: until then another process may write it.
-    opened: OnceLock<(Arc<Spool>, Arc<Places>)>,
+    rows: Stream,
+    first: Stream,
+    /// The batch whose first attempts were taken last.
+    batch: AtomicI64,
     running: Mutex<BTreeMap<Arc<str>, Running>>,
     is_started: AtomicBool,
     /// What could not be written to the spool was told.
@@ -86,20 +99,21 @@ struct Running {
 impl Sinks {
     /// Those of this configuration, to whom nothing is sent until [`Sinks::start`]; rows are kept for them from now on.
     pub fn new(
-        (state_dir, spool_max_bytes): (impl Into<PathBuf>, u64),
+        (state_dir, spool_max_bytes): (&Path, u64),
         sinks: &[SinkConfig],
         observer: Observer,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
         Self {
-            state_dir: state_dir.into(),
             metrics,
             clock,
             observer: Arc::new(observer),
-            is_open: AtomicBool::new(!sinks.is_empty()),
+            is_open: AtomicBool::new(wants_rows(sinks)),
             wanted: Mutex::new(Wanted { sinks: sinks.to_vec(), spool_max_bytes }),
-            opened: OnceLock::new(),
+            rows: Stream::of_rows(state_dir),
+            first: Stream::of_first(state_dir),
+            batch: AtomicI64::new(-1),
             running: Mutex::default(),
             is_started: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
@@ -109,7 +123,7 @@ impl Sinks {
     /// Sends to these from now on, and to nobody else; one that is named as before goes on as it is.
     pub async fn follow(&self, sinks: &[SinkConfig], spool_max_bytes: u64, questions: &Arc<dyn Questions>) {
         *self.wanted() = Wanted { sinks: sinks.to_vec(), spool_max_bytes };
-        self.is_open.store(!sinks.is_empty(), Ordering::Relaxed);
+        self.is_open.store(wants_rows(sinks), Ordering::Relaxed);
         if self.is_started.load(Ordering::Relaxed) {
             self.start(questions).await;
         }
@@ -119,12 +133,6 @@ impl Sinks {
     pub async fn start(&self, questions: &Arc<dyn Questions>) {
         self.is_started.store(true, Ordering::Relaxed);
         let Wanted { sinks, spool_max_bytes } = self.wanted().clone();
-        // A server that never had any keeps no spool.
-        if sinks.is_empty() && self.opened.get().is_none() && !self.state_dir.join("spool").exists() {
-            return;
-        }
-        let (spool, places) = self.opened();
-        spool.limit(spool_max_bytes);
         let gone: Vec<_> = {
             let mut running = self.running();
             let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -134,12 +142,19 @@ impl Sinks {
         };
         // Before others begin where they were.
         end(gone).await;
-        places.keep(&sinks.iter().map(|sink| Arc::clone(&sink.id)).collect::<Vec<_>>());
         self.metrics.sinks.retain(&sinks.iter().map(|sink| &*sink.id).collect::<BTreeSet<_>>());
+        for stream in [&self.rows, &self.first] {
+            self.start_readers(stream, &sinks, spool_max_bytes, questions);
+        }
+    }
+
+    /// Begins to send what is in one stream.
+    fn start_readers(&self, stream: &Stream, sinks: &[SinkConfig], size_max: u64, questions: &Arc<dyn Questions>) {
+        let Some((spool, places)) = stream.open(sinks, size_max) else { return };
+        stream.keep(places, sinks);
         let mut running = self.running();
-        for config in sinks {
-            let id = Arc::clone(&config.id);
-            running.entry(id).or_insert_with(|| {
+        for config in stream.readers(sinks) {
+            running.entry(Arc::clone(&config.id)).or_insert_with(|| {
                 let stop = CancellationToken::new();
                 let around = Surroundings {
                     spool: Arc::clone(spool),
@@ -150,7 +165,7 @@ impl Sinks {
                 };
                 let sender = Sender::new(config.clone(), self.metrics.sinks.begun(&config.id), around);
                 let task = tokio::spawn(sender.run(stop.clone(), GRACE));
-                Running { config, stop, task }
+                Running { config: config.clone(), stop, task }
             });
         }
     }
@@ -163,21 +178,36 @@ impl Sinks {
 
     /// Shows how much waits.
     pub fn show(&self) {
-        let Some((spool, places)) = self.opened.get() else { return };
-        self.metrics.sinks.spool_bytes.set(spool.bytes());
-        for (id, waiting) in places.waiting() {
+        let [(rows, of_rows), (first, of_first)] = [self.rows.waiting(), self.first.waiting()];
+        self.metrics.sinks.spool_bytes.set(rows + first);
+        for (id, waiting) in of_rows.into_iter().chain(of_first) {
             self.metrics.sinks.resolve(&id).waiting.set(waiting);
         }
     }
 
-    fn opened(&self) -> &(Arc<Spool>, Arc<Places>) {
-        self.opened.get_or_init(|| {
-            let Wanted { sinks, spool_max_bytes } = self.wanted().clone();
-            let spool = Arc::new(Spool::open(&self.state_dir, spool_max_bytes));
-            let places = Arc::new(Places::new(Arc::clone(&spool)));
-            places.keep(&sinks.into_iter().map(|sink| sink.id).collect::<Vec<_>>());
-            (spool, places)
-        })
+    /// Appends rows to a stream; what could not be written is lost for each of its readers.
+    fn append(&self, stream: &Stream, rows: &mut dyn Iterator<Item = AttemptRow>) {
+        let Wanted { sinks, spool_max_bytes } = self.wanted().clone();
+        match stream.append((&sinks, spool_max_bytes), rows) {
+            Ok(()) => {
+                if self.trouble.swap(false, Ordering::Relaxed) {
+                    tracing::info!("Attempts are kept for sinks again.");
+                }
+            }
+            Err(unwritten) => self.lose(&unwritten, stream.readers(&sinks)),
+        }
+    }
+
+    fn lose<'s>(&self, unwritten: &Unwritten, sinks: impl Iterator<Item = &'s SinkConfig>) {
+        for sink in sinks {
+            self.metrics.sinks.resolve(&sink.id).lost(SinkLoss::Disk).add(unwritten.attempts);
+        }
+        if !self.trouble.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                error = %unwritten,
+                "Attempts can't be kept for sinks, which will never get them: the spool in the state directory can't be written."
+            );
+        }
     }
 
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
@@ -186,6 +216,29 @@ impl Sinks {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether anybody wants every row.
+fn wants_rows(sinks: &[SinkConfig]) -> bool {
+    sinks.iter().any(|sink| !sink.kind.wants_first())
+}
+
+/// Says in the log that a device tried something for the first time, if not too many did just now.
+fn tell(row: &AttemptRow, told: u64) {
+    if told < TOLD_MAX {
+        let client = row.client.map(tracing::field::display);
+        let (device, qname) = (row.device.as_deref(), row.qname.as_deref());
+        let (ban, site, evidence) = (&*row.ban, &*row.site, row.evidence.as_str());
+        tracing::info!(
+            client,
+            device,
+            site,
+            ban,
+            evidence,
+            qname,
+            "A device tried something banned for the first time."
+        );
     }
 }
 
@@ -206,24 +259,25 @@ impl Outlet for Sinks {
     }
 
     fn take(&self, rows: &mut dyn Iterator<Item = AttemptRow>) {
-        let (spool, _places) = self.opened();
-        match spool.append(rows) {
-            Ok(()) => {
-                if self.trouble.swap(false, Ordering::Relaxed) {
-                    tracing::info!("Attempts are kept for sinks again.");
-                }
-            }
-            Err(unwritten) => {
-                for sink in &self.wanted().sinks {
-                    self.metrics.sinks.resolve(&sink.id).lost(SinkLoss::Disk).add(unwritten.attempts);
-                }
-                if !self.trouble.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        error = %unwritten,
-                        "Attempts can't be kept for sinks, which will never get them: the spool in the state directory can't be written."
-                    );
-                }
-            }
+        self.append(&self.rows, rows);
+    }
+
+    fn take_new(&self, batch: i64, rows: &mut dyn Iterator<Item = AttemptRow>) {
+        // Once, however often the transaction has to be done again.
+        if self.batch.swap(batch, Ordering::Relaxed) == batch {
+            return;
+        }
+        let mut told = 0;
+        self.append(
+            &self.first,
+            &mut rows.inspect(|row| {
+                self.metrics.record.first_attempts(&row.ban, row.evidence).inc();
+                tell(row, told);
+                told += 1;
+            }),
+        );
+        if told > TOLD_MAX {
+            tracing::info!(more = told - TOLD_MAX, "More devices tried something banned for the first time.");
         }
     }
 }

@@ -20,8 +20,9 @@ use super::config::SinkConfig;
 use super::error::SendError;
 use super::event::Mark;
 use super::fields::Observer;
-use super::line::Line;
+use super::line::{Given, Line};
 use super::messages::Messages;
+use super::pace::Pace;
 use super::places::Places;
 use super::spool::{Reader, Spool};
 use crate::clock::Clock;
@@ -31,6 +32,10 @@ use crate::upstream::Questions;
 
 /// After a failure it is tried again after this, then after twice that, and so on up to the last.
 const AGAIN: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(10);
+/// The same of a webhook: whoever runs it has more to do than to hear from us.
+const WEBHOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// A receiver that wants to be left alone is left alone for so long at most.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// A connection that is still there after this has carried what was acknowledged before to its receiver.
 const SETTLED: Duration = Duration::from_secs(2);
 /// What is not acknowledged after this never will be.
@@ -50,6 +55,7 @@ pub(super) struct Sender {
     clock: Clock,
     observer: Arc<Observer>,
     line: Line,
+    pace: Pace,
     /// Up to here the receiver has everything.
     taken: Mark,
     /// What it was sent since, and when.
@@ -87,8 +93,9 @@ impl Sender {
         let Surroundings { spool, places, questions, clock, observer } = around;
         let taken = places.of(&config.id).unwrap_or_else(|| spool.head());
         let reader = Some(Reader::new(Arc::clone(&spool), taken));
-        let (line, sent) = (Line::Closed, VecDeque::new());
-        Self { config, places, spool, reader, cells, questions, clock, observer, line, taken, sent, trouble: false }
+        let (line, sent, pace) = (Line::Closed, VecDeque::new(), Pace::of(&config.kind));
+        let trouble = false;
+        Self { config, places, spool, reader, cells, questions, clock, observer, line, pace, taken, sent, trouble }
     }
 
     /// Sends until told to stop, and then what has come until then, unless the receiver takes it too slowly for `grace`.
@@ -106,12 +113,14 @@ impl Sender {
                 }
                 Ok(Turn::Stopped) => break,
                 Err(error) => {
-                    self.failed(&error, again);
+                    let wait = error.retry_after().map_or(again, |after| after.min(RETRY_AFTER_MAX).max(again));
+                    self.failed(&error, wait);
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        () = sleep(again) => (),
+                        () = sleep(wait) => (),
                     }
-                    again = (again * 2).min(*AGAIN.end());
+                    let most = if self.config.kind.wants_first() { WEBHOOK_AGAIN_MAX } else { *AGAIN.end() };
+                    again = (again * 2).min(most);
                 }
             }
         }
@@ -155,6 +164,7 @@ impl Sender {
             // The spool outlives its readers.
             _grown = grows.changed(), if !is_full => (),
             () = until(settled) => (),
+            () = until(self.pace.opens(Instant::now())) => (),
             () = self.line.ended() => {
                 self.line = Line::Closed;
                 if !self.sent.is_empty() {
@@ -167,19 +177,32 @@ impl Sender {
 
     /// Sends the next rows; says whether there were any, or a gap.
     async fn send_some(&mut self) -> Result<bool, SendError> {
+        if self.pace.opens(Instant::now()).is_some() {
+            return Ok(false);
+        }
         let from = self.reader.as_ref().map_or(self.taken, Reader::place);
         let messages = self.read().await?;
         if messages.upto == from {
             return Ok(false);
         }
         if messages.ends.is_empty() {
+            // What nobody wants of it is behind it too.
+            if self.sent.is_empty() && messages.upto > self.taken {
+                self.take(messages.upto, 0).await?;
+            }
             return Ok(true);
         }
         if matches!(self.line, Line::Closed) {
-            self.line = Line::open(&self.config.kind, &*self.questions).await?;
+            self.line = Line::open(&self.config.kind, &self.questions).await?;
         }
         let (upto, attempts) = (messages.upto, messages.attempts);
-        self.line.send(messages, self.clock.now().wall).await?;
+        self.pace.count(Instant::now());
+        if let Given::Refused(code) = self.line.send(messages, self.clock.now().wall).await? {
+            self.cells.lost(SinkLoss::Refused).add(attempts);
+            let sink = &*self.config.id;
+            tracing::warn!(sink, code, attempts, "A sink has refused what it was sent; that is not sent again.");
+            return self.take(upto, 0).await.map(|()| true);
+        }
         self.sent.push_back(Sent { upto, attempts, at: Instant::now() });
         if !self.line.settles() {
             self.take_all(Instant::now()).await?;

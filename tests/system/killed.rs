@@ -92,7 +92,8 @@ struct Promised {
 impl Promised {
     fn by(server: &Server) -> Self {
         let page = server.metrics();
-        let committed = Duration::try_from_secs_f64(page.value("embargo_journal_last_commit_timestamp_seconds")).unwrap();
+        let committed =
+            Duration::try_from_secs_f64(page.value("embargo_journal_last_commit_timestamp_seconds")).unwrap();
         // The page does not say it to the nanosecond.
         let committed = SystemTime::UNIX_EPOCH + committed.saturating_sub(Duration::from_millis(1));
         Self { stored: page.sum("embargo_journal_stored_total"), committed }

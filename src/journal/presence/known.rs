@@ -4,8 +4,10 @@ use rusqlite::{Transaction, params};
 
 use super::active::Window;
 use super::bits::Bits;
+use super::ever::Ever;
 use super::numbers::{Holder, Numbers};
 use super::{Sign, What};
+use crate::journal::AttemptRow;
 use crate::policy::Evidence;
 use crate::time::Day;
 
@@ -15,6 +17,9 @@ use crate::time::Day;
 pub(in crate::journal) struct Known {
     pub(super) numbers: Numbers,
     bits: Bits,
+    /// Whoever was ever seen, if somebody wants to hear of those who never were.
+    ever: Option<Ever>,
+    new: Vec<AttemptRow>,
     pub(super) window: Window,
     /// The day on which everything was looked through for what is too old.
     pub(in crate::journal) trimmed: Option<Day>,
@@ -59,8 +64,8 @@ impl Sum {
 }
 
 impl Known {
-    /// Adds what one device did.
-    pub(super) fn add(&mut self, transaction: &Transaction<'_>, deed: &Deed<'_>) -> rusqlite::Result<()> {
+    /// Adds what one device did; whether it is wanted to be told, and the first time that this device did such a thing.
+    pub(super) fn add(&mut self, transaction: &Transaction<'_>, deed: &Deed<'_>) -> rusqlite::Result<bool> {
         let &Deed { ban, evidence, day, sum, .. } = deed;
         let site = self.numbers.site(transaction, deed.site)?;
         let sign = |what| Sign { ban, evidence: Some(evidence), what };
@@ -69,8 +74,9 @@ impl Known {
         let address = Holder { name: deed.client, client: "" };
         let holder = if is_named { Holder { name: deed.device, client: deed.client } } else { address };
         let Some(device) = self.numbers.device(transaction, site, holder, day)? else {
-            return unnumbered(transaction, seen, day, sum.count);
+            return unnumbered(transaction, seen, day, sum.count).map(|()| false);
         };
+        let is_first = self.ever.as_mut().map_or(Ok(false), |ever| ever.insert(transaction, seen, device))?;
         self.put(transaction, (seen, day), device, holder)?;
         if is_named && let Some(address) = self.numbers.device(transaction, site, address, day)? {
             let sign = self.numbers.sign(transaction, sign(What::Address))?;
@@ -82,7 +88,22 @@ impl Known {
             let sign = self.numbers.sign(transaction, sign(what))?;
             self.bits.insert(transaction, (sign, day), device)?;
         }
-        Ok(())
+        Ok(is_first)
+    }
+
+    /// Keeps what devices do for the first time from now on, for [`Known::take_new`].
+    pub(in crate::journal) fn tell_new(&mut self) {
+        self.ever.get_or_insert_default();
+    }
+
+    /// What devices did for the first time since the last call.
+    pub(in crate::journal) fn take_new(&mut self) -> Vec<AttemptRow> {
+        std::mem::take(&mut self.new)
+    }
+
+    /// Keeps it.
+    pub(super) fn put_new(&mut self, row: AttemptRow) {
+        self.new.push(row);
     }
 
     /// Puts a device into a set of those that say it was there.
@@ -120,6 +141,7 @@ impl Known {
     pub(in crate::journal) fn forget(&mut self) {
         self.numbers.forget();
         self.bits = Bits::default();
+        self.ever = self.ever.take().map(|_seen| Ever::default());
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod active;
 mod bits;
+mod ever;
 mod known;
 mod numbers;
 mod older;

@@ -1,11 +1,13 @@
 //! From a batch of attempts to what each device did.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rusqlite::Transaction;
 
 use super::known::{Deed, Known, Sum};
+use crate::journal::AttemptRow;
 use crate::journal::batch::Batch;
 use crate::journal::insert::{Clients, Holders, SLICE};
+use crate::journal::outlet;
 use crate::journal::pending::{Pending, Row};
 use crate::metrics::Did;
 use crate::policy::Evidence;
@@ -14,6 +16,9 @@ use crate::time::Day;
 
 /// Minutes of a day.
 const DAY: u32 = 1_440;
+
+/// What a batch tells apart here: the place of a series, client, device, and day.
+type Key = (usize, u32, u32, u32);
 
 /// Adds the presence of whoever made the attempts of a batch. Overflow rows have no client and add to none.
 pub(in crate::journal) fn add(
@@ -29,21 +34,20 @@ pub(in crate::journal) fn add(
         .zip(batch.series.iter())
         .map(|(place, series)| *firsts.entry((&series.ban, series.evidence, &series.site)).or_insert(place))
         .collect();
-    let mut sums = HashMap::<(usize, u32, u32, u32), Sum>::new();
-    let mut places_of_rows = 0..;
-    for part in &batch.parts {
-        for (row, at) in part.rows().iter().zip(&mut places_of_rows) {
-            // Proves nothing: recorded and counted, never presence.
-            if batch.series[row.series().index()].evidence != Evidence::None {
-                let key =
-                    (places[row.series().index()], clients.rank(row.client), holders.rank(at), row.minute() / DAY);
-                sums.entry(key).or_default().merge(sum(part, row));
-            }
+    let key = |row: &Row, at| -> Key {
+        (places[row.series().index()], clients.rank(row.client), holders.rank(at), row.minute() / DAY)
+    };
+    let mut sums = HashMap::<Key, Sum>::new();
+    for (at, (part, row)) in rows(batch).enumerate() {
+        // Proves nothing: recorded and counted, never presence.
+        if batch.series[row.series().index()].evidence != Evidence::None {
+            sums.entry(key(row, at)).or_default().merge(sum(part, row));
         }
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_unstable_by_key(|(key, _)| *key);
-    for (done, ((place, client, device, day), sum)) in sums.into_iter().enumerate() {
+    let mut new = HashSet::<Key>::new();
+    for (done, (key @ (place, client, device, day), sum)) in sums.into_iter().enumerate() {
         if done % SLICE == 0 {
             make_way();
         }
@@ -51,9 +55,43 @@ pub(in crate::journal) fn add(
         let (ban, evidence, site) = (&*series.ban, series.evidence, &*series.site);
         let (client, device) = (clients.text(client), holders.text(device));
         let day = Day(day.cast_signed());
-        known.add(transaction, &Deed { ban, evidence, site, client, device, day, sum })?;
+        if known.add(transaction, &Deed { ban, evidence, site, client, device, day, sum })? {
+            new.insert(key);
+        }
+    }
+    if !new.is_empty() {
+        tell_new(batch, (clients, holders), |row, at| Some(key(row, at)).filter(|key| new.contains(key)), known);
     }
     known.write(transaction)
+}
+
+/// Keeps of each of these the row that began first.
+fn tell_new(
+    batch: &Batch,
+    (clients, holders): (&Clients, &Holders),
+    key: impl Fn(&Row, usize) -> Option<Key>,
+    known: &mut Known,
+) {
+    let mut earliest = HashMap::<Key, (&Pending, &Row, usize)>::new();
+    for (at, (part, row)) in rows(batch).enumerate() {
+        if let Some(key) = key(row, at) {
+            let first = earliest.entry(key).or_insert((part, row, at));
+            if row.tally.first < first.1.tally.first {
+                *first = (part, row, at);
+            }
+        }
+    }
+    let mut earliest: Vec<_> = earliest.into_values().collect();
+    earliest.sort_unstable_by_key(|(_part, row, at)| (row.tally.first, *at));
+    for (part, row, at) in earliest {
+        let client = clients.text(clients.rank(row.client)).parse().ok();
+        known.put_new(AttemptRow { client, count: 1, ..outlet::whole(batch, part, row, holders.of_row(at)) });
+    }
+}
+
+/// The rows of a batch that have a client.
+fn rows(batch: &Batch) -> impl Iterator<Item = (&Pending, &Row)> {
+    batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)))
 }
 
 fn sum(part: &Pending, row: &Row) -> Sum {

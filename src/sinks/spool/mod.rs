@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::event::{LINE_MAX, Mark, Placed};
 use crate::journal::AttemptRow;
 use crate::priority::make_way;
+use crate::replace::replace;
 
 /// Octets that are written at once.
 const PIECE: usize = 64 << 10;
@@ -163,8 +164,7 @@ impl Spool {
         make_directory(&self.directory)?;
         let path = self.directory.join(format!("{sink}.at"));
         let beside = self.directory.join(format!("{sink}.new"));
-        write_new(&beside, format!("{} {}\n", at.rows, at.attempts).as_bytes())?;
-        fs::rename(beside, path)
+        replace(&path, beside, format!("{} {}\n", at.rows, at.attempts).as_bytes())
     }
 
     /// Forgets how far sinks have come that are none of these.
@@ -437,7 +437,7 @@ fn stream(directory: &Path) -> Arc<str> {
 }
 
 fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() { Ok(()) } else { DirBuilder::new().mode(0o700).create(directory) }
+    if directory.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(0o700).create(directory) }
 }
 
 /// Writes a file that only its owner may read.
