@@ -156,7 +156,9 @@ impl Journal {
         self.shared.devices.told(identifier)
     }
 
-    /// Records one attempt: counted in memory at once, in the store within a second (under a flood of known names, within some).
+    /// Records one attempt: counted in memory at once, in the store within a second (under a flood of known names or on
+    /// a machine that has no time for the writer, within some). What a process that is killed had not written yet is lost; what
+    /// [`Journal::flush`] has acknowledged, and what was recorded before [`Status::last_commit`], never is.
     /// Never waits for the disk, and allocates nothing if an attempt equal but for its time was recorded in the same minute.
     pub fn record(&self, attempt: &Attempt<'_>) {
         self.record_by(&*self.shared.metrics, attempt);

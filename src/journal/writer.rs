@@ -91,6 +91,8 @@ pub(super) struct Writer {
     run: i64,
     database: Option<Database>,
     batch: Batch,
+    /// What was recorded before is in the batch or in the store, unless there were more rows than are written at a time.
+    drained: Timestamp,
     names: names::Keeper,
     activity: activity::Keeper,
     trouble: Option<StoreError>,
@@ -121,6 +123,7 @@ impl Writer {
             run,
             database: None,
             batch,
+            drained: now.wall,
             names,
             activity,
             trouble: None,
@@ -208,6 +211,7 @@ impl Writer {
         let now = self.clock.now().wall;
         self.shared.fold.drain(now, usize::MAX, &mut self.batch);
         if result.is_ok() {
+            self.drained = now;
             self.batch.number += 1;
             self.hand_out();
             result = self.add_batch(now);
@@ -236,6 +240,7 @@ impl Writer {
         self.open()?;
         // First what could not be written before. Only then is more taken.
         self.add_batch(now)?;
+        self.drained = now;
         self.shared.fold.drain(now, rows_max, &mut self.batch);
         self.batch.number += 1;
         self.hand_out();
@@ -278,8 +283,8 @@ impl Writer {
             return Err(error);
         }
         self.shared.metrics.record.stored.add(self.batch.attempts());
-        self.shared.metrics.record.last_commit.set(now);
-        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_commit = Some(now);
+        self.shared.metrics.record.last_commit.set(self.drained);
+        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_commit = Some(self.drained);
         self.batch.clear();
         self.count_in = self.count_in.min(u32::try_from(self.counted / CLIENTS_PER_TICK).unwrap_or(COUNT_TICKS));
         Ok(())

@@ -39,7 +39,7 @@ pub struct Record {
     pub queue_length: Cell, // embargo_journal_queue_length
     /// Whether the store can be written.
     pub writable: Cell, // embargo_journal_writable
-    /// The last committed transaction.
+    /// Attempts recorded before this are in the store, unless they were more rows than one transaction takes.
     pub last_commit: Moment, // embargo_journal_last_commit_timestamp_seconds
     /// The store's files.
     pub size_bytes: Cell, // embargo_journal_size_bytes
@@ -75,7 +75,7 @@ impl Record {
             writable: registry.gauge("journal_writable", "Whether the store can be written: 1 or 0."),
             last_commit: Moment(registry.moment(
                 "journal_last_commit_timestamp_seconds",
-                "When the store was last written, in seconds since 1970; 0 = never.",
+                "When what was last written to the store was recorded at the latest, in seconds since 1970; 0 = never.",
             )),
             size_bytes: registry.gauge("journal_size_bytes", "Size of the store's files."),
             names_stored: registry

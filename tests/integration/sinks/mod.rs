@@ -3,6 +3,7 @@
 
 mod receiver;
 mod tapped;
+mod webhook;
 
 use std::path::Path;
 use std::time::Duration;
