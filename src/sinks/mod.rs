@@ -62,7 +62,7 @@ use crate::upstream::Questions;
 /// What has been recorded at the end is sent within this, or waits for the next start.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// First attempts at one time that the log tells one by one.
+/// First attempts in a minute that the log tells one by one: sources of UDP can be forged, as many as one likes.
 const TOLD_MAX: u64 = 20;
 
 /// All sinks of a server.
@@ -76,6 +76,8 @@ pub struct Sinks {
     first: Stream,
     /// The batch whose first attempts were taken last.
     batch: AtomicI64,
+    /// A minute, and how many of its first attempts the log has told.
+    told: Mutex<(i64, u64)>,
     running: Mutex<BTreeMap<Arc<str>, Running>>,
     is_started: AtomicBool,
     /// What could not be written to the spool was told.
@@ -114,6 +116,7 @@ impl Sinks {
             rows: Stream::of_rows(state_dir),
             first: Stream::of_first(state_dir),
             batch: AtomicI64::new(-1),
+            told: Mutex::default(),
             running: Mutex::default(),
             is_started: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
@@ -224,9 +227,16 @@ fn wants_rows(sinks: &[SinkConfig]) -> bool {
     sinks.iter().any(|sink| !sink.kind.wants_first())
 }
 
-/// Says in the log that a device tried something for the first time, if not too many did just now.
-fn tell(row: &AttemptRow, told: u64) {
-    if told < TOLD_MAX {
+/// Says in the log that a device tried something for the first time, unless too many did in this minute.
+fn tell(row: &AttemptRow, told: &mut u64) {
+    *told += 1;
+    if *told == TOLD_MAX + 1 {
+        tracing::info!(
+            "More devices try something banned for the first time than are told in a minute; \
+             embargo_first_attempts_total counts all."
+        );
+    }
+    if *told <= TOLD_MAX {
         let client = row.client.map(tracing::field::display);
         let (device, qname) = (row.device.as_deref(), row.qname.as_deref());
         let (ban, site, evidence) = (&*row.ban, &*row.site, row.evidence.as_str());
@@ -267,18 +277,18 @@ impl Outlet for Sinks {
         if self.batch.swap(batch, Ordering::Relaxed) == batch {
             return;
         }
-        let mut told = 0;
-        self.append(
-            &self.first,
-            &mut rows.inspect(|row| {
-                self.metrics.record.first_attempts(&row.ban, row.evidence).inc();
-                tell(row, told);
-                told += 1;
-            }),
-        );
-        if told > TOLD_MAX {
-            tracing::info!(more = told - TOLD_MAX, "More devices tried something banned for the first time.");
+        let minute = self.clock.now().wall.as_second() / 60;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0 != minute {
+            *told = (minute, 0);
         }
+        // All of them, also where nobody is to be posted to.
+        let rows: Vec<_> = rows.collect();
+        for row in &rows {
+            self.metrics.record.first_attempts(&row.ban, row.evidence).inc();
+            tell(row, &mut told.1);
+        }
+        self.append(&self.first, &mut rows.into_iter());
     }
 }
 

@@ -2,7 +2,13 @@
 //! with two million in November, each active two days in three. Tells the size of their presence, the time and the memory of
 //! the report, and whether it finds the published figures again.
 //!
-//! The sets are made from a course for each device and day, and written to the store as the journal would have.
+//! The sets are made from a course for each device and day, and written to the store as the journal would have. That it would have
+//! is shown with fewer devices: `raw` records every lookup of that course through the journal, and both must tell the same.
+//!
+//! ```text
+//! cargo bench --bench report                 all devices, the sets written
+//! cargo bench --bench report -- raw 0.01     a hundredth of them, every lookup recorded
+//! ```
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +22,9 @@
     clippy::cast_sign_loss,
     reason = "numbers of devices are small"
 )]
+
+#[path = "report_raw.rs"]
+mod raw;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,6 +50,8 @@ const COUNTRIES: [(&str, u32, u32, u32); 5] = [
     ("it", 1_000, 340, 10),
     ("xx", 15_460, 5_454, 209),
 ];
+/// The first day, and the one after the last.
+const DAYS: (&str, &str) = ("2024-04-01", "2024-12-01");
 /// Addresses in April and in November.
 const ADDRESSES: (f64, f64) = (7e6, 2e6);
 
@@ -61,7 +72,7 @@ fn day(text: &str) -> i32 {
 
 /// The organisations, one after the other; `scale`: how many of the devices.
 fn organisations(scale: f64) -> Vec<Organisation> {
-    let (start, end) = (day("2024-04-01"), day("2024-12-01"));
+    let (start, end) = (day(DAYS.0), day(DAYS.1));
     let (april, left, new) = COUNTRIES.iter().fold((0, 0, 0), |sum, row| (sum.0 + row.1, sum.1 + row.2, sum.2 + row.3));
     let each = |addresses: f64, of: u32| addresses * scale / f64::from(of);
     let staying = each(ADDRESSES.1, left + new);
@@ -88,16 +99,12 @@ fn organisations(scale: f64) -> Vec<Organisation> {
     all
 }
 
-/// A cheap sequence of random numbers (xorshift64*), the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
+/// Whether a device asks anything on a day: two days in three, by a hash of both (that of splitmix64).
+fn is_present(number: u32, day: i32) -> bool {
+    let mut mixed = (u64::from(number) << 32 | u64::from(day as u32)).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed ^ (mixed >> 31)) % 3 != 0
 }
 
 /// Writes the presence of all of them; octets of all sets.
@@ -131,7 +138,6 @@ fn write(directory: &Path, organisations: &[Organisation]) -> u64 {
         }
     }
     let mut octets = 0;
-    let mut random = Random(0x5EED);
     let mut put = transaction.prepare("INSERT INTO presence VALUES (?1, ?2, ?3, ?4)").unwrap();
     let last = organisations.last().unwrap().numbers.end.div_ceil(BLOCK);
     for block in 0..last {
@@ -139,12 +145,12 @@ fn write(directory: &Path, organisations: &[Organisation]) -> u64 {
         let first = organisations.partition_point(|one| one.numbers.end <= from);
         let here = organisations[first..].iter().take_while(|one| one.numbers.start < until);
         let here: Vec<_> = here.collect();
-        for day in day("2024-04-01")..day("2024-12-01") {
+        for day in day(DAYS.0)..day(DAYS.1) {
             let mut sets = [RoaringBitmap::new(), RoaringBitmap::new()];
             for one in &here {
                 let numbers = one.numbers.start.max(from) - from..one.numbers.end.min(until) - from;
                 // Whoever has removed the product is still there, two days in three.
-                let present: RoaringBitmap = numbers.filter(|_number| random.next() % 3 != 0).collect();
+                let present: RoaringBitmap = numbers.filter(|number| is_present(from + number, day)).collect();
                 if one.days.contains(&day) {
                     sets[0] |= &present;
                 }
@@ -174,19 +180,26 @@ fn peak() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
 }
 
-fn main() {
-    // Cargo hands `--bench`.
-    let scale = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1.0);
-    let directory = tempfile::tempdir().unwrap();
-    let organisations = organisations(scale);
-    let octets = write(directory.path(), &organisations);
-    println!("devices            {:>12}", organisations.last().unwrap().numbers.end);
-    println!("presence           {:>12} MiB (must be <= 1,024)", octets >> 20);
+/// What a report finds.
+#[derive(Debug, PartialEq)]
+struct Found {
+    /// Organisations, addresses and devices: before, now, and the decline in percent.
+    organisations: (u64, u64, Option<f64>),
+    addresses: (u64, u64, Option<f64>),
+    devices: (u64, u64),
+    /// Devices of the baseline that are still there, and new ones.
+    still: u64,
+    new: u64,
+    /// Organisations of each country, before and now.
+    countries: BTreeMap<String, (u64, u64)>,
+}
 
+/// Asks a store for the report, and tells time and memory.
+fn report(directory: &Path) -> Found {
     // From here on the most is counted anew.
     fs::write("/proc/self/clear_refs", "5").unwrap_or_default();
     let asked = Asked::new(Day(day("2024-11-01")), Day(day("2024-11-30")), Day(day("2024-05-01"))).unwrap();
-    let store = Store::open_read_only(directory.path()).unwrap();
+    let store = Store::open_read_only(directory).unwrap();
     let (ban, history) = (Ban::named("acme"), History::default());
     let began = Instant::now();
     let presence = store.presence().unwrap();
@@ -207,22 +220,56 @@ fn main() {
     let spent = began.elapsed();
     println!("report             {:>12.2} s (must be <= 2), {} octets", spent.as_secs_f64(), page.len());
     println!("memory             {:>12} MiB (must be <= 1,024)", peak());
-
-    let key = &document.figures;
-    println!("organisations      {:>12} -> {}, {:?} %", key.sites_baseline, key.sites_now, key.sites_decline_percent);
-    println!(
-        "addresses          {:>12} -> {}, {:?} %",
-        key.addresses_baseline, key.addresses_now, key.addresses_decline_percent
-    );
-    println!("survivors          {:>12} of {}, new {}", key.still, key.baseline, key.new);
     let subject = Subject { ban: "acme", asked: &asked, site: None, spans: &[] };
-    let mut countries = BTreeMap::<&str, (u64, u64)>::new();
+    let mut countries = BTreeMap::<String, (u64, u64)>::new();
     let figures = Figures::read(&presence, &subject).unwrap();
     for (site, counts) in &figures.sites {
-        let sum = countries.entry(site.split('-').next().unwrap()).or_default();
+        let sum = countries.entry(site.split('-').next().unwrap().to_owned()).or_default();
         *sum = (sum.0 + u64::from(counts.baseline > 0), sum.1 + u64::from(counts.now > 0));
     }
-    for (country, (april, november)) in countries {
-        println!("  {country}               {april:>12} -> {november}, {:?} %", decline(april, november));
+    let key = &document.figures;
+    Found {
+        organisations: (key.sites_baseline, key.sites_now, key.sites_decline_percent),
+        addresses: (key.addresses_baseline, key.addresses_now, key.addresses_decline_percent),
+        devices: (key.baseline, key.now),
+        still: key.still,
+        new: key.new,
+        countries,
     }
+}
+
+fn print(found: &Found) {
+    for (what, (before, now, percent)) in [("organisations", found.organisations), ("addresses", found.addresses)] {
+        println!("{what:<18} {before:>12} -> {now}, {percent:?} %");
+    }
+    println!("survivors          {:>12} of {}, new {}", found.still, found.devices.0, found.new);
+    for (country, (april, november)) in &found.countries {
+        println!("  {country}               {april:>12} -> {november}, {:?} %", decline(*april, *november));
+    }
+}
+
+fn main() {
+    // Cargo hands `--bench`.
+    let scale = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let organisations = |scale| {
+        let organisations = organisations(scale);
+        println!("devices            {:>12}", organisations.last().unwrap().numbers.end);
+        organisations
+    };
+    let directory = tempfile::tempdir().unwrap();
+    if std::env::args().any(|argument| argument == "raw") {
+        let organisations = organisations(scale.unwrap_or(0.01));
+        let (lookups, took) = raw::record(directory.path(), &organisations);
+        let per_second = lookups as f64 / took.as_secs_f64();
+        println!("lookups            {lookups:>12} recorded in {:.0} s, {per_second:.0} a second", took.as_secs_f64());
+        let recorded = report(directory.path());
+        print(&recorded);
+        let written = tempfile::tempdir().unwrap();
+        write(written.path(), &organisations);
+        assert_eq!(recorded, report(written.path()), "what the journal has is what is written for all devices");
+        return;
+    }
+    let octets = write(directory.path(), &organisations(scale.unwrap_or(1.0)));
+    println!("presence           {:>12} MiB (must be <= 1,024)", octets >> 20);
+    print(&report(directory.path()));
 }

@@ -148,6 +148,7 @@ fn filled() -> Metrics {
     let _upstream = metrics.upstreams.resolve("192.0.2.1:53");
     let _zone = metrics.zones.sent("rpz.test");
     let _sink = metrics.sinks.begun("siem");
+    metrics.record.first_attempts("acme", Evidence::Installed).inc();
     let _intake = metrics.intakes.resolve("unbound");
     metrics.zones.show_age("rpz.test", None, false);
     metrics.zones.show_sent("rpz.test", &[("qname", 1)]);
