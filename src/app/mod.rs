@@ -30,6 +30,7 @@ mod pace;
 mod parts;
 mod policy;
 mod reload;
+mod rest;
 mod saved;
 mod served;
 mod server;
@@ -110,7 +111,7 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => server.reload("SIGHUP").await,
-            () = server.files_changed() => server.reload("files changed").await,
+            () = server.files_changed() => server.follow_files().await,
             heir = server.succeeded() => {
                 tracing::info!(pid = heir.pid(), "Another process serves in this one's place.");
                 // Before this one ends, or the service manager takes that for the end of the service.

@@ -16,6 +16,8 @@ use super::endpoint::Endpoint;
 use super::leases::Words;
 use super::lists::Lists;
 use super::policy::Loading;
+use super::reload::Order;
+use super::rest::Files;
 use super::status::Reload;
 use super::{Failure, map, policy, reload};
 use crate::audit::{Audit, Reloaded};
@@ -85,6 +87,8 @@ pub(super) struct Parts {
     pub(super) last_good: AtomicBool,
     /// The files of the operator's own lists as they were read.
     pub(super) marks: ArcSwap<Marks>,
+    /// The files of configuration and lists as they were read.
+    pub(super) files: Files,
     /// Bans whose rules are lost until their lists come.
     pub(super) damaged: ArcSwap<Vec<Arc<str>>>,
     pub(super) draining: AtomicBool,
@@ -240,11 +244,11 @@ impl Carry for Parts {
             // Those who hand over see to it: it never comes here.
             Request::HandOver => Answer::Failed("this can't be asked for so".to_owned()),
             Request::Reload => {
-                self.reload("control socket", false).await;
+                self.reload("control socket", Order::Now).await;
                 self.reload_row()
             }
             Request::ReloadAnySize => {
-                self.reload("control socket, whatever lists have lost", true).await;
+                self.reload("control socket, whatever lists have lost", Order::AnySize).await;
                 self.reload_row()
             }
         }

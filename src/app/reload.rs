@@ -9,6 +9,7 @@ use tokio::sync::MutexGuard;
 use super::map;
 use super::parts::Parts;
 use super::policy::Loading;
+use super::rest::Seen;
 use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
@@ -26,20 +27,103 @@ const LETTING_GO: Duration = Duration::from_secs(60);
 /// It is looked this often whether a query still holds it.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Files that are written while they are read are waited for so often.
+const DISTURBED_MAX: usize = 3;
+
+/// How a reload is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Of files that nobody is writing: something has changed, and nobody knows whether that is all.
+    AtRest,
+    /// At once.
+    Now,
+    /// At once, by an operator who has looked at files and lists that have lost much.
+    AnySize,
+}
+
+/// What is ready to be exchanged for what is in force.
+struct Built {
+    loaded: Loaded,
+    /// What is wrong with certificates and keys.
+    papers: Vec<Diagnostic>,
+    /// Whom to ask; `None`: those before.
+    wanted: Option<Wanted>,
+    ready: policy::Ready,
+}
+
 impl Parts {
-    /// Reads configuration and lists again; `any_size`: an operator has looked at lists that have lost much.
-    pub(super) async fn reload(&self, why: &str, any_size: bool) {
-        let one_at_a_time = self.reloading.lock().await;
-        self.reload_alone(why, any_size, &one_at_a_time).await;
+    /// Reads configuration and lists again.
+    pub(super) async fn reload(&self, why: &str, order: Order) {
+        if order == Order::AtRest {
+            let at_rest = self.at_rest().await;
+            drop(self.reload_at_rest(why, at_rest, self.reloading.lock().await).await);
+        } else {
+            let _one_at_a_time = self.reloading.lock().await;
+            self.reload_seen(why, order, self.look()).await;
+        }
     }
 
-    /// The same for whoever sees to it that nobody else reloads.
-    pub(super) async fn reload_alone(&self, why: &str, any_size: bool, _one_at_a_time: &MutexGuard<'_, ()>) {
-        let read = config::reload(&self.args, &self.first.environment, &self.loaded.load());
-        let (loaded, papers) = match read {
-            Ok(read) => read,
-            Err(mistakes) => return self.not_reloaded(why, &mistakes),
+    /// The same from files that have come to rest, for whoever sees to it that nobody else reloads. Files that are written while
+    /// they are read are waited for, and meanwhile others may reload.
+    pub(super) async fn reload_at_rest<'p>(
+        &'p self,
+        why: &str,
+        mut at_rest: Arc<Seen>,
+        mut alone: MutexGuard<'p, ()>,
+    ) -> MutexGuard<'p, ()> {
+        for _disturbed in 0..DISTURBED_MAX {
+            if self.reload_seen(why, Order::AtRest, at_rest).await {
+                return alone;
+            }
+            drop(alone);
+            at_rest = self.at_rest().await;
+            alone = self.reloading.lock().await;
+        }
+        let message = "files change again and again while they are read";
+        self.not_reloaded(why, &[Diagnostic::whole(Severity::Error, "configuration and lists", message)]);
+        alone
+    }
+
+    /// The files of configuration and lists as they are now.
+    fn look(&self) -> Arc<Seen> {
+        Arc::new(self.files.look(&self.loaded.load().watched()))
+    }
+
+    /// The same once nobody writes them.
+    pub(super) async fn at_rest(&self) -> Arc<Seen> {
+        let paths = self.loaded.load().watched();
+        self.files.at_rest(&paths).await
+    }
+
+    /// Reads the files that look so; whether that is done with, whatever came of it: not if one was written meanwhile that was to
+    /// be at rest.
+    async fn reload_seen(&self, why: &str, order: Order, seen: Arc<Seen>) -> bool {
+        let in_force = self.files.in_force();
+        let cut = if order == Order::AnySize { Vec::new() } else { in_force.cut(&seen) };
+        let built = if cut.is_empty() { self.build(order == Order::AnySize).await } else { Err(cut) };
+        if order == Order::AtRest && seen.is_disturbed(&self.look()) {
+            return false;
+        }
+        let taken = match built {
+            Ok(built) => self.exchange(why, built).await,
+            Err(mistakes) => Err(mistakes),
         };
+        match taken {
+            Ok(()) => {
+                for warning in in_force.shortened(&seen) {
+                    tracing::warn!("{warning}");
+                }
+                // Files that are named only now are first seen now.
+                self.files.taken(self.look().but_for(&seen));
+            }
+            Err(mistakes) => self.not_reloaded(why, &mistakes),
+        }
+        true
+    }
+
+    /// Builds what the files say beside what is in force.
+    async fn build(&self, any_size: bool) -> Result<Built, Vec<Diagnostic>> {
+        let (loaded, papers) = config::reload(&self.args, &self.first.environment, &self.loaded.load())?;
         let wanted = match Wanted::read(&self.first.settings, &loaded) {
             Ok(wanted) => Some(wanted),
             // What is banned does not wait for the network to be there.
@@ -51,36 +135,34 @@ impl Parts {
                 );
                 None
             }
-            Err(unknown) => return self.not_reloaded(why, &[unknown.mistake]),
+            Err(unknown) => return Err(vec![unknown.mistake]),
         };
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
         let (in_force, marks) = (self.guard.in_force(), self.marks.load_full());
-        let built = beside(move || {
+        let ready = beside(move || {
             let (settings, state_dir, metrics) = (&settings, &*first.state_dir, &*metrics);
             let in_force = in_force.as_deref().map(|in_force| &*in_force.policy);
             let marks = &*marks;
             Loading { settings, state_dir, generation, metrics, in_force, marks, any_size }.load()
         })
         .await;
-        match built {
-            // Before anything else is exchanged: it alone may still fail.
-            Ok(Ok(ready)) => {
-                match certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics) {
-                    Ok(()) => {
-                        self.reloaded(why, loaded, wanted.as_ref(), ready).await;
-                        self.but_for(&papers);
-                    }
-                    Err(mistake) => self.not_reloaded(why, &[mistake]),
-                }
-            }
-            Ok(Err(mistakes)) => self.not_reloaded(why, &mistakes),
-            Err(error) => {
-                let mistake = Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"));
-                self.not_reloaded(why, &[mistake]);
-            }
-        }
+        let ready = ready.unwrap_or_else(|error| {
+            Err(vec![Diagnostic::whole(Severity::Error, "policy", format!("it could not be built: {error}"))])
+        })?;
+        Ok(Built { loaded, papers, wanted, ready })
+    }
+
+    /// Puts it in force.
+    async fn exchange(&self, why: &str, built: Built) -> Result<(), Vec<Diagnostic>> {
+        let Built { loaded, papers, wanted, ready } = built;
+        // Before anything else is exchanged: it alone may still fail.
+        certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics)
+            .map_err(|mistake| vec![mistake])?;
+        self.reloaded(why, loaded, wanted.as_ref(), ready).await;
+        self.but_for(&papers);
+        Ok(())
     }
 
     /// Asks the servers that the system has now; those before are asked on as long as it has none.

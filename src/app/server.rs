@@ -21,6 +21,8 @@ use super::handover::{self, Before, Heir, Predecessor};
 use super::lists::{self, Lists};
 use super::local::local;
 use super::parts::{CLOSE, Parts};
+use super::reload::Order;
+use super::rest::{Files, Seen};
 use super::served::{self, admission};
 use super::status::Reload;
 use super::upstreams::Wanted;
@@ -145,6 +147,7 @@ impl Server {
             generation: AtomicU64::new(1),
             last_good: AtomicBool::new(false),
             marks: ArcSwap::default(),
+            files: Files::default(),
             damaged: ArcSwap::default(),
             draining: AtomicBool::new(false),
             restored: AtomicBool::new(false),
@@ -175,14 +178,27 @@ impl Server {
         self.parts.admin
     }
 
-    /// Returns when configuration or lists have changed on disk.
+    /// Returns when configuration or lists have changed on disk, and nobody is writing them any more.
     pub async fn files_changed(&self) {
-        self.watch.lock().await.changed().await;
+        let mut watch = self.watch.lock().await;
+        // Whoever is called off here has not seen the change.
+        let _changed = watch.change().await;
+        watch.taken(self.parts.at_rest().await.marks().clone());
     }
 
-    /// Reads configuration and lists again and swaps them in, or keeps what is and says why.
+    /// Reads what has changed and swaps it in, or keeps what is and says why.
+    pub async fn follow_files(&self) {
+        self.parts.reload("files changed", Order::AtRest).await;
+        self.retarget().await;
+    }
+
+    /// The same at once, whatever is being written: somebody has said so.
     pub async fn reload(&self, why: &str) {
-        self.parts.reload(why, false).await;
+        self.parts.reload(why, Order::Now).await;
+        self.retarget().await;
+    }
+
+    async fn retarget(&self) {
         let loaded = self.parts.loaded.load_full();
         self.watch.lock().await.retarget(loaded.watched());
         self.network.lock().await.retarget(loaded.network_files());
@@ -330,7 +346,9 @@ impl Prepared {
         let Self { mut parts, local, control, before: Before { mut held, predecessor, .. }, asking } = self;
         let loaded = parts.loaded.load_full();
         // Before the files are read: what changes while they are is then seen as a change.
-        let watch = tokio::sync::Mutex::new(Watch::new(loaded.watched()));
+        let (files, watched) = (&parts.files, loaded.watched());
+        let watch = tokio::sync::Mutex::new(Watch::telling(watched.clone(), files.writers.clone()));
+        files.taken(Seen::look(&watched, &Seen::default()));
         let network = tokio::sync::Mutex::new(Watch::new(loaded.network_files()));
         let leases = tokio::sync::Mutex::new(Watch::of_appended(loaded.lease_files()));
         let late = parts.first_policy(predecessor.is_some()).await?;

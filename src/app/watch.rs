@@ -14,6 +14,8 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
+use super::rest::Writers;
+
 /// How long what people write is to rest before it is read.
 const REST: Duration = Duration::from_millis(300);
 /// The same for what a server appends to, line by line, all the time.
@@ -23,7 +25,7 @@ const RESTS_MAX: u32 = 16;
 /// They are looked at this often without a notice.
 const POLL: Duration = Duration::from_secs(5);
 /// Files looked at in a directory at most; folders of a blocklist directory hold a few each.
-const FILES_MAX: usize = 10_000;
+pub(super) const FILES_MAX: usize = 10_000;
 
 /// What identifies the state of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,11 @@ impl Mark {
         std::fs::metadata(path).ok().map(|metadata| Self::read(&metadata))
     }
 
+    /// Octets of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Whether it is the same file, whatever has been written into it since.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
@@ -52,7 +59,7 @@ impl Mark {
 }
 
 /// The state of all watched files.
-type Marks = BTreeMap<PathBuf, Mark>;
+pub(super) type Marks = BTreeMap<PathBuf, Mark>;
 
 /// Waits for changes below some paths.
 pub(super) struct Watch {
@@ -61,6 +68,8 @@ pub(super) struct Watch {
     rest: Duration,
     marks: Marks,
     notices: mpsc::Receiver<()>,
+    /// Learns who writes them.
+    writers: Writers,
     /// Ends when dropped.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -68,18 +77,24 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches these files and directories (two levels deep, as blocklists are).
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {
-        Self::resting(paths, REST)
+        Self::telling(paths, Writers::default())
+    }
+
+    /// The same, and tells who writes them.
+    pub(super) fn telling(paths: Vec<PathBuf>, writers: Writers) -> Self {
+        Self::resting(paths, REST, writers)
     }
 
     /// The same for files that another server appends to.
     pub(super) fn of_appended(paths: Vec<PathBuf>) -> Self {
-        Self::resting(paths, REST_OF_APPENDED)
+        Self::resting(paths, REST_OF_APPENDED, Writers::default())
     }
 
-    fn resting(paths: Vec<PathBuf>, rest: Duration) -> Self {
-        let (sender, notices) = mpsc::channel(1);
+    fn resting(paths: Vec<PathBuf>, rest: Duration, writers: Writers) -> Self {
+        let ((sender, notices), hearing) = (mpsc::channel(1), writers.clone());
         // A full channel is a notice that waits already.
         let notice = move |event: notify::Result<Event>| {
+            hearing.hear(&event);
             if event.map_or(true, |event| tells_of_change(event.kind)) {
                 let _waits_already = sender.try_send(());
             }
@@ -93,28 +108,38 @@ impl Watch {
             }
         }
         let marks = marks(&paths);
-        Self { paths, rest, marks, notices, _watcher: watcher }
+        Self { paths, rest, marks, notices, writers, _watcher: watcher }
     }
 
     /// Watches other paths from now on, and takes their state for a change: nobody knows when they were read.
     pub(super) fn retarget(&mut self, paths: Vec<PathBuf>) {
         if paths != self.paths {
-            *self = Self::resting(paths, self.rest);
+            *self = Self::resting(paths, self.rest, self.writers.clone());
             self.marks.clear();
         }
     }
 
     /// Returns when something has changed and come to rest.
     pub(super) async fn changed(&mut self) {
+        let now = self.change().await;
+        self.taken(now);
+    }
+
+    /// The same; until it is [taken](Self::taken), the change is to come.
+    pub(super) async fn change(&mut self) -> Marks {
         loop {
-            // Either way the files are looked at.
-            let _noticed = tokio::time::timeout(POLL, self.notices.recv()).await;
             let now = self.rested().await;
             if now != self.marks {
-                self.marks = now;
-                return;
+                return now;
             }
+            // Either way the files are looked at.
+            let _noticed = tokio::time::timeout(POLL, self.notices.recv()).await;
         }
+    }
+
+    /// This state is known from now on.
+    pub(super) fn taken(&mut self, now: Marks) {
+        self.marks = now;
     }
 
     /// The state of the files once it has stayed the same for a while.
@@ -154,7 +179,8 @@ fn directory_of(path: &Path) -> Option<&Path> {
     path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
-fn marks(paths: &[PathBuf]) -> Marks {
+/// The state of these files, and of those in these directories.
+pub(super) fn marks(paths: &[PathBuf]) -> Marks {
     let mut found = Marks::new();
     for path in paths {
         mark(path, 2, &mut found);

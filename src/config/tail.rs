@@ -19,6 +19,13 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// That of a whole text.
+    pub fn of(text: &[u8]) -> Self {
+        let mut tail = Self::default();
+        tail.add(text);
+        tail
+    }
+
     pub(super) fn add(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         let ends = memchr::memchr_iter(b'\n', piece).count();

@@ -1,6 +1,8 @@
 //! Reload and restart: what changes at once, what is kept when the change is broken, and what outlives the process.
 
+use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use embargo::app::control::Request;
 use embargo::journal::{Filter, Store};
@@ -65,6 +67,46 @@ async fn a_configuration_that_is_empty_while_it_is_saved_is_no_configuration() {
     std::fs::write(&file, saved).unwrap();
     server.control(Request::Reload).await;
     assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
+}
+
+#[tokio::test]
+async fn a_configuration_that_was_cut_at_a_line_is_waited_for_and_never_in_force_by_itself() {
+    let upstream = FakeUpstream::start().await;
+    let settings = "[[exemption]]\nclients = [\"192.0.2.7\"]\nban = \"v\"\nendless = true\nowner = \"o\"\nreason = \"r\"\n\
+                    [[ban]]\nid = \"v\"\nmode = \"observe\"\n";
+    let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).setting(settings).start().await;
+    let rules = server.state_dir().with_file_name("blocklists").join("v/rules.txt");
+    let file = server.state_dir().with_file_name("embargo.toml");
+    let whole = std::fs::read(&file).unwrap();
+    let observes = async || server.query("geo.example", qtype::A).await.rcode() == rcode::NOERROR;
+    let cut = |open: &mut std::fs::File| {
+        let end = whole.windows(7).position(|at| at == b"[[ban]]").unwrap();
+        open.write_all(&whole[..end]).unwrap();
+    };
+
+    // Whoever saves it has got so far.
+    let mut open = std::fs::File::create(&file).unwrap();
+    cut(&mut open);
+    std::fs::write(&rules, "geo.example\nnew.example\n").unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(3), server.files_changed()).await.is_err(), "it is waited for");
+    let got = usize::try_from(open.stream_position().unwrap()).unwrap();
+    open.write_all(&whole[got..]).unwrap();
+    drop(open);
+    tokio::time::timeout(Duration::from_secs(10), server.files_changed()).await.expect("a change");
+    server.follow_files().await;
+    assert!(observes().await);
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
+
+    // In the middle of a line it is refused, whoever wants it; at a line, it counts at once if somebody says so.
+    std::fs::write(&file, &whole[..whole.len() - 3]).unwrap();
+    server.reload().await;
+    let status = server.control(Request::Status).await;
+    let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();
+    assert!(mistake.contains("ends within a line and has"), "{mistake}");
+    assert!(observes().await);
+    cut(&mut std::fs::File::create(&file).unwrap());
+    server.reload().await;
+    assert!(!observes().await);
 }
 
 #[tokio::test]

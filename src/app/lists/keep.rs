@@ -35,7 +35,8 @@ async fn take_over(parts: &Parts, first: Arrival, arriving: &mut mpsc::Receiver<
     while let Ok(arrival) = arriving.try_recv() {
         arrivals.push(arrival);
     }
-    // Nobody reads a list while it is exchanged.
+    // Nobody reads a list while it is exchanged; and files of the operator's are not read while they are written.
+    let at_rest = parts.at_rest().await;
     let reloading = parts.reloading.lock().await;
     let (mut waiting, mut ids) = (Vec::new(), Vec::new());
     for Arrival { id, incoming, kept, done } in arrivals {
@@ -52,7 +53,8 @@ async fn take_over(parts: &Parts, first: Arrival, arriving: &mut mpsc::Receiver<
         }
     }
     if !ids.is_empty() {
-        parts.reload_alone(&format!("lists came: {}", ids.join(", ")), false, &reloading).await;
+        let why = format!("lists came: {}", ids.join(", "));
+        drop(parts.reload_at_rest(&why, at_rest, reloading).await);
     }
     for (id, digest, done) in waiting {
         // What is in force counts, not how the reload went: a certificate that can't be read keeps no list out.

@@ -279,6 +279,11 @@ impl RunningServer {
         self.server.files_changed().await;
     }
 
+    /// Reads what has changed on disk and has come to rest.
+    pub(crate) async fn follow_files(&self) {
+        self.server.follow_files().await;
+    }
+
     /// Learns who holds which address once a lease file has changed.
     pub(crate) async fn follow_leases(&self) {
         tokio::time::timeout(3 * PATIENCE, self.server.leases_changed()).await.expect("a change");
