@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
+use super::rest::Seen;
 use crate::clock::Clock;
 use crate::config::{AssetFile, AssetsRead, LeaseFile};
 use crate::identity::{Devices, Identifier, Lease, Mac};
@@ -59,23 +60,43 @@ impl Parts {
         Ok(())
     }
 
-    /// Reads every lease file and takes over what they say. A file that can't be read leaves all as it was: what others say is
-    /// not the whole.
+    /// The lease files once nobody writes them anew.
+    pub(super) async fn leases_at_rest(&self) -> Arc<Seen> {
+        let paths = self.loaded.load().lease_files();
+        self.lease_files.at_rest(&paths).await
+    }
+
+    /// Reads every lease file and takes over what they say. A file that can't be read or was cut leaves all as it was: what others
+    /// say is not the whole.
     pub(super) async fn follow_leases(&self) {
         let loaded = self.loaded.load_full();
         if loaded.settings.leases.is_empty() && loaded.settings.assets.is_empty() && self.devices.is_empty() {
             return;
         }
+        let (seen, before) = (self.leases_at_rest().await, self.lease_files.in_force());
+        let cut = before.cut(&seen);
+        if !cut.is_empty() {
+            for cut in cut {
+                tracing::warn!("{cut}");
+            }
+            return tracing::warn!("Who holds which address is as it was before the file that was cut.");
+        }
         let assets = loaded.settings.assets.clone();
         let files = loaded.settings.leases.clone();
         let (devices, journal, clock) = (Arc::clone(&self.devices), Arc::clone(&self.journal), self.clock.clone());
         let (words, neighbours) = (Arc::clone(&self.words), loaded.settings.neighbours);
+        let (paths, as_seen) = (loaded.lease_files(), Arc::clone(&seen));
         let read = beside(move || {
             // One that can't be read leaves all as it was, as leases do.
             if let Some(assets) = read_assets(&assets) {
                 devices.take_assets(assets);
             }
             let leases = read(&files)?;
+            // Whoever has begun to write them anew meanwhile is followed when that is over.
+            let disturbed = as_seen.is_disturbed(&Seen::look(&paths, &as_seen));
+            if disturbed {
+                return None;
+            }
             let (count, mut words) = (leases.len(), words.lock().unwrap_or_else(PoisonError::into_inner));
             words.files = Some(leases);
             if !neighbours {
@@ -88,7 +109,10 @@ impl Parts {
         // Whoever is named as a device may have another address now.
         self.spare();
         match read {
-            Ok(Some(leases)) => tracing::debug!(leases, "The lease files are read."),
+            Ok(Some(leases)) => {
+                tracing::debug!(leases, "The lease files are read.");
+                self.lease_files.taken(seen);
+            }
             Ok(None) => tracing::warn!("Who holds which address is as it was before the file that can't be read."),
             Err(error) => tracing::error!(%error, "The lease files could not be read."),
         }

@@ -89,6 +89,8 @@ pub(super) struct Parts {
     pub(super) marks: ArcSwap<Marks>,
     /// The files of configuration and lists as they were read.
     pub(super) files: Files,
+    /// The same of leases.
+    pub(super) lease_files: Files,
     /// Bans whose rules are lost until their lists come.
     pub(super) damaged: ArcSwap<Vec<Arc<str>>>,
     pub(super) draining: AtomicBool,

@@ -99,7 +99,7 @@ impl Parts {
     /// be at rest.
     async fn reload_seen(&self, why: &str, order: Order, seen: Arc<Seen>) -> bool {
         let in_force = self.files.in_force();
-        let cut = if order == Order::AnySize { Vec::new() } else { in_force.cut(&seen) };
+        let cut = if order == Order::AnySize { Vec::new() } else { in_force.cut_configuration(&seen) };
         let built = if cut.is_empty() { self.build(order == Order::AnySize).await } else { Err(cut) };
         if order == Order::AtRest && seen.is_disturbed(&self.look()) {
             return false;

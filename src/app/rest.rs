@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind};
 
-use super::watch::{FILES_MAX, Marks, marks};
+use super::watch::{FILES_MAX, Mark, Marks, marks};
 use crate::config::Tail;
 use crate::diag::{Diagnostic, Severity};
 
@@ -29,11 +29,17 @@ const REST_OF_BEGINNING: Duration = Duration::from_secs(5);
 const REST_OF_OPEN: Duration = Duration::from_secs(10);
 /// What never rests is not waited for longer.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Leases change as clients come and go.
+const WAIT_MAX_OF_LEASES: Duration = Duration::from_secs(10);
 /// Files are looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
 /// Texts are remembered up to this many octets each, and all together. Of what is longer nobody knows whether it was appended to.
-const TEXT_MAX: u64 = 256 << 10;
+const TEXT_MAX: u64 = 1 << 20;
 const TEXTS_MAX: u64 = 8 << 20;
+/// A DHCP server that writes its leases anew takes no longer between two pieces.
+const REST_OF_LEASES: Duration = Duration::from_millis(500);
+/// Where most of them are gone it may not be over yet.
+const REST_OF_FEW_LEASES: Duration = Duration::from_secs(3);
 
 /// Files as they were when they were read last.
 #[derive(Debug, Default)]
@@ -70,14 +76,16 @@ impl Seen {
         Self { marks, texts }
     }
 
-    /// Configuration, of the server or of a ban, that has been cut in place: it ends within a line now, and had more before. Lists
-    /// are judged by who knows their rules.
+    /// Files that have been cut in place: they end within a line now, and had more before.
     pub(super) fn cut(&self, now: &Self) -> Vec<Diagnostic> {
-        let changed = now.marks.keys().filter(|path| {
-            path.extension().is_some_and(|extension| extension == "toml")
-                && matches!(self.change(path, now), Change::Less | Change::Beginning)
-        });
+        let changed =
+            now.marks.keys().filter(|path| matches!(self.change(path, now), Change::Less | Change::Beginning));
         changed.filter_map(|path| cut(path, self.texts.get(path)?, now.texts.get(path)?)).collect()
+    }
+
+    /// The same of configuration, of the server or of a ban: lists are judged by who knows their rules.
+    pub(super) fn cut_configuration(&self, now: &Self) -> Vec<Diagnostic> {
+        self.cut(now).into_iter().filter(|cut| cut.source.ends_with(".toml")).collect()
     }
 
     /// Files that are how they began before: who has cut them may not have meant it.
@@ -121,6 +129,16 @@ impl Seen {
         }
     }
 
+    /// For how long a file of leases is to have been as it is now: it is written all the time, and never closed.
+    fn rest_of_leases(&self, path: &Path, now: &Self) -> Duration {
+        let size = |seen: &Self| seen.marks.get(path).map(Mark::size).unwrap_or_default();
+        match self.change(path, now) {
+            Change::Nothing | Change::Anew => Duration::ZERO,
+            Change::Less | Change::Beginning if size(now) < size(self) / 2 => REST_OF_FEW_LEASES,
+            Change::Less | Change::Beginning => REST_OF_LEASES,
+        }
+    }
+
     /// For how long a file is to have been as it is now.
     fn rest(&self, path: &Path, now: &Self, writers: &Writers) -> Duration {
         match (self.change(path, now), writers.has_closed(path)) {
@@ -140,16 +158,23 @@ pub(super) struct Files {
     /// As they were when nobody wrote them.
     rested: ArcSwap<Seen>,
     pub(super) writers: Writers,
+    /// Whether they are leases.
+    leases: bool,
 }
 
 impl Files {
+    /// Files of leases.
+    pub(super) fn of_leases() -> Self {
+        Self { leases: true, ..Self::default() }
+    }
+
     pub(super) fn in_force(&self) -> Arc<Seen> {
         self.in_force.load_full()
     }
 
     /// They are in force as they look here.
-    pub(super) fn taken(&self, seen: Seen) {
-        self.in_force.store(Arc::new(seen));
+    pub(super) fn taken(&self, seen: impl Into<Arc<Seen>>) {
+        self.in_force.store(seen.into());
     }
 
     /// As they are now.
@@ -162,9 +187,9 @@ impl Files {
         let (mut now, mut still, mut waited) = (self.look(paths), Duration::ZERO, Duration::ZERO);
         loop {
             let in_force = self.in_force();
-            let rest = now.marks.keys().map(|path| in_force.rest(path, &now, &self.writers)).max().unwrap_or_default();
+            let rest = now.marks.keys().map(|path| self.rest(path, &in_force, &now)).max().unwrap_or_default();
             let rested = still >= rest || self.rested.load().marks == now.marks;
-            if rested || waited >= WAIT_MAX {
+            if rested || waited >= if self.leases { WAIT_MAX_OF_LEASES } else { WAIT_MAX } {
                 let now = Arc::new(now);
                 self.rested.store(Arc::clone(&now));
                 return now;
@@ -176,6 +201,10 @@ impl Files {
             now = next;
         }
     }
+
+    fn rest(&self, path: &Path, in_force: &Seen, now: &Seen) -> Duration {
+        if self.leases { in_force.rest_of_leases(path, now) } else { in_force.rest(path, now, &self.writers) }
+    }
 }
 
 fn text(path: &Path) -> Option<Arc<[u8]>> {
@@ -185,8 +214,7 @@ fn text(path: &Path) -> Option<Arc<[u8]>> {
 fn cut(path: &Path, was: &[u8], is: &[u8]) -> Option<Diagnostic> {
     let (before, tail) = (Tail::of(was), Tail::of(is));
     let message = format!(
-        "ends within a line and has {} octets, not {} as before: it may be cut or half written; if it is not, end the line, or \
-         `embargo reload --any-size` takes it",
+        "ends within a line and has {} octets, not {} as before: it may be cut or half written; if it is not, end the line",
         tail.bytes, before.bytes
     );
     let name = path.display().to_string().into();
@@ -289,6 +317,23 @@ mod tests {
         fs::write(&new, "a = 1\n").unwrap();
         fs::rename(&new, folder.path()).unwrap();
         assert_eq!(folder.seen.change(&folder.path(), &folder.now()), Change::Nothing, "another file");
+    }
+
+    #[test]
+    fn leases_that_are_gone_are_believed_after_a_moment_and_new_ones_at_once() {
+        let folder = Folder::with("1 a\n2 b\n3 c\n4 d\n");
+        for (text, milliseconds) in [
+            ("1 a\n2 b\n3 c\n4 d\n5 e\n", 0),
+            ("1 a\n2 b\n3 c\n9 d\n", 0),
+            ("1 a\n3 c\n4 d\n", 500),
+            ("1 a\n2 b\n3 c\n", 500),
+            ("1 a\n", 3_000),
+            ("", 3_000),
+        ] {
+            fs::write(folder.path(), text).unwrap();
+            let rest = folder.seen.rest_of_leases(&folder.path(), &folder.now());
+            assert_eq!(rest.as_millis(), milliseconds, "{text:?}");
+        }
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl Server {
             last_good: AtomicBool::new(false),
             marks: ArcSwap::default(),
             files: Files::default(),
+            lease_files: Files::of_leases(),
             damaged: ArcSwap::default(),
             draining: AtomicBool::new(false),
             restored: AtomicBool::new(false),
@@ -207,7 +208,10 @@ impl Server {
 
     /// Returns when a file of leases has changed.
     pub async fn leases_changed(&self) {
-        self.leases.lock().await.changed().await;
+        let mut watch = self.leases.lock().await;
+        // Whoever is called off here has not seen the change.
+        let _changed = watch.change().await;
+        watch.taken(self.parts.leases_at_rest().await.marks().clone());
     }
 
     /// Learns who holds which address now.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Identifier, NamedError};
-use crate::policy::{Exemption, Spares, Whom};
+use crate::policy::{Exemption, Spares, Whom, least_prefix};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, Name, NameError};
 
@@ -252,14 +252,6 @@ fn network(text: &str) -> Result<IpNet, TermsError> {
         return Err(TermsError::HostBits(network.trunc()));
     }
     if network.prefix_len() == 0 { Err(TermsError::Everybody(network)) } else { Ok(network) }
-}
-
-/// The shortest prefix of a network that can be exempted.
-fn least_prefix(network: &IpNet) -> u8 {
-    match network {
-        IpNet::V4(_) => 8,
-        IpNet::V6(_) => 16,
-    }
 }
 
 /// A network that is not too wide.

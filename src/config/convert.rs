@@ -86,7 +86,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         spool_max_bytes: sink::spool(&file.spool, default.spool_max_bytes, &mut reader),
         intakes: intake::settings(&file.intake, base, &mut reader),
         exports: export::settings(&file.export, base, &mut reader),
-        lists: file.list.iter().filter_map(|list| further::list(list, base, &mut reader)).collect(),
+        lists: further::lists(&file.list, base, &mut reader),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         exemptions: exemption::read(&file.exemption, &groups, &zone, &mut reader),
         doors,

@@ -36,6 +36,9 @@ pub enum ReadError {
     /// A copy of which nobody knows what it should be.
     #[error("is there, but what is known of it is gone or damaged")]
     Unknown,
+    /// A copy that came when it had not to be signed, or by another key.
+    #[error("came without a signature by the key that is configured now")]
+    Unsigned,
     /// Other octets than those that came.
     #[error("is damaged: it is not what came")]
     Damaged,

@@ -1,6 +1,6 @@
 //! `[[list]]`: lists beside the ban folders, each a ban of its own; from a file, or from elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,8 @@ pub(super) enum Provenance {
     Own,
     /// Somebody else's, and what is known of the copy: what is wrong with it is no fault of the operator's.
     Foreign(Option<Kept>),
+    /// The same, and nobody has verified that it is signed by the key that is configured.
+    Unsigned,
 }
 
 impl ListFile {
@@ -97,7 +99,12 @@ impl ListFile {
 
     /// Whose list it is, as far as is known now.
     pub(super) fn provenance(&self) -> Provenance {
-        if self.elsewhere.is_none() { Provenance::Own } else { Provenance::Foreign(Store::known(&self.path.value)) }
+        let Some(elsewhere) = &self.elsewhere else { return Provenance::Own };
+        let (known, key) = (Store::known(&self.path.value), elsewhere.signed_by());
+        match known {
+            Some(known) if key.is_some() && known.signed_by.as_deref() != key => Provenance::Unsigned,
+            known => Provenance::Foreign(known),
+        }
     }
 
     /// Files whose change should make the server reload. A copy that is kept is none: who changes it reloads by himself.
@@ -110,6 +117,14 @@ impl ListFile {
 }
 
 impl Elsewhere {
+    /// The key that it must be signed by, if it must be.
+    pub fn signed_by(&self) -> Option<&str> {
+        match &self.way {
+            Way::Url(subscribed) => subscribed.subscription.signed_by.as_ref().map(SigningKey::as_str),
+            Way::Zone(_) => None,
+        }
+    }
+
     /// The file that tells whom to believe.
     fn paper(&self) -> Option<&At<PathBuf>> {
         match &self.way {
@@ -144,8 +159,29 @@ pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistake
     }
 }
 
+/// All `[[list]]`.
+pub(super) fn lists(written: &[Spanned<file::FurtherList>], base: &Path, reader: &mut Reader<'_>) -> Vec<ListFile> {
+    let mut named = BTreeMap::new();
+    let mut lists = Vec::new();
+    for table in written {
+        let Some(list) = list(table, base, reader) else { continue };
+        let id = unique_id(&list.path.value.file_stem().unwrap_or_default().to_string_lossy(), &BTreeSet::new());
+        // Numbered, one would be called as the other as soon as that one is gone: its record and settings would be the other's.
+        if list.id.is_none()
+            && let Some(other) = named.insert(Arc::clone(&id), list.path.value.display().to_string())
+        {
+            let span = table.get_ref().file.as_ref().map_or_else(|| table.span(), Spanned::span);
+            let message =
+                format!("its ban would be called `{id}`, as that of {other} is; give it an id: `id = \"{id}-2\"`");
+            reader.error(span, message);
+        }
+        lists.push(list);
+    }
+    lists
+}
+
 /// One `[[list]]`.
-pub(super) fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
+fn list(written: &Spanned<file::FurtherList>, base: &Path, reader: &mut Reader<'_>) -> Option<ListFile> {
     let (table, list) = (written.span(), written.get_ref());
     let reading = reading(&list.format, &list.strict, Strictness::Lenient, reader);
     let sources: Vec<_> = [&list.file, &list.url, &list.zone].into_iter().flatten().collect();

@@ -266,8 +266,10 @@ impl Loader<'_> {
 
     /// A list from elsewhere can't be read.
     fn wants(&mut self, id: &Arc<str>, list: &ListFile, error: &ReadError) {
-        let came = Store::came(&list.path.value);
-        let why = if came { error.to_string() } else { "has not come yet".to_owned() };
+        let unsigned = matches!(error, ReadError::Unsigned);
+        // One that nobody has verified is as good as none.
+        let came = Store::came(&list.path.value) && !unsigned;
+        let why = if came || unsigned { error.to_string() } else { "has not come yet".to_owned() };
         let message = format!("{why}; until the list comes, the ban `{id}` has no rule");
         let name = list.path.value.display().to_string();
         self.diagnostics.push(Diagnostic::whole(Severity::Warning, name, message));
@@ -342,6 +344,9 @@ impl Loader<'_> {
             })?;
         }
         let digest = digest.finish();
+        if matches!(provenance, Provenance::Unsigned) {
+            return Err(ReadError::Unsigned);
+        }
         if let Provenance::Foreign(kept) = provenance
             && !kept.as_ref().ok_or(ReadError::Unknown)?.knows(&digest)
         {

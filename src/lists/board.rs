@@ -101,11 +101,16 @@ impl Board {
         let Live { row, progress } = rows.entry(Arc::clone(id)).or_default();
         // Whoever followed it before may have been called off on the way.
         *progress = None;
-        (row.id, row.source) = (id.to_string(), source.to_owned());
-        (row.fetched, row.checked) = (kept.map(|kept| rfc3339(kept.fetched)), kept.map(|kept| rfc3339(kept.checked)));
+        // How it went with another source says nothing of this one.
+        if row.source != source {
+            *row = Row { id: id.to_string(), source: source.to_owned(), ..Row::default() };
+            self.metrics.fetches.set_successful(id);
+        }
+        let checked = kept.and_then(Kept::checked);
+        (row.fetched, row.checked) = (kept.map(|kept| rfc3339(kept.fetched)), checked.map(rfc3339));
         row.digest = kept.map(|kept| kept.digest.clone());
         (row.bytes, row.rules) = kept.map_or((0, 0), |kept| (kept.bytes, kept.rules));
-        self.metrics.fetches.show(id, kept.map(|kept| kept.checked), row.bytes);
+        self.metrics.fetches.show(id, checked, row.bytes);
     }
 
     /// The list is on its way from now on.

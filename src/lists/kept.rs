@@ -70,6 +70,9 @@ pub struct Kept {
     /// When an HTTP server says that it was made (RFC 9110 §8.8.2).
     #[serde(default)]
     pub last_modified: Option<String>,
+    /// The key that it was found to be signed by.
+    #[serde(default)]
+    pub signed_by: Option<String>,
 }
 
 /// Times as people read them.
@@ -103,6 +106,14 @@ pub struct Incoming {
 }
 
 impl Kept {
+    /// The time of a check that nobody knows: it is long ago.
+    pub const UNCHECKED: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// When its source last said that this is the newest, as far as is known.
+    pub fn checked(&self) -> Option<Timestamp> {
+        Some(self.checked).filter(|at| *at > Self::UNCHECKED)
+    }
+
     /// Whether octets with this digest are what was kept: this version, or the one before after a crash.
     pub fn knows(&self, digest: &str) -> bool {
         digest == self.digest || self.digest_before.as_deref() == Some(digest)
@@ -284,6 +295,7 @@ mod tests {
             checked: Timestamp::UNIX_EPOCH,
             etag: Some("\"1\"".to_owned()),
             last_modified: None,
+            signed_by: None,
         }
     }
 

@@ -129,6 +129,11 @@ impl fmt::Display for ListUrl {
 }
 
 impl SigningKey {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// For whoever verifies.
     pub(super) fn inner(&self) -> &PublicKey {
         &self.key

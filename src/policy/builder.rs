@@ -16,6 +16,7 @@ use super::glob::{self, GLOBS_MAX, GLOBS_PER_SUFFIX_MAX, Glob, Globs, Group};
 use super::hash::Key;
 use super::literals::Literals;
 use super::marks;
+use super::network::{least_prefix, least_prefix_of_answers};
 use super::networks::{NETWORKS_MAX, NetworksBuilder};
 use super::pattern::{Pattern, PatternKind, PatternRef};
 use super::pause::Pause;
@@ -83,6 +84,16 @@ pub enum RuleRefused {
     Globs {
         /// The limit.
         max: usize,
+    },
+    /// An enforced rule for nearly every address there is.
+    #[error(
+        "`{network}` is nearly everybody: no list can enforce a rule for more than a /{least}; the rule is left out"
+    )]
+    Wide {
+        /// The network.
+        network: IpNet,
+        /// The shortest prefix.
+        least: u8,
     },
     /// Too many networks.
     #[error("more than {max} networks in all; the rule is left out")]
@@ -164,8 +175,11 @@ impl PolicyBuilder {
         self.pause.step(RULE);
         let BanIndex(ban) = self.lists[list.0].ban;
         let network = rule.pattern.network();
-        if network.is_none() && matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
-            self.guard(&rule.pattern)?;
+        if matches!(ceiling(rule, &self.bans[ban]), Effect::Enforce(_)) {
+            match network {
+                Some(network) => narrow(network, rule.pattern.kind())?,
+                None => self.guard(&rule.pattern)?,
+            }
         }
         let attributes = self.interner.intern(list.0, ban, &self.bans[ban], rule);
         let attributes = attributes.ok_or(RuleRefused::Attributes { max: ATTRIBUTES_MAX })?;
@@ -300,6 +314,12 @@ impl Rule {
             && matches!(does(self), Does::Mode(Mode::Enforce) | Does::Action(_));
         if enforces { public(&self.pattern).err() } else { None }
     }
+}
+
+/// Refuses an enforced rule for nearly every client or address that there is.
+fn narrow(network: IpNet, kind: PatternKind) -> Result<(), RuleRefused> {
+    let least = if kind == PatternKind::Client { least_prefix(&network) } else { least_prefix_of_answers(&network) };
+    if network.prefix_len() < least { Err(RuleRefused::Wide { network, least }) } else { Ok(()) }
 }
 
 /// Refuses what is everybody's.

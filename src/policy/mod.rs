@@ -56,7 +56,7 @@ pub use exempt::{Exemption, Exemptions, Spared, SparedHit, Spares, Whom};
 pub use explain::{Candidate, Explanation, Lost, Standing};
 pub use export::{ExportFormat, Exported};
 pub use list::{HEAD, Line, ListFormat, ListReader, Parsed, Strictness};
-pub use network::NetworkFault;
+pub use network::{NetworkFault, least_prefix};
 pub use overlap::{Overlap, Overlaps};
 pub use pattern::{Pattern, PatternError, PatternFault, PatternKind, PatternRef};
 pub use policy::{BanIndex, ListIndex, ListInfo, Policy};

@@ -63,6 +63,22 @@ pub(super) fn to_name(network: IpNet) -> LowerName {
     LowerName::parse(&format!("{}.{address}", network.prefix_len())).unwrap_or(LowerName::ROOT)
 }
 
+/// The shortest prefix of a network that is not nearly everybody.
+pub fn least_prefix(network: &IpNet) -> u8 {
+    match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 16,
+    }
+}
+
+/// The same of answers: all unique local addresses (`fc00::/7`), say, may be kept from those of the internet.
+pub(super) fn least_prefix_of_answers(network: &IpNet) -> u8 {
+    match network {
+        IpNet::V4(_) => 4,
+        IpNet::V6(_) => 7,
+    }
+}
+
 fn checked(network: IpNet) -> Result<IpNet, NetworkFault> {
     match network.prefix_len() {
         0 => Err(NetworkFault::Prefix),

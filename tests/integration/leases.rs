@@ -1,6 +1,7 @@
 //! Who asked, by the lease that was in force then.
 
 use std::path::Path;
+use std::time::Duration;
 
 use embargo::wire::{qtype, rcode};
 
@@ -54,6 +55,35 @@ async fn an_attempt_names_the_device_that_held_the_address_when_it_was_made() {
     try_it(&server).await;
     let expected = [None, Some("mac:52:54:00:00:00:0a".to_owned()), Some("mac:52:54:00:00:00:0b".to_owned())];
     assert_eq!(devices(&server).await, expected);
+}
+
+#[tokio::test]
+async fn a_lease_file_that_is_written_anew_is_waited_for_and_one_that_was_cut_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dnsmasq.leases");
+    let whole = "0 52:54:00:00:00:0c 127.0.1.9 pc *\n0 52:54:00:00:00:0a 127.0.1.7 pc *\n";
+    std::fs::write(&file, whole).unwrap();
+    let server = following(&file).await;
+    let one = Some("mac:52:54:00:00:00:0a".to_owned());
+    try_it(&server).await;
+
+    // Emptied, and written again after longer than any notice takes.
+    std::fs::write(&file, "").unwrap();
+    let waited_for = tokio::time::timeout(Duration::from_secs(1), server.leases_changed()).await;
+    assert!(waited_for.is_err(), "it may be written again");
+    std::fs::write(&file, whole).unwrap();
+    server.follow_leases().await;
+    try_it(&server).await;
+    // Cut for good, as by a full disk.
+    std::fs::write(&file, &whole[..whole.len() - 10]).unwrap();
+    server.follow_leases().await;
+    try_it(&server).await;
+    assert_eq!(devices(&server).await, [one.clone()]);
+    // Given back.
+    std::fs::write(&file, "0 52:54:00:00:00:0c 127.0.1.9 pc *\n").unwrap();
+    server.follow_leases().await;
+    try_it(&server).await;
+    assert_eq!(devices(&server).await, [None, one]);
 }
 
 #[tokio::test]

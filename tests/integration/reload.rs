@@ -73,14 +73,14 @@ async fn a_configuration_that_is_empty_while_it_is_saved_is_no_configuration() {
 async fn a_configuration_that_was_cut_at_a_line_is_waited_for_and_never_in_force_by_itself() {
     let upstream = FakeUpstream::start().await;
     let settings = "[[exemption]]\nclients = [\"192.0.2.7\"]\nban = \"v\"\nendless = true\nowner = \"o\"\nreason = \"r\"\n\
-                    [[ban]]\nid = \"v\"\nmode = \"observe\"\n";
+                    [ban.v]\nmode = \"observe\"\n";
     let server = TestServer::new().ban("v", "geo.example\n").upstream(&upstream).setting(settings).start().await;
     let rules = server.state_dir().with_file_name("blocklists").join("v/rules.txt");
     let file = server.state_dir().with_file_name("embargo.toml");
     let whole = std::fs::read(&file).unwrap();
     let observes = async || server.query("geo.example", qtype::A).await.rcode() == rcode::NOERROR;
     let cut = |open: &mut std::fs::File| {
-        let end = whole.windows(7).position(|at| at == b"[[ban]]").unwrap();
+        let end = whole.windows(7).position(|at| at == b"[ban.v]").unwrap();
         open.write_all(&whole[..end]).unwrap();
     };
 
@@ -98,7 +98,7 @@ async fn a_configuration_that_was_cut_at_a_line_is_waited_for_and_never_in_force
     assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
 
     // In the middle of a line it is refused, whoever wants it; at a line, it counts at once if somebody says so.
-    std::fs::write(&file, &whole[..whole.len() - 3]).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 4]).unwrap();
     server.reload().await;
     let status = server.control(Request::Status).await;
     let mistake = status["last_reload"]["mistakes"][0].as_str().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::judge::{New, NothingNew, ask, intact, noted};
+use super::judge::{New, NothingNew, ask, harmed, intact, noted};
 use super::{Lists, Wish};
 use crate::config::{Elsewhere, ListFile, Subscribed};
 use crate::lists::Schedule;
@@ -20,7 +20,7 @@ pub(super) async fn follow(
     mut wishes: mpsc::Receiver<Wish>,
 ) {
     let mut schedule = Schedule::new(subscribed.subscription.refresh);
-    let kept = intact(&list, &elsewhere.source).await;
+    let kept = intact(&list, &elsewhere.source, elsewhere.signed_by()).await;
     let now = lists.clock.now().wall;
     // A clock that was set back, or a copy from a machine that is ahead: nobody knows, and it is asked for in a while.
     let age = kept.map(|kept| Duration::try_from(now.duration_since(kept.checked)).unwrap_or_default());
@@ -29,6 +29,7 @@ pub(super) async fn follow(
         lists.board.due(&id, lists.clock.now().wall.saturating_add(wait).unwrap_or(now));
         let wish = tokio::select! {
             () = tokio::time::sleep(wait) => None,
+            () = harmed(&list, &elsewhere) => None,
             wish = wishes.recv() => match wish {
                 None => return,
                 Some(wish) => Some(wish),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::watch::Mark;
 use crate::config::{Elsewhere, Judged, ListFile, Subscribed, file_digest, judge_list};
 use crate::lists::{FetchError, Fetched, Incoming, Kept, Progress, Store};
 use crate::metrics::FetchResult;
@@ -12,6 +13,8 @@ use crate::upstream::Questions;
 
 /// Messages about one refused list that are passed on.
 const MISTAKES_SHOWN: usize = 3;
+/// It is looked this often whether what is kept of a list is there.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What came of asking.
 pub(super) enum New {
@@ -50,12 +53,31 @@ impl From<FetchError> for NothingNew {
     }
 }
 
-/// What is kept of a list, as far as it is what came from the source that is configured now, whole.
-pub(super) async fn intact(list: &ListFile, source: &str) -> Option<Kept> {
+/// What is kept of a list, as far as it is what came from the source that is configured now, whole,
+/// and signed by this key if there is one.
+pub(super) async fn intact(list: &ListFile, source: &str, key: Option<&str>) -> Option<Kept> {
     let kept = Store::known(&list.path.value).filter(|kept| kept.source == source)?;
+    if key.is_some() && kept.signed_by.as_deref() != key {
+        return None;
+    }
     let path = list.path.value.clone();
     let digest = beside(move || file_digest(&path)).await.ok().flatten();
     (digest.as_deref() == Some(kept.digest.as_str())).then_some(kept)
+}
+
+/// Returns when what is kept of a list is no longer what came, or was mended: it is then wanted anew.
+pub(super) async fn harmed(list: &ListFile, elsewhere: &Elsewhere) {
+    let mut mark = Mark::of(&list.path.value);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = Mark::of(&list.path.value);
+        if now != std::mem::replace(&mut mark, now) {
+            let kept = intact(list, &elsewhere.source, elsewhere.signed_by()).await;
+            if kept.is_none_or(|kept| kept.checked().is_none()) {
+                return;
+            }
+        }
+    }
 }
 
 /// Asks the source of a list; `any_size`: an operator has looked at what it has.
@@ -67,7 +89,7 @@ pub(super) async fn ask(
     (now, any_size): (Timestamp, bool),
     progress: &Arc<Progress>,
 ) -> Result<New, NothingNew> {
-    let kept = intact(list, &elsewhere.source).await;
+    let kept = intact(list, &elsewhere.source, elsewhere.signed_by()).await;
     let (size_max, subscription) = (elsewhere.guards.size_max_bytes, &subscribed.subscription);
     // To take it whatever its size, it must come.
     let known = kept.as_ref().filter(|_kept| !any_size);
@@ -88,8 +110,9 @@ pub(super) async fn ask(
     let rules = judged(list, elsewhere, &incoming, any_size).await?;
     let bytes = incoming.bytes();
     let source = elsewhere.source.clone();
-    let kept =
-        Kept { source, digest, digest_before: None, bytes, rules, fetched: now, checked: now, etag, last_modified };
+    let (digest_before, signed_by) = (None, elsewhere.signed_by().map(str::to_owned));
+    let (fetched, checked) = (now, now);
+    let kept = Kept { source, digest, digest_before, bytes, rules, fetched, checked, etag, last_modified, signed_by };
     Ok(New::Changed(incoming, kept))
 }
 

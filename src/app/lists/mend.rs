@@ -34,8 +34,14 @@ fn try_to(state_dir: &Path, settings: &Settings, ban: &Arc<str>) -> io::Result<b
     let (store, mut file) = (Store::new(state_dir), File::open(&good)?);
     let mut incoming = store.receive(ban).map_err(io::Error::other)?;
     io::copy(&mut file, &mut incoming)?;
+    let (known, key) = (Store::known(&list.path.value), elsewhere.signed_by());
+    let signed_by = known.filter(|known| known.knows(&incoming.digest())).and_then(|known| known.signed_by);
+    // Nobody has verified this one, or by another key.
+    if key.is_some() && signed_by.as_deref() != key {
+        return Ok(false);
+    }
     let rules = judge_list(incoming.path(), elsewhere.source.clone(), list.reading).map_or(0, |judged| judged.banned);
-    // When it came, and what its server called it, nobody knows any more: it was not later than it was saved.
+    // When it came, and what its server called it, nobody knows any more: it was not later than it was saved, and is asked for soon.
     let saved = file.metadata()?.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
     let saved = saved.unwrap_or(Timestamp::UNIX_EPOCH);
     let kept = Kept {
@@ -45,9 +51,10 @@ fn try_to(state_dir: &Path, settings: &Settings, ban: &Arc<str>) -> io::Result<b
         bytes: incoming.bytes(),
         rules,
         fetched: saved,
-        checked: saved,
+        checked: Kept::UNCHECKED,
         etag: None,
         last_modified: None,
+        signed_by,
     };
     store.keep(ban, incoming, &kept).map_err(io::Error::other)?;
     Ok(true)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::follow::settle;
-use super::judge::{New, NothingNew, intact, judged};
+use super::judge::{New, NothingNew, harmed, intact, judged};
 use super::{Lists, Wish};
 use crate::app::watch::Mark;
 use crate::clock::Clock;
@@ -113,7 +113,7 @@ impl Copy {
         {
             return Some(Self { kept, ..known });
         }
-        let kept = intact(list, source).await?;
+        let kept = intact(list, source, None).await?;
         let read = beside(move || Some((Held::read(&path)?, Triggers::count(&path).ok()?))).await;
         let (held, triggers) = read.ok()??;
         Some(Self { kept, held, triggers, mark })
@@ -144,6 +144,7 @@ pub(super) async fn follow(
         let wish = tokio::select! {
             () = tokio::time::sleep(wait) => None,
             () = watched.notified(looked, clock) => None,
+            () = harmed(&list, &elsewhere) => None,
             wish = wishes.recv() => match wish {
                 None => return,
                 Some(wish) => Some(wish),
@@ -212,7 +213,9 @@ pub(super) async fn ask(
         let rules = judged(list, elsewhere, &incoming, any_size).await?;
         let source = elsewhere.source.clone();
         let (fetched, checked, etag, last_modified) = (now, now, None, None);
-        let kept = Kept { source, digest, digest_before: None, bytes, rules, fetched, checked, etag, last_modified };
+        let (digest_before, signed_by) = (None, None);
+        let kept =
+            Kept { source, digest, digest_before, bytes, rules, fetched, checked, etag, last_modified, signed_by };
         return Ok(New::Changed(incoming, kept));
     }
     let result = if refused { FetchResult::Refused } else { FetchResult::Failed };

@@ -21,6 +21,7 @@ use super::{EXIT_CODES, record};
 use crate::config::{self, Loaded, PolicyLoad, Settings};
 use crate::journal::{NameStore, Store};
 use crate::policy::{ListFormat, Mode, Policy};
+use crate::time::rfc3339;
 use judge::Judge;
 use rows::Previewed;
 use side::Side;
@@ -88,8 +89,8 @@ Examples:
   embargo preview --new-config new.toml --json | jq '.clients[] | select(.names[].effect == \"block\")'";
 
 const NOTES: &str = "\
-Names of no rule are in the record only with `enabled = true` in [names] of the configuration, from then on. Where the figures \
-are not all, the output says so: in JSON by at_least.
+Names of no rule are in the record only with `enabled = true` in [names] of the configuration, from then on. Where the record \
+is not all that was asked, the output says so: in JSON by at_least.
 Exemptions, groups by network and by device (as addresses are held now), rollouts, hours and dates count as at the time of --at; what another hour of the week to come \
 changes is counted apart (later). The record does not hold by what listener, path or TLS name a query came, nor what an answer \
 held: what would depend on that is counted (not_judged). Where an answer led to a rule, that rule is judged.
@@ -109,6 +110,12 @@ impl Preview {
         let zone = &loaded.settings.time_zone;
         let resolve = |when: When| when.resolve(console.now, zone);
         let (at, since) = (self.at.map_or(console.now, resolve), self.since.map(resolve));
+        if let Some(since) = since.filter(|since| *since > console.now) {
+            return Err(Failure::usage(format!(
+                "--since {} is yet to come: nothing was asked since then",
+                rfc3339(since)
+            )));
+        }
         flush(console, &loaded.state_dir)?;
 
         let mut judge = Judge::new(&old, &new, at);

@@ -110,8 +110,8 @@ impl Previewed {
             // What was blocked was an attempt.
             let at_least = match effect {
                 Effect::Release => judge.may_release,
-                // What is let through by its name may be blocked by where it leads.
-                Effect::Block | Effect::Change => !covered || judge.let_through.queries > 0,
+                // What is let through by its name may be blocked by where it leads: that is said apart.
+                Effect::Block | Effect::Change => !covered,
             };
             let at_least = at_least || judge.nameless > 0;
             Figures { at_least, ..Figures::of(judge, effect) }

@@ -31,6 +31,26 @@ fn no_list_enforces_the_root_a_public_suffix_or_a_protected_name() {
 }
 
 #[test]
+fn no_list_enforces_a_rule_for_nearly_every_client_or_address() {
+    let wide = |network: &str, least: u8| {
+        format!(
+            "`{network}` is nearly everybody: no list can enforce a rule for more than a /{least}; the rule is left out"
+        )
+    };
+    for (network, least) in [("128.0.0.0/1", 8), ("192.0.0.0/7", 8), ("::/1", 16), ("2000::/3", 16), ("2000::/15", 16)]
+    {
+        check(&format!("client:{network}"), &[&wide(network, least)]);
+    }
+    check("answer:128.0.0.0/1", &[&wide("128.0.0.0/1", 4)]);
+    check("answer:2000::/3", &[&wide("2000::/3", 7)]);
+    check(
+        "client:192.0.0.0/8\nclient:2001::/16\nanswer:224.0.0.0/4\nanswer:fc00::/7\nclient:128.0.0.0/1 c none observe",
+        &[],
+    );
+    check("!client:128.0.0.0/1", &[]);
+}
+
+#[test]
 fn rules_that_only_look_dangerous_stand() {
     let rules = "*.ns.own.example\n=own.example\nn*.a.own.example\nother.example\ngithub.io\n!own.example\n!com\n\
                  own.example c none off\n=. c none observe\n. c none observe\ncom c visit\nown.example c visit";

@@ -131,7 +131,7 @@ impl TestServer {
 }
 
 fn write_settings(root: &Path, lines: &str) {
-    std::fs::write(root.join("embargo.toml"), format!("blocklists = \"blocklists\"\n{lines}")).unwrap();
+    std::fs::write(root.join("embargo.toml"), format!("blocklists = \"blocklists\"\n{lines}\n")).unwrap();
 }
 
 fn write_ban(root: &Path, id: &str, declared: &str, rules: &str) {
@@ -282,6 +282,11 @@ impl RunningServer {
     /// Reads what has changed on disk and has come to rest.
     pub(crate) async fn follow_files(&self) {
         self.server.follow_files().await;
+    }
+
+    /// Returns when a lease file has changed.
+    pub(crate) async fn leases_changed(&self) {
+        self.server.leases_changed().await;
     }
 
     /// Learns who holds which address once a lease file has changed.

@@ -210,6 +210,75 @@ async fn a_signed_list_is_taken_with_its_signature_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_list_that_came_before_it_had_to_be_signed_is_in_force_only_when_its_signature_came_too() {
+    let key = "minisign_key = \"RWSc3FeeM8gWj4jg5LIfl4ysDo7WkSW5u+TUZ8lptOTeM5peTCsgHCaJ\"";
+    let (list, signature) =
+        (include_str!("../../fixtures/lists/signed.txt"), include_str!("../../fixtures/lists/signed.txt.minisig"));
+    let (web, upstream) = (Web::start().await, FakeUpstream::start().await);
+    web.put("/names", Page::new(list).etag("\"1\""));
+    let server = TestServer::new().upstream(&upstream).setting(&subscribed(&web.url("/names"), "")).start().await;
+    comes(&server).await;
+    assert_eq!(rcode_of(&server, "signed.example").await, rcode::NXDOMAIN);
+
+    server.change_settings(&subscribed(&web.url("/names"), key)).await;
+    assert_eq!(server.metric("config_last_reload_successful", &[]).await, 1);
+    fetched(&server).await;
+    assert_eq!(rcode_of(&server, "signed.example").await, rcode::NOERROR, "nobody has verified it");
+    let directory = server.stop().await;
+    let settings = subscribed(&web.url("/names"), key);
+    let server = TestServer::after(directory).upstream(&upstream).setting(&settings).start().await;
+    assert_eq!(rcode_of(&server, "signed.example").await, rcode::NOERROR, "nor any copy of it");
+
+    // Its server says that what it has is no other than before; what counts is that it came with its signature.
+    web.put("/names.minisig", Page::new(signature));
+    comes(&server).await;
+    assert_eq!(rcode_of(&server, "signed.example").await, rcode::NXDOMAIN);
+    let directory = server.stop().await;
+    web.put("/names", Page::status(503));
+    let server = TestServer::after(directory).upstream(&upstream).setting(&settings).start().await;
+    assert_eq!(rcode_of(&server, "signed.example").await, rcode::NXDOMAIN, "verified when it came");
+}
+
+#[tokio::test]
+async fn how_it_went_with_another_url_is_not_said_of_this_one() {
+    let web = Web::start().await;
+    web.put("/names", Page::new("far.example\n"));
+    let server = TestServer::new().setting(&subscribed(&web.url("/names"), "")).start().await;
+    comes(&server).await;
+    server.change_settings(&subscribed(&web.url("/gone"), "")).await;
+    assert_eq!(fetched(&server).await[0]["error"], "the server answers 404");
+    assert_eq!(server.metric("list_fetch_last_successful", &[("list", "far")]).await, 0);
+
+    server.change_settings(&subscribed(&web.url("/names"), "")).await;
+    let rows = server.control(Request::Lists).await;
+    assert_eq!(
+        (&rows[0]["error"], &rows[0]["result"]),
+        (&Value::Null, &Value::Null),
+        "it is not asked for again for a day"
+    );
+    assert!(rows[0]["fetched"].is_string(), "{rows}");
+    assert_eq!(server.metric("list_fetch_last_successful", &[("list", "far")]).await, 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_damaged_while_the_server_runs_is_asked_for_soon() {
+    let web = Web::start().await;
+    web.put("/names", Page::new("far.example\n").etag("\"1\""));
+    let server = TestServer::new().setting(&subscribed(&web.url("/names"), "")).start().await;
+    comes(&server).await;
+    let kept = server.state_dir().join("lists/far/list.txt");
+    for damage in ["far.exa", ""] {
+        std::fs::write(&kept, damage).unwrap();
+        let comes_again = async {
+            while std::fs::read_to_string(&kept).unwrap() != "far.example\n" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, comes_again).await.unwrap_or_else(|_elapsed| panic!("{damage:?} stays"));
+    }
+}
+
+#[tokio::test]
 async fn a_server_is_believed_by_its_authority_and_a_stranger_is_not() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let web = Web::start_tls(&authority.issue(&["127.0.0.1"])).await;

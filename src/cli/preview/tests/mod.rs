@@ -86,7 +86,7 @@ fn a_candidate_list_names_exactly_the_clients_that_asked_at_or_below_its_names()
     let ran = run(&["preview", "--config", &config, "--list", &list]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     insta::assert_snapshot!(ran.out, @r"
-    Would block at least 3 names that 2 clients asked for (4 queries).
+    Would block 3 names that 2 clients asked for (4 queries).
     Would release nobody.
 
     LAST SEEN             CLIENT       EFFECT  QUERIES  NAMES  AMONG THEM
@@ -101,7 +101,7 @@ fn a_candidate_list_names_exactly_the_clients_that_asked_at_or_below_its_names()
     ");
 
     let previewed = json_of(&["preview", "--config", &config, "--list", &list, "--json"]);
-    assert_eq!(previewed["blocks"], json!({"clients": 2, "names": 3, "queries": 4, "at_least": true}));
+    assert_eq!(previewed["blocks"], json!({"clients": 2, "names": 3, "queries": 4, "at_least": false}));
     assert_eq!(previewed["releases"]["clients"], 0);
     let clients: Vec<_> = previewed["clients"].as_array().unwrap().iter().map(|row| row["client"].clone()).collect();
     assert_eq!(clients, [json!("192.0.2.1"), json!("2001:db8::7")]);
@@ -112,6 +112,9 @@ fn a_candidate_list_names_exactly_the_clients_that_asked_at_or_below_its_names()
         json!({"name": "www.example.com", "effect": "block", "old": "none", "new": "nxdomain", "ban": "more",
                "pattern": "example.com", "queries": 2, "last_seen": "2025-03-10T11:00:00.000Z"})
     );
+    let future = run(&["preview", "--config", &config, "--list", &list, "--since", "2099-01-01"]);
+    assert_eq!(future.code, 2, "{}", future.err);
+    assert!(future.err.contains("--since 2099-01-01T00:00:00.000Z is yet to come"), "{}", future.err);
     let later = json_of(&["preview", "--config", &config, "--list", &list, "--json", "--since", "30m"]);
     assert_eq!(later["blocks"]["clients"], 0);
 }
