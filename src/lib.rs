@@ -17,7 +17,8 @@
 //!              scan, sinks, transfer, audit, report   who tried what, by logs of others too, and send it on; zones on
 //!                                                     the wire; who was spared why; what all of it proves
 //! service      serve, intake                          the way of one query; what other resolvers tell of theirs
-//! faces        admin, config, app, cli                HTTP, settings, wiring, command line
+//! faces        block_page, admin, config, app,     what those see who are kept out; HTTP, settings, wiring, command
+//!              cli                                line
 //! ```
 //!
 //! # One door per foreign crate
@@ -26,7 +27,7 @@
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
 //! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
 //! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
-//! [`journal`] and [`report`], `maud` only in [`report`]. The same test holds this.
+//! [`journal`] and [`report`], `maud` only in [`report`] and [`block_page`]. The same test holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -62,6 +63,7 @@ pub mod report;
 pub mod serve;
 pub mod intake;
 
+pub mod block_page;
 pub mod admin;
 pub mod config;
 pub mod app;

@@ -25,6 +25,12 @@ pub(super) fn share_out(configured: usize) -> usize {
     share
 }
 
+/// How many of `configured` connections to the block page are to be taken: an eighth of all files at most.
+pub(super) fn of_page(configured: usize) -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
+    configured.min(usize::try_from(limit / 8).unwrap_or(usize::MAX)).max(1)
+}
+
 /// Connections under a limit of open files: half of what the server does not need for itself.
 fn connections(configured: usize, limit: u64) -> usize {
     let free = limit.saturating_sub(OWN);

@@ -24,6 +24,7 @@ impl Parts {
             listen: self.listen.iter().map(ToString::to_string).collect(),
             endpoints: self.endpoints.iter().map(ToString::to_string).collect(),
             admin: self.admin.map(|address| address.to_string()),
+            block_page: self.block_page.urls(),
             policy: self.guard.in_force().map(|force| PolicyStatus::of(&force.policy, last_good, now.wall)),
             sources: self.lists.board.all(),
             upstreams: self.tree.load().status().into_iter().map(Into::into).collect(),

@@ -9,6 +9,7 @@
 
 mod believe;
 mod bind;
+mod block_page;
 mod cache;
 mod certificate;
 pub mod control;
@@ -53,6 +54,7 @@ use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
 use handover::Before;
 
+pub use block_page::Places as BlockPagePlaces;
 pub use endpoint::{Endpoint, Spoken};
 pub(crate) use exempt::{ExemptionRow, RowState, rows};
 pub(crate) use lists::{fetch_alone, kept_lists};

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::believe::Marks;
+use super::block_page::Places;
 use super::control::{Answer, Asking, Carry, Request};
 use super::endpoint::Endpoint;
 use super::leases::Words;
@@ -21,6 +22,7 @@ use super::rest::Files;
 use super::status::Reload;
 use super::{Failure, map, policy, reload};
 use crate::audit::{Audit, Reloaded};
+use crate::block_page::Look;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
@@ -104,6 +106,10 @@ pub(super) struct Parts {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) admin: Option<SocketAddr>,
+    /// Where the block page is.
+    pub(super) block_page: Places,
+    /// How it looks.
+    pub(super) look: Arc<ArcSwap<Look>>,
     /// Where processes go that ask to take over.
     pub(super) successors: mpsc::Sender<Asking>,
 }

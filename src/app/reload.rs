@@ -13,9 +13,9 @@ use super::rest::Seen;
 use super::served::admission;
 use super::status::Reload;
 use super::upstreams::Wanted;
-use super::{certificate, policy};
+use super::{block_page, certificate, policy};
 use crate::cache::Selection;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Settings};
 use crate::diag::{Diagnostic, Severity};
 use crate::priority::{self, beside};
 use crate::serve::InForce;
@@ -157,8 +157,9 @@ impl Parts {
     /// Puts it in force.
     async fn exchange(&self, why: &str, built: Built) -> Result<(), Vec<Diagnostic>> {
         let Built { loaded, papers, wanted, ready } = built;
-        // Before anything else is exchanged: it alone may still fail.
-        certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics)
+        // Before anything else is exchanged: these alone may still fail.
+        let page = block_page::exchange(&self.look, &loaded);
+        page.and_then(|()| certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics))
             .map_err(|mistake| vec![mistake])?;
         self.reloaded(why, loaded, wanted.as_ref(), ready).await;
         self.but_for(&papers);
@@ -299,6 +300,10 @@ pub(super) fn warn(loaded: &Loaded, now: Timestamp) {
 /// Settings that are written otherwise than they are in effect since the start.
 fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
     let (old, new) = (&first.settings, &now.settings);
+    let page_places = |settings: &Settings| {
+        let page = &settings.block_page;
+        (page.http.clone(), page.https.clone(), page.connections_max)
+    };
     let times = |loaded: &Loaded| {
         let upstream = &loaded.settings.upstream;
         (upstream.hedge_after, upstream.deadline, upstream.exchange_max)
@@ -311,6 +316,7 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
         ("listen_quic", old.encrypted.listen_quic != new.encrypted.listen_quic),
         ("https path", old.encrypted.https_path != new.encrypted.https_path),
         ("admin", old.admin != new.admin),
+        ("block_page", page_places(old) != page_places(new)),
         ("workers", old.workers != new.workers),
         ("state_dir", first.state_dir != now.state_dir),
         ("upstream times", times(first) != times(now)),

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::block_page;
 use super::control::Asking;
 use super::designated::designated;
 use super::endpoint::Endpoint;
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::admin::{self, Desk};
 use crate::audit::Audit;
+use crate::block_page::{BlockPage, Listeners};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded};
@@ -64,6 +66,7 @@ pub struct Prepared {
 pub struct Server {
     parts: Arc<Parts>,
     running: Running,
+    block_page: Option<BlockPage>,
     stop: CancellationToken,
     watch: tokio::sync::Mutex<Watch>,
     heirs: tokio::sync::Mutex<mpsc::Receiver<Heir>>,
@@ -106,6 +109,7 @@ impl Server {
         let cache = Arc::new(Cache::new(map::cache(&loaded.settings)));
         let tree = wanted.grow(None, &metrics, &cache, &clock);
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
+        let look = block_page::look(&loaded).map_err(|error| Failure::Cannot(error.to_string()))?;
         reload::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
         let Record { sinks, devices, journal } = record(before.ended.take(), &loaded, &metrics, &clock)?;
@@ -158,6 +162,8 @@ impl Server {
             listen: Vec::new(),
             endpoints: Vec::new(),
             admin: None,
+            block_page: block_page::Places::default(),
+            look: Arc::new(ArcSwap::from_pointee(look)),
             successors,
         };
         parts.follow_audit();
@@ -177,6 +183,11 @@ impl Server {
     /// Where the admin server listens.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.parts.admin
+    }
+
+    /// Where the block page is.
+    pub fn block_page(&self) -> &block_page::Places {
+        &self.parts.block_page
     }
 
     /// Returns when configuration or lists have changed on disk, and nobody is writing them any more.
@@ -245,6 +256,8 @@ impl Server {
         // With it goes what else holds the sockets: they are closed once nobody reads them.
         drop(self.succession);
         self.parts.intakes.stop().await;
+        // Before the record is closed: what comes to the page belongs in it.
+        ended(self.block_page).await;
         told_of(self.running.drain(DRAIN).await);
         write_to_the_end(&self.parts).await;
         self.parts.sinks.stop().await;
@@ -259,6 +272,7 @@ impl Server {
         self.parts.draining.store(true, Ordering::Relaxed);
         self.stop.cancel();
         heir.stopped();
+        ended(self.block_page).await;
         let (carry, mut carried) = mpsc::channel(CARRIED_MAX);
         let mut drain = pin!(self.running.drain_to(DRAIN, carry));
         let given_up = loop {
@@ -298,6 +312,9 @@ impl Server {
         if let Some(address) = &status.admin {
             writeln!(out, "  admin    http://{address}/ (metrics, readyz)")?;
         }
+        for url in &status.block_page {
+            writeln!(out, "  page     {url}")?;
+        }
         for upstream in &status.upstreams {
             match &upstream.zone {
                 None => writeln!(out, "  upstream {}", upstream.address)?,
@@ -323,6 +340,12 @@ impl Server {
             writeln!(out, "Try:  dig @{} -p {port} downloads.upd.kaspersky.com", reachable(*address).ip())?;
         }
         out.flush()
+    }
+}
+
+async fn ended(page: Option<BlockPage>) {
+    if let Some(page) = page {
+        page.stop().await;
     }
 }
 
@@ -365,8 +388,10 @@ impl Prepared {
         parts.endpoints =
             endpoint::bind_all(settings, parts.tls.as_ref(), &mut held, &mut sockets).map_err(Failure::Cannot)?;
         let admin = settings.admin.map(|address| admin_listener(address, &mut held)).transpose()?;
+        let page;
+        (page, parts.block_page) = block_page::bind(settings, &mut held)?;
         left_over(held);
-        let shared = Arc::new(duplicates(&sockets, admin.as_ref(), control.as_ref())?);
+        let shared = Arc::new(duplicates((&sockets, &page), admin.as_ref(), control.as_ref())?);
         parts.listen = listen;
         parts.admin = admin.as_ref().and_then(|listener| listener.local_addr().ok());
 
@@ -391,6 +416,7 @@ impl Prepared {
         let (metrics, clock) = (Arc::clone(&parts.metrics), parts.clock.clone());
         let running = serve::start(handler, sockets, limits, metrics, clock)
             .map_err(|error| Failure::Cannot(format!("can't read the sockets: {error}")))?;
+        let block_page = block_page::start(&parts, page)?;
         let stop = CancellationToken::new();
         if let Some(listener) = admin {
             tokio::spawn(admin::serve(listener, desk(&parts), stop.clone()));
@@ -420,7 +446,7 @@ impl Prepared {
         }
         let (heir, heirs) = mpsc::channel(1);
         let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
-        Ok(Server { parts, running, stop, watch, network, leases, heirs: tokio::sync::Mutex::new(heirs), succession })
+        Ok(Server { parts, running, block_page, stop, watch, network, leases, heirs: tokio::sync::Mutex::new(heirs), succession })
     }
 }
 
@@ -443,11 +469,11 @@ fn left_over(held: Held) {
 
 /// All that another process needs to go on in this one's place.
 fn duplicates(
-    sockets: &Sockets,
+    (sockets, page): (&Sockets, &Listeners),
     admin: Option<&std::net::TcpListener>,
     control: Option<&UnixListener>,
 ) -> Result<Vec<OwnedFd>, Failure> {
-    let all = sockets.all().chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
+    let all = sockets.all().chain(page.all().map(AsFd::as_fd)).chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
     all.map(|socket| socket.try_clone_to_owned())
         .collect::<io::Result<_>>()
         .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))

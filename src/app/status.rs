@@ -29,6 +29,8 @@ pub(super) struct Status {
     /// Where DNS is spoken otherwise than in clear, as URLs.
     pub(super) endpoints: Vec<String>,
     pub(super) admin: Option<String>,
+    /// Where the block page is, as URLs.
+    pub(super) block_page: Vec<String>,
     pub(super) policy: Option<PolicyStatus>,
     /// Lists that come from elsewhere.
     pub(super) sources: Vec<lists::Row>,

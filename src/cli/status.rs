@@ -98,6 +98,9 @@ pub(super) fn render(look: Look, status: &Value) -> String {
     let listens: Vec<String> = listens.filter_map(Value::as_str).map(shown).collect();
     field(&mut page, "listens", &or(listens.join(", "), "nowhere"));
     field(&mut page, "admin", &or(text(status, "admin"), "off"));
+    for url in items(status, "block_page").iter().filter_map(Value::as_str) {
+        field(&mut page, "page", &shown(url));
+    }
     field(&mut page, "cache", &cache(status.get("cache").unwrap_or(&Value::Null)));
     journal(look, status.get("journal").unwrap_or(&Value::Null), &mut page);
     reload(look, status.get("last_reload").unwrap_or(&Value::Null), &mut page);

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::at::At;
+use super::block_page;
 use super::convert::reading;
 use super::file;
 use super::reader::Reader;
@@ -17,7 +18,7 @@ use super::settings::{Reading, Settings};
 use super::stance::{StanceChange, TermChange};
 use super::suggest::nearest_first;
 use crate::diag::{Diagnostic, Source};
-use crate::policy::{Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode, Strictness};
+use crate::policy::{Ban, BanKind, Ede, EndUse, Law, ListFormat, Milestone, Mode, PageText, Strictness};
 use crate::wire::{EDE_TEXT_MAX, ede};
 
 /// Characters of an id at most.
@@ -36,6 +37,7 @@ pub struct Change {
     sinkhole: Option<Vec<IpAddr>>,
     contact: Option<At<Arc<str>>>,
     alternatives: Option<At<Arc<str>>>,
+    pages: Vec<PageText>,
 }
 
 /// What the operator changes about one ban.
@@ -87,6 +89,7 @@ impl Change {
             sinkhole: written.sinkhole.as_ref().map(|texts| addresses(texts.get_ref(), reader)),
             contact: text(&written.contact, reader),
             alternatives: text(&written.alternatives, reader),
+            pages: block_page::pages(&written.page, reader),
         }
     }
 
@@ -100,6 +103,7 @@ impl Change {
             sinkhole: self.sinkhole.or(below.sinkhole),
             contact: self.contact.or(below.contact),
             alternatives: self.alternatives.or(below.alternatives),
+            pages: block_page::over(self.pages, below.pages),
         }
     }
 }
@@ -176,12 +180,19 @@ impl Declared {
         }
     }
 
-    /// The ban in force: the declaration with the operator's changes; `None` when the two make no sense together.
-    pub(super) fn into_ban(self, operator: Option<&BanChange>, mistakes: &mut Vec<Diagnostic>) -> Option<Ban> {
+    /// The ban in force: the declaration with the operator's changes; `None` when the two make no sense together. `received`:
+    /// where those are received who are sent to addresses of ours, if the ban names none.
+    pub(super) fn into_ban(
+        self,
+        operator: Option<&BanChange>,
+        received: &[IpAddr],
+        mistakes: &mut Vec<Diagnostic>,
+    ) -> Option<Ban> {
         let known = mistakes.len();
         let change = operator.map(|operator| operator.change.clone()).unwrap_or_default().over(self.change);
         let bound_by = bound_by(operator, &self.laws, mistakes);
-        let addresses = change.sinkhole.unwrap_or_default();
+        let addresses =
+            change.sinkhole.filter(|addresses| !addresses.is_empty()).unwrap_or_else(|| received.to_vec());
         let terms = operator.map(|operator| operator.terms.clone()).unwrap_or_default();
         let terms =
             terms.into_iter().map(|term| term.into_term(&change.stance, !addresses.is_empty(), mistakes)).collect();
@@ -208,6 +219,7 @@ impl Declared {
             sinkhole_v6: addresses.iter().filter_map(|address| as_v6(*address)).collect(),
             contact,
             alternatives: change.alternatives.map_or_else(|| "".into(), |at| at.value),
+            pages: change.pages,
             laws: self.laws,
             bound_by,
             milestones: self.milestones,
@@ -280,7 +292,7 @@ fn ede_text_fits(text: &At<Arc<str>>, reader: &mut Reader<'_>) -> bool {
     octets <= EDE_TEXT_MAX
 }
 
-fn addresses(texts: &[Spanned<String>], reader: &mut Reader<'_>) -> Vec<IpAddr> {
+pub(super) fn addresses(texts: &[Spanned<String>], reader: &mut Reader<'_>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for text in texts {
         match text.get_ref().parse() {

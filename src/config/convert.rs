@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::at::At;
 use super::ban::{BanChange, Change, is_id};
+use super::block_page;
 use super::dnssec;
 use super::encrypted;
 use super::exemption;
@@ -78,6 +79,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         cache: cache(&file.cache, default.cache, &mut reader),
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
         encrypted,
+        block_page: block_page::settings(&file.block_page, base, &mut reader),
         tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),

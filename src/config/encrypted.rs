@@ -18,11 +18,21 @@ const PATH_MAX: usize = 256;
 /// Both files are needed; a missing one is a mistake, which keeps the whole out of force.
 pub(super) fn tls(written: &Spanned<file::Tls>, base: &Path, reader: &mut Reader<'_>) -> TlsSettings {
     let (table, file) = (written.span(), written.get_ref());
+    files((&file.certificate, &file.key), &table, base, reader)
+}
+
+/// The same of any table that holds these keys.
+pub(super) fn files(
+    (certificate, key): (&Text, &Text),
+    table: &Range<usize>,
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> TlsSettings {
     let mut path = |text: &Text, key: &str| {
         let name = reader.required(text, key, Some(table.clone()));
         reader.at(base.join(&*name), text.as_ref().map_or(table.clone(), Spanned::span))
     };
-    let (certificate, key) = (path(&file.certificate, "certificate"), path(&file.key, "key"));
+    let (certificate, key) = (path(certificate, "certificate"), path(key, "key"));
     TlsSettings { certificate, key, names: Vec::new() }
 }
 
@@ -51,7 +61,11 @@ pub(super) fn settings(file: &File, reader: &mut Reader<'_>) -> EncryptedSetting
     {
         reader.error(span, "is for reverse proxies, which are heard in clear: name them in `[https]` as `proxies`");
     }
-    each_once([&file.listen, &file.listen_tls, &file.listen_https, &file.listen_http], reader);
+    let page = &file.block_page;
+    each_once(
+        [&file.listen, &file.listen_tls, &file.listen_https, &file.listen_http, &page.http, &page.https],
+        reader,
+    );
     each_once([&file.listen, &file.listen_quic], reader);
     let mut addresses = |texts| each(texts, listen, reader).unwrap_or_default();
     EncryptedSettings {

@@ -59,6 +59,7 @@ pub(super) struct File {
     pub(super) tcp: Tcp,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) https: Https,
+    pub(super) block_page: super::block_page::BlockPage,
     pub(super) journal: Journal,
     pub(super) names: Names,
     pub(super) log: Log,
@@ -301,6 +302,7 @@ pub(super) struct Change {
     pub(super) sinkhole: Texts,
     pub(super) contact: Text,
     pub(super) alternatives: Text,
+    pub(super) page: super::block_page::Pages,
     pub(super) bound_by: Texts,
     pub(super) schedule: Texts,
     pub(super) time_zone: Text,
@@ -419,6 +421,7 @@ pub(super) struct BanFile {
     pub(super) sinkhole: Texts,
     pub(super) contact: Text,
     pub(super) alternatives: Text,
+    pub(super) page: super::block_page::Pages,
     pub(super) law: Vec<Spanned<Law>>,
     pub(super) milestone: Vec<Spanned<Milestone>>,
 }
@@ -436,6 +439,7 @@ impl BanFile {
             sinkhole: self.sinkhole.take(),
             contact: self.contact.take(),
             alternatives: self.alternatives.take(),
+            page: std::mem::take(&mut self.page),
             ..Change::default()
         }
     }

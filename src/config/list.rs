@@ -85,7 +85,7 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<Judged,
     let mut reader = ListReader::new(format, Arc::clone(&name), reading.strictness);
     let mut diagnostics = Vec::new();
     let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
-    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &mut diagnostics) else {
+    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &[], &mut diagnostics) else {
         return Err(diagnostics);
     };
     let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
@@ -153,7 +153,7 @@ pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagno
     let name: Arc<str> = origin.name().into();
     let mut diagnostics = Vec::new();
     let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
-    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &mut diagnostics) else {
+    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &[], &mut diagnostics) else {
         return (None, diagnostics);
     };
     let mut builder = PolicyBuilder::new(rand::random(), Vec::new());

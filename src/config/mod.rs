@@ -9,6 +9,7 @@
 mod advice;
 mod at;
 mod ban;
+mod block_page;
 mod circle;
 mod convert;
 mod dnssec;
@@ -54,6 +55,7 @@ use std::sync::Arc;
 pub use advice::advice;
 pub use at::At;
 pub use ban::{BanChange, Change};
+pub use block_page::BlockPageSettings;
 pub use disk::{Origin, ReadError};
 pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
@@ -119,6 +121,8 @@ pub struct Loaded {
     pub state_dir: PathBuf,
     /// As whom clients are shown this server.
     pub identity: Option<Identity>,
+    /// As whom those are shown it who come to the block page.
+    pub block_page: Option<Identity>,
     /// What answers are validated by, if they are.
     pub validation: Option<Validation>,
     /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
@@ -136,7 +140,8 @@ impl Loaded {
         };
         let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
         let lists = self.settings.lists.iter().filter_map(ListFile::watched);
-        let tls = self.settings.tls.iter().flat_map(|files| [&files.certificate, &files.key]);
+        let tls = self.settings.tls.iter().chain(&self.settings.block_page.tls);
+        let tls = tls.flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
         let anchors = self.settings.dnssec.trust_anchors.iter().map(|path| path.value.clone());
@@ -216,6 +221,7 @@ pub fn reload(
     }
     if !papers.is_empty() {
         (loaded.identity, loaded.trust) = (before.identity.clone(), before.trust.clone());
+        loaded.block_page.clone_from(&before.block_page);
         tls::learn_names(&mut loaded.settings, loaded.identity.as_ref());
     }
     Ok((loaded, papers))
@@ -260,6 +266,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     }
     let mut papers = Vec::new();
     let identity = if mistakes.is_empty() { tls::identity(&mut settings, &mut papers) } else { None };
+    let block_page = if mistakes.is_empty() { tls::of_block_page(&settings, &mut papers) } else { None };
     let trust = settings.upstream.trust.read(&mut papers);
     sink::complete(&mut settings.sinks, &mut mistakes);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
@@ -270,6 +277,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
         file,
         state_dir,
         identity,
+        block_page,
         validation,
         trust,
         environment: environment.clone(),

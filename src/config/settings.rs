@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::at::At;
 use super::ban::BanChange;
+use super::block_page::BlockPageSettings;
 use super::exemption::FileExemption;
 use super::export::ExportSettings;
 use super::further::ListFile;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub encrypted: EncryptedSettings,
     /// As whom clients are shown this server over TLS, HTTPS and QUIC; `None`: it serves none of them.
     pub tls: Option<TlsSettings>,
+    /// Where those are received who were sent to addresses of ours.
+    pub block_page: BlockPageSettings,
     /// The record.
     pub journal: JournalSettings,
     /// The record of names asked.
@@ -377,6 +380,7 @@ impl Default for Settings {
             tcp: TcpSettings::default(),
             encrypted: EncryptedSettings::default(),
             tls: None,
+            block_page: BlockPageSettings::default(),
             journal: JournalSettings::default(),
             names: NamesConfig::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },

@@ -26,6 +26,12 @@ pub(super) fn identity(settings: &mut Settings, mistakes: &mut Vec<Diagnostic>) 
     identity
 }
 
+/// The same of the block page.
+pub(super) fn of_block_page(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Option<Identity> {
+    let TlsSettings { certificate, key, .. } = settings.block_page.tls.as_ref()?;
+    pair(certificate, key, mistakes)
+}
+
 /// Notes the names that the certificate is for.
 pub(super) fn learn_names(settings: &mut Settings, identity: Option<&Identity>) {
     if let Some(files) = &mut settings.tls {
@@ -64,13 +70,17 @@ impl Loaded {
     }
 
     fn of_certificate(&self, now: Timestamp) -> Vec<Diagnostic> {
-        let (Some(files), Some(identity)) = (&self.settings.tls, &self.identity) else { return Vec::new() };
-        let warn = |message: String| files.certificate.warning(message);
-        let Some(paper) = Paper::of(identity) else {
-            return vec![warn("it can't be read until when this certificate is valid".to_owned())];
-        };
-        about(&paper, now).into_iter().map(warn).collect()
+        let both = [(&self.settings.tls, &self.identity), (&self.settings.block_page.tls, &self.block_page)];
+        both.into_iter().filter_map(|(files, identity)| of_one(files.as_ref()?, identity.as_ref()?, now)).collect()
     }
+}
+
+fn of_one(files: &TlsSettings, identity: &Identity, now: Timestamp) -> Option<Diagnostic> {
+    let warn = |message: String| files.certificate.warning(message);
+    let Some(paper) = Paper::of(identity) else {
+        return Some(warn("it can't be read until when this certificate is valid".to_owned()));
+    };
+    about(&paper, now).map(warn)
 }
 
 fn about(paper: &Paper, now: Timestamp) -> Option<String> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Series;
+use super::connected;
 use super::overflow::Key;
 use super::pending::Pending;
 use super::tally::Tally;
@@ -17,6 +18,8 @@ pub(super) struct Batch {
     pub(super) parts: Vec<Pending>,
     /// Rows without client.
     pub(super) overflow: HashMap<Key, Tally>,
+    /// Connections to the block page.
+    pub(super) connected: Vec<connected::Row>,
     /// What the rows' series stand for.
     pub(super) series: Arc<Vec<Series>>,
     /// Memory for rows to come.
@@ -26,7 +29,12 @@ pub(super) struct Batch {
 impl Batch {
     /// How many rows.
     pub(super) fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.rows().len()).sum::<usize>() + self.overflow.len()
+        self.parts.iter().map(|part| part.rows().len()).sum::<usize>() + self.overflow.len() + self.connected.len()
+    }
+
+    /// How many connections its rows stand for.
+    pub(super) fn connections(&self) -> u64 {
+        self.connected.iter().map(|row| row.tally.count).sum()
     }
 
     /// How many attempts the rows stand for.
@@ -62,5 +70,6 @@ impl Batch {
             self.spares.push(part);
         }
         self.overflow = HashMap::new();
+        self.connected = Vec::new();
     }
 }

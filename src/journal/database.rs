@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "embargo.db";
 /// `EMBG`: what `file` and SQLite call the application of this database.
 pub(super) const APPLICATION_ID: i64 = 0x454D_4247;
 /// The format that is written and read here.
-pub(super) const FORMAT: i64 = 6;
+pub(super) const FORMAT: i64 = 7;
 /// Runs whose last batch is remembered.
 const RUNS_KEPT: i64 = 100;
 

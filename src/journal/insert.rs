@@ -15,7 +15,7 @@ use super::database::{SEVERAL_TEXT, SEVERAL_TYPES};
 use super::overflow::Key;
 use super::pending::{Pending, Row};
 use super::tally::Tally;
-use super::{Series, SeriesId, presence};
+use super::{Series, SeriesId, connected, presence};
 use crate::identity::{self, Devices};
 use crate::policy::PatternKind;
 use crate::priority::make_way;
@@ -35,7 +35,8 @@ pub(super) fn add(
     let (clients, holders) = (Clients::of(batch), Holders::of(batch, devices));
     add_attempts(transaction, batch, &clients, &holders)?;
     add_clients(transaction, batch, &clients, &holders)?;
-    presence::add(transaction, batch, (&clients, &holders), known)
+    presence::add(transaction, batch, (&clients, &holders), known)?;
+    connected::add(transaction, &batch.connected, devices, known)
 }
 
 /// The clients of a batch in the order of their text, which is that of the tables.

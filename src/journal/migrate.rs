@@ -22,6 +22,8 @@ const FOURTH: &str = include_str!("schema/4.sql");
 const FIFTH: &str = include_str!("schema/5.sql");
 /// Makes the table that format 6 has beside those of format 5.
 const SIXTH: &str = include_str!("schema/6.sql");
+/// Makes the table that format 7 has beside those of format 6.
+const SEVENTH: &str = include_str!("schema/7.sql");
 /// Attempts that are moved in one transaction, about.
 const ROWS_AT_ONCE: i64 = 10_000;
 
@@ -42,7 +44,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
                 transaction.execute_batch(FOURTH)?;
                 fourth_end(transaction)?;
                 fifth(transaction)?;
-                sixth(transaction)
+                sixth(transaction)?;
+                seventh(transaction)
             }
             1 => transaction.execute_batch(SECOND),
             3 => transaction.execute_batch(FOURTH),
@@ -59,7 +62,8 @@ pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
         3 if presence::take_older(transaction)? => Ok(true),
         3 => fourth_end(transaction).map(|()| true),
         4 => fifth(transaction).map(|()| true),
-        5 => sixth(transaction).map(|()| false),
+        5 => sixth(transaction).map(|()| true),
+        6 => seventh(transaction).map(|()| false),
         _ => Ok(false),
     })? {
         make_way();
@@ -89,6 +93,11 @@ fn fifth(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn sixth(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(SIXTH)?;
+    transaction.pragma_update(None, "user_version", 6)
+}
+
+fn seventh(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(SEVENTH)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

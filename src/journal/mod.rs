@@ -9,6 +9,7 @@ mod asked;
 mod batch;
 mod bindings;
 mod config;
+mod connected;
 mod database;
 mod error;
 mod fold;
@@ -43,6 +44,7 @@ use std::time::Duration;
 pub use activity::WindowRow;
 pub use bindings::BindingRow;
 pub use config::Config;
+pub use connected::{Connected, ConnectedRow, Said};
 pub use error::{JournalError, StoreError};
 pub use import::{Import, ImportError, Log, Reached, Scanned};
 pub use names::{Coverage, NameRow, NameStore, NamesConfig};
@@ -175,6 +177,13 @@ impl Journal {
         if !self.shared.fold.add(attempt) {
             let reason = if record.writable.value() == 0 { Loss::Disk } else { Loss::Overflow };
             record.lost(reason).inc();
+        }
+    }
+
+    /// Records a connection to the block page: in the store within a second, or counted as lost. Never waits for the disk.
+    pub fn record_connected(&self, connected: &Connected<'_>) {
+        if self.closed.load(Ordering::Relaxed) || !self.shared.connected.add(connected) {
+            self.shared.metrics.block_page.lost.inc();
         }
     }
 

@@ -348,19 +348,19 @@ fn pattern(row: &Row<'_>, column: usize, qname: &str) -> Result<Option<String>, 
 }
 
 /// The text, unless it is the one that stands for several or none.
-fn told(text: String) -> Option<String> {
+pub(super) fn told(text: String) -> Option<String> {
     Some(text).filter(|text| text != SEVERAL_TEXT)
 }
 
-fn count(count: i64) -> Result<u64, Unreadable> {
+pub(super) fn count(count: i64) -> Result<u64, Unreadable> {
     u64::try_from(count).map_err(|error| Unreadable::Value(format!("count {count}: {error}")))
 }
 
-fn moment(millis: i64) -> Result<Timestamp, Unreadable> {
+pub(super) fn moment(millis: i64) -> Result<Timestamp, Unreadable> {
     Timestamp::from_millisecond(millis).map_err(|error| Unreadable::Value(error.to_string()))
 }
 
-fn address(text: &str) -> Result<IpAddr, Unreadable> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Unreadable> {
     text.parse().map_err(|error| Unreadable::Value(format!("client `{}`: {error}", text.escape_debug())))
 }
 
@@ -370,7 +370,11 @@ fn type_in_words(qtype: i64) -> Result<String, Unreadable> {
 }
 
 /// The value whose word this is.
-fn word<T: Copy, const N: usize>(all: [T; N], as_str: fn(T) -> &'static str, text: &str) -> Result<T, Unreadable> {
+pub(super) fn word<T: Copy, const N: usize>(
+    all: [T; N],
+    as_str: fn(T) -> &'static str,
+    text: &str,
+) -> Result<T, Unreadable> {
     let known = all.into_iter().find(|&value| as_str(value) == text);
     known.ok_or_else(|| Unreadable::Value(format!("unknown word `{}`", text.escape_debug())))
 }

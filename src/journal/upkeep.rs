@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::database::Database;
 use super::steady::AHEAD_MAX;
 use super::{Config, StoreError, presence};
-use super::{activity, bindings, import};
+use super::{activity, bindings, connected, import};
 use crate::metrics::{ClientFigures, Window};
 use crate::policy::Evidence;
 use crate::priority::make_way;
@@ -51,6 +51,7 @@ impl Database {
         let clients_since = since(config.clients_keep_days).as_millisecond();
         self.transaction(|transaction| delete_clients(transaction, seen, clients_since))?;
         self.transaction(|transaction| bindings::delete(transaction, minute * 60_000))?;
+        self.transaction(|transaction| connected::delete(transaction, minute.div_euclid(DAY_MINUTES)))?;
         self.trim_presence(config, Day::of(now))?;
         for _step in 0..STEPS_MAX {
             if self.used_bytes()? <= config.size_max_bytes {
@@ -59,7 +60,8 @@ impl Database {
             let deleted = self.transaction(|transaction| {
                 let attempts = delete_attempts(transaction, &(i64::MIN..i64::MAX))?;
                 let clients = if attempts == 0 { delete_clients(transaction, i64::MAX, i64::MAX)? } else { 0 };
-                Ok(attempts + clients)
+                let connected = if attempts == 0 { connected::delete(transaction, i64::MAX)? } else { 0 };
+                Ok(attempts + clients + connected)
             })?;
             if deleted == 0 && !self.give_up_presence()? {
                 break;

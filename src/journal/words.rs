@@ -3,6 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::Said;
 use crate::metrics::Did;
 use crate::policy::Evidence;
 use crate::time::{Timestamp, rfc3339};
@@ -18,6 +19,10 @@ pub(super) fn time_or_none<S: Serializer>(time: &Option<Timestamp>, serializer: 
 
 pub(super) fn evidence<S: Serializer>(evidence: &Evidence, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(evidence.as_str())
+}
+
+pub(super) fn said<S: Serializer>(said: &Said, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(said.as_str())
 }
 
 pub(super) fn did<S: Serializer>(did: &Did, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::activity;
 use super::batch::Batch;
+use super::connected;
 use super::database::Database;
 use super::fold::Fold;
 use super::insert::Holders;
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) fold: Fold,
     pub(super) names: names::Fold,
     pub(super) activity: activity::Fold,
+    pub(super) connected: connected::Fold,
     pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) devices: Arc<Devices>,
@@ -66,8 +68,9 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         let (names, names_config) = (names::Fold::default(), Mutex::default());
-        let (activity, devices) = (activity::Fold::default(), Arc::clone(&config.devices));
-        Self { fold: Fold::new(config), names, activity, names_config, metrics, devices, status: Mutex::default() }
+        let (activity, connected) = (activity::Fold::default(), connected::Fold::default());
+        let (fold, devices, status) = (Fold::new(config), Arc::clone(&config.devices), Mutex::default());
+        Self { fold, names, activity, connected, names_config, metrics, devices, status }
     }
 
     /// How the journal is now.
@@ -212,6 +215,7 @@ impl Writer {
         self.shared.fold.drain(now, usize::MAX, &mut self.batch);
         if result.is_ok() {
             self.drained = now;
+            self.batch.connected = self.shared.connected.take();
             self.batch.number += 1;
             self.hand_out();
             result = self.add_batch(now);
@@ -220,6 +224,8 @@ impl Writer {
             result = database.checkpoint().and(self.names.finish());
         }
         self.shared.metrics.record.overflow.add(self.shared.fold.take_folded());
+        let connections = self.shared.connected.take().iter().map(|row| row.tally.count).sum::<u64>();
+        self.shared.metrics.block_page.lost.add(connections + self.batch.connections());
         let lost = self.batch.attempts();
         if lost > 0 {
             self.shared.metrics.record.lost(Loss::Shutdown).add(lost);
@@ -242,6 +248,7 @@ impl Writer {
         self.add_batch(now)?;
         self.drained = now;
         self.shared.fold.drain(now, rows_max, &mut self.batch);
+        self.batch.connected = self.shared.connected.take();
         self.batch.number += 1;
         self.hand_out();
         self.add_batch(now)?;
@@ -283,6 +290,7 @@ impl Writer {
             return Err(error);
         }
         self.shared.metrics.record.stored.add(self.batch.attempts());
+        self.shared.metrics.block_page.stored.add(self.batch.connections());
         self.shared.metrics.record.last_commit.set(self.drained);
         self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_commit = Some(self.drained);
         self.batch.clear();

@@ -52,6 +52,30 @@ label! {
 }
 
 label! {
+    /// How a connection to the block page ended.
+    BlockPageEnd {
+        /// A banned name was asked for in clear, and the page said so.
+        Page = "page",
+        /// A banned name was asked for over TLS, and the operator's certificate was shown.
+        Certificate = "certificate",
+        /// A banned name was asked for over TLS, and turned away by an alert.
+        Alert = "alert",
+        /// The name is not banned for this client.
+        NotBanned = "not_banned",
+        /// No name was given.
+        NoName = "no_name",
+        /// What came was neither HTTP nor TLS, or broke off.
+        Broken = "broken",
+        /// What came did not come whole in time.
+        Slow = "slow",
+        /// The client is none of those that are served.
+        NotServed = "not_served",
+        /// There were too many connections, of this client or in all.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// How a transfer of a zone ended.
     TransferEnd {
         /// The whole zone.

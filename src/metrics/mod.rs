@@ -5,6 +5,7 @@
 //! only from enums and from the configuration; a qname or a client's address belongs to the journal.
 
 mod block;
+mod block_page;
 mod connections;
 mod dns;
 mod fetches;
@@ -25,12 +26,13 @@ mod zones;
 
 use std::sync::Arc;
 
+pub use block_page::BlockPage;
 pub use connections::Connections;
 pub use dns::Dns;
 pub use fetches::{FetchResult, Fetches};
 pub use intakes::{IntakeCells, Intakes};
 pub use labels::{
-    Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, IntakeOutcome, IntakeRefusal, Level, Loss, Outcome, Shed,
+    BlockPageEnd, Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, IntakeOutcome, IntakeRefusal, Level, Loss, Outcome, Shed,
     SinkLoss, TransferEnd, UpstreamFailure, Window,
 };
 pub use ledger::Ledger;
@@ -73,6 +75,8 @@ pub struct Metrics {
     pub sinks: Sinks,
     /// What other resolvers tell.
     pub intakes: Intakes,
+    /// Connections of those who were sent to the block page.
+    pub block_page: BlockPage,
 }
 
 impl Metrics {
@@ -92,6 +96,7 @@ impl Metrics {
             zones: Zones::new(&registry),
             sinks: Sinks::new(&registry),
             intakes: Intakes::new(&registry),
+            block_page: BlockPage::new(&registry),
             registry,
             blocks,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::language::{Language, PageText};
 use super::stance::{Stance, Term};
 use super::who::Member;
 use crate::time::Timestamp;
@@ -199,6 +200,8 @@ pub struct Ban {
     pub contact: Arc<str>,
     /// What to use instead.
     pub alternatives: Arc<str>,
+    /// What the block page says in addition, by language.
+    pub pages: Vec<PageText>,
     /// Legal bases.
     pub laws: Vec<Law>,
     /// Those of `laws` that bind this network, by the operator's word.
@@ -226,11 +229,17 @@ impl Ban {
             sinkhole_v6: Vec::new(),
             contact: "".into(),
             alternatives: "".into(),
+            pages: Vec::new(),
             laws: Vec::new(),
             bound_by: Vec::new(),
             milestones: Vec::new(),
             id,
         }
+    }
+
+    /// What the block page says about it in a language, if anything is written.
+    pub fn page(&self, language: Language) -> Option<&PageText> {
+        self.pages.iter().find(|page| page.language == language)
     }
 
     /// Every stance that it takes towards some client.

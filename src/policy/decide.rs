@@ -1,6 +1,6 @@
 //! From the rules that win in their bans to the verdict.
 
-use super::ban::Action;
+use super::ban::{Action, Ban};
 use super::few::Few;
 use super::lookup::{Found, Way};
 use super::mixed::Scope;
@@ -53,6 +53,11 @@ impl Policy {
             return if is_others_too { Verdict::PASS } else { Verdict::of(Decision::Pass, Some(0)) };
         }
         self.judge(name, qtype, &self.asker(client, at), &way.without(left_out))
+    }
+
+    /// From when on a ban keeps this client from its names, if that has a beginning.
+    pub fn enforced_from(&self, ban: &Ban, client: &Client) -> Option<Timestamp> {
+        ban.stance_for(self.who.member(client)).enforce_from
     }
 
     /// Whether what these rules, which won, do is something else for other clients.

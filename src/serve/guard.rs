@@ -93,7 +93,7 @@ impl InForce {
 
     /// Who asks, as policy is to know it.
     #[inline]
-    fn asker(&self, client: &Client) -> policy::Client {
+    pub(super) fn asker(&self, client: &Client) -> policy::Client {
         let device = if self.roster.is_empty() { Named::NOBODY } else { self.roster.named(holder(client)) };
         policy::Client { device, ..client.for_policy() }
     }
@@ -111,7 +111,7 @@ impl InForce {
     }
 
     /// The site of an address.
-    fn site_of(&self, address: IpAddr) -> Arc<str> {
+    pub(super) fn site_of(&self, address: IpAddr) -> Arc<str> {
         let who = self.policy.who();
         let site = who.of(address).site().and_then(|SiteIndex(index)| who.sites().nth(usize::from(index)));
         site.map_or_else(|| Arc::from(DEFAULT_SITE), |site| Arc::clone(&site.id))

@@ -23,6 +23,8 @@ pub enum Speech {
     Dot,
     /// HTTP/2, or HTTP/1.1 for those who know no better (RFC 8484 §5.2).
     Https,
+    /// One page over HTTP/1.1.
+    Page,
 }
 
 /// As whom the server shows itself, now; clones share it.
@@ -58,6 +60,11 @@ impl ServerTls {
         Ok(())
     }
 
+    /// As whom it shows itself now.
+    pub(super) fn key(&self) -> Arc<CertifiedKey> {
+        self.0.key.load_full()
+    }
+
     /// Makes TLS of accepted TCP connections, for those who want to speak so. Who offers other speech only is turned away.
     ///
     /// # Errors
@@ -67,6 +74,7 @@ impl ServerTls {
         config.alpn_protocols = match speech {
             Speech::Dot => vec![b"dot".to_vec()],
             Speech::Https => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Speech::Page => vec![b"http/1.1".to_vec()],
         };
         Ok(Arc::new(config).into())
     }

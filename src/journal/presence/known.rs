@@ -106,6 +106,26 @@ impl Known {
         self.new.push(row);
     }
 
+    /// Notes that a device connected to the block page by a name of a ban and evidence. One that has no number stays in the
+    /// rows of connections alone.
+    pub(in crate::journal) fn add_connected(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (ban, evidence): (&str, Evidence),
+        (site, client, device): (&str, &str, &str),
+        day: Day,
+    ) -> rusqlite::Result<()> {
+        let site = self.numbers.site(transaction, site)?;
+        let sign = Sign { ban, evidence: Some(evidence), what: What::Connected };
+        let sign = self.numbers.sign(transaction, sign)?;
+        let address = Holder { name: client, client: "" };
+        let holder = if device.is_empty() { address } else { Holder { name: device, client } };
+        match self.numbers.device(transaction, site, holder, day)? {
+            Some(number) => self.put(transaction, (sign, day), number, holder),
+            None => Ok(()),
+        }
+    }
+
     /// Puts a device into a set of those that say it was there.
     pub(super) fn put(
         &mut self,
@@ -122,7 +142,7 @@ impl Known {
     }
 
     /// Writes what is new in memory; the last of a transaction.
-    pub(super) fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    pub(in crate::journal) fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         self.numbers.write(transaction)?;
         self.bits.write(transaction)
     }

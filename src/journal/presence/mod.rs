@@ -43,11 +43,21 @@ pub enum What {
     Address,
     /// They asked for anything at all, banned or not.
     Active,
+    /// They connected to the block page by a name with this evidence.
+    Connected,
 }
 
 impl What {
     /// Everything that a set may say.
-    pub const ALL: [Self; 6] = [Self::Seen, Self::Verified, Self::Confirmed, Self::Exempt, Self::Address, Self::Active];
+    pub const ALL: [Self; 7] = [
+        Self::Seen,
+        Self::Verified,
+        Self::Confirmed,
+        Self::Exempt,
+        Self::Address,
+        Self::Active,
+        Self::Connected,
+    ];
 
     /// The word for it in the store.
     pub fn as_str(self) -> &'static str {
@@ -58,6 +68,7 @@ impl What {
             Self::Exempt => "exempt",
             Self::Address => "address",
             Self::Active => "active",
+            Self::Connected => "connected",
         }
     }
 }
