@@ -14,11 +14,12 @@
 //!              socket, tls                            exchanged whole; bound sockets; whom to believe, and as whom to
 //!                                                     show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
-//!              scan, sinks, transfer, audit, report   who tried what, by logs of others too, and send it on; zones on
-//!                                                     the wire; who was spared why; what all of it proves
-//! service      serve, intake                          the way of one query; what other resolvers tell of theirs
-//! faces        block_page, admin, config, app,     what those see who are kept out; HTTP, settings, wiring, command
-//!              cli                                line
+//!              scan, sinks, transfer, audit, access,  who tried what, by logs of others too, and send it on; zones on
+//!              report                                 the wire; who was spared why; who may ask us; what all of it proves
+//! service      serve, intake, orders                  the way of one query; what other resolvers tell of theirs; what
+//!                                                     can be asked of a running server
+//! faces        block_page, admin, config, app,        what those see who are kept out; HTTP, settings, wiring, command
+//!              cli                                    line
 //! ```
 //!
 //! # One door per foreign crate
@@ -27,7 +28,8 @@
 //! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
 //! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
 //! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
-//! [`journal`] and [`report`], `maud` only in [`report`] and [`block_page`]. The same test holds this.
+//! [`journal`] and [`report`], `maud` only in [`report`] and [`block_page`], `argon2` only in [`access`]. The same test holds
+//! this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,
@@ -58,10 +60,12 @@ pub mod scan;
 pub mod sinks;
 pub mod transfer;
 pub mod audit;
+pub mod access;
 pub mod report;
 
 pub mod serve;
 pub mod intake;
+pub mod orders;
 
 pub mod block_page;
 pub mod admin;

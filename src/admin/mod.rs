@@ -1,29 +1,53 @@
-//! The admin HTTP server: `/metrics` for Prometheus, `/livez` and `/readyz` for whoever starts and watches the process.
+//! The admin HTTP server: `/metrics` for Prometheus, `/livez` and `/readyz` for whoever starts and watches the process; and,
+//! for those who may, the API and the pages.
 //!
-//! It reads and never changes anything; whoever reaches its address may read. Leaves counting to [`metrics`](crate::metrics)
-//! and what "ready" means to the caller.
+//! ```text
+//! server   connections, in clear or over TLS, and their bounds
+//! route    the way of one request: host, caller, scope, body, CSRF, then the handler
+//! caller   who asks: a token, a session, a proxy's word; gate: sessions and failures
+//! call     what a handler is given; reply and problem: what it gives back
+//! ```
+//! The first three endpoints show how often what was tried, never by whom, and whoever reaches the address may read them. All
+//! else goes through `route`. Handlers ask the running server by [`House`], and read the record themselves.
+//!
+//! Leaves counting to [`metrics`](crate::metrics), and what "ready" means, and all that changes something, to the caller.
 
+mod call;
+mod caller;
+mod gate;
 mod health;
+mod house;
 mod index;
+mod login;
 mod metrics;
+mod problem;
+mod reply;
+mod route;
 mod server;
+mod shape;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+pub use caller::Rules;
 pub use health::{Check, CheckState, Readiness};
+pub use house::House;
 pub use server::{Limits, serve};
 
 use crate::metrics::Metrics;
+use crate::tls::ServerTls;
+use problem::Problem;
 
 /// Threads that gather metrics or make checks at once.
 const THREADS_MAX: usize = 4;
+/// Threads that work for API and pages at once: however many ask, Prometheus has its own.
+const READERS_MAX: usize = 4;
 
 /// What the endpoints read.
 #[derive(Clone)]
@@ -34,12 +58,16 @@ pub struct Desk {
     pub before_scrape: Arc<dyn Fn() + Send + Sync>,
     /// What `/readyz` tells; called on a thread that may block.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// The running server; `None`: there are neither API nor pages.
+    pub house: Option<Arc<dyn House>>,
+    /// As whom the server is shown to clients; `None`: it speaks in clear.
+    pub tls: Option<ServerTls>,
     /// Bounds of connections.
     pub limits: Limits,
 }
 
 impl Desk {
-    /// A desk with the default limits.
+    /// A desk with the default limits, in clear, without API and pages.
     pub fn new(
         metrics: Arc<Metrics>,
         before_scrape: impl Fn() + Send + Sync + 'static,
@@ -49,6 +77,8 @@ impl Desk {
             metrics,
             before_scrape: Arc::new(before_scrape),
             readiness: Arc::new(readiness),
+            house: None,
+            tls: None,
             limits: Limits::default(),
         }
     }
@@ -64,54 +94,112 @@ impl fmt::Debug for Desk {
 #[derive(Clone)]
 struct Room {
     desk: Arc<Desk>,
+    gate: Arc<gate::Gate>,
     /// A request that is given up leaves its thread working, so threads are bounded apart from connections.
     threads: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
-/// The route table. To add an endpoint: a file beside this one, and a line here.
+/// The route table. To add an endpoint: a file beside this one, and a line here, or in the table of the API or of the pages.
 fn routes(desk: Desk) -> Router {
-    Router::new()
+    let has_house = desk.house.is_some();
+    let mut router = Router::new()
         .route("/", get(index::page))
         .route("/metrics", get(metrics::page))
         .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
+        .route("/readyz", get(health::ready));
+    if has_house {
+        router = route::add(router, &login::ROUTES);
+    }
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::map_response(harden))
-        .with_state(Room { desk: Arc::new(desk), threads: Arc::new(Semaphore::new(THREADS_MAX)) })
+        .with_state(Room::new(desk))
 }
 
-async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "nothing here; see /\n")
+async fn not_found(uri: Uri) -> Response {
+    if is_api(&uri) {
+        return Problem::missing("nothing here; see /api/v1/openapi.json").into_response();
+    }
+    (StatusCode::NOT_FOUND, "nothing here; see /\n").into_response()
 }
 
-async fn method_not_allowed() -> (StatusCode, &'static str) {
-    (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are understood here\n")
+async fn method_not_allowed(uri: Uri) -> Response {
+    if is_api(&uri) {
+        let why = "this method does nothing here; see /api/v1/openapi.json";
+        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, why).into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "this method is not understood here\n").into_response()
 }
 
-/// Headers of every response: no cache keeps a state, and no browser takes text for a script or a frame.
+fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
+/// Headers of every response: no cache keeps a state, and no browser takes text for a script or a frame. A page says itself
+/// what it is made of.
 async fn harden(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 3] = [
+    const HEADERS: [(HeaderName, &str); 4] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
 impl Room {
+    fn new(desk: Desk) -> Self {
+        Self {
+            desk: Arc::new(desk),
+            gate: Arc::default(),
+            threads: Arc::new(Semaphore::new(THREADS_MAX)),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+        }
+    }
+
+    /// The running server.
+    ///
+    /// # Errors
+    /// There is none, so there are no routes that ask it.
+    fn house(&self) -> Result<&dyn House, Problem> {
+        self.desk.house.as_deref().ok_or_else(|| Problem::cannot("no server runs behind this"))
+    }
+
     /// Runs what may block on a thread that may; `None` if it panicked, which was counted where panics are.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Desk) -> T + Send + 'static) -> Option<T> {
         let desk = Arc::clone(&self.desk);
-        let permit = Arc::clone(&self.threads).acquire_owned().await.ok()?;
-        let worked = tokio::task::spawn_blocking(move || {
-            let done = work(&desk);
-            drop(permit);
-            done
-        });
-        worked.await.ok()
+        on_thread(&self.threads, move || work(&desk)).await
     }
+
+    /// The same for API and pages.
+    ///
+    /// # Errors
+    /// Those of the work; or it panicked.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let room = self.clone();
+        let worked = on_thread(&self.readers, move || work(&room)).await;
+        worked.unwrap_or_else(|| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the log says more")))
+    }
+}
+
+/// `None`: it panicked.
+async fn on_thread<T: Send + 'static>(
+    threads: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let permit = Arc::clone(threads).acquire_owned().await.ok()?;
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    worked.await.ok()
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::control::{Answer, Questions};
+use super::control::Questions;
 use super::parts::Parts;
 use crate::cache::{Row, Selection};
+use crate::orders::Answer;
 use crate::wire::{LowerName, rcode, rtype};
 
 /// Rows shown at most: more are not read by anybody.

@@ -38,6 +38,27 @@ pub(super) fn exchange(
     Ok(())
 }
 
+/// As whom those who come to the admin server are shown it, from the start.
+///
+/// # Errors
+/// What keeps the certificate from being used.
+pub(super) fn of_admin(loaded: &Loaded) -> Result<Option<ServerTls>, String> {
+    let tls = loaded.admin_identity.as_ref().map(ServerTls::new).transpose();
+    tls.map_err(|error| format!("the certificate of the admin server can't be used: {error}"))
+}
+
+/// Shows them the one that was just read.
+///
+/// # Errors
+/// It can't be used, and the one before is shown on.
+pub(super) fn exchange_of_admin(tls: Option<&ServerTls>, before: &Loaded, now: &Loaded) -> Result<(), Diagnostic> {
+    let (Some(tls), Some(identity)) = (tls, &now.admin_identity) else { return Ok(()) };
+    if now.admin_identity == before.admin_identity {
+        return Ok(());
+    }
+    tls.show(identity).map_err(|error| Diagnostic::whole(Severity::Error, "access", error.to_string()))
+}
+
 fn count(loaded: &Loaded, metrics: &Metrics) {
     if let Some(paper) = loaded.identity.as_ref().and_then(Paper::of) {
         metrics.process.certificate_expiry.set(paper.until);

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -18,7 +17,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Written;
+use crate::audit::Author;
+use crate::orders::Answer;
+
+pub use crate::orders::{DeviceWord, Exempt, Questions, Request};
 
 /// Octets of a request at most: an exemption with the longest name and reason takes half of it.
 const REQUEST_MAX: u64 = 8192;
@@ -28,88 +30,6 @@ const ANSWER_MAX: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests answered at a time.
 const OPEN_MAX: usize = 16;
-
-/// What can be asked of a running server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Request {
-    /// How it is.
-    Status,
-    /// Write every recorded attempt to the store now.
-    Flush,
-    /// Read configuration and lists again.
-    Reload,
-    /// The same even if lists have lost more rules than they may: an operator has looked at them.
-    ReloadAnySize,
-    /// How the lists from elsewhere are.
-    Lists,
-    /// Ask for these lists now, all of them if none is named; `any_size`: even if one has shrunk or grown more than allowed.
-    ListsFetch {
-        /// Ids of the bans that they make.
-        ids: Vec<String>,
-        /// An operator has looked at what is there.
-        any_size: bool,
-    },
-    /// Give the sockets to whoever asks, who is to serve in this server's place.
-    HandOver,
-    /// Tell what the cache keeps of some questions.
-    CacheShow(Questions),
-    /// Throw it away.
-    CacheFlush(Questions),
-    /// Spare somebody something.
-    ExemptAdd(Box<Exempt>),
-    /// Take back the exemption with this id.
-    ExemptRevoke(String),
-    /// Hold two identifiers for one device's, or one for nobody else's.
-    DeviceSay(Box<DeviceWord>),
-    /// Take back what the audit entry with this number says of devices.
-    DeviceUndo(u64),
-    /// Tell who is spared what.
-    ExemptList {
-        /// Whether those that have ended are asked for too.
-        all: bool,
-    },
-}
-
-/// An exemption that is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exempt {
-    /// What it says.
-    pub terms: Written,
-    /// In place of an end: milliseconds from now on.
-    pub lasts_ms: Option<u64>,
-    /// Whether the group has to be a site.
-    pub is_site: bool,
-}
-
-/// What an operator says of devices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceWord {
-    /// An identifier.
-    pub device: String,
-    /// Another one of the same device; none: the first is of no other device.
-    pub with: Option<String>,
-    /// Why.
-    pub reason: String,
-}
-
-/// Questions whose answers somebody means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Questions {
-    /// Their name, octets other than ASCII as `\DDD`; none: all questions.
-    pub name: Option<String>,
-    /// Whether names below it are meant too.
-    pub below: bool,
-    /// The one type that is meant; none: every one.
-    pub qtype: Option<u16>,
-}
-
-impl Request {
-    /// Whether it changes nothing, so that the log need not tell of it.
-    fn is_question(&self) -> bool {
-        matches!(self, Self::Status | Self::Lists | Self::CacheShow(_) | Self::ExemptList { .. })
-    }
-}
 
 /// Why a running server could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -170,22 +90,10 @@ fn exchange(mut stream: BlockingStream, request: &Request, timeout: Duration) ->
     Ok(line)
 }
 
-/// An answer on the wire.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
-    /// It is done; this is what it found.
-    Done(Value),
-    /// It could not be done; this is why.
-    Failed(String),
-    /// It can't be meant so; this is why.
-    Wrong(String),
-}
-
 /// Whoever carries out requests.
 pub(super) trait Carry: Send + Sync + 'static {
-    /// Carries out one request of the user with this id, where the system says it.
-    fn carry(&self, request: Request, uid: Option<u32>) -> impl Future<Output = Answer> + Send;
+    /// Carries out one request of this author.
+    fn carry(&self, request: Request, author: Author) -> impl Future<Output = Answer> + Send;
 
     /// Takes the connection of a process that asks to take over; gives it back if nobody can see to it.
     fn succeed(&self, asking: Asking) -> Result<(), Asking>;
@@ -264,7 +172,7 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
             if request == Request::HandOver {
                 return succeed(reader.into_inner().into_inner(), writer, carrier);
             }
-            carrier.carry(request, uid).await
+            carrier.carry(request, uid.into()).await
         }
         Err(error) => Answer::Failed(format!("this is no request that this server knows: {error}")),
     };
@@ -291,7 +199,7 @@ mod tests {
     struct Echo;
 
     impl Carry for Echo {
-        async fn carry(&self, request: Request, _uid: Option<u32>) -> Answer {
+        async fn carry(&self, request: Request, _author: Author) -> Answer {
             match request {
                 Request::Status => Answer::Done(serde_json::json!({"asked": request})),
                 _ => Answer::Failed("no".to_owned()),

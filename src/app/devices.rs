@@ -4,23 +4,25 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::control::{Answer, DeviceWord};
+use super::control::DeviceWord;
 use super::parts::Parts;
-use crate::audit::{Event, Merged, REASON_MAX, Refusal, Split, said};
+use crate::audit::{Author, Event, Merged, REASON_MAX, Refusal, Split, said};
 use crate::identity::Identifier;
+use crate::orders::Answer;
 
 impl Parts {
     /// Holds two identifiers for one device's, or one for nobody else's, before the answer.
-    pub(super) async fn say_of_devices(&self, word: &DeviceWord, uid: Option<u32>) -> Answer {
+    pub(super) async fn say_of_devices(&self, word: &DeviceWord, author: Author) -> Answer {
         let event = match event(word) {
             Ok(event) => event,
             Err(why) => return Answer::Wrong(why),
         };
         let (audit, now, noted) = (Arc::clone(&self.audit), self.clock.now().wall, event.clone());
-        match tokio::task::spawn_blocking(move || audit.say(noted, uid, now)).await {
+        let by = author.clone();
+        match tokio::task::spawn_blocking(move || audit.say(noted, by, now)).await {
             Ok(Ok(number)) => {
                 self.spare();
-                tracing::info!(id = number, uid, ?event, head = self.audit.head(), "An operator has said who is who.");
+                tracing::info!(id = number, ?author, ?event, head = self.audit.head(), "An operator has said who is who.");
                 Answer::Done(json!({"id": number, "device": word.device, "with": word.with}))
             }
             Ok(Err(refusal)) => Answer::Failed(refusal.to_string()),
@@ -29,12 +31,12 @@ impl Parts {
     }
 
     /// Takes that back.
-    pub(super) async fn undo_of_devices(&self, number: u64, uid: Option<u32>) -> Answer {
-        let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
-        match tokio::task::spawn_blocking(move || audit.undo(number, uid, now)).await {
+    pub(super) async fn undo_of_devices(&self, number: u64, author: Author) -> Answer {
+        let (audit, now, by) = (Arc::clone(&self.audit), self.clock.now().wall, author.clone());
+        match tokio::task::spawn_blocking(move || audit.undo(number, by, now)).await {
             Ok(Ok(())) => {
                 self.spare();
-                tracing::info!(id = number, uid, head = self.audit.head(), "What was said of devices is taken back.");
+                tracing::info!(id = number, ?author, head = self.audit.head(), "What was said of devices is taken back.");
                 Answer::Done(json!({"id": number, "undone": true}))
             }
             Ok(Err(refusal @ Refusal::NoWord(_))) => Answer::Wrong(refusal.to_string()),

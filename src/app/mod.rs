@@ -7,6 +7,7 @@
 //! SIGTERM, SIGINT ─► not ready ─► stop reading ─► finish what is in flight ─► write the record ─► exit 0
 //! ```
 
+mod access;
 mod believe;
 mod bind;
 mod block_page;
@@ -14,6 +15,7 @@ mod cache;
 mod certificate;
 pub mod control;
 mod designated;
+mod desk;
 mod devices;
 mod endpoint;
 mod exempt;

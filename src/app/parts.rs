@@ -11,8 +11,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::believe::Marks;
+use super::access::asked_by;
 use super::block_page::Places;
-use super::control::{Answer, Asking, Carry, Request};
+use super::control::{Asking, Carry, Request};
 use super::endpoint::Endpoint;
 use super::leases::Words;
 use super::lists::Lists;
@@ -21,7 +22,8 @@ use super::reload::Order;
 use super::rest::Files;
 use super::status::Reload;
 use super::{Failure, map, policy, reload};
-use crate::audit::{Audit, Reloaded};
+use crate::access::Access;
+use crate::audit::{Audit, Author, Reloaded};
 use crate::block_page::Look;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -31,6 +33,7 @@ use crate::identity::Devices;
 use crate::intake::Intakes;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::orders::Answer;
 use crate::policy::{Exemption, Roster};
 use crate::serve::{Chain, Guard};
 use crate::sinks::Sinks;
@@ -67,6 +70,8 @@ pub(super) struct Parts {
     pub(super) guard: Arc<Guard>,
     /// Who was spared by whom.
     pub(super) audit: Arc<Audit>,
+    /// Who may use the admin server.
+    pub(super) access: Arc<Access>,
     /// What is wrong with it, as it was said last.
     pub(super) audit_trouble: Mutex<Option<String>>,
     /// Who is spared, and who is known as a device; held while that is exchanged.
@@ -75,6 +80,8 @@ pub(super) struct Parts {
     pub(super) tree: Arc<ArcSwap<Tree>>,
     /// As whom clients are shown the server, if they are shown anybody.
     pub(super) tls: Option<ServerTls>,
+    /// The same for those who come to the admin server.
+    pub(super) admin_tls: Option<ServerTls>,
     /// Who validates answers, while that is wanted.
     pub(super) validator: Arc<ArcSwapOption<Validator>>,
     /// Who asks for it.
@@ -223,7 +230,10 @@ impl Parts {
 }
 
 impl Carry for Parts {
-    async fn carry(&self, request: Request, uid: Option<u32>) -> Answer {
+    async fn carry(&self, request: Request, author: Author) -> Answer {
+        if let Err(why) = self.note_of(&request, &author).await {
+            return Answer::Failed(why);
+        }
         match request {
             Request::Status => match serde_json::to_value(self.status()) {
                 Ok(status) => Answer::Done(status),
@@ -231,11 +241,11 @@ impl Carry for Parts {
             },
             Request::CacheShow(questions) => self.cache_rows(&questions).await,
             Request::CacheFlush(questions) => self.flush_cache(&questions).await,
-            Request::ExemptAdd(asked) => self.exempt(&asked, uid).await,
-            Request::ExemptRevoke(id) => self.revoke(&id, uid).await,
+            Request::ExemptAdd(asked) => self.exempt(&asked, author).await,
+            Request::ExemptRevoke(id) => self.revoke(&id, author).await,
             Request::ExemptList { all } => self.exemptions(all).await,
-            Request::DeviceSay(said) => self.say_of_devices(&said, uid).await,
-            Request::DeviceUndo(number) => self.undo_of_devices(number, uid).await,
+            Request::DeviceSay(said) => self.say_of_devices(&said, author).await,
+            Request::DeviceUndo(number) => self.undo_of_devices(number, author).await,
             Request::Flush => {
                 let journal = Arc::clone(&self.journal);
                 match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {
@@ -252,13 +262,19 @@ impl Carry for Parts {
             // Those who hand over see to it: it never comes here.
             Request::HandOver => Answer::Failed("this can't be asked for so".to_owned()),
             Request::Reload => {
-                self.reload("control socket", Order::Now).await;
+                self.reload(&asked_by(&author), Order::Now).await;
                 self.reload_row()
             }
             Request::ReloadAnySize => {
-                self.reload("control socket, whatever lists have lost", Order::AnySize).await;
+                self.reload(&format!("{}, whatever lists have lost", asked_by(&author)), Order::AnySize).await;
                 self.reload_row()
             }
+            Request::AccessList => self.who_may(),
+            Request::TokenAdd { name, scopes, lasts_ms } => self.add_token(&name, scopes, lasts_ms),
+            Request::TokenRevoke(name) => self.revoke_token(&name),
+            Request::UserAdd { name, scopes, password } => self.add_user(&name, scopes, password),
+            Request::UserPassword { name, password } => self.set_password(&name, password),
+            Request::UserRemove(name) => self.remove_user(&name),
         }
     }
 

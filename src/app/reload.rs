@@ -158,8 +158,10 @@ impl Parts {
     async fn exchange(&self, why: &str, built: Built) -> Result<(), Vec<Diagnostic>> {
         let Built { loaded, papers, wanted, ready } = built;
         // Before anything else is exchanged: these alone may still fail.
-        let page = block_page::exchange(&self.look, &loaded);
-        page.and_then(|()| certificate::exchange(self.tls.as_ref(), &self.loaded.load(), &loaded, &self.metrics))
+        let before = self.loaded.load_full();
+        block_page::exchange(&self.look, &loaded)
+            .and_then(|()| certificate::exchange(self.tls.as_ref(), &before, &loaded, &self.metrics))
+            .and_then(|()| certificate::exchange_of_admin(self.admin_tls.as_ref(), &before, &loaded))
             .map_err(|mistake| vec![mistake])?;
         self.reloaded(why, loaded, wanted.as_ref(), ready).await;
         self.but_for(&papers);
@@ -322,6 +324,7 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
         ("upstream times", times(first) != times(now)),
         ("cache", old.cache != new.cache),
         ("tls", old.tls.is_some() != new.tls.is_some()),
+        ("access.certificate", old.access.tls.is_some() != new.access.tls.is_some()),
         ("tcp", old.tcp != new.tcp),
         ("journal", old.journal != new.journal),
         ("log", old.log != new.log),

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::block_page;
 use super::control::Asking;
 use super::designated::designated;
+use super::desk::desk;
 use super::endpoint::Endpoint;
 use super::handover::{self, Before, Heir, Predecessor};
 use super::lists::{self, Lists};
@@ -31,7 +32,8 @@ use super::watch::Watch;
 use super::{
     Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, reload, saved, state_dir,
 };
-use crate::admin::{self, Desk};
+use crate::admin;
+use crate::access::Access;
 use crate::audit::Audit;
 use crate::block_page::{BlockPage, Listeners};
 use crate::cache::Cache;
@@ -110,6 +112,7 @@ impl Server {
         let tree = wanted.grow(None, &metrics, &cache, &clock);
         let tls = certificate::first(&loaded, &metrics).map_err(Failure::Cannot)?;
         let look = block_page::look(&loaded).map_err(|error| Failure::Cannot(error.to_string()))?;
+        let admin_tls = certificate::of_admin(&loaded).map_err(Failure::Cannot)?;
         reload::warn(&loaded, clock.now().wall);
         let local = local(&loaded.settings, wanted.root());
         let Record { sinks, devices, journal } = record(before.ended.take(), &loaded, &metrics, &clock)?;
@@ -128,6 +131,7 @@ impl Server {
             args,
             cache,
             audit: Arc::new(Audit::new(&loaded.state_dir)),
+            access: Arc::new(Access::new(&loaded.state_dir)),
             audit_trouble: Mutex::default(),
             exempting: Mutex::default(),
             words: Arc::default(),
@@ -141,6 +145,7 @@ impl Server {
             sinks,
             intakes: Arc::new(intakes),
             tls,
+            admin_tls,
             guard,
             tree,
             validator: Arc::default(),
@@ -448,11 +453,6 @@ impl Prepared {
         let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
         Ok(Server { parts, running, block_page, stop, watch, network, leases, heirs: tokio::sync::Mutex::new(heirs), succession })
     }
-}
-
-fn desk(parts: &Arc<Parts>) -> Desk {
-    let (scrape, ready) = (Arc::clone(parts), Arc::clone(parts));
-    Desk::new(Arc::clone(&parts.metrics), move || scrape.before_scrape(), move || ready.readiness())
 }
 
 fn admin_listener(address: SocketAddr, held: &mut Held) -> Result<std::net::TcpListener, Failure> {

@@ -19,8 +19,25 @@ pub struct Entry {
     pub at: Timestamp,
     /// The user who asked for it, as the kernel says; `None`: the server by itself, or a system that does not say.
     pub uid: Option<u32>,
+    /// The user or the token of the admin server by whom it was asked for: `user:alice`, `token:deploy`.
+    pub by: Option<String>,
     /// What happened.
     pub event: Event,
+}
+
+/// Who asked for something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Author {
+    /// The user's id, as the kernel says of who is connected to the control socket.
+    pub uid: Option<u32>,
+    /// The user or the token, as the admin server knows them.
+    pub by: Option<String>,
+}
+
+impl From<Option<u32>> for Author {
+    fn from(uid: Option<u32>) -> Self {
+        Self { uid, by: None }
+    }
 }
 
 /// What happened.
@@ -41,6 +58,17 @@ pub enum Event {
     Split(Split),
     /// What the entry with this number says of devices was taken back.
     Undone(u64),
+    /// Something was done that no other entry tells of.
+    Did(Did),
+}
+
+/// Something that was done to the server or to who may use it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Did {
+    /// A word for it: `cache_flush`, `lists_fetch`, `reload`, `token_add`, `token_revoke`, `user_add`, …
+    pub what: String,
+    /// To what; empty: to all there is.
+    pub on: String,
 }
 
 /// Identifiers that are of one device.
@@ -101,6 +129,8 @@ struct Line {
     number: u64,
     at: String,
     uid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     #[serde(flatten)]
     event: Event,
     prev: String,
@@ -113,7 +143,7 @@ impl Entry {
     /// None that an entry could have: `serde_json` might have one.
     pub(super) fn line(&self, prev: &str) -> serde_json::Result<(String, String)> {
         let (event, prev) = (self.event.clone(), prev.to_owned());
-        let line = Line { number: self.number, at: rfc3339(self.at), uid: self.uid, event, prev };
+        let line = Line { number: self.number, at: rfc3339(self.at), uid: self.uid, by: self.by.clone(), event, prev };
         Ok(chain::sealed(&serde_json::to_string(&line)?))
     }
 
@@ -128,6 +158,6 @@ impl Entry {
             return Err(Damage::Order);
         }
         let at = line.at.parse().map_err(|_error| Damage::Line)?;
-        Ok((Self { number, at, uid: line.uid, event: line.event }, hash))
+        Ok((Self { number, at, uid: line.uid, by: line.by, event: line.event }, hash))
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::entry::{Entry, Event, Reloaded};
+use super::entry::{Author, Did, Entry, Event, Reloaded};
 use super::error::{Damage, Refusal};
 use super::read::follow;
 use super::state::{Granted, State};
@@ -75,8 +75,8 @@ impl Audit {
     ///
     /// # Errors
     /// [`Refusal`]; then nothing is said.
-    pub fn say(&self, event: Event, uid: Option<u32>, at: Timestamp) -> Result<u64, Refusal> {
-        let entry = self.append(uid, at, |known| match known.state.words.len() {
+    pub fn say(&self, event: Event, author: impl Into<Author>, at: Timestamp) -> Result<u64, Refusal> {
+        let entry = self.append(author.into(), at, |known| match known.state.words.len() {
             WORDS_MAX.. => Err(Refusal::TooManyWords),
             _room => Ok(Some(event)),
         })?;
@@ -87,8 +87,8 @@ impl Audit {
     ///
     /// # Errors
     /// [`Refusal`], also when it says nothing of them, or no longer.
-    pub fn undo(&self, number: u64, uid: Option<u32>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(uid, at, |known| {
+    pub fn undo(&self, number: u64, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(author.into(), at, |known| {
             let is_said = known.state.words.contains_key(&number);
             if is_said { Ok(Some(Event::Undone(number))) } else { Err(Refusal::NoWord(number)) }
         })?;
@@ -119,25 +119,42 @@ impl Audit {
         }
     }
 
-    /// Grants an exemption for the user with this id; there are `others` in force beside those of this log.
+    /// Notes what is about to be done.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn does(&self, did: Did, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(author.into(), at, |_known| Ok(Some(Event::Did(did))))?;
+        Ok(())
+    }
+
+    /// Grants an exemption as its author wants; there are `others` in force beside those of this log.
     ///
     /// # Errors
     /// [`Refusal`]; then nothing is granted.
-    pub fn grant(&self, terms: Terms, uid: Option<u32>, others: usize, at: Timestamp) -> Result<Granted, Refusal> {
-        let entry = self.append(uid, at, |known| match known.state.live.len() + others {
+    pub fn grant(
+        &self,
+        terms: Terms,
+        author: impl Into<Author>,
+        others: usize,
+        at: Timestamp,
+    ) -> Result<Granted, Refusal> {
+        let author = author.into();
+        let entry = self.append(author.clone(), at, |known| match known.state.live.len() + others {
             room if room >= Exemptions::MAX => Err(Refusal::TooMany),
             _room => Ok(Some(Event::Granted(Box::new(terms.clone())))),
         })?;
         let number = entry.map_or(0, |entry| entry.number);
-        Ok(Granted { number, at, uid, terms })
+        let Author { uid, by } = author;
+        Ok(Granted { number, at, uid, by, terms })
     }
 
     /// Takes back the exemption with this number.
     ///
     /// # Errors
     /// [`Refusal`], also when there is no such exemption in force.
-    pub fn revoke(&self, number: u64, uid: Option<u32>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(uid, at, |known| {
+    pub fn revoke(&self, number: u64, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(author.into(), at, |known| {
             let is_live = known.state.live.contains_key(&number) && !known.over.contains(&number);
             if is_live { Ok(Some(Event::Revoked(number))) } else { Err(Refusal::Unknown(number)) }
         })?;
@@ -160,7 +177,7 @@ impl Audit {
         for number in over {
             // Another process may have been faster.
             let still = |known: &Known| Ok(known.state.live.contains_key(&number).then_some(Event::Expired(number)));
-            if self.append(None, at, still)?.is_some() {
+            if self.append(Author::default(), at, still)?.is_some() {
                 written.push(number);
             }
         }
@@ -175,7 +192,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`].
     pub fn reloaded(&self, reloaded: &Reloaded, at: Timestamp) -> Result<(), Refusal> {
-        self.append(None, at, |known| {
+        self.append(Author::default(), at, |known| {
             let is_known = known.state.reloaded.as_ref().is_some_and(|last| last.says_as(reloaded));
             Ok((!is_known).then(|| Event::Reloaded(reloaded.clone())))
         })?;
@@ -185,7 +202,7 @@ impl Audit {
     /// Appends what `event` makes of all that is in the file; `None`: nothing. Returns when it is on the disk.
     fn append(
         &self,
-        uid: Option<u32>,
+        author: Author,
         at: Timestamp,
         event: impl FnOnce(&Known) -> Result<Option<Event>, Refusal>,
     ) -> Result<Option<Entry>, Refusal> {
@@ -196,12 +213,17 @@ impl Audit {
         known.catch_up(&file).map_err(io)??;
         let Some(event) = event(&known)? else { return Ok(None) };
         let start = known.state.octets;
-        if start >= self.octets_max
-            && matches!(event, Event::Granted(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_))
-        {
+        let room = match event {
+            Event::Granted(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) => self.octets_max,
+            // What a script may do all day is not to keep anybody from being spared.
+            Event::Did(_) => self.octets_max / 2,
+            Event::Revoked(_) | Event::Expired(_) | Event::Undone(_) => u64::MAX,
+        };
+        if start >= room {
             return Err(Refusal::Full);
         }
-        let entry = Entry { number: known.state.next, at, uid, event };
+        let Author { uid, by } = author;
+        let entry = Entry { number: known.state.next, at, uid, by, event };
         let (line, _hash) = entry.line(&known.state.head).map_err(|error| io(error.into()))?;
         let parent = self.path.parent().filter(|_parent| is_new);
         let written = cut_off(&file, start)

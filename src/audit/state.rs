@@ -20,6 +20,8 @@ pub struct Granted {
     pub at: Timestamp,
     /// Who asked for it, as the kernel says.
     pub uid: Option<u32>,
+    /// The user or the token that asked for it.
+    pub by: Option<String>,
     /// What it says.
     pub terms: Terms,
 }
@@ -72,8 +74,9 @@ impl State {
         self.octets += u64::try_from(line.len()).unwrap_or(u64::MAX) + 1;
         match &entry.event {
             Event::Granted(terms) => {
-                let Entry { number, at, uid, .. } = entry;
-                self.live.insert(number, Granted { number, at, uid, terms: Terms::clone(terms) });
+                let Entry { number, at, uid, ref by, .. } = entry;
+                let by = by.clone();
+                self.live.insert(number, Granted { number, at, uid, by, terms: Terms::clone(terms) });
             }
             Event::Revoked(number) | Event::Expired(number) => drop(self.live.remove(number)),
             Event::Reloaded(reloaded) => self.reloaded = Some(reloaded.clone()),
@@ -81,6 +84,7 @@ impl State {
                 self.words.extend(entry.event.word().map(|word| (entry.number, word)));
             }
             Event::Undone(number) => drop(self.words.remove(number)),
+            Event::Did(_) => (),
         }
         Ok(entry)
     }

@@ -78,7 +78,7 @@ impl Look {
     pub fn new(language: Language, zone: TimeZone, identity: Option<&Identity>) -> Result<Self, Unusable> {
         let tls = |identity: &Identity| {
             let tls = ServerTls::new(identity).map_err(|error| Unusable(error.to_string()))?;
-            let acceptor = tls.acceptor(Speech::Page).map_err(|error| Unusable(error.to_string()))?;
+            let acceptor = tls.acceptor(Speech::Http).map_err(|error| Unusable(error.to_string()))?;
             Ok((tls, acceptor))
         };
         Ok(Self { language, zone, tls: identity.map(tls).transpose()? })

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::record::to_the_second;
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::audit::{self, Entry, Event, Merged, Reading, Reloaded, Split, Terms, Written};
+use crate::audit::{self, Did, Entry, Event, Merged, Reading, Reloaded, Split, Terms, Written};
 use crate::time::rfc3339;
 
 /// Show who was spared what by whom, and which policy was in force when; and whether any of it was changed
@@ -42,6 +42,7 @@ struct Row {
     number: u64,
     at: String,
     uid: Option<u32>,
+    by: Option<String>,
     #[serde(flatten)]
     event: Event,
     hash: String,
@@ -87,13 +88,13 @@ impl Audit {
             return Ok(console.json(&document)?);
         }
         if !self.verify && !entries.is_empty() {
-            let mut table = Table::new(console.look, &["#NO", "AT", "UID", "WHAT"]);
+            let mut table = Table::new(console.look, &["#NO", "AT", "WHO", "WHAT"]);
             for (entry, _hash) in entries {
-                let uid = entry.uid.map(|uid| uid.to_string());
+                let who = entry.by.as_deref().map(str::to_owned).or_else(|| entry.uid.map(|uid| uid.to_string()));
                 table.row([
                     Some(entry.number.to_string()),
                     Some(to_the_second(entry.at)),
-                    uid,
+                    who,
                     Some(told(&entry.event)),
                 ]);
             }
@@ -120,8 +121,8 @@ pub(super) fn missing(state_dir: &Path) -> Failure {
 }
 
 fn row((entry, hash): &(Entry, String)) -> Row {
-    let (number, uid, hash) = (entry.number, entry.uid, hash.clone());
-    Row { number, at: rfc3339(entry.at), uid, event: entry.event.clone(), hash }
+    let (number, uid, by, hash) = (entry.number, entry.uid, entry.by.clone(), hash.clone());
+    Row { number, at: rfc3339(entry.at), uid, by, event: entry.event.clone(), hash }
 }
 
 /// What happened, in a line.
@@ -138,6 +139,8 @@ fn told(event: &Event) -> String {
         Event::Merged(Merged { device, with, reason }) => format!("merged devices {device} and {with}: {reason}"),
         Event::Split(Split { device, reason }) => format!("split device {device} from all others: {reason}"),
         Event::Undone(id) => format!("undone {id}"),
+        Event::Did(Did { what, on }) if on.is_empty() => what.clone(),
+        Event::Did(Did { what, on }) => format!("{what} {on}"),
     }
 }
 

@@ -29,7 +29,9 @@ mod scan;
 mod status;
 mod table;
 mod tail;
+mod token;
 mod top;
+mod user;
 mod when;
 
 use std::ffi::OsString;
@@ -101,6 +103,8 @@ enum Command {
     Scan(Box<scan::Scan>),
     Exempt(Box<exempt::Exempt>),
     Audit(audit::Audit),
+    Token(token::Token),
+    User(user::User),
     Completions(completions::Completions),
     Man(man::Manual),
     Report(Box<report::Report>),
@@ -126,6 +130,8 @@ impl Command {
             Self::Scan(scan) => scan.execute(console),
             Self::Exempt(exempt) => exempt.execute(console),
             Self::Audit(audit) => audit.execute(console),
+            Self::Token(token) => token.execute(console),
+            Self::User(user) => user.execute(console),
             Self::Completions(completions) => completions.execute(console),
             Self::Man(manual) => manual.execute(console),
             Self::Report(report) => report.execute(console),

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
+use super::access;
 use super::at::At;
 use super::ban::{BanChange, Change, is_id};
 use super::block_page;
@@ -61,6 +62,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
     let settings = Settings {
         listen: at_least_one(&file.listen, listen, default.listen, &mut reader),
         admin: admin(&file.admin, default.admin, &mut reader),
+        access: access::settings(&file.access, base, &mut reader),
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
         neighbours: flag(&file.neighbours, false),

@@ -6,6 +6,7 @@
 //!
 //! Leaves applying settings to [`app`](crate::app). The only user of `toml`.
 
+mod access;
 mod advice;
 mod at;
 mod ban;
@@ -52,6 +53,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use access::AccessSettings;
 pub use advice::advice;
 pub use at::At;
 pub use ban::{BanChange, Change};
@@ -123,6 +125,8 @@ pub struct Loaded {
     pub identity: Option<Identity>,
     /// As whom those are shown it who come to the block page.
     pub block_page: Option<Identity>,
+    /// As whom those who come to the admin server are shown it.
+    pub admin_identity: Option<Identity>,
     /// What answers are validated by, if they are.
     pub validation: Option<Validation>,
     /// Whom encrypted upstreams must be vouched for by, and as whom we show ourselves to them.
@@ -140,7 +144,7 @@ impl Loaded {
         };
         let secrets = self.settings.hop.cookie_secret_file.iter().map(|path| path.value.clone());
         let lists = self.settings.lists.iter().filter_map(ListFile::watched);
-        let tls = self.settings.tls.iter().chain(&self.settings.block_page.tls);
+        let tls = self.settings.tls.iter().chain(&self.settings.block_page.tls).chain(&self.settings.access.tls);
         let tls = tls.flat_map(|files| [&files.certificate, &files.key]);
         let tls = tls.map(|path| path.value.clone());
         let hosts = self.settings.local.hosts.iter().map(|hosts| hosts.value.clone());
@@ -223,6 +227,7 @@ pub fn reload(
         (loaded.identity, loaded.trust) = (before.identity.clone(), before.trust.clone());
         loaded.block_page.clone_from(&before.block_page);
         tls::learn_names(&mut loaded.settings, loaded.identity.as_ref());
+        loaded.admin_identity.clone_from(&before.admin_identity);
     }
     Ok((loaded, papers))
 }
@@ -267,6 +272,8 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     let mut papers = Vec::new();
     let identity = if mistakes.is_empty() { tls::identity(&mut settings, &mut papers) } else { None };
     let block_page = if mistakes.is_empty() { tls::of_block_page(&settings, &mut papers) } else { None };
+    let admin_identity = settings.access.tls.as_ref().filter(|_files| mistakes.is_empty());
+    let admin_identity = admin_identity.and_then(|files| tls::pair(&files.certificate, &files.key, &mut papers));
     let trust = settings.upstream.trust.read(&mut papers);
     sink::complete(&mut settings.sinks, &mut mistakes);
     further::complete(&mut settings.lists, state_dir.as_deref(), &mut mistakes);
@@ -278,6 +285,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
         state_dir,
         identity,
         block_page,
+        admin_identity,
         validation,
         trust,
         environment: environment.clone(),

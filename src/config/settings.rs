@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
+use super::access::AccessSettings;
 use super::at::At;
 use super::ban::BanChange;
 use super::block_page::BlockPageSettings;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// Address of the admin HTTP server; `None`: off.
     pub admin: Option<SocketAddr>,
+    /// Who may use it.
+    pub access: AccessSettings,
     /// Whose clients are served; others are REFUSED.
     pub allow: Vec<Allowed>,
     /// Networks of proxies that say by a PROXY header for whom they speak; they too have to be among `allow`.
@@ -360,6 +363,7 @@ impl Default for Settings {
         Self {
             listen: DEFAULT_LISTEN.to_vec(),
             admin: Some(DEFAULT_ADMIN),
+            access: AccessSettings::default(),
             allow: default_allow(),
             proxies: Vec::new(),
             devices_from: Vec::new(),

@@ -57,6 +57,9 @@ pub enum Unreadable {
     /// A server that must be known before any name is resolved.
     #[error("write the address of a server: a name, or `system`, would have to be resolved first")]
     Bootstrap,
+    /// No scope of the admin server.
+    #[error("no scope; known: read, operate, approve, admin")]
+    NoScope,
     /// No upstream.
     #[error("{0}")]
     Upstream(#[from] SpecError),

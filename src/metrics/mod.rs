@@ -4,6 +4,7 @@
 //! another to count, and the page shows their sums. All else is a [`Cell`], resolved once and shared. Label values come
 //! only from enums and from the configuration; a qname or a client's address belongs to the journal.
 
+mod admin;
 mod block;
 mod block_page;
 mod connections;
@@ -26,6 +27,7 @@ mod zones;
 
 use std::sync::Arc;
 
+pub use admin::Admin;
 pub use block_page::BlockPage;
 pub use connections::Connections;
 pub use dns::Dns;
@@ -77,6 +79,8 @@ pub struct Metrics {
     pub intakes: Intakes,
     /// Connections of those who were sent to the block page.
     pub block_page: BlockPage,
+    /// The admin server.
+    pub admin: Admin,
 }
 
 impl Metrics {
@@ -97,6 +101,7 @@ impl Metrics {
             sinks: Sinks::new(&registry),
             intakes: Intakes::new(&registry),
             block_page: BlockPage::new(&registry),
+            admin: Admin::new(&registry),
             registry,
             blocks,
         }

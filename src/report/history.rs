@@ -71,7 +71,7 @@ impl History {
             Event::Expired(id) => drop(self.ended.insert(*id, (entry.at, "expired"))),
             Event::Reloaded(reloaded) => self.reloaded.push((entry.at, reloaded.clone())),
             // What makes devices one is in the record's numbers, not in what a ban did when.
-            Event::Merged(_) | Event::Split(_) | Event::Undone(_) => {}
+            Event::Merged(_) | Event::Split(_) | Event::Undone(_) | Event::Did(_) => {}
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
     fn history(entries: &[(&str, Event)]) -> History {
         let mut history = History::default();
         for (number, (at, event)) in (1..).zip(entries) {
-            history.take(&Entry { number, at: at.parse().unwrap(), uid: None, event: event.clone() });
+            history.take(&Entry { number, at: at.parse().unwrap(), uid: None, by: None, event: event.clone() });
         }
         history
     }

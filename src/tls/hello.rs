@@ -128,6 +128,6 @@ mod tests {
         let tls = ServerTls::new(&Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()).unwrap();
         assert!(tls.is_for("a.acme.example") && tls.is_for("A.Acme.Example"));
         assert!(!tls.is_for("a.b.acme.example") && !tls.is_for("acme.example") && !tls.is_for("192.0.2.1"));
-        assert!(tls.acceptor(Speech::Page).is_ok());
+        assert!(tls.acceptor(Speech::Http).is_ok());
     }
 }

@@ -25,6 +25,7 @@ pub use hello::Hello;
 pub use paper::Paper;
 pub use pem::{Identity, PemError, certificates};
 pub use server::{ServerTls, Speech, quic_server_name};
+pub use tokio_rustls::TlsAcceptor;
 
 /// The one library for cryptography. Never the process's default, which a crate elsewhere in the tree could set.
 fn provider() -> Arc<CryptoProvider> {

@@ -23,8 +23,8 @@ pub enum Speech {
     Dot,
     /// HTTP/2, or HTTP/1.1 for those who know no better (RFC 8484 §5.2).
     Https,
-    /// One page over HTTP/1.1.
-    Page,
+    /// HTTP/1.1 and nothing else.
+    Http,
 }
 
 /// As whom the server shows itself, now; clones share it.
@@ -74,7 +74,7 @@ impl ServerTls {
         config.alpn_protocols = match speech {
             Speech::Dot => vec![b"dot".to_vec()],
             Speech::Https => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            Speech::Page => vec![b"http/1.1".to_vec()],
+            Speech::Http => vec![b"http/1.1".to_vec()],
         };
         Ok(Arc::new(config).into())
     }

@@ -13,6 +13,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hickory_server", &["serve"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["serve", "upstream"]),
+    ("argon2", &["access"]),
     ("axum", &["admin"]),
     ("toml", &["config"]),
     ("rusqlite", &["journal"]),

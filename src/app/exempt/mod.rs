@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::control::{Answer, Exempt};
+use super::control::Exempt;
 use super::parts::Parts;
-use crate::audit::{Granted, Refusal, Reloaded, Terms, Written};
+use crate::audit::{Author, Granted, Refusal, Reloaded, Terms, Written};
 use crate::config::{FileExemption, nearest_first};
 use crate::diag::shown;
+use crate::orders::Answer;
 use crate::policy::{Exemption, Exemptions, GroupKind, Policy, Spares, Whom};
 use crate::time::{Timestamp, rfc3339};
 
@@ -111,7 +112,7 @@ impl Parts {
     }
 
     /// Grants an exemption to be in force before the answer.
-    pub(super) async fn exempt(&self, asked: &Exempt, uid: Option<u32>) -> Answer {
+    pub(super) async fn exempt(&self, asked: &Exempt, author: Author) -> Answer {
         let now = self.clock.now().wall;
         let Some(in_force) = self.guard.in_force() else {
             return Answer::Failed("the lists are still being read; try again when the server is ready".to_owned());
@@ -122,7 +123,7 @@ impl Parts {
         };
         let (audit, of_file) = (Arc::clone(&self.audit), self.loaded.load_full());
         let others = of_file.settings.exemptions.iter().map(|exemption| exemption.terms.len()).sum();
-        let granted = tokio::task::spawn_blocking(move || audit.grant(terms, uid, others, now)).await;
+        let granted = tokio::task::spawn_blocking(move || audit.grant(terms, author, others, now)).await;
         let granted = match granted {
             Ok(Ok(granted)) => granted,
             Ok(Err(refusal)) => return Answer::Failed(refusal.to_string()),
@@ -130,25 +131,26 @@ impl Parts {
         };
         self.spare();
         let Terms { owner, reason, ticket, until, .. } = &granted.terms;
+        let (uid, by) = (granted.uid, granted.by.as_deref());
         let (until, head) = (until.map(rfc3339), self.audit.head());
-        tracing::info!(id = granted.number, uid, %owner, %reason, ?ticket, until, head, "An exemption is granted.");
+        tracing::info!(id = granted.number, uid, by, %owner, %reason, ?ticket, until, head, "An exemption is granted.");
         done(&ExemptionRow::granted(&granted, now))
     }
 
     /// Takes an exemption back; it is out of force before the answer.
-    pub(super) async fn revoke(&self, id: &str, uid: Option<u32>) -> Answer {
+    pub(super) async fn revoke(&self, id: &str, author: Author) -> Answer {
         if id.starts_with("file:") {
             return Answer::Wrong(format!("{} stands in the configuration; remove it there", shown(id)));
         }
         let Ok(number) = id.parse() else {
             return Answer::Wrong(format!("`{}` is no id; `embargo exempt list` shows them", shown(id)));
         };
-        let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
-        let revoked = tokio::task::spawn_blocking(move || audit.revoke(number, uid, now)).await;
+        let (audit, now, by) = (Arc::clone(&self.audit), self.clock.now().wall, author.clone());
+        let revoked = tokio::task::spawn_blocking(move || audit.revoke(number, by, now)).await;
         match revoked {
             Ok(Ok(())) => {
                 self.spare();
-                tracing::info!(id = number, uid, head = self.audit.head(), "An exemption is revoked.");
+                tracing::info!(id = number, ?author, head = self.audit.head(), "An exemption is revoked.");
                 Answer::Done(json!({"id": id, "revoked": true}))
             }
             Ok(Err(refusal @ Refusal::Unknown(_))) => Answer::Wrong(refusal.to_string()),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{self, Event, Granted, Reading, Terms, Written};
+use crate::audit::{self, Entry, Event, Granted, Reading, Terms, Written};
 use crate::config::FileExemption;
 use crate::time::{Timestamp, rfc3339};
 
@@ -33,9 +33,13 @@ pub(crate) struct ExemptionRow {
     pub(crate) granted: Option<String>,
     /// Who asked for it, as the kernel says.
     pub(crate) uid: Option<u32>,
+    /// The user or the token of the admin server that asked for it.
+    pub(crate) by: Option<String>,
     pub(crate) ended: Option<String>,
     /// Who took it back.
     pub(crate) revoked_by: Option<u32>,
+    /// The user or the token that took it back.
+    pub(crate) revoker: Option<String>,
 }
 
 /// How it is with an exemption.
@@ -68,7 +72,7 @@ impl ExemptionRow {
     /// One that was granted and neither revoked nor noted as expired.
     pub(crate) fn granted(granted: &Granted, now: Timestamp) -> Self {
         let row = Self::new(granted.number.to_string(), &granted.terms, now);
-        Self { granted: Some(rfc3339(granted.at)), uid: granted.uid, ..row }
+        Self { granted: Some(rfc3339(granted.at)), uid: granted.uid, by: granted.by.clone(), ..row }
     }
 
     /// Those of one `[[exemption]]`.
@@ -96,13 +100,15 @@ impl ExemptionRow {
             ticket,
             granted: None,
             uid: None,
+            by: None,
             revoked_by: None,
+            revoker: None,
         }
     }
 
-    fn end(&mut self, state: RowState, at: Timestamp, uid: Option<u32>) {
+    fn end(&mut self, state: RowState, entry: &Entry) {
         (self.state, self.left_seconds) = (state, None);
-        (self.ended, self.revoked_by) = (Some(rfc3339(at)), uid);
+        (self.ended, self.revoked_by, self.revoker) = (Some(rfc3339(entry.at)), entry.uid, entry.by.clone());
     }
 }
 
@@ -113,15 +119,15 @@ impl ExemptionRow {
 pub(crate) fn rows(state_dir: &Path, now: Timestamp) -> io::Result<(Vec<ExemptionRow>, Reading)> {
     let mut rows = BTreeMap::new();
     let reading = audit::read(state_dir, |entry, _hash| {
-        let (number, at, uid) = (entry.number, entry.at, entry.uid);
+        let Entry { number, at, uid, ref by, .. } = *entry;
         let ended = |id: &u64, state, rows: &mut BTreeMap<u64, ExemptionRow>| {
             if let Some(row) = rows.get_mut(id) {
-                row.end(state, at, uid);
+                row.end(state, entry);
             }
         };
         match &entry.event {
             Event::Granted(terms) => {
-                let granted = Granted { number, at, uid, terms: Terms::clone(terms) };
+                let granted = Granted { number, at, uid, by: by.clone(), terms: Terms::clone(terms) };
                 rows.insert(number, ExemptionRow::granted(&granted, now));
                 if rows.len() > ROWS_MAX {
                     rows.pop_first();
@@ -129,7 +135,7 @@ pub(crate) fn rows(state_dir: &Path, now: Timestamp) -> io::Result<(Vec<Exemptio
             }
             Event::Revoked(id) => ended(id, RowState::Revoked, &mut rows),
             Event::Expired(id) => ended(id, RowState::Expired, &mut rows),
-            Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) | Event::Undone(_) => (),
+            Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) | Event::Undone(_) | Event::Did(_) => (),
         }
     })?;
     let mut rows: Vec<_> = rows.into_values().collect();

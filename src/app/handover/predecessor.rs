@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Offer, PROTOCOL, Word};
-use crate::app::control::{self, Answer, Request};
+use crate::app::control::{self, Request};
+use crate::orders::Answer;
 use crate::serve::Carried;
 use crate::socket::{Held, Passing};
 

@@ -24,7 +24,7 @@ fn every_exemption_is_read_back_as_it_was_written() {
         let terms = Terms::try_from(written).unwrap();
         assert_eq!(Terms::try_from(Written::from(terms.clone())).unwrap(), terms);
         let event = Event::Granted(Box::new(terms));
-        let entry = Entry { number: 7, at: super::second(3), uid: None, event };
+        let entry = Entry { number: 7, at: super::second(3), uid: None, by: None, event };
         let (line, hash) = entry.line("before").unwrap();
         assert_eq!(Entry::read(line.trim_end().as_bytes(), 7, "before"), Ok((entry, hash)));
     }
@@ -33,7 +33,7 @@ fn every_exemption_is_read_back_as_it_was_written() {
 #[test]
 fn an_entry_looks_so() {
     let event = Event::Granted(Box::new(written().try_into().unwrap()));
-    let entry = Entry { number: 1, at: super::second(0), uid: Some(1000), event };
+    let entry = Entry { number: 1, at: super::second(0), uid: Some(1000), by: None, event };
     insta::assert_snapshot!(entry.line(&"0".repeat(64)).unwrap().0.trim_end(), @r#"{"number":1,"at":"2027-01-01T12:00:00.000Z","uid":1000,"granted":{"client":"192.0.2.7","ban":"vendor","until":"2027-01-01T12:00:30.000Z","owner":"J. Doe","reason":"to remove it"},"prev":"0000000000000000000000000000000000000000000000000000000000000000","hash":"520ea5b225a331f987a886dd10b1da86bde39c11382e928db7d2575737031e63"}"#);
 }
 

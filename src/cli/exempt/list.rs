@@ -26,7 +26,7 @@ pub(super) struct List {
 }
 
 const JSON_HELP: &str = "One JSON array of {id, state, client, group, ban, category, name, until, left_seconds, owner, reason, \
-                         ticket, granted, uid, ended, revoked_by}";
+                         ticket, granted, uid, by, ended, revoked_by, revoker}";
 
 const NOTES: &str = "\
 A running server is asked. Without one the audit log is read: what stands in [[exemption]] of the configuration is then not shown.";

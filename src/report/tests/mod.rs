@@ -59,7 +59,7 @@ fn history() -> History {
     };
     let granted = Event::Granted(Box::new(Terms::try_from(written).unwrap()));
     for (number, event) in [(1, reloaded), (2, granted)] {
-        history.take(&Entry { number, at: "2026-01-01T00:00:00Z".parse().unwrap(), uid: None, event });
+        history.take(&Entry { number, at: "2026-01-01T00:00:00Z".parse().unwrap(), uid: None, by: None, event });
     }
     (history.count, history.head) = (2, "ab".repeat(32));
     history

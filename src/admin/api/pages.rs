@@ -1,0 +1,69 @@
+//! Lists that come in pages.
+
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use crate::admin::call::Call;
+use crate::admin::problem::Problem;
+use crate::admin::route::Parameter;
+use crate::admin::shape::Shape;
+
+/// Rows of a page, if nothing is said.
+const ROWS: usize = 100;
+/// Rows of a page at most.
+pub(super) const ROWS_MAX: usize = 1000;
+
+/// How many rows a page has.
+pub(super) const LIMIT: Parameter =
+    Parameter { name: "limit", shape: Shape::Whole(1, 1000), about: "Rows of a page; 100 by default." };
+/// Where a page begins.
+pub(super) const CURSOR: Parameter =
+    Parameter { name: "cursor", shape: Shape::Text, about: "`next` of the page before; opaque." };
+
+/// Rows of a page.
+///
+/// # Errors
+/// None that the route has not told before.
+pub(super) fn limit(call: &Call) -> Result<usize, Problem> {
+    Ok(call.read("limit", |text| text.parse().ok(), "number")?.unwrap_or(ROWS).clamp(1, ROWS_MAX))
+}
+
+/// What the page before has told of where it ended.
+///
+/// # Errors
+/// Nobody has told that.
+pub(super) fn cursor(call: &Call) -> Result<Option<String>, Problem> {
+    let read = |text: &str| String::from_utf8(BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok();
+    call.read("cursor", read, "cursor of a page before")
+}
+
+/// As a page tells where it ends.
+pub(super) fn told(place: &str) -> String {
+    BASE64URL_NOPAD.encode(place.as_bytes())
+}
+
+/// A page.
+pub(super) fn page(rows: Vec<Value>, next: Option<String>) -> Value {
+    json!({"items": rows, "next": next})
+}
+
+/// The rows from a number on, of all that there are.
+///
+/// # Errors
+/// The cursor is none of ours.
+pub(super) fn numbered(call: &Call, rows: impl Iterator<Item = Value>) -> Result<Value, Problem> {
+    let (limit, from) = (limit(call)?, from(call)?);
+    let mut rows = rows.skip(from);
+    let items: Vec<Value> = rows.by_ref().take(limit).collect();
+    let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
+    Ok(page(items, next))
+}
+
+/// The number that a page begins with.
+///
+/// # Errors
+/// The cursor is none of ours.
+pub(super) fn from(call: &Call) -> Result<usize, Problem> {
+    let Some(cursor) = cursor(call)? else { return Ok(0) };
+    cursor.parse().map_err(|_no_number| Problem::bad("cursor", "is none that a page has told"))
+}

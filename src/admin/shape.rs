@@ -1,0 +1,217 @@
+//! What is sent and answered, described once: requests are checked by it, answers in tests are, and OpenAPI tells it.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use crate::time::Timestamp;
+
+/// Characters of a text in a request at most; longer ones have their own limits below this.
+const TEXT_MAX: usize = 2048;
+/// Items of a list in a request at most.
+const ITEMS_MAX: usize = 256;
+
+/// The form of a JSON value, or of a parameter that is written as text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// Any text.
+    Text,
+    /// RFC 3339 with its offset.
+    Time,
+    /// An address of IPv4 or IPv6.
+    Address,
+    /// A whole number from one to another.
+    Whole(i64, i64),
+    /// Any number.
+    Number,
+    /// Yes or no.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// That, or null.
+    Maybe(&'static Shape),
+    /// So many of that as there are.
+    List(&'static Shape),
+    /// These fields, and no others.
+    Object(&'static [Field]),
+    /// A form of its own, told elsewhere.
+    Free,
+}
+
+/// A field of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// Whether it is always there.
+    pub(super) required: bool,
+}
+
+/// A field that is always there.
+pub(super) const fn field(name: &'static str, shape: Shape) -> Field {
+    Field { name, shape, required: true }
+}
+
+/// A field that may be left out.
+pub(super) const fn optional(name: &'static str, shape: Shape) -> Field {
+    Field { name, shape, required: false }
+}
+
+/// Any number that is no fault.
+pub(super) const COUNT: Shape = Shape::Whole(0, i64::MAX);
+
+impl Shape {
+    /// Whether a value has it.
+    ///
+    /// # Errors
+    /// The first place that has not.
+    pub(super) fn check(&self, value: &Value, place: &str) -> Result<(), Problem> {
+        let wrong = |what: &str| Err(Problem::bad(place, what.to_owned()));
+        match (self, value) {
+            (Self::Free, _) | (Self::Flag, Value::Bool(_)) | (Self::Number, Value::Number(_)) => Ok(()),
+            (Self::Maybe(_), Value::Null) => Ok(()),
+            (Self::Maybe(inner), value) => inner.check(value, place),
+            (Self::Flag, _) => wrong("has to be true or false"),
+            (Self::Number, _) => wrong("has to be a number"),
+            (Self::Whole(least, most), Value::Number(number)) => {
+                let fits = number.as_i64().map_or(*most == i64::MAX && number.as_u64().is_some(), |number| {
+                    (*least..=*most).contains(&number)
+                });
+                if fits { Ok(()) } else { wrong(&format!("has to be a whole number from {least} to {most}")) }
+            }
+            (Self::Whole(least, most), _) => wrong(&format!("has to be a whole number from {least} to {most}")),
+            (Self::Text | Self::Time | Self::Address | Self::Word(_), Value::String(text)) => self.check_text(text, place),
+            (Self::Text | Self::Time | Self::Address | Self::Word(_), _) => wrong("has to be a text"),
+            (Self::List(inner), Value::Array(items)) => {
+                items.iter().enumerate().try_for_each(|(at, item)| inner.check(item, &format!("{place}[{at}]")))
+            }
+            (Self::List(_), _) => wrong("has to be a list"),
+            (Self::Object(fields), Value::Object(object)) => check_object(fields, object, place),
+            (Self::Object(_), _) => wrong("has to be an object"),
+        }
+    }
+
+    /// The same of what is written as text.
+    ///
+    /// # Errors
+    /// It has not.
+    pub(super) fn check_text(&self, text: &str, place: &str) -> Result<(), Problem> {
+        let fits = match self {
+            Self::Time => text.parse::<Timestamp>().is_ok(),
+            Self::Address => text.parse::<IpAddr>().is_ok(),
+            Self::Whole(least, most) => text.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)),
+            Self::Flag => matches!(text, "true" | "false"),
+            Self::Word(words) => words.contains(&text),
+            _ => true,
+        };
+        if fits {
+            return Ok(());
+        }
+        let form = match self {
+            Self::Time => "a moment such as 2026-12-24T18:00:00Z".to_owned(),
+            Self::Address => "an address such as 192.0.2.7 or 2001:db8::7".to_owned(),
+            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Flag => "true or false".to_owned(),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
+            _ => "another form".to_owned(),
+        };
+        Err(Problem::bad(place, format!("has to be {form}")))
+    }
+
+    /// Whether a request is small enough for it: what is answered may be longer.
+    ///
+    /// # Errors
+    /// The first place that is too long.
+    pub(super) fn bounded(value: &Value, place: &str) -> Result<(), Problem> {
+        match value {
+            Value::String(text) if text.chars().count() > TEXT_MAX => {
+                Err(Problem::bad(place, format!("is longer than {TEXT_MAX} characters")))
+            }
+            Value::Array(items) if items.len() > ITEMS_MAX => {
+                Err(Problem::bad(place, format!("has more than {ITEMS_MAX} items")))
+            }
+            Value::Array(items) => items.iter().try_for_each(|item| Self::bounded(item, place)),
+            Value::Object(object) => object.iter().try_for_each(|(key, value)| Self::bounded(value, key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// As OpenAPI tells it (JSON Schema 2020-12).
+    pub(super) fn schema(&self) -> Value {
+        match self {
+            Self::Text => json!({"type": "string"}),
+            Self::Time => json!({"type": "string", "format": "date-time"}),
+            Self::Address => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+            Self::Whole(least, i64::MAX) => json!({"type": "integer", "minimum": least}),
+            Self::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+            Self::Number => json!({"type": "number"}),
+            Self::Flag => json!({"type": "boolean"}),
+            Self::Word(words) => json!({"type": "string", "enum": words}),
+            Self::Maybe(inner) => json!({"anyOf": [inner.schema(), {"type": "null"}]}),
+            Self::List(inner) => json!({"type": "array", "items": inner.schema()}),
+            Self::Object(fields) => {
+                let properties: Map<String, Value> =
+                    fields.iter().map(|field| (field.name.to_owned(), field.shape.schema())).collect();
+                let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+                json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+            }
+            Self::Free => json!({}),
+        }
+    }
+}
+
+fn check_object(fields: &[Field], object: &Map<String, Value>, place: &str) -> Result<(), Problem> {
+    let at = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+    for Field { name, shape, required } in fields {
+        match object.get(*name) {
+            Some(value) => shape.check(value, &at(name))?,
+            None if *required => return Err(Problem::bad(at(name), "is missing")),
+            None => (),
+        }
+    }
+    let known = |key: &String| fields.iter().any(|field| field.name == key);
+    match object.keys().find(|key| !known(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            Err(Problem::bad(super::call::cut(key), format!("unknown field; known: {}", names.join(", "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: Shape = Shape::Object(&[
+        field("who", Shape::Text),
+        optional("until", Shape::Maybe(&Shape::Time)),
+        optional("many", Shape::List(&Shape::Whole(1, 3))),
+        optional("kind", Shape::Word(&["a", "b"])),
+    ]);
+
+    #[test]
+    fn what_does_not_fit_is_named_by_its_place() {
+        let check = |value: Value, field: Option<&str>| {
+            let found = FORM.check(&value, "").err();
+            assert_eq!(found.as_ref().and_then(|problem| problem.field.as_deref()), field, "{value}");
+        };
+        check(json!({"who": "x", "until": null, "many": [1, 3], "kind": "b"}), None);
+        check(json!({"who": "x", "until": "2026-12-24T18:00:00+01:00"}), None);
+        check(json!({}), Some("who"));
+        check(json!({"who": 1}), Some("who"));
+        check(json!({"who": "x", "until": "tomorrow"}), Some("until"));
+        check(json!({"who": "x", "many": [1, 4]}), Some("many[1]"));
+        check(json!({"who": "x", "kind": "c"}), Some("kind"));
+        check(json!({"who": "x", "whom": "y"}), Some("whom"));
+        check(json!([]), Some(""));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        assert!(Shape::bounded(&json!({"a": "x".repeat(TEXT_MAX + 1)}), "").is_err());
+        assert!(Shape::bounded(&json!({"a": vec![1; ITEMS_MAX + 1]}), "").is_err());
+        assert!(Shape::bounded(&json!({"a": ["x".repeat(TEXT_MAX)]}), "").is_ok());
+    }
+}
