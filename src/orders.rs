@@ -1,11 +1,14 @@
 //! What can be asked of a running server: over the control socket by the command line, and over the admin server by whoever
 //! may. Both ask in the same words, and the same code does it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::{Phrase, Scopes};
 use crate::audit::Written;
+use crate::time::Timestamp;
 
 /// What can be asked of a running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,3 +134,18 @@ pub enum Answer {
     /// It can't be meant so; this is why.
     Wrong(String),
 }
+
+/// What a command of the command line has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: u8,
+    /// What it has printed.
+    pub out: Vec<u8>,
+    /// What it has said of it.
+    pub err: Vec<u8>,
+}
+
+/// Runs commands of the command line within this process, as at a moment: what they print is what the API answers, so that the
+/// two can't differ. The command line stands above everything else, so it is handed down.
+pub type Verbs = Arc<dyn Fn(&[String], Timestamp) -> Ran + Send + Sync>;

@@ -1,7 +1,7 @@
 //! A request as a handler has it: who asks, and what was sent, read and bounded.
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
 use super::caller::{Caller, Peer};
@@ -23,6 +23,8 @@ pub(super) struct Call {
     /// From where.
     pub(super) peer: Peer,
     pub(super) uri: Uri,
+    /// Whether only the head of the answer is wanted.
+    pub(super) is_head: bool,
     /// The parts of the path that stand for something, by their names in the route table.
     pub(super) path: Vec<(String, String)>,
     /// The query string: each key once, and only keys that the route knows.
@@ -57,14 +59,7 @@ impl Call {
     /// # Errors
     /// It is no JSON, or another than is wanted.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-        // A form of a page elsewhere can't say so without asking first (CORS).
-        if !is_json.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
-            let problem = Problem::new(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
-            return Err(Problem { field: Some("Content-Type".to_owned()), ..problem });
-        }
-        serde_json::from_slice(&self.body).map_err(|error| Problem::bad("body", shown(&error.to_string())))
+        json(&self.headers, &self.body)
     }
 
     /// The body as a form's fields.
@@ -90,6 +85,21 @@ impl Call {
     pub(super) fn author(&self) -> Author {
         Author { uid: None, by: self.caller.by.clone() }
     }
+}
+
+/// A body as JSON.
+///
+/// # Errors
+/// It is no JSON, or another than is wanted.
+pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    // A form of a page elsewhere can't say so without asking first (CORS).
+    if !is_json.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
+        return Err(Problem { field: Some("Content-Type".to_owned()), ..problem });
+    }
+    serde_json::from_slice(body).map_err(|error| Problem::bad("body", shown(&error.to_string())))
 }
 
 fn find<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {

@@ -56,6 +56,8 @@ pub(super) struct Peer {
     pub(super) is_secret: bool,
     /// Ends the connection at once.
     pub(super) cut: CancellationToken,
+    /// Told when the server stops.
+    pub(super) stop: CancellationToken,
     /// Set by whoever answers without end: the connection's age is no reason to close it.
     pub(super) lasts: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -70,11 +72,23 @@ pub(super) struct Caller {
     pub(super) csrf: Option<String>,
     /// The session's key, if it is one.
     pub(super) session: Option<String>,
+    /// Another text once the token or the password is another one.
+    pub(super) mark: Option<String>,
 }
 
 impl Caller {
     fn nobody(scopes: Scopes) -> Self {
-        Self { by: None, scopes, csrf: None, session: None }
+        Self { by: None, scopes, csrf: None, session: None, mark: None }
+    }
+
+    /// Whether they may still do what they could when they came.
+    pub(super) fn is_still(&self, book: &Book, now: Now) -> bool {
+        match (&self.by, &self.mark) {
+            (Some(by), Some(mark)) => book.again(by, mark, now.wall).is_some_and(|holder| holder.scopes == self.scopes),
+            // A proxy's word is for one request; whoever is nobody may look on until there is somebody.
+            (Some(_), None) => true,
+            (None, _) => book.is_empty(),
+        }
     }
 
     /// Whether somebody has shown who they are.
@@ -117,7 +131,7 @@ pub(super) fn caller(
         let token = text.split_once(' ').filter(|(scheme, _token)| scheme.eq_ignore_ascii_case("bearer"));
         let holder = token.and_then(|(_scheme, token)| book.token(token.trim(), now.wall));
         let holder = holder.ok_or_else(|| Problem::unknown_caller("this token is not known, or it has ended"))?;
-        return Ok(Caller { by: Some(holder.by), ..Caller::nobody(holder.scopes) });
+        return Ok(Caller { by: Some(holder.by), mark: Some(holder.mark), ..Caller::nobody(holder.scopes) });
     }
     if let Some(user) = forwarded(&head.headers, peer, rules)? {
         return Ok(by_proxy(&user, &book, rules, gate));

@@ -98,7 +98,8 @@ impl Sessions {
             sessions.remove(&key);
             return None;
         };
-        Some(Caller { by: Some(holder.by), scopes: holder.scopes, csrf: Some(csrf), session: Some(key) })
+        let (by, mark) = (Some(holder.by), Some(holder.mark));
+        Some(Caller { by, mark, scopes: holder.scopes, csrf: Some(csrf), session: Some(key) })
     }
 
     /// Ends one.

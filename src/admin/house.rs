@@ -3,12 +3,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::caller::Rules;
 use crate::access::Access;
 use crate::audit::Author;
-use crate::orders::{Answer, Request};
+use crate::identity::Identifier;
+use crate::orders::{Answer, Ran, Request};
 use crate::policy::Policy;
 use crate::time::Now;
+
+/// A command of the command line.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Its name.
+    pub verb: &'static str,
+    /// Whether it takes lists and ban folders as the server was started with.
+    pub on_disk: bool,
+    /// Flags as `--flag=value`, then what stands alone.
+    pub arguments: Vec<String>,
+}
 
 /// The running server. Every method may block: each is called on a thread that may.
 pub trait House: Send + Sync + 'static {
@@ -26,6 +40,18 @@ pub trait House: Send + Sync + 'static {
 
     /// What is asked of those who come, as the configuration has it now.
     fn rules(&self) -> Arc<Rules>;
+
+    /// The settings in force, for programs.
+    fn settings(&self) -> Value;
+
+    /// What tells the device best that has these identifiers.
+    fn device(&self, identifiers: &[Identifier]) -> Option<String>;
+
+    /// Runs a command of the command line with these arguments, about this server's configuration and state.
+    ///
+    /// # Errors
+    /// Why it can't be run now.
+    fn run(&self, command: &Command) -> Result<Ran, &'static str>;
 
     /// The policy in force; `None`: none is, yet.
     fn policy(&self) -> Option<Arc<Policy>>;

@@ -12,6 +12,7 @@
 //!
 //! Leaves counting to [`metrics`](crate::metrics), and what "ready" means, and all that changes something, to the caller.
 
+mod api;
 mod call;
 mod caller;
 mod gate;
@@ -37,7 +38,7 @@ use tokio::sync::Semaphore;
 
 pub use caller::Rules;
 pub use health::{Check, CheckState, Readiness};
-pub use house::House;
+pub use house::{Command, House};
 pub use server::{Limits, serve};
 
 use crate::metrics::Metrics;
@@ -98,6 +99,7 @@ struct Room {
     /// A request that is given up leaves its thread working, so threads are bounded apart from connections.
     threads: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    live: Arc<api::Live>,
 }
 
 /// The route table. To add an endpoint: a file beside this one, and a line here, or in the table of the API or of the pages.
@@ -110,6 +112,7 @@ fn routes(desk: Desk) -> Router {
         .route("/readyz", get(health::ready));
     if has_house {
         router = route::add(router, &login::ROUTES);
+        router = api::TABLES.into_iter().fold(router, route::add);
     }
     router
         .fallback(not_found)
@@ -159,6 +162,7 @@ impl Room {
             gate: Arc::default(),
             threads: Arc::new(Semaphore::new(THREADS_MAX)),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
+            live: Arc::default(),
         }
     }
 

@@ -42,6 +42,11 @@ impl Reply {
         Self::of("text/html; charset=utf-8", text)
     }
 
+    /// Nothing, which is good.
+    pub(super) fn nothing() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
     /// Sends a browser elsewhere, to be read there (RFC 9110, section 15.4.4).
     pub(super) fn see_other(place: &str) -> Self {
         let reply = Self { status: StatusCode::SEE_OTHER, headers: HeaderMap::new(), body: Vec::new() };

@@ -173,7 +173,11 @@ async fn answer(
     may(route, &caller).inspect_err(|problem| count_refusal(room, problem))?;
     let known = head.headers.get(header::IF_NONE_MATCH).cloned();
     let body = read(body, &head.headers).await?;
-    let call = Call { caller, peer, path, query, uri: head.uri, headers: head.headers, body };
+    if let Some(shape) = route.about.and_then(|about| about.body.as_ref()) {
+        fits(shape, &head.headers, &body)?;
+    }
+    let is_head = head.method == Method::HEAD;
+    let call = Call { caller, peer, path, query, uri: head.uri, is_head, headers: head.headers, body };
     if route.method != Method::GET && route.needs.is_some() {
         from_our_page(&call)?;
     }
@@ -185,6 +189,12 @@ async fn answer(
             Ok(reply.into_response(known.as_ref()))
         }
     }
+}
+
+/// # Errors
+/// The body is no JSON, or another than is told.
+fn fits(shape: &Shape, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    shape.check(&super::call::json(headers, body)?, "")
 }
 
 /// An answer as it was told to be.

@@ -74,7 +74,13 @@ pub async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -
     let free = Arc::new(Semaphore::new(limits.connections_max));
     let connections = TaskTracker::new();
     while let Some((stream, address, permit)) = accept(&listener, &free, &stop).await {
-        let peer = Peer { address, is_secret: tls.is_some(), cut: CancellationToken::new(), lasts: Arc::default() };
+        let peer = Peer {
+            address,
+            is_secret: tls.is_some(),
+            cut: CancellationToken::new(),
+            stop: stop.clone(),
+            lasts: Arc::default(),
+        };
         let connection = Connection { router: router.clone(), peer, limits, stop: stop.clone() };
         let tls = tls.clone();
         connections.spawn(async move {

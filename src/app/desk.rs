@@ -1,16 +1,19 @@
 //! The admin server's way to the parts.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::control::Carry as _;
 use super::parts::Parts;
+use super::settings;
 use crate::access::Access;
-use crate::admin::{Desk, House, Rules};
+use crate::admin::{Command, Desk, House, Rules};
 use crate::audit::Author;
-use crate::orders::{Answer, Request};
+use crate::identity::Identifier;
+use crate::orders::{Answer, Ran, Request};
 use crate::policy::Policy;
 use crate::time::Now;
 
@@ -27,6 +30,25 @@ pub(super) fn desk(parts: &Arc<Parts>) -> Desk {
 struct Seen {
     parts: Arc<Parts>,
     runtime: Handle,
+}
+
+impl Seen {
+    /// The command with what this server was started with.
+    fn line(&self, command: &Command) -> Vec<String> {
+        let (args, loaded) = (&self.parts.args, self.parts.loaded.load());
+        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        let mut line = vec![command.verb.to_owned(), flag("state-dir", &self.parts.first.state_dir)];
+        line.extend(loaded.file.as_ref().map(|file| flag("config", file)));
+        if command.on_disk {
+            line.extend(args.blocklists.as_ref().map(|directory| flag("blocklists", directory)));
+        }
+        if command.verb == "explain" {
+            line.extend(args.list.iter().map(|list| flag("list", list)));
+            line.extend(args.list_format.map(|format| format!("--list-format={}", format.as_str())));
+        }
+        line.extend(command.arguments.iter().cloned());
+        line
+    }
 }
 
 impl House for Seen {
@@ -51,6 +73,24 @@ impl House for Seen {
 
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.parts.loaded.load().settings.access.rules)
+    }
+
+    fn settings(&self) -> Value {
+        settings::shown(&self.parts.loaded.load())
+    }
+
+    fn device(&self, identifiers: &[Identifier]) -> Option<String> {
+        self.parts.devices.device(identifiers).map(|device| device.to_string())
+    }
+
+    fn run(&self, command: &Command) -> Result<Ran, &'static str> {
+        let verbs = self.parts.verbs.as_ref().ok_or("this process has no command line")?;
+        let _one_at_a_time = match self.parts.running.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err("another one is being worked on; try again"),
+        };
+        Ok(verbs(&self.line(command), self.parts.clock.now().wall))
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {

@@ -37,6 +37,7 @@ mod rest;
 mod saved;
 mod served;
 mod server;
+mod settings;
 mod state_dir;
 mod status;
 mod upstreams;
@@ -54,6 +55,7 @@ use crate::clock::Clock;
 use crate::config::{self, Args, Environment, Loaded};
 use crate::diag::Diagnostic;
 use crate::metrics::Metrics;
+use crate::orders::Verbs;
 use handover::Before;
 
 pub use block_page::Places as BlockPagePlaces;
@@ -78,11 +80,11 @@ pub enum Failure {
 }
 
 /// Loads, serves until a signal says to stop, and ends in order. What listens where and what is in force is written to
-/// `out` once it is so. With `take_over`, in the place of the server that runs with the same state directory, if one does.
+/// `out` once it is so. `verbs` are the commands that the API has run. With `take_over`, in the place of the server that runs with the same state directory, if one does.
 ///
 /// # Errors
 /// [`Failure`], before anything is answered.
-pub fn run(args: &Args, take_over: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(args: &Args, take_over: bool, verbs: Verbs, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = config::load(args, &Environment::of_process()).map_err(Failure::Mistakes)?;
     let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Cannot(format!("{what}: {error}"));
     let runtime = Builder::new_multi_thread()
@@ -91,10 +93,16 @@ pub fn run(args: &Args, take_over: bool, out: &mut dyn Write) -> Result<(), Fail
         .enable_all()
         .build()
         .map_err(|error| cannot("can't start the runtime", &error))?;
-    runtime.block_on(serve(args, loaded, take_over, out))
+    runtime.block_on(serve(args, loaded, take_over, verbs, out))
 }
 
-async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write) -> Result<(), Failure> {
+async fn serve(
+    args: &Args,
+    loaded: Loaded,
+    take_over: bool,
+    verbs: Verbs,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Cannot(format!("can't listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -104,7 +112,8 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, out: &mut dyn Write
     log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
     count_panics(Arc::clone(&metrics));
     let before = Before::find(take_over, &loaded.state_dir);
-    let server = Server::prepare_after(before, Clock::system(), args.clone(), loaded, metrics)?.start().await?;
+    let server = Server::prepare_after(before, Clock::system(), args.clone(), loaded, metrics)?;
+    let server = server.with_verbs(verbs).start().await?;
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);
     notify(&[sd_notify::NotifyState::Ready]);

@@ -33,7 +33,7 @@ use crate::identity::Devices;
 use crate::intake::Intakes;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::orders::Answer;
+use crate::orders::{Answer, Verbs};
 use crate::policy::{Exemption, Roster};
 use crate::serve::{Chain, Guard};
 use crate::sinks::Sinks;
@@ -117,6 +117,10 @@ pub(super) struct Parts {
     pub(super) block_page: Places,
     /// How it looks.
     pub(super) look: Arc<ArcSwap<Look>>,
+    /// The commands of the command line, if this process has them.
+    pub(super) verbs: Option<Verbs>,
+    /// One of them at a time: each may read the whole record, and hold a policy of its own.
+    pub(super) running: Mutex<()>,
     /// Where processes go that ask to take over.
     pub(super) successors: mpsc::Sender<Asking>,
 }

@@ -44,6 +44,7 @@ use crate::intake::Intakes;
 use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
+use crate::orders::Verbs;
 use crate::serve::{self, Chain, Embargo, Forwarder, Guard, Running, Sockets};
 use crate::sinks::Sinks;
 use crate::socket::{Held, reachable};
@@ -169,6 +170,8 @@ impl Server {
             admin: None,
             block_page: block_page::Places::default(),
             look: Arc::new(ArcSwap::from_pointee(look)),
+            verbs: None,
+            running: Mutex::new(()),
             successors,
         };
         parts.follow_audit();
@@ -370,6 +373,13 @@ async fn write_to_the_end(parts: &Parts) {
 }
 
 impl Prepared {
+    /// The same with the commands of the command line, which the API has run.
+    #[must_use]
+    pub fn with_verbs(mut self, verbs: Verbs) -> Self {
+        self.parts.verbs = Some(verbs);
+        self
+    }
+
     /// Puts policy in force, binds, and serves.
     ///
     /// # Errors

@@ -37,11 +37,13 @@ mod when;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::orders::{Ran, Verbs};
 use console::{Console, Look};
 use failure::{Failure, Usage};
 
@@ -150,6 +152,23 @@ pub fn main() -> ExitCode {
         environment: Environment::of_process(),
     };
     ExitCode::from(outcome(std::env::args_os(), &mut console))
+}
+
+/// Runs commands within this process, for the API: without colours, in lines of any length.
+pub fn verbs() -> Verbs {
+    Arc::new(|arguments, now| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console {
+            out: &mut out,
+            err: &mut err,
+            look: Look::default(),
+            now,
+            environment: Environment::of_process(),
+        };
+        let line = std::iter::once("embargo".into()).chain(arguments.iter().map(OsString::from));
+        let code = outcome(line, &mut console);
+        Ran { code, out, err }
+    })
 }
 
 /// Runs one command line; says what went wrong, and returns the exit code.

@@ -34,7 +34,7 @@ SIGTERM and SIGINT end the server once every query in flight has its answer and 
 impl Run {
     /// Serves until a signal says to stop.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        app::run(&self.settings.args(), self.take_over, console.out).map_err(|failure| match failure {
+        app::run(&self.settings.args(), self.take_over, super::verbs(), console.out).map_err(|failure| match failure {
             app::Failure::Mistakes(mistakes) => Failure::Mistakes(mistakes),
             app::Failure::Cannot(why) => Failure::cannot(why, ""),
         })

@@ -1,6 +1,5 @@
 //! `embargo tail`: banned lookups as they come.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
@@ -16,17 +15,12 @@ use super::when::When;
 use super::{EXIT_CODES, flags};
 use crate::clock::Clock;
 use crate::diag::shown;
-use crate::journal::{AttemptRow, Filter, Store, StoreError};
+use crate::journal::{AttemptRow, Filter, Follower, News, Store};
 use crate::metrics::Did;
 use crate::policy::Evidence;
-use crate::time::Timestamp;
 
 /// The record is written once a second.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long after its first attempt a row may grow: a minute, and what a busy disk takes.
-const GROWS: Duration = Duration::from_secs(180);
-/// Rows that are looked at each time; what is more is said and not shown.
-const ROWS_MAX: u32 = 5_000;
 
 /// Show banned lookups as they come, until it is interrupted
 #[derive(Debug, Args)]
@@ -72,7 +66,6 @@ impl Tail {
             ban: self.ban.clone(),
             client: self.client.map(|client| client.to_canonical()),
             evidence: self.evidence,
-            limit: Some(ROWS_MAX),
             ..Filter::default()
         };
         let mut follower = Follower::new(filter, console.now);
@@ -95,7 +88,7 @@ impl Tail {
             }
         }
         if news.cut {
-            writeln!(console.err, "embargo: more than {ROWS_MAX} rows grew at once; only the newest are shown")?;
+            writeln!(console.err, "embargo: more rows than are looked at grew at once; only the newest are shown")?;
         }
         Ok(console.out.flush()?)
     }
@@ -112,84 +105,6 @@ fn line(row: &AttemptRow, console: &Console<'_>) -> String {
     let times = if row.count == 1 { String::new() } else { format!(" x{}", row.count) };
     let (at, ban, evidence) = (to_the_second(row.last), shown(&row.ban), row.evidence.as_str());
     format!("{at} {client}{device} {name} {qtype} {ban} {evidence} {action}{times}")
-}
-
-/// What a look has found.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct News {
-    /// Rows that are new or have grown, oldest first; `count` is by how much.
-    rows: Vec<AttemptRow>,
-    /// Whether there were more than are looked at.
-    cut: bool,
-}
-
-/// What was shown of rows that may still grow.
-struct Follower {
-    filter: Filter,
-    shown: HashMap<String, (Timestamp, u64)>,
-    from: Timestamp,
-}
-
-impl Follower {
-    fn new(filter: Filter, now: Timestamp) -> Self {
-        Self { filter, shown: HashMap::new(), from: now }
-    }
-
-    /// Takes what is there for known, and tells what of it came since some moment.
-    fn begin(&mut self, store: &Store, since: Option<Timestamp>) -> Result<News, StoreError> {
-        let growing = self.growing(self.from);
-        let from = since.map_or(growing, |since| since.min(growing));
-        let News { rows, cut } = self.read(store, from)?;
-        let rows = since.map(|since| rows.into_iter().filter(|row| row.last >= since).collect());
-        Ok(News { rows: rows.unwrap_or_default(), cut: cut && since.is_some() })
-    }
-
-    /// Tells what has come since the last look.
-    fn look(&mut self, store: &Store, now: Timestamp) -> Result<News, StoreError> {
-        let growing = self.growing(now);
-        // What cannot grow any more need not be remembered.
-        self.shown.retain(|_key, (last, _count)| *last >= growing);
-        self.read(store, growing)
-    }
-
-    fn growing(&self, now: Timestamp) -> Timestamp {
-        now.checked_sub(GROWS).unwrap_or(self.from)
-    }
-
-    fn read(&mut self, store: &Store, from: Timestamp) -> Result<News, StoreError> {
-        let filter = Filter { since: Some(from), ..self.filter.clone() };
-        let mut rows = store.attempts(&filter)?;
-        let cut = rows.len() >= usize::try_from(ROWS_MAX).unwrap_or(usize::MAX);
-        rows.reverse();
-        rows.retain_mut(|row| {
-            let (last, count) = (row.last, row.count);
-            let known = self.shown.insert(key(row), (last, count)).map_or(0, |(_last, count)| count);
-            row.count = count.saturating_sub(known);
-            row.count > 0
-        });
-        Ok(News { rows, cut })
-    }
-}
-
-/// What makes a row one: all but how often it was seen, and when last.
-fn key(row: &AttemptRow) -> String {
-    let absent = |text: &Option<String>| text.clone().unwrap_or_default();
-    let parts = [
-        (row.first.as_second() / 60).to_string(),
-        row.client.map(|client| client.to_string()).unwrap_or_default(),
-        absent(&row.device),
-        row.site.clone(),
-        absent(&row.qname),
-        absent(&row.qtype),
-        row.ban.clone(),
-        row.category.clone(),
-        row.evidence.as_str().to_owned(),
-        absent(&row.pattern),
-        row.action.as_str().to_owned(),
-        row.transport.map(|transport| transport.as_str().to_owned()).unwrap_or_default(),
-        row.verified.to_string(),
-    ];
-    parts.join("\u{1f}")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Who is spared what: listed, granted and taken back.
 
-use axum::http::{Method, StatusCode};
-use serde_json::{Value, json};
+use axum::http::{Method, StatusCode, header};
+use serde_json::Value;
 
 use super::carry;
 use super::pages::{CURSOR, LIMIT, numbered};
@@ -14,8 +14,6 @@ use crate::admin::route::{About, Answered, Parameter, Route, Work};
 use crate::admin::shape::{COUNT, Shape, field, optional};
 use crate::audit::Written;
 use crate::orders::{Exempt, Request};
-
-use axum::http::header;
 
 const EXEMPTION: Shape = Shape::Object(&[
     field("id", Shape::Text),
@@ -195,6 +193,8 @@ fn revoke(room: &Room, call: &Call) -> Result<Reply, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

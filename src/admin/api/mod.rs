@@ -13,6 +13,8 @@ mod record;
 mod state;
 mod verbs;
 
+pub(super) use live::Live;
+
 use serde_json::Value;
 
 use super::Room;

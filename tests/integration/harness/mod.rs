@@ -125,7 +125,7 @@ impl TestServer {
         let environment = Environment { resolv_conf, ..Environment::default() };
         let loaded = config::load(&args, &environment).unwrap();
         let prepared = Server::prepare_by(self.clock, args, loaded, Arc::new(Metrics::new()));
-        let server = prepared.unwrap().start().await.unwrap();
+        let server = prepared.unwrap().with_verbs(embargo::cli::verbs()).start().await.unwrap();
         RunningServer { server, directory: self.directory }
     }
 }
