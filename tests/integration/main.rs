@@ -4,6 +4,7 @@
 
 mod activity;
 mod admin;
+mod admin_api;
 mod bad_config;
 mod bad_packets;
 mod blocking;

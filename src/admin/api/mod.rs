@@ -15,6 +15,8 @@ mod verbs;
 
 pub(super) use live::Live;
 
+use axum::http::StatusCode;
+
 use serde_json::Value;
 
 use super::Room;
@@ -42,7 +44,7 @@ pub(super) static TABLES: [&[Route]; 8] = [
 fn carry(room: &Room, call: &Call, request: Request) -> Result<Value, Problem> {
     match room.house()?.carry(request, call.author()) {
         Answer::Done(value) => Ok(value),
-        Answer::Wrong(why) => Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, why)),
+        Answer::Wrong(why) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
         Answer::Failed(why) => Err(Problem::cannot(why)),
     }
 }
