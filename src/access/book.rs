@@ -138,11 +138,8 @@ impl Book {
 
     /// All users.
     pub fn users(&self) -> Vec<UserRow> {
-        let row = |user: &User| UserRow {
-            name: user.name.clone(),
-            scopes: user.scopes.into(),
-            made: rfc3339(user.made.0),
-        };
+        let row =
+            |user: &User| UserRow { name: user.name.clone(), scopes: user.scopes.into(), made: rfc3339(user.made.0) };
         self.users.iter().map(row).collect()
     }
 }

@@ -125,7 +125,13 @@ impl Access {
             if book.tokens.len() >= TOKENS_MAX {
                 return Err(AccessError::TooMany("token", TOKENS_MAX));
             }
-            book.tokens.push(Token { name: name.to_owned(), scopes, hash, made: Moment(now), until: until.map(Moment) });
+            book.tokens.push(Token {
+                name: name.to_owned(),
+                scopes,
+                hash,
+                made: Moment(now),
+                until: until.map(Moment),
+            });
             Ok(())
         })?;
         Ok(token)

@@ -139,7 +139,10 @@ mod tests {
         assert_eq!("read, approve".parse::<Scopes>().unwrap().to_string(), "read,approve");
         assert_eq!("approve,read,read".parse::<Scopes>().unwrap().to_string(), "read,approve");
         assert_eq!("".parse::<Scopes>(), Err(ScopesError::Unknown(String::new())));
-        assert_eq!("root".parse::<Scopes>().unwrap_err().to_string(), "unknown scope `root`; known: read, operate, approve, admin");
+        assert_eq!(
+            "root".parse::<Scopes>().unwrap_err().to_string(),
+            "unknown scope `root`; known: read, operate, approve, admin"
+        );
         assert_eq!(Scopes::try_from(Vec::new()), Err(ScopesError::None));
     }
 }

@@ -63,7 +63,9 @@ impl TryFrom<String> for Phrase {
                 // Whoever may say what is kept must not say how much memory it takes to compare.
                 let params = Params::try_from(&hash).ok();
                 hash.algorithm == Algorithm::Argon2id.ident()
-                    && params.is_some_and(|params| params.m_cost() <= 64 << 10 && params.t_cost() <= 8 && params.p_cost() <= 4)
+                    && params.is_some_and(|params| {
+                        params.m_cost() <= 64 << 10 && params.t_cost() <= 8 && params.p_cost() <= 4
+                    })
             });
         if is_ours { Ok(Self(text)) } else { Err(PasswordError::Hash) }
     }

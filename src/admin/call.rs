@@ -48,7 +48,12 @@ impl Call {
     ///
     /// # Errors
     /// It can't be meant.
-    pub(super) fn read<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>, form: &str) -> Result<Option<T>, Problem> {
+    pub(super) fn read<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&str) -> Option<T>,
+        form: &str,
+    ) -> Result<Option<T>, Problem> {
         let Some(text) = self.given(name) else { return Ok(None) };
         let value = read(text).ok_or_else(|| Problem::bad(name, format!("`{}` is no {form}", cut(text))))?;
         Ok(Some(value))

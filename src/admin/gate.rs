@@ -159,7 +159,8 @@ impl Tried {
                 tried.retain(|_key, failures| now.mono.since(failures.last) < WAIT_MAX);
             }
             if tried.len() >= TRIED_MAX && !tried.contains_key(&key) {
-                let oldest = tried.iter().min_by_key(|(_key, failures)| failures.last).map(|(key, _failures)| key.clone());
+                let oldest =
+                    tried.iter().min_by_key(|(_key, failures)| failures.last).map(|(key, _failures)| key.clone());
                 oldest.and_then(|key| tried.remove(&key));
             }
             let failures = tried.entry(key).or_insert(Failures { count: 0, last: now.mono });

@@ -36,7 +36,8 @@ fn form(_room: &Room, call: &Call) -> Result<Reply, Problem> {
 
 fn page(next: &str, wrong: Option<&str>) -> Reply {
     let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    let wrong = wrong.map(|text| format!("<p role=\"alert\"><strong>{}</strong></p>\n", escape(text))).unwrap_or_default();
+    let wrong =
+        wrong.map(|text| format!("<p role=\"alert\"><strong>{}</strong></p>\n", escape(text))).unwrap_or_default();
     let csp = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     Reply::html(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -108,7 +109,8 @@ fn leave(room: &Room, call: &Call) -> Result<Reply, Problem> {
     if let Some(session) = &call.caller.session {
         room.gate.sessions.end(session);
     }
-    Ok(Reply::see_other("/").with(header::SET_COOKIE, &format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")))
+    Ok(Reply::see_other("/")
+        .with(header::SET_COOKIE, &format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")))
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
+use super::Room;
 use super::call::{BODY_MAX, Call, pairs};
 use super::caller::{Caller, Peer, caller, is_own_host, is_own_page};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::Room;
-use crate::access::Scope;
 use super::shape::Shape;
+use crate::access::Scope;
 use serde_json::Value;
 
 /// The header in which a script of a page sends what a form has in its field `csrf`.
@@ -148,7 +148,8 @@ async fn answer(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let peer = head.extensions.get::<Peer>().cloned().ok_or_else(|| Problem::cannot("where this comes from is not known"))?;
+    let peer =
+        head.extensions.get::<Peer>().cloned().ok_or_else(|| Problem::cannot("where this comes from is not known"))?;
     // Before anything is said or read: whoever is led here by another name is to learn nothing.
     let rules = room.house()?.rules();
     if !is_own_host(&head.uri, &head.headers, &rules) {

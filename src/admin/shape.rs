@@ -133,7 +133,8 @@ impl Shape {
             Self::Object(fields) => {
                 let properties: Map<String, Value> =
                     fields.iter().map(|field| (field.name.to_owned(), field.shape.schema())).collect();
-                let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+                let required: Vec<&str> =
+                    fields.iter().filter(|field| field.required).map(|field| field.name).collect();
                 json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
             }
             Self::Free => json!({}),

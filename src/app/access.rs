@@ -123,7 +123,6 @@ fn did(request: &Request) -> Option<Did> {
     Some(Did { what: what.to_owned(), on })
 }
 
-
 fn meant(Questions { name, below, qtype }: &Questions) -> String {
     let Some(name) = name else { return ALL.to_owned() };
     let below = if *below { " and below" } else { "" };

@@ -22,7 +22,13 @@ impl Parts {
         match tokio::task::spawn_blocking(move || audit.say(noted, by, now)).await {
             Ok(Ok(number)) => {
                 self.spare();
-                tracing::info!(id = number, ?author, ?event, head = self.audit.head(), "An operator has said who is who.");
+                tracing::info!(
+                    id = number,
+                    ?author,
+                    ?event,
+                    head = self.audit.head(),
+                    "An operator has said who is who."
+                );
                 Answer::Done(json!({"id": number, "device": word.device, "with": word.with}))
             }
             Ok(Err(refusal)) => Answer::Failed(refusal.to_string()),
@@ -36,7 +42,12 @@ impl Parts {
         match tokio::task::spawn_blocking(move || audit.undo(number, by, now)).await {
             Ok(Ok(())) => {
                 self.spare();
-                tracing::info!(id = number, ?author, head = self.audit.head(), "What was said of devices is taken back.");
+                tracing::info!(
+                    id = number,
+                    ?author,
+                    head = self.audit.head(),
+                    "What was said of devices is taken back."
+                );
                 Answer::Done(json!({"id": number, "undone": true}))
             }
             Ok(Err(refusal @ Refusal::NoWord(_))) => Answer::Wrong(refusal.to_string()),

@@ -96,13 +96,7 @@ pub fn run(args: &Args, take_over: bool, verbs: Verbs, out: &mut dyn Write) -> R
     runtime.block_on(serve(args, loaded, take_over, verbs, out))
 }
 
-async fn serve(
-    args: &Args,
-    loaded: Loaded,
-    take_over: bool,
-    verbs: Verbs,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+async fn serve(args: &Args, loaded: Loaded, take_over: bool, verbs: Verbs, out: &mut dyn Write) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Cannot(format!("can't listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;

@@ -10,8 +10,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::believe::Marks;
 use super::access::asked_by;
+use super::believe::Marks;
 use super::block_page::Places;
 use super::control::{Asking, Carry, Request};
 use super::endpoint::Endpoint;

@@ -32,8 +32,8 @@ use super::watch::Watch;
 use super::{
     Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, reload, saved, state_dir,
 };
-use crate::admin;
 use crate::access::Access;
+use crate::admin;
 use crate::audit::Audit;
 use crate::block_page::{BlockPage, Listeners};
 use crate::cache::Cache;
@@ -461,7 +461,17 @@ impl Prepared {
         }
         let (heir, heirs) = mpsc::channel(1);
         let succession = AbortOnDropHandle::new(tokio::spawn(handover::successions(asking, shared, heir)));
-        Ok(Server { parts, running, block_page, stop, watch, network, leases, heirs: tokio::sync::Mutex::new(heirs), succession })
+        Ok(Server {
+            parts,
+            running,
+            block_page,
+            stop,
+            watch,
+            network,
+            leases,
+            heirs: tokio::sync::Mutex::new(heirs),
+            succession,
+        })
     }
 }
 
@@ -483,7 +493,8 @@ fn duplicates(
     admin: Option<&std::net::TcpListener>,
     control: Option<&UnixListener>,
 ) -> Result<Vec<OwnedFd>, Failure> {
-    let all = sockets.all().chain(page.all().map(AsFd::as_fd)).chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
+    let all =
+        sockets.all().chain(page.all().map(AsFd::as_fd)).chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
     all.map(|socket| socket.try_clone_to_owned())
         .collect::<io::Result<_>>()
         .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))

@@ -83,13 +83,7 @@ async fn serve(
     let _gave_up = tokio::time::timeout(DRAIN, connections.wait()).await;
 }
 
-async fn take(
-    listener: tokio::net::TcpListener,
-    way: Way,
-    places: Arc<Places>,
-    desk: Desk,
-    connections: TaskTracker,
-) {
+async fn take(listener: tokio::net::TcpListener, way: Way, places: Arc<Places>, desk: Desk, connections: TaskTracker) {
     loop {
         let Ok((stream, client)) = listener.accept().await else {
             tokio::time::sleep(RETRY_AFTER).await;

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::Desk;
 use super::places::Place;
 use super::reply::{self, Asked};
-use super::Desk;
 use crate::journal::Said;
 use crate::metrics::BlockPageEnd;
 use crate::priority::make_way;

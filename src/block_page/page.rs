@@ -125,7 +125,11 @@ mod tests {
             contact: "it@example.org".into(),
             alternatives: "Anything else".into(),
             laws: vec![law("one", EndUse::Yes), law("two", EndUse::No)],
-            pages: vec![PageText { language: Language::De, text: "Eigenes.".into(), alternatives: "Etwas anderes".into() }],
+            pages: vec![PageText {
+                language: Language::De,
+                text: "Eigenes.".into(),
+                alternatives: "Etwas anderes".into(),
+            }],
             ..Ban::named("acme")
         }
     }
@@ -140,7 +144,14 @@ mod tests {
         for language in Language::ALL {
             let page = page(language, &ban());
             let tag = format!("<html lang=\"{}\">", language.as_str());
-            let says = ["a.acme.example", "Acme &lt;b&gt;", "Acme &amp; Sons", "2024-09-30", "mailto:it@example.org", "Act one"];
+            let says = [
+                "a.acme.example",
+                "Acme &lt;b&gt;",
+                "Acme &amp; Sons",
+                "2024-09-30",
+                "mailto:it@example.org",
+                "Act one",
+            ];
             for text in says.into_iter().chain([&*tag]) {
                 assert!(page.contains(text), "{language:?} {text}: {page}");
             }

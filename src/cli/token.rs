@@ -128,7 +128,8 @@ impl List {
         }
         let mut table = Table::new(console.look, &["NAME", "SCOPES", "MADE", "UNTIL"]);
         for token in tokens {
-            let scopes: Vec<String> = items(token, "scopes").iter().filter_map(|scope| scope.as_str()).map(str::to_owned).collect();
+            let scopes: Vec<String> =
+                items(token, "scopes").iter().filter_map(|scope| scope.as_str()).map(str::to_owned).collect();
             let until = match token.get("expired").and_then(serde_json::Value::as_bool) {
                 Some(true) => format!("{} (ended)", text(token, "until")),
                 _ => text(token, "until"),

@@ -191,8 +191,7 @@ impl Declared {
         let known = mistakes.len();
         let change = operator.map(|operator| operator.change.clone()).unwrap_or_default().over(self.change);
         let bound_by = bound_by(operator, &self.laws, mistakes);
-        let addresses =
-            change.sinkhole.filter(|addresses| !addresses.is_empty()).unwrap_or_else(|| received.to_vec());
+        let addresses = change.sinkhole.filter(|addresses| !addresses.is_empty()).unwrap_or_else(|| received.to_vec());
         let terms = operator.map(|operator| operator.terms.clone()).unwrap_or_default();
         let terms =
             terms.into_iter().map(|term| term.into_term(&change.stance, !addresses.is_empty(), mistakes)).collect();

@@ -123,7 +123,11 @@ pub(super) fn pages(written: &Pages, reader: &mut Reader<'_>) -> Vec<PageText> {
     for (language, page) in written {
         let tag = Some(Spanned::new(language.span(), language.get_ref().clone()));
         let Some(known) = reader.word(&tag, "language", &Language::ALL, Language::as_str) else { continue };
-        pages.push(PageText { language: known.value, text: plain(&page.text), alternatives: plain(&page.alternatives) });
+        pages.push(PageText {
+            language: known.value,
+            text: plain(&page.text),
+            alternatives: plain(&page.alternatives),
+        });
     }
     pages
 }

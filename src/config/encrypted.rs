@@ -62,10 +62,7 @@ pub(super) fn settings(file: &File, reader: &mut Reader<'_>) -> EncryptedSetting
         reader.error(span, "is for reverse proxies, which are heard in clear: name them in `[https]` as `proxies`");
     }
     let page = &file.block_page;
-    each_once(
-        [&file.listen, &file.listen_tls, &file.listen_https, &file.listen_http, &page.http, &page.https],
-        reader,
-    );
+    each_once([&file.listen, &file.listen_tls, &file.listen_https, &file.listen_http, &page.http, &page.https], reader);
     each_once([&file.listen, &file.listen_quic], reader);
     let mut addresses = |texts| each(texts, listen, reader).unwrap_or_default();
     EncryptedSettings {

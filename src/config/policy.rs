@@ -215,7 +215,8 @@ impl Loader<'_> {
         let known = self.diagnostics.len();
         let mut declared = Declared::read(&source, id, &self.settings.time_zone, &mut self.diagnostics)?;
         let lists = std::mem::take(&mut declared.lists);
-        let ban = declared.into_ban(change(self.settings, id), &self.settings.block_page.addresses, &mut self.diagnostics);
+        let ban =
+            declared.into_ban(change(self.settings, id), &self.settings.block_page.addresses, &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
         for list in lists {
             let (origin, told) = (self.settings.blocklists.file(id, &list.file.value), self.diagnostics.len());
@@ -245,7 +246,8 @@ impl Loader<'_> {
         let place = At::new((), &Source::new(list.path.value.display().to_string(), ""), 0..0);
         let title = if list.id.is_some() { &*id } else { &*stem };
         let declared = Declared::of_list(Arc::clone(&id), title, place);
-        let ban = declared.into_ban(change(self.settings, &id), &self.settings.block_page.addresses, &mut self.diagnostics);
+        let ban =
+            declared.into_ban(change(self.settings, &id), &self.settings.block_page.addresses, &mut self.diagnostics);
         let added = ban.map(|ban| (self.builder.ban(ban.clone()), ban));
         let mut read = self.rules(&origin, saved_as, list.reading, added.as_ref(), &list.provenance());
         if list.elsewhere.is_some() && matches!(read, Err(ReadError::Damaged)) {

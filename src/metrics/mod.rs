@@ -34,8 +34,8 @@ pub use dns::Dns;
 pub use fetches::{FetchResult, Fetches};
 pub use intakes::{IntakeCells, Intakes};
 pub use labels::{
-    BlockPageEnd, Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, IntakeOutcome, IntakeRefusal, Level, Loss, Outcome, Shed,
-    SinkLoss, TransferEnd, UpstreamFailure, Window,
+    BlockPageEnd, Cut, Did, DropReason, Family, HttpFault, IgnoredPacket, IntakeOutcome, IntakeRefusal, Level, Loss,
+    Outcome, Shed, SinkLoss, TransferEnd, UpstreamFailure, Window,
 };
 pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};

@@ -274,9 +274,7 @@ fn rules(room: &Room, call: &Call) -> Result<Value, Problem> {
     let (limit, from) = (limit(call)?, from(call)?);
     let all = policy.rules().filter(|(list, _pattern)| wanted.is_none_or(|wanted| id(list.ban.0) == wanted));
     let mut rows = all.skip(from);
-    let row = |(list, pattern): (&crate::policy::ListInfo, crate::policy::PatternRef<'_>)| {
-        json!({"ban": id(list.ban.0), "pattern": pattern.to_string(), "list": *list.name})
-    };
+    let row = |(list, pattern): (&crate::policy::ListInfo, crate::policy::PatternRef<'_>)| json!({"ban": id(list.ban.0), "pattern": pattern.to_string(), "list": *list.name});
     let items: Vec<Value> = rows.by_ref().take(limit).map(row).collect();
     let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
     Ok(page(items, next))

@@ -186,12 +186,8 @@ mod tests {
                 assert!(tags.iter().any(|tag| tag["name"] == operation["tags"][0]), "{operation}");
             }
         }
-        let routes: BTreeSet<_> = TABLES
-            .iter()
-            .copied()
-            .flatten()
-            .map(|route| (route.method.to_string(), route.path.to_owned()))
-            .collect();
+        let routes: BTreeSet<_> =
+            TABLES.iter().copied().flatten().map(|route| (route.method.to_string(), route.path.to_owned())).collect();
         assert_eq!(described, routes);
     }
 

@@ -21,8 +21,7 @@ use crate::policy::Evidence;
 /// Rows that are reached by cursors; filters lead to all others.
 const REACHED_MAX: usize = 100_000;
 
-const EVIDENCE: Shape =
-    Shape::Word(&["installed", "likely", "device_or_app", "ambiguous", "service", "visit", "none"]);
+const EVIDENCE: Shape = Shape::Word(&["installed", "likely", "device_or_app", "ambiguous", "service", "visit", "none"]);
 
 const ATTEMPT: Shape = Shape::Object(&[
     field("first", Shape::Time),
@@ -64,11 +63,8 @@ const DEVICE: Shape = Shape::Object(&[
     field("estimated", Shape::Flag),
 ]);
 
-const WORD: Shape = Shape::Object(&[
-    field("id", COUNT),
-    field("device", Shape::Text),
-    field("with", Shape::Maybe(&Shape::Text)),
-]);
+const WORD: Shape =
+    Shape::Object(&[field("id", COUNT), field("device", Shape::Text), field("with", Shape::Maybe(&Shape::Text))]);
 
 const BAN: Parameter = Parameter { name: "ban", shape: Shape::Text, about: "Only this ban, by its id." };
 const CLIENT_: Parameter = Parameter { name: "client", shape: Shape::Address, about: "Only this client." };

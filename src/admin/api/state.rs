@@ -56,9 +56,13 @@ const CACHED: Shape = Shape::Object(&[
     field("bytes", COUNT),
 ]);
 
-const NAME: Parameter =
-    Parameter { name: "name", shape: Shape::Text, about: "A name, octets other than ASCII as `\\DDD`; none: every one." };
-const BELOW: Parameter = Parameter { name: "below", shape: Shape::Flag, about: "Whether names below it are meant too." };
+const NAME: Parameter = Parameter {
+    name: "name",
+    shape: Shape::Text,
+    about: "A name, octets other than ASCII as `\\DDD`; none: every one.",
+};
+const BELOW: Parameter =
+    Parameter { name: "below", shape: Shape::Flag, about: "Whether names below it are meant too." };
 const TYPE: Parameter = Parameter { name: "type", shape: Shape::Text, about: "A type such as AAAA; none: every one." };
 
 /// The routes.
@@ -206,6 +210,7 @@ fn flush(room: &Room, call: &Call) -> Result<Value, Problem> {
 
 fn questions(name: Option<&str>, below: bool, qtype: Option<&str>) -> Result<Questions, Problem> {
     let name = name.map(|name| LowerName::parse(name).map_err(|error| Problem::bad("name", error.to_string())));
-    let qtype = qtype.map(|text| rtype::parse(text).ok_or_else(|| Problem::bad("type", "no type such as AAAA or TYPE65")));
+    let qtype =
+        qtype.map(|text| rtype::parse(text).ok_or_else(|| Problem::bad("type", "no type such as AAAA or TYPE65")));
     Ok(Questions { name: name.transpose()?.map(|name| name.to_string()), below, qtype: qtype.transpose()? })
 }

@@ -167,7 +167,8 @@ fn run(room: &Room, command: &Command) -> Result<Vec<u8>, Problem> {
         return Ok(out);
     }
     let said = String::from_utf8_lossy(&err);
-    let said: String = said.trim().trim_start_matches("error: ").trim_start_matches("embargo: ").chars().take(SAID_MAX).collect();
+    let said: String =
+        said.trim().trim_start_matches("error: ").trim_start_matches("embargo: ").chars().take(SAID_MAX).collect();
     // What follows is about flags, which nobody has typed.
     let said = said.split("\n\n").next().unwrap_or_default().to_owned();
     match code {

@@ -4,7 +4,9 @@ use super::Words;
 
 pub(super) static WORDS: Words = Words {
     blocked_title: |title| format!("{title} ist in diesem Netz gesperrt"),
-    blocked: |name, title| format!("{name} ist von hier aus nicht erreichbar, weil {title} in diesem Netz gesperrt ist."),
+    blocked: |name, title| {
+        format!("{name} ist von hier aus nicht erreichbar, weil {title} in diesem Netz gesperrt ist.")
+    },
     vendor: "Hersteller",
     ground: "Grund",
     policy: "Richtlinie dieses Netzes.",

@@ -4,7 +4,9 @@ use super::Words;
 
 pub(super) static WORDS: Words = Words {
     blocked_title: |title| format!("{title} está bloqueado en esta red"),
-    blocked: |name, title| format!("No se puede acceder a {name} desde aquí, porque {title} está bloqueado en esta red."),
+    blocked: |name, title| {
+        format!("No se puede acceder a {name} desde aquí, porque {title} está bloqueado en esta red.")
+    },
     vendor: "Proveedor",
     ground: "Motivo",
     policy: "Norma de esta red.",

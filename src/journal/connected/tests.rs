@@ -112,7 +112,8 @@ fn a_store_of_format_6_gets_the_table_and_keeps_its_rows() {
     journal.flush(PATIENCE).unwrap();
     journal.close(PATIENCE).unwrap();
     let connection = Connection::open(fixture.directory.path().join(FILE)).unwrap();
-    let before = "DROP TABLE connected; INSERT INTO windows VALUES (3600000, 7200000, 9, 1, 0, 0); PRAGMA user_version = 6";
+    let before =
+        "DROP TABLE connected; INSERT INTO windows VALUES (3600000, 7200000, 9, 1, 0, 0); PRAGMA user_version = 6";
     connection.execute_batch(before).unwrap();
     drop(connection);
 

@@ -49,15 +49,8 @@ pub enum What {
 
 impl What {
     /// Everything that a set may say.
-    pub const ALL: [Self; 7] = [
-        Self::Seen,
-        Self::Verified,
-        Self::Confirmed,
-        Self::Exempt,
-        Self::Address,
-        Self::Active,
-        Self::Connected,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Seen, Self::Verified, Self::Confirmed, Self::Exempt, Self::Address, Self::Active, Self::Connected];
 
     /// The word for it in the store.
     pub fn as_str(self) -> &'static str {

@@ -162,7 +162,9 @@ async fn an_access_file_that_cannot_be_read_lets_nobody_in() {
     let server = TestServer::new().start().await;
     let token = token(&server, "a", "admin").await;
     std::fs::write(embargo::access::path(&server.state_dir()), "{").unwrap();
-    for answer in [get(&server, "/api/v1/status").send().await, get(&server, "/api/v1/status").token(&token).send().await] {
+    for answer in
+        [get(&server, "/api/v1/status").send().await, get(&server, "/api/v1/status").token(&token).send().await]
+    {
         assert_eq!(answer.status, 503, "{answer:?}");
     }
     assert_eq!(get(&server, "/metrics").send().await.status, 200);

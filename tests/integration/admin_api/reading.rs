@@ -59,8 +59,11 @@ async fn attempts_come_in_pages_and_can_be_narrowed() {
     let next = first["next"].as_str().unwrap();
     let second = read(&server, &format!("/api/v1/attempts?limit=2&cursor={next}")).await;
     assert_eq!((second["items"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null), "{second}");
-    let mut names: Vec<_> =
-        [&first, &second].iter().flat_map(|page| page["items"].as_array().unwrap()).map(|row| row["qname"].clone()).collect();
+    let mut names: Vec<_> = [&first, &second]
+        .iter()
+        .flat_map(|page| page["items"].as_array().unwrap())
+        .map(|row| row["qname"].clone())
+        .collect();
     names.sort_by_key(ToString::to_string);
     assert_eq!(names, ["a.upd.acme.test", "b.upd.acme.test", "c.upd.acme.test"]);
     for (filter, rows) in [
@@ -115,13 +118,16 @@ async fn a_preview_says_whom_a_change_would_touch_and_leaves_no_file() {
 async fn a_report_comes_in_each_form_and_nothing_in_it_can_run() {
     let server = server().await;
     for (format, content_type) in [("html", "text/html"), ("csv", "text/csv"), ("md", "text/markdown")] {
-        let target = format!("/api/v1/reports?ban=acme&from=2026-01-01&to=2026-01-31&baseline=2025-12-01&format={format}");
+        let target =
+            format!("/api/v1/reports?ban=acme&from=2026-01-01&to=2026-01-31&baseline=2025-12-01&format={format}");
         let report = get(&server, target).send().await;
         assert_eq!(report.status, 200, "{report:?}");
         assert!(report.header("content-type").unwrap().starts_with(content_type), "{report:?}");
         assert!(report.header("content-security-policy").unwrap().contains("sandbox"), "{report:?}");
     }
-    for target in ["/api/v1/reports?ban=acme", "/api/v1/analysis?ban=acme&from=2026-01-31&to=2026-01-01&baseline=2025-01-01"] {
+    for target in
+        ["/api/v1/reports?ban=acme", "/api/v1/analysis?ban=acme&from=2026-01-31&to=2026-01-01&baseline=2025-01-01"]
+    {
         assert!([400, 422].contains(&get(&server, target).send().await.status), "{target}");
     }
 }

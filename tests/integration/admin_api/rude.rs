@@ -61,7 +61,13 @@ async fn what_cannot_be_meant_is_a_problem_that_names_its_place() {
         assert_eq!((answer.status, problem["field"].as_str()), (status, Some(field)), "{target}: {problem}");
         assert_eq!(problem["status"], status, "{target}");
     }
-    for target in ["/api/v1/bans/..%2f..%2fetc%2fpasswd", "/api/v1/bans/%ff", "/api/v1/nothing", "/api/v2/bans", "/api/v1/bans/a/b"] {
+    for target in [
+        "/api/v1/bans/..%2f..%2fetc%2fpasswd",
+        "/api/v1/bans/%ff",
+        "/api/v1/nothing",
+        "/api/v2/bans",
+        "/api/v1/bans/a/b",
+    ] {
         let answer = get(&server, target).token(&token).send().await;
         assert!([400, 404].contains(&answer.status), "{target}: {answer:?}");
     }
@@ -80,7 +86,8 @@ async fn a_body_that_cannot_be_meant_changes_nothing() {
     assert!([400, 415].contains(&add("{}").send().await.status), "two types");
     let form = ask(&server, "POST", "/api/v1/exemptions").token(&token).form("owner=a").send().await;
     assert_eq!(form.status, 415);
-    let base = serde_json::json!({"client": "192.0.2.7", "ban": "acme", "lasts_seconds": 60, "owner": "o", "reason": "r"});
+    let base =
+        serde_json::json!({"client": "192.0.2.7", "ban": "acme", "lasts_seconds": 60, "owner": "o", "reason": "r"});
     let with = |key: &str, value: serde_json::Value| {
         let mut body = base.clone();
         body.as_object_mut().unwrap().insert(key.to_owned(), value);
@@ -123,7 +130,8 @@ async fn a_script_in_a_reason_stays_text() {
     let server = TestServer::new().ban("acme", "acme.test").start().await;
     let token = token(&server, "a", "admin").await;
     let reason = "<script>alert(1)</script>";
-    let body = serde_json::json!({"client": "192.0.2.7", "ban": "acme", "endless": true, "owner": "<b>", "reason": reason});
+    let body =
+        serde_json::json!({"client": "192.0.2.7", "ban": "acme", "endless": true, "owner": "<b>", "reason": reason});
     let granted = ask(&server, "POST", "/api/v1/exemptions").token(&token).json(&body).send().await;
     assert_eq!((granted.status, &granted.json()["reason"]), (201, &reason.into()));
     assert_eq!(granted.header("content-type").as_deref(), Some("application/json"));
