@@ -32,6 +32,7 @@ mod observer;
 mod pace;
 mod parts;
 mod policy;
+mod prepared;
 mod reload;
 mod rest;
 mod saved;
@@ -64,6 +65,7 @@ pub(crate) use exempt::{ExemptionRow, RowState, rows};
 pub(crate) use lists::{fetch_alone, kept_lists};
 pub use log::count_panics;
 pub(crate) use map::journal as journal_config;
+use prepared::Prepared;
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
 pub(crate) use upstreams::out_of_place;
@@ -106,7 +108,7 @@ async fn serve(args: &Args, loaded: Loaded, take_over: bool, verbs: Verbs, out: 
     log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
     count_panics(Arc::clone(&metrics));
     let before = Before::find(take_over, &loaded.state_dir);
-    let server = Server::prepare_after(before, Clock::system(), args.clone(), loaded, metrics)?;
+    let server = Prepared::after(before, Clock::system(), args.clone(), loaded, metrics)?;
     let server = server.with_verbs(verbs).start().await?;
     // A closed standard output is no reason not to serve.
     let _closed = server.announce(out);

@@ -43,7 +43,7 @@ pub(super) enum Order {
 
 /// What is ready to be exchanged for what is in force.
 struct Built {
-    loaded: Loaded,
+    loaded: Arc<Loaded>,
     /// What is wrong with certificates and keys.
     papers: Vec<Diagnostic>,
     /// Whom to ask; `None`: those before.
@@ -123,7 +123,8 @@ impl Parts {
 
     /// Builds what the files say beside what is in force.
     async fn build(&self, any_size: bool) -> Result<Built, Vec<Diagnostic>> {
-        let (loaded, papers) = config::reload(&self.args, &self.first.environment, &self.loaded.load())?;
+        let read = config::reload(&self.args, &self.first.environment, &self.loaded.load());
+        let (loaded, papers) = read.map(|(loaded, papers)| (Arc::new(loaded), papers))?;
         let wanted = match Wanted::read(&self.first.settings, &loaded) {
             Ok(wanted) => Some(wanted),
             // What is banned does not wait for the network to be there.
@@ -138,11 +139,11 @@ impl Parts {
             Err(unknown) => return Err(vec![unknown.mistake]),
         };
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let (settings, first) = (loaded.settings.clone(), Arc::clone(&self.first));
+        let (read, first) = (Arc::clone(&loaded), Arc::clone(&self.first));
         let metrics = Arc::clone(&self.metrics);
         let (in_force, marks) = (self.guard.in_force(), self.marks.load_full());
         let ready = beside(move || {
-            let (settings, state_dir, metrics) = (&settings, &*first.state_dir, &*metrics);
+            let (settings, state_dir, metrics) = (&read.settings, &*first.state_dir, &*metrics);
             let in_force = in_force.as_deref().map(|in_force| &*in_force.policy);
             let marks = &*marks;
             Loading { settings, state_dir, generation, metrics, in_force, marks, any_size }.load()
@@ -211,7 +212,7 @@ impl Parts {
         }
     }
 
-    async fn reloaded(&self, why: &str, loaded: Loaded, wanted: Option<&Wanted>, ready: policy::Ready) {
+    async fn reloaded(&self, why: &str, loaded: Arc<Loaded>, wanted: Option<&Wanted>, ready: policy::Ready) {
         warn(&loaded, self.clock.now().wall);
         let taken = self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
@@ -241,7 +242,7 @@ impl Parts {
         *self.last_reload() = Reload { at, ok: true, why: why.to_owned(), mistakes: Vec::new(), needs_restart };
         self.lists.follow(&loaded.settings.lists);
         self.show_enforced_lists();
-        self.loaded.store(Arc::new(loaded));
+        self.loaded.store(loaded);
         // Once more, since now the settings are those of this policy.
         self.policy_changed.notify_one();
         self.spare();
