@@ -99,7 +99,7 @@ pub struct Attempt<'a> {
 /// How the journal is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// When the store was last written.
+    /// What was recorded before this is in the store, unless that was more rows than are written at a time.
     pub last_commit: Option<Timestamp>,
     /// Attempts in memory that are not yet in the store.
     pub pending: u64,

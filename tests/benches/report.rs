@@ -113,7 +113,10 @@ fn write(directory: &Path, organisations: &[Organisation]) -> u64 {
     let journal = Journal::start(Config::new(directory), Arc::new(Metrics::new()), clock).unwrap();
     journal.close(Duration::from_secs(60)).unwrap();
     let mut connection = Connection::open(directory.join("embargo.db")).unwrap();
-    connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    // The journal itself was active.
+    connection
+        .execute_batch("PRAGMA synchronous = OFF; DELETE FROM signs; DELETE FROM sites; DELETE FROM blocks")
+        .unwrap();
     let transaction = connection.transaction().unwrap();
     let add = |sql: &str, row: &dyn Fn(usize, &Organisation) -> Vec<rusqlite::types::Value>| {
         let mut add = transaction.prepare(sql).unwrap();
