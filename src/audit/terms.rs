@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Identifier, NamedError};
-use crate::policy::{Exemption, Spares, Whom, least_prefix};
+use crate::policy::{Exemption, Spares, Whom, is_registry_name, least_prefix};
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, Name, NameError};
 
@@ -115,6 +115,9 @@ pub enum TermsError {
     /// The root.
     #[error("`.` is every name: change the mode of the bans instead, in [ban.<id>]")]
     Root,
+    /// A name below which anybody registers names.
+    #[error("`{0}` is a public suffix: anybody's names stand below it; name those that are meant")]
+    Registry(Name),
     /// No moment.
     #[error("`{0}` is no moment; write for example 2026-12-24T18:00:00Z")]
     NoMoment(String),
@@ -150,6 +153,7 @@ impl Terms {
         }
         if let Spares::Name(name) = &self.what {
             with_all_below(name)?;
+            registered(name)?;
         }
         self.until.map_or(Ok(()), |until| near(Duration::try_from(until.duration_since(now)).unwrap_or_default()))
     }
@@ -271,11 +275,17 @@ pub fn near(span: Duration) -> Result<(), TermsError> {
 /// Reads a name that can be exempted.
 ///
 /// # Errors
-/// [`TermsError`], also for the root, and for a pattern: `*` would be a label like any other, and free nothing.
+/// [`TermsError`], also for the root and public suffixes, and for a pattern: `*` would be a label like any other, and free nothing.
 pub fn name(text: &str) -> Result<LowerName, TermsError> {
     let name = any_name(text)?;
     with_all_below(&name)?;
+    registered(&name)?;
     Ok(name)
+}
+
+/// Refuses the names of registries: no list can ban them, and nobody needs all below them.
+fn registered(name: &LowerName) -> Result<(), TermsError> {
+    if is_registry_name(name) { Err(TermsError::Registry(Name::from(name))) } else { Ok(()) }
 }
 
 fn with_all_below(name: &LowerName) -> Result<(), TermsError> {

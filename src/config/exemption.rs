@@ -1,6 +1,7 @@
 //! `[[exemption]]` as written to what it spares whom.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use toml::Spanned;
@@ -51,10 +52,18 @@ impl FileExemption {
     }
 }
 
-/// Exemptions that have ended, and can be removed.
+/// Exemptions that have ended and can be removed, and those that end when nobody will see it.
 pub(super) fn warnings(exemptions: &[FileExemption], now: Timestamp) -> Vec<Diagnostic> {
     let ends = exemptions.iter().filter_map(|exemption| exemption.until.as_ref());
-    ends.filter(|until| until.value <= now).map(|until| until.warning("this exemption has ended; remove it")).collect()
+    let warning = |until: &At<Timestamp>| {
+        let left = Duration::try_from(until.value.duration_since(now)).unwrap_or_default();
+        match audit::near(left) {
+            Ok(()) if left.is_zero() => Some(until.warning("this exemption has ended; remove it")),
+            Ok(()) => None,
+            Err(far) => Some(until.warning(format!("this exemption {far} = true"))),
+        }
+    };
+    ends.filter_map(warning).collect()
 }
 
 /// Every exemption that is right.
@@ -216,7 +225,9 @@ mod tests {
     fn one_that_has_ended_or_is_of_no_rule_is_warned_of() {
         let read = read("clients = [\"192.0.2.7\"]\ncategory = \"update\"\nuntil = 2027-01-01\n");
         let end: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
-        assert!(warnings(&read, end - std::time::Duration::from_millis(1)).is_empty());
+        assert!(warnings(&read, end - Duration::from_millis(1)).is_empty());
+        let long_before = end - Duration::from_secs(11 * 366 * 24 * 60 * 60);
+        assert!(warnings(&read, long_before)[0].to_string().contains("ends in more than 10 years"));
         assert!(warnings(&read, end)[0].to_string().starts_with("x.toml:10:9: warning: this exemption has ended"));
         let (policy, _warnings) = PolicyBuilder::new(0, Vec::new()).build(1);
         let warning = read[0].unknown_category(&policy).unwrap().to_string();

@@ -116,7 +116,8 @@ pub(super) fn key_file(written: &file::Text, base: &Path, reader: &Reader<'_>) -
 /// A server of zones: its address, with a port if it is another than 53.
 pub(super) fn server(text: &str) -> Result<SocketAddr, Unreadable> {
     let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
-    alone.or_else(|_with_port| text.parse()).map_err(|_neither| Unreadable::NoServer)
+    let server: Option<SocketAddr> = alone.or_else(|_with_port| text.parse()).ok();
+    server.filter(|server| server.port() != 0).ok_or(Unreadable::NoServer)
 }
 
 /// Reads the keys of all files. No message shows any of them.

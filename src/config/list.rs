@@ -114,7 +114,7 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<Judged,
     let mistakes: Vec<Diagnostic> =
         parsed.diagnostics.into_iter().filter(Diagnostic::is_error).chain(unusable).collect();
     let (policy, _conflicts) = builder.build(0);
-    let twice = policy.lists().first().map_or(0, |list| list.duplicates);
+    let twice = policy.lists().first().map_or(0, |list| list.bans_twice);
     match (mistakes.is_empty(), banning.saturating_sub(twice)) {
         (false, _) => Err(mistakes),
         (true, 0) => Err(vec![bans_nothing(&name)]),
@@ -220,5 +220,6 @@ mod tests {
         check("com\n", NOTHING);
         check("com\nnet\norg\n", NOTHING);
         check("!a.example ok ambiguous\n!b.example\n", NOTHING);
+        check("a.example\n!b.example\n!b.example\n!b.example\n", Ok(1));
     }
 }

@@ -16,18 +16,21 @@ const START_SPREAD: Duration = Duration::from_secs(30);
 pub struct Schedule {
     refresh: Duration,
     again: Duration,
+    /// Nobody is asked again sooner.
+    least: Duration,
     failures: u32,
 }
 
 impl Schedule {
     /// Of a list that is asked for this often.
     pub fn new(refresh: Duration) -> Self {
-        Self { refresh, again: AGAIN, failures: 0 }
+        Self { refresh, again: AGAIN, least: Duration::ZERO, failures: 0 }
     }
 
-    /// From now on it is asked for this often, and again so soon after a first failure.
+    /// From now on it is asked for this often, and again so soon after a first failure and no sooner, unless it is asked for
+    /// more often anyway.
     pub fn paces(&mut self, refresh: Duration, again: Duration) {
-        (self.refresh, self.again) = (refresh, again);
+        (self.refresh, self.again, self.least) = (refresh, again, again.min(refresh));
     }
 
     /// Until the first time, at a start; `age`: of what is kept, if anything is. `chance` is from 0 to 1, here and below.
@@ -50,7 +53,7 @@ impl Schedule {
         let doubled = self.again * 2_u32.pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
         let wait = doubled.min(AGAIN_MAX.max(self.again)).min(self.refresh);
-        wait.mul_f64(1.0 - chance / 2.0).max(least.unwrap_or_default())
+        wait.mul_f64(1.0 - chance / 2.0).max(self.least).max(least.unwrap_or_default())
     }
 
     fn spread(&self, chance: f64) -> Duration {
@@ -92,5 +95,8 @@ mod tests {
         zone.paces(seconds(DAY), seconds(7_200));
         let waits: Vec<u64> = (0..3).map(|_failure| zone.failed(None, 0.0).as_secs()).collect();
         assert_eq!(waits, [7_200, 7_200, 7_200], "no sooner than it wants");
+        assert_eq!(zone.failed(None, 1.0), seconds(7_200), "nor by chance");
+        zone.paces(seconds(60), seconds(7_200));
+        assert_eq!(zone.failed(None, 1.0), seconds(60));
     }
 }

@@ -343,6 +343,7 @@ fn drop_duplicate(
     wire: &[u8],
 ) {
     lists[newer.list].duplicates += 1;
+    lists[newer.list].bans_twice += u64::from(!newer.allow && newer.does != Does::Mode(Mode::Off));
     if !older.same_columns(newer) {
         let (count, example) = &mut conflicts[newer.list];
         if *count == 0 {

@@ -68,5 +68,6 @@ pub use rule::{Does, Effect, LISTED, Rule, UNCATEGORISED};
 pub use schedule::{Schedule, Window, WindowError};
 pub use shadow::{Shadow, Shadowing};
 pub use stance::{Share, Stance, Term};
+pub use suffix::is_registry_name;
 pub use verdict::{Blocked, Client, Decision, Hit, Verdict};
 pub use who::{Group, GroupIndex, GroupKind, Member, Membership, SiteIndex, Who};

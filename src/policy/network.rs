@@ -67,6 +67,8 @@ pub(super) fn to_name(network: IpNet) -> LowerName {
 pub fn least_prefix(network: &IpNet) -> u8 {
     match network {
         IpNet::V4(_) => 8,
+        // IPv4 in its other form (RFC 4291 §2.5.5.2).
+        IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => 96 + 8,
         IpNet::V6(_) => 16,
     }
 }

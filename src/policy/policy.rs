@@ -49,13 +49,15 @@ pub struct ListInfo {
     pub entries: u64,
     /// Rules dropped because their pattern stands already, in this list or one before it of the same ban.
     pub duplicates: u64,
+    /// Those of them that would have banned something.
+    pub bans_twice: u64,
 }
 
 impl ListInfo {
     /// A list whose rules are still to come.
     pub fn new(name: impl Into<Arc<str>>, ban: BanIndex, format: ListFormat, digest: impl Into<String>) -> Self {
         let (name, digest, detected) = (name.into(), digest.into(), false);
-        Self { name, ban, format, detected, digest, bytes: 0, ended: true, entries: 0, duplicates: 0 }
+        Self { name, ban, format, detected, digest, bytes: 0, ended: true, entries: 0, duplicates: 0, bans_twice: 0 }
     }
 }
 

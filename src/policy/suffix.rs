@@ -10,6 +10,11 @@ pub(super) fn is_registry(name: &LowerName, labels: usize) -> bool {
     labels == 1 || find(name, labels) == Some(Type::Icann)
 }
 
+/// Whether registries register below a name: it is a single label, or stands in the ICANN part of the Public Suffix List.
+pub fn is_registry_name(name: &LowerName) -> bool {
+    is_registry(name, name.labels())
+}
+
 /// Whether the ancestor that has `labels` labels is a public suffix of either part of the list.
 pub(super) fn is_public(name: &LowerName, labels: usize) -> bool {
     labels == 1 || find(name, labels).is_some()

@@ -142,8 +142,9 @@ impl Who {
         let indexes = (0..u16::try_from(Self::GROUPS_MAX).unwrap_or(u16::MAX)).map(GroupIndex);
         let networks = indexes
             .zip(&groups)
-            .flat_map(|(index, group)| group.networks.iter().map(move |network| Span::of(network, group.kind, index)));
-        let spans: Vec<Span> = networks.take(Self::NETWORKS_MAX).collect();
+            .flat_map(|(index, group)| group.networks.iter().map(move |network| (network, group.kind, index)));
+        let spans = networks.take(Self::NETWORKS_MAX).flat_map(|(network, kind, index)| Span::of(network, kind, index));
+        let spans: Vec<Span> = spans.collect();
         let (starts, pieces, mut memberships) = cut(spans);
         let sites: Vec<GroupIndex> = sites(&groups).collect();
         for membership in &mut memberships {
@@ -239,25 +240,39 @@ fn key(address: IpAddr) -> u128 {
     }
 }
 
-/// A network of a group.
+/// Where IPv4 begins and ends in the one space (RFC 4291 §2.5.5.2).
+const IPV4: (u128, u128) = (0xFFFF << 32, (0xFFFF << 32) + u32::MAX as u128);
+
+/// A network of a group, or a part of one.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     first: u128,
     last: u128,
+    prefix: u8,
     kind: GroupKind,
     group: GroupIndex,
 }
 
 impl Span {
-    fn of(network: &IpNet, kind: GroupKind, group: GroupIndex) -> Self {
-        Self { first: key(network.network()), last: key(network.broadcast()), kind, group }
+    /// The addresses of a network: of one of IPv6 around all of IPv4 those before and behind it, since whoever writes `::/0`
+    /// means IPv6.
+    fn of(network: &IpNet, kind: GroupKind, group: GroupIndex) -> impl Iterator<Item = Self> {
+        let (first, last) = (key(network.network()), key(network.broadcast()));
+        let part = |first, last| Self { first, last, prefix: network.prefix_len(), kind, group };
+        let is_around = first < IPV4.0 && last > IPV4.1;
+        let parts = if is_around {
+            [Some(part(first, IPV4.0 - 1)), Some(part(IPV4.1 + 1, last))]
+        } else {
+            [Some(part(first, last)), None]
+        };
+        parts.into_iter().flatten()
     }
 }
 
 /// Cuts the space at the ends of all networks. Networks never overlap but lie in each other, so those that are open at an
-/// address are a stack, the smallest on top.
+/// address are a stack, the smallest on top; parts of two networks may be the same addresses.
 fn cut(mut spans: Vec<Span>) -> (Box<[u128]>, Box<[u32]>, Vec<Membership>) {
-    spans.sort_by_key(|span| (span.first, std::cmp::Reverse(span.last)));
+    spans.sort_by_key(|span| (span.first, std::cmp::Reverse(span.last), span.prefix));
     let mut cuts = Cuts::default();
     let mut open: Vec<Span> = Vec::new();
     for span in spans {
@@ -311,7 +326,7 @@ impl Cuts {
     fn number(&mut self, groups: Box<[GroupIndex]>) -> u32 {
         *self.numbers.entry(groups).or_insert_with_key(|groups| {
             self.memberships.push(Membership { groups: groups.clone(), site: None });
-            // There are at most twice as many pieces as networks.
+            // There are at most four times as many pieces as networks.
             u32::try_from(self.memberships.len() - 1).unwrap_or_default()
         })
     }
@@ -365,9 +380,32 @@ mod tests {
     #[test]
     fn a_network_may_reach_to_the_end_of_the_space() {
         let who =
-            Who::new(vec![group("all", GroupKind::Group, &["::/0"]), group("v4", GroupKind::Site, &["0.0.0.0/0"])]);
-        assert_eq!(names(&who, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), ["all"]);
-        assert_eq!(names(&who, "255.255.255.255"), ["all", "v4"]);
+            Who::new(vec![group("v6", GroupKind::Group, &["::/0"]), group("v4", GroupKind::Site, &["0.0.0.0/0"])]);
+        assert_eq!(names(&who, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), ["v6"]);
+        assert_eq!(names(&who, "255.255.255.255"), ["v4"]);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_holds_nobody_of_ipv4_and_the_smallest_site_around_it_stays_so() {
+        let who = Who::new(vec![
+            group("low", GroupKind::Site, &["::/16"]),
+            group("all", GroupKind::Site, &["::/0"]),
+            group("here", GroupKind::Site, &["192.0.2.0/24"]),
+            group("mapped", GroupKind::Group, &["::ffff:192.0.2.0/121"]),
+        ]);
+        for (address, expected) in [
+            ("192.0.2.1", &["here", "mapped"][..]),
+            ("::ffff:192.0.2.1", &["here", "mapped"]),
+            ("192.0.2.129", &["here"]),
+            ("0.0.0.0", &[]),
+            ("255.255.255.255", &[]),
+            ("::1", &["low"]),
+            ("::fffe:ffff:ffff", &["low"]),
+            ("::1:0:0:0", &["low"]),
+            ("1::", &["all"]),
+        ] {
+            assert_eq!(names(&who, address), expected, "{address}");
+        }
     }
 
     proptest! {

@@ -77,13 +77,15 @@ impl Parts {
         let loaded = self.loaded.load();
         let of_file = loaded.settings.exemptions.iter().flat_map(FileExemption::exemptions);
         let granted = self.audit.live();
-        let all: Vec<_> = of_file.chain(granted.iter().map(Granted::exemption)).collect();
         let at = self.clock.now().wall;
+        // What has ended takes no place of what is in force.
+        let all = of_file.chain(granted.iter().map(Granted::exemption)).filter(|exemption| exemption.holds_at(at));
+        let all: Vec<_> = all.collect();
         let of_ban = |exemption: &Arc<Exemption>| match &exemption.what {
             Spares::Ban(id) => Some(Arc::clone(id)),
             Spares::Category(_) | Spares::Name(_) => None,
         };
-        let bans: Vec<_> = all.iter().filter(|exemption| exemption.holds_at(at)).map(of_ban).collect();
+        let bans: Vec<_> = all.iter().map(of_ban).collect();
         self.metrics.banned.set_exemptions(&bans);
         let named = all.iter().filter_map(|exemption| match &exemption.whom {
             Whom::Device(device) => Some(device),
@@ -122,7 +124,8 @@ impl Parts {
             Err(why) => return Answer::Wrong(why),
         };
         let (audit, of_file) = (Arc::clone(&self.audit), self.loaded.load_full());
-        let others = of_file.settings.exemptions.iter().map(|exemption| exemption.terms.len()).sum();
+        let of_file = of_file.settings.exemptions.iter().flat_map(FileExemption::exemptions);
+        let others = of_file.filter(|exemption| exemption.holds_at(now)).count();
         let granted = tokio::task::spawn_blocking(move || audit.grant(terms, author, others, now)).await;
         let granted = match granted {
             Ok(Ok(granted)) => granted,

@@ -68,6 +68,7 @@ fn nobody_is_spared_by_mistake() {
     }
     let named = |name: &str| Written { ban: None, name: Some(name.to_owned()), ..written() };
     refused(named("."), "every name");
+    refused(named("co.uk"), "public suffix");
     refused(named("a..example"), "is no name");
     // Such may be in a log that an older program wrote, so they are read, and not granted.
     for written in [

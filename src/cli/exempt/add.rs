@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use super::{change, until, what, whom};
 use crate::app::ExemptionRow;
@@ -14,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::when::{When, WhenError, span};
 use crate::cli::{EXIT_CODES, flags};
 use crate::diag::shown;
-use crate::time::{Timestamp, rfc3339};
+use crate::time::rfc3339;
 use crate::wire::LowerName;
 
 /// Have the running server spare somebody something, from now on
@@ -45,7 +44,7 @@ pub(super) struct Add {
     /// For how long: 6s, 30m, 24h, 7d, 4w
     #[arg(long = "for", value_name = "SPAN", value_parser = lasting)]
     span: Option<Duration>,
-    /// Until when: 2026-12-24 (00:00 UTC), or 2026-12-24T18:00:00Z
+    /// Until when: 2026-12-24 (00:00 in the `time_zone` of the configuration), or 2026-12-24T18:00:00Z
     #[arg(long, value_name = "TIME", value_parser = end)]
     until: Option<When>,
     /// Without an end
@@ -115,7 +114,7 @@ fn said(what: &'static str, text: &str, most: usize) -> Result<String, TermsErro
 
 impl Add {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let answer = change(&self.state, &Request::ExemptAdd(Box::new(self.asked(console.now)?)), console)?;
+        let answer = change(&self.state, &Request::ExemptAdd(Box::new(self.asked(console)?)), console)?;
         if self.json {
             return Ok(console.json(&answer)?);
         }
@@ -126,8 +125,13 @@ impl Add {
         Ok(writeln!(console.out, "{}", shown(&line.replace("until endless", "without end")))?)
     }
 
-    fn asked(&self, now: Timestamp) -> Result<Exempt, Failure> {
-        let until = self.until.map(|until| until.resolve(now, &TimeZone::UTC));
+    fn asked(&self, console: &Console<'_>) -> Result<Exempt, Failure> {
+        let now = console.now;
+        let until = match self.until {
+            // The same date as in the configuration is the same moment.
+            Some(until) => Some(until.resolve(now, &self.state.loaded(console)?.settings.time_zone)),
+            None => None,
+        };
         if let Some(until) = until.filter(|until| *until <= now) {
             return Err(Failure::usage(format!(
                 "--until {}: has passed already; it is {}",
