@@ -2,6 +2,7 @@
 
 mod damage;
 mod device;
+mod first;
 mod fold;
 mod jump;
 mod older;
