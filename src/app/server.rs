@@ -202,7 +202,8 @@ impl Server {
             writeln!(out, "  dns      {endpoint}")?;
         }
         if let Some(address) = &status.admin {
-            writeln!(out, "  admin    http://{address}/ (metrics, readyz)")?;
+            let scheme = if self.parts.admin_tls.is_some() { "https" } else { "http" };
+            writeln!(out, "  admin    {scheme}://{address}/ (metrics, readyz, api/v1)")?;
         }
         for url in &status.block_page {
             writeln!(out, "  page     {url}")?;

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::query::{answers, message};
 use crate::config;
 use crate::socket::reachable;
+use crate::tls::{ClientTls, Identity};
 use crate::wire::{CLASS_CH, LowerName, qtype};
 
 /// A server that takes longer is not healthy.
@@ -79,10 +80,11 @@ impl Healthcheck {
             state_dir: Some(PathBuf::new()),
             ..config::Args::default()
         };
-        let settings = config::load(&args, &console.environment).map_err(Failure::Mistakes)?.settings;
+        let loaded = config::load(&args, &console.environment).map_err(Failure::Mistakes)?;
+        let (settings, identity) = (loaded.settings, loaded.admin_identity);
         let probe = |&address: &SocketAddr| Probe::of(reachable(address), ask_dns(reachable(address)));
         let dns: Vec<Probe> = settings.listen.iter().map(probe).collect();
-        let admin = settings.admin.map(reachable).map(|address| Probe::of(address, ask_admin(address)));
+        let admin = settings.admin.map(reachable).map(|address| Probe::of(address, ask_admin(address, identity.as_ref())));
         // An address that the machine may not have fails nobody, as it did not fail the start, but one must answer.
         let excused = |probe: &Probe| settings.listen_is_optional(probe.address);
         let answered = dns.iter().any(|probe| probe.ok) && dns.iter().all(|probe| probe.ok || excused(probe));
@@ -118,10 +120,21 @@ fn ask_dns(address: SocketAddr) -> io::Result<()> {
     if answers(&response[..length], &query) { Ok(()) } else { Err(io::Error::other("the response is another query's")) }
 }
 
-fn ask_admin(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(in_words)?;
+/// Over TLS where the server has a certificate for that: it must be this one.
+fn ask_admin(address: SocketAddr, identity: Option<&Identity>) -> io::Result<()> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(in_words)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    match identity {
+        None => ask_ready(stream, address),
+        Some(identity) => {
+            let tls = ClientTls::only(identity).map_err(io::Error::other)?;
+            ask_ready(tls.over(&address.ip().to_string(), stream)?, address)
+        }
+    }
+}
+
+fn ask_ready(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<()> {
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut reply = Vec::new();
     BufReader::new(stream.take(REPLY_MAX)).read_until(b'\n', &mut reply).map_err(in_words)?;

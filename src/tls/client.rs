@@ -146,6 +146,25 @@ fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, rustl
 }
 
 impl ClientTls {
+    /// One that talks to nobody but whoever has this identity, by whatever name.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn only(identity: &Identity) -> Result<Self, rustls::Error> {
+        let own = identity.chain.first().ok_or_else(|| rustls::Error::General("no certificate".to_owned()))?;
+        Trust::default().client(false, &[Pin::of(own)?])
+    }
+
+    /// Encrypts a connection for those who wait for it on a thread of their own.
+    ///
+    /// # Errors
+    /// rustls's, or it is no name.
+    pub fn over<S: io::Read + io::Write>(self, name: &str, stream: S) -> io::Result<impl io::Read + io::Write> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let connection = rustls::ClientConnection::new(Arc::new(self.0), name).map_err(io::Error::other)?;
+        Ok(rustls::StreamOwned::new(connection, stream))
+    }
+
     /// For whoever makes the connections.
     pub fn into_inner(self) -> ClientConfig {
         self.0
