@@ -169,3 +169,41 @@ async fn an_access_file_that_cannot_be_read_lets_nobody_in() {
     }
     assert_eq!(get(&server, "/metrics").send().await.status, 200);
 }
+
+#[tokio::test]
+async fn over_tls_the_server_shows_its_certificate_and_the_one_that_takes_its_place() {
+    use embargo::tls::{ClientTls, Identity};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let directory = tempfile::tempdir().unwrap();
+    let write = |root: &std::path::Path| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        std::fs::write(root.join("chain.pem"), &chain).unwrap();
+        std::fs::write(root.join("key.pem"), &key).unwrap();
+        Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+    };
+    let first = write(directory.path());
+    let (root, settings) = (directory.path().to_owned(), "[access]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"");
+    let server = TestServer::after(directory).setting(settings).start().await;
+    let speak = async |identity: &Identity| {
+        let stream = tokio::net::TcpStream::connect(server.admin()).await.unwrap();
+        let mut stream = ClientTls::only(identity).unwrap().connect("localhost", stream).await?;
+        stream.write_all(b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut text = String::new();
+        let _ended_without_a_word = stream.read_to_string(&mut text).await;
+        Ok::<_, std::io::Error>(text)
+    };
+    assert!(speak(&first).await.unwrap().starts_with("HTTP/1.1 200"));
+    let mut clear = tokio::net::TcpStream::connect(server.admin()).await.unwrap();
+    clear.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut octets = Vec::new();
+    let _reset = clear.read_to_end(&mut octets).await;
+    assert!(!octets.starts_with(b"HTTP"), "{octets:?}");
+
+    let second = write(&root);
+    server.reload().await;
+
+    assert!(speak(&second).await.unwrap().starts_with("HTTP/1.1 200"));
+    assert!(speak(&first).await.is_err(), "it is another one now");
+}

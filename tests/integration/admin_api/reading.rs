@@ -6,16 +6,16 @@ use super::client::{get, token};
 use crate::harness::{RunningServer, TestServer};
 
 const A: u16 = 1;
-const BAN: &str = "[[law]]\nid = \"l-1\"\njurisdiction = \"X\"\ninstrument = \"I\"\ncitation = \"1 X 2\"\neffective = 2024-09-29\n\
+const BAN: &str = "[[law]]\nid = \"l-1\"\njurisdiction = \"X\"\ninstrument = \"I\"\ncitation = \"1 X 2\"\nsource = \"S\"\neffective = 2024-09-29\n\
                    end_use = \"no\"\n[[milestone]]\ndate = 2024-09-29\ntext = \"effective\"\n";
 
 async fn server() -> RunningServer {
     let server = TestServer::new()
-        .ban_with("acme", BAN, "upd.acme.test update installed\nwww.acme.test web visit enforce")
+        .ban_with("acme", BAN, "upd.acme.example update installed\nwww.acme.example web visit enforce")
         .setting("[[group]]\nid = \"lab\"\nkind = \"site\"\nnetworks = [\"127.0.0.0/8\"]")
         .start()
         .await;
-    for name in ["a.upd.acme.test", "b.upd.acme.test", "c.upd.acme.test"] {
+    for name in ["a.upd.acme.example", "b.upd.acme.example", "c.upd.acme.example"] {
         server.query(name, A).await;
     }
     server.attempts().await;
@@ -42,7 +42,7 @@ async fn every_route_that_reads_answers_as_it_is_described() {
             "/api/v1/bans/{id}" => "/api/v1/bans/acme".to_owned(),
             // There is none here; its own test has one.
             "/api/v1/exemptions/{id}" => continue,
-            "/api/v1/policy/explain" => format!("{path}?name=a.upd.acme.test&client=127.0.0.1"),
+            "/api/v1/policy/explain" => format!("{path}?name=a.upd.acme.example&client=127.0.0.1"),
             "/api/v1/analysis" => format!("{path}?{report}"),
             "/api/v1/reports" => format!("{path}?{report}&format=json"),
             _ => path.clone(),
@@ -65,7 +65,7 @@ async fn attempts_come_in_pages_and_can_be_narrowed() {
         .map(|row| row["qname"].clone())
         .collect();
     names.sort_by_key(ToString::to_string);
-    assert_eq!(names, ["a.upd.acme.test", "b.upd.acme.test", "c.upd.acme.test"]);
+    assert_eq!(names, ["a.upd.acme.example", "b.upd.acme.example", "c.upd.acme.example"]);
     for (filter, rows) in [
         ("ban=acme&evidence=installed&client=127.0.0.1", 3),
         ("ban=other", 0),
@@ -87,11 +87,11 @@ async fn a_ban_is_told_with_its_law_and_rules_with_their_list() {
     assert_eq!((&ban["mode"], &ban["rules"], &ban["laws"][0]["bound"]), (&"enforce".into(), &2.into(), &false.into()));
     let rules = read(&server, "/api/v1/rules?ban=acme").await;
     let patterns: Vec<_> = rules["items"].as_array().unwrap().iter().map(|rule| rule["pattern"].clone()).collect();
-    assert!(patterns.contains(&"upd.acme.test".into()) && patterns.len() == 2, "{rules}");
+    assert!(patterns.contains(&"upd.acme.example".into()) && patterns.len() == 2, "{rules}");
     let sites = read(&server, "/api/v1/sites?kind=site").await;
     assert_eq!((&sites["items"][0]["id"], sites["items"].as_array().unwrap().len()), (&"lab".into(), 1));
-    let explained = read(&server, "/api/v1/policy/explain?name=a.upd.acme.test").await;
-    assert_eq!((&explained["verdict"], &explained["pattern"]), (&"enforce".into(), &"upd.acme.test".into()));
+    let explained = read(&server, "/api/v1/policy/explain?name=a.upd.acme.example").await;
+    assert_eq!((&explained["verdict"], &explained["pattern"]), (&"enforce".into(), &"upd.acme.example".into()));
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn attempts_are_sent_live_to_whoever_follows() {
     // Asked for and written again and again: when the reader looks first is its own affair.
     let asking = async {
         loop {
-            server.query("live.upd.acme.test", A).await;
+            server.query("live.upd.acme.example", A).await;
             server.attempts().await;
         }
     };
@@ -159,5 +159,5 @@ async fn attempts_are_sent_live_to_whoever_follows() {
         event = tokio::time::timeout(std::time::Duration::from_secs(60), told) => event.expect("an event"),
         () = asking => unreachable!("it does not end"),
     };
-    assert_eq!((&event["qname"], &event["ban"]), (&"live.upd.acme.test".into(), &"acme".into()));
+    assert_eq!((&event["qname"], &event["ban"]), (&"live.upd.acme.example".into(), &"acme".into()));
 }
