@@ -108,7 +108,7 @@ impl Peer {
         self.is_secret || self.ip().is_loopback() || self.is_proxy(rules)
     }
 
-    fn is_proxy(&self, rules: &Rules) -> bool {
+    pub(super) fn is_proxy(&self, rules: &Rules) -> bool {
         rules.proxies.iter().any(|network| network.contains(&self.ip()))
     }
 }

@@ -80,7 +80,9 @@ fn enter(room: &Room, call: &Call) -> Result<Reply, Problem> {
         room.gate.sessions.end(before);
     }
     let cookie = room.gate.sessions.begin(&holder, now);
-    let secure = if call.peer.is_secret { "; Secure" } else { "" };
+    let by_proxy = call.peer.is_proxy(&house.rules())
+        && call.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let secure = if call.peer.is_secret || by_proxy { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}");
     Ok(Reply::see_other(next).with(header::SET_COOKIE, &cookie))
 }

@@ -42,6 +42,7 @@ pub use house::{Command, House};
 pub use server::{Limits, serve};
 
 use crate::metrics::Metrics;
+use crate::priority::beside;
 use crate::tls::ServerTls;
 use problem::Problem;
 
@@ -176,11 +177,16 @@ impl Room {
 
     /// Runs what may block on a thread that may; `None` if it panicked, which was counted where panics are.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Desk) -> T + Send + 'static) -> Option<T> {
-        let desk = Arc::clone(&self.desk);
-        on_thread(&self.threads, move || work(&desk)).await
+        let (desk, permit) = (Arc::clone(&self.desk), Arc::clone(&self.threads).acquire_owned().await.ok()?);
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&desk);
+            drop(permit);
+            done
+        });
+        worked.await.ok()
     }
 
-    /// The same for API and pages.
+    /// The same for API and pages, behind the threads that serve: whoever looks through the record makes no client wait.
     ///
     /// # Errors
     /// Those of the work; or it panicked.
@@ -189,21 +195,14 @@ impl Room {
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let room = self.clone();
-        let worked = on_thread(&self.readers, move || work(&room)).await;
-        worked.unwrap_or_else(|| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the log says more")))
+        let stopping = |_closed| Problem::cannot("the server is stopping");
+        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(stopping)?;
+        let worked = beside(move || {
+            let done = work(&room);
+            drop(permit);
+            done
+        });
+        let failed = |_panic| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the log says more");
+        worked.await.map_err(failed)?
     }
-}
-
-/// `None`: it panicked.
-async fn on_thread<T: Send + 'static>(
-    threads: &Arc<Semaphore>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let permit = Arc::clone(threads).acquire_owned().await.ok()?;
-    let worked = tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(permit);
-        done
-    });
-    worked.await.ok()
 }

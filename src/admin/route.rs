@@ -173,7 +173,9 @@ async fn answer(
         .inspect_err(|problem| count_refusal(room, problem))?;
     may(route, &caller).inspect_err(|problem| count_refusal(room, problem))?;
     let known = head.headers.get(header::IF_NONE_MATCH).cloned();
-    let body = read(body, &head.headers).await?;
+    let reading = tokio::time::timeout(room.desk.limits.request_timeout, read(body, &head.headers));
+    let too_slow = |_elapsed| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+    let body = reading.await.map_err(too_slow)??;
     if let Some(shape) = route.about.and_then(|about| about.body.as_ref()) {
         fits(shape, &head.headers, &body)?;
     }

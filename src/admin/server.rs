@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::caller::Peer;
-use super::{Desk, routes};
+use super::problem::Problem;
+use super::{Desk, is_api, routes};
 use crate::tls::{Speech, TlsAcceptor};
 
 /// Octets of a request's head at most.
@@ -43,7 +44,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for a response to be ready; after it the response is 503.
     pub request_timeout: Duration,
-    /// A connection takes no further request after this time, and is cut `request_timeout` later.
+    /// The same for API and pages, which may read the whole record.
+    pub work_timeout: Duration,
+    /// A connection takes no further request after this time, and is cut when the longest request of it would have ended.
     pub connection_max: Duration,
 }
 
@@ -54,6 +57,7 @@ impl Default for Limits {
             connections_max: 256,
             header_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),
+            work_timeout: Duration::from_secs(60),
             connection_max: Duration::from_secs(60),
         }
     }
@@ -68,9 +72,8 @@ pub async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let limits = desk.limits;
     let tls = desk.tls.as_ref().map(|tls| tls.acceptor(Speech::Http)).transpose().map_err(std::io::Error::other)?;
-    let router = routes(desk).layer(middleware::from_fn(move |request: Request, next: Next| {
-        answer_within(limits.request_timeout, request, next)
-    }));
+    let router = routes(desk)
+        .layer(middleware::from_fn(move |request: Request, next: Next| answer_within(limits, request, next)));
     let free = Arc::new(Semaphore::new(limits.connections_max));
     let connections = TaskTracker::new();
     while let Some((stream, address, permit)) = accept(&listener, &free, &stop).await {
@@ -149,7 +152,7 @@ impl Connection {
             () = cut.cancelled() => return,
             () = old(limits.connection_max, &lasts, &stop) => connection.as_mut().graceful_shutdown(),
         }
-        let _gave_up = tokio::time::timeout(limits.request_timeout, connection).await;
+        let _gave_up = tokio::time::timeout(limits.request_timeout.max(limits.work_timeout), connection).await;
     }
 }
 
@@ -179,9 +182,13 @@ impl Service<hyper::Request<Incoming>> for Known {
 }
 
 /// The response, or 503 when it takes too long.
-async fn answer_within(limit: Duration, request: Request, next: Next) -> Response {
+async fn answer_within(limits: Limits, request: Request, next: Next) -> Response {
+    let is_open = matches!(request.uri().path(), "/metrics" | "/livez" | "/readyz");
+    let is_api = is_api(request.uri());
+    let limit = if is_open { limits.request_timeout } else { limits.work_timeout };
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
+        Err(_elapsed) if is_api => Problem::cannot("no answer was ready in time").into_response(),
         Err(_elapsed) => (StatusCode::SERVICE_UNAVAILABLE, "no answer was ready in time\n").into_response(),
     }
 }

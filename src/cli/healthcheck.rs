@@ -84,7 +84,8 @@ impl Healthcheck {
         let (settings, identity) = (loaded.settings, loaded.admin_identity);
         let probe = |&address: &SocketAddr| Probe::of(reachable(address), ask_dns(reachable(address)));
         let dns: Vec<Probe> = settings.listen.iter().map(probe).collect();
-        let admin = settings.admin.map(reachable).map(|address| Probe::of(address, ask_admin(address, identity.as_ref())));
+        let admin =
+            settings.admin.map(reachable).map(|address| Probe::of(address, ask_admin(address, identity.as_ref())));
         // An address that the machine may not have fails nobody, as it did not fail the start, but one must answer.
         let excused = |probe: &Probe| settings.listen_is_optional(probe.address);
         let answered = dns.iter().any(|probe| probe.ok) && dns.iter().all(|probe| probe.ok || excused(probe));

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::convert::{each, flag, network};
-use super::file;
+use super::file::{self, Flag, Text, Texts};
 use super::reader::Reader;
 use super::settings::TlsSettings;
 use super::unreadable::Unreadable;
@@ -19,6 +20,19 @@ const HEADER_MAX: usize = 64;
 /// Headers that mean something else.
 const TAKEN: [&str; 5] = ["authorization", "cookie", "host", "origin", "x-forwarded-for"];
 
+/// `[access]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Access {
+    pub(super) hosts: Texts,
+    pub(super) loopback_reads: Flag,
+    pub(super) certificate: Text,
+    pub(super) key: Text,
+    pub(super) proxies: Texts,
+    pub(super) user_header: Text,
+    pub(super) forwarded_scopes: Texts,
+}
+
 /// Who may use the admin server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccessSettings {
@@ -28,7 +42,7 @@ pub struct AccessSettings {
     pub tls: Option<TlsSettings>,
 }
 
-pub(super) fn settings(file: &file::Access, base: &Path, reader: &mut Reader<'_>) -> AccessSettings {
+pub(super) fn settings(file: &Access, base: &Path, reader: &mut Reader<'_>) -> AccessSettings {
     let default = Rules::default();
     let scopes = each(&file.forwarded_scopes, scope, reader);
     let rules = Rules {
@@ -42,7 +56,7 @@ pub(super) fn settings(file: &file::Access, base: &Path, reader: &mut Reader<'_>
 }
 
 /// Both files or neither.
-fn tls(file: &file::Access, base: &Path, reader: &mut Reader<'_>) -> Option<TlsSettings> {
+fn tls(file: &Access, base: &Path, reader: &mut Reader<'_>) -> Option<TlsSettings> {
     let (certificate, key) = match (&file.certificate, &file.key) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return None,

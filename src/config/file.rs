@@ -37,7 +37,7 @@ pub(super) struct File {
     pub(super) listen_http: Texts,
     pub(super) listen_quic: Texts,
     pub(super) admin: Text,
-    pub(super) access: Access,
+    pub(super) access: super::access::Access,
     pub(super) allow: Texts,
     pub(super) proxies: Texts,
     pub(super) devices_from: Texts,
@@ -75,19 +75,6 @@ pub(super) struct File {
     pub(super) assets: Vec<Spanned<Assets>>,
     pub(super) exemption: Vec<Spanned<Exemption>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
-}
-
-/// `[access]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Access {
-    pub(super) hosts: Texts,
-    pub(super) loopback_reads: Flag,
-    pub(super) certificate: Text,
-    pub(super) key: Text,
-    pub(super) proxies: Texts,
-    pub(super) user_header: Text,
-    pub(super) forwarded_scopes: Texts,
 }
 
 /// `[about]`.

@@ -46,7 +46,8 @@ const PROBLEMS: [(u16, &str); 9] = [
     (500, "A fault of the server; its log says more."),
     (503, "It can't be done now."),
 ];
-const PROBLEMS_OF_BODIES: [(u16, &str); 5] = [
+const PROBLEMS_OF_BODIES: [(u16, &str); 6] = [
+    (408, "The body did not come in time."),
     (409, "It is another thing by now."),
     (412, "It has changed since it was read (If-Match)."),
     (413, "The body is too large."),
