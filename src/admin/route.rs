@@ -161,7 +161,7 @@ async fn answer(
                    the proxy in front of this server in its `proxies`";
         return Err(Problem::forbidden(why));
     }
-    let query = known_keys(pairs(head.uri.query().unwrap_or_default())?, route.query)?;
+    let query = known_keys(pairs(head.uri.query().unwrap_or_default())?, route)?;
     let asking = peer.clone();
     let (caller, head) = room
         .ask(move |room| {
@@ -227,17 +227,26 @@ fn count_refusal(room: &Room, problem: &Problem) {
 /// # Errors
 /// A key of the query string is unknown, or its value has another form: a filter that is left out would look like one that
 /// found everything.
-fn known_keys(query: Vec<(String, String)>, known: &[Parameter]) -> Result<Vec<(String, String)>, Problem> {
+fn known_keys(query: Vec<(String, String)>, route: &Route) -> Result<Vec<(String, String)>, Problem> {
+    let known = route.query;
     for (key, value) in &query {
         let Some(parameter) = known.iter().find(|parameter| parameter.name == key) else {
             let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
             let names = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
             return Err(Problem::bad(super::call::cut(key), format!("unknown parameter; known: {names}")));
         };
-        // A form sends what was left empty.
-        if !value.is_empty() {
-            parameter.shape.check_text(value, parameter.name)?;
+        // A form of a page sends what was left empty; a program that does may have meant something.
+        match value.is_empty() {
+            false => parameter.shape.check_text(value, parameter.name)?,
+            true if route.is_page() => (),
+            true => return Err(Problem::bad(parameter.name, "is empty")),
         }
+    }
+    let is_missing = |parameter: &&Parameter| {
+        matches!(parameter.shape, Shape::Needed(_)) && !query.iter().any(|(key, _value)| key == parameter.name)
+    };
+    if let Some(missing) = known.iter().find(is_missing) {
+        return Err(Problem::bad(missing.name, "is needed"));
     }
     Ok(query)
 }

@@ -26,6 +26,8 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     /// That, or null.
     Maybe(&'static Shape),
+    /// That, of a parameter that has to be given.
+    Needed(&'static Shape),
     /// So many of that as there are.
     List(&'static Shape),
     /// These fields, and no others.
@@ -66,7 +68,7 @@ impl Shape {
         match (self, value) {
             (Self::Free, _) | (Self::Flag, Value::Bool(_)) => Ok(()),
             (Self::Maybe(_), Value::Null) => Ok(()),
-            (Self::Maybe(inner), value) => inner.check(value, place),
+            (Self::Maybe(inner) | Self::Needed(inner), value) => inner.check(value, place),
             (Self::Flag, _) => wrong("has to be true or false"),
             (Self::Whole(least, most), Value::Number(number)) => {
                 let fits = number.as_i64().map_or(*most == i64::MAX && number.as_u64().is_some(), |number| {
@@ -100,6 +102,7 @@ impl Shape {
             Self::Whole(least, most) => text.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)),
             Self::Flag => matches!(text, "true" | "false"),
             Self::Word(words) => words.contains(&text),
+            Self::Needed(inner) => return inner.check_text(text, place),
             _ => true,
         };
         if fits {
@@ -128,6 +131,7 @@ impl Shape {
             Self::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Self::Flag => json!({"type": "boolean"}),
             Self::Word(words) => json!({"type": "string", "enum": words}),
+            Self::Needed(inner) => inner.schema(),
             Self::Maybe(inner) => json!({"anyOf": [inner.schema(), {"type": "null"}]}),
             Self::List(inner) => json!({"type": "array", "items": inner.schema()}),
             Self::Object(fields) => {

@@ -307,6 +307,13 @@ struct Fetch {
 
 fn fetch(room: &Room, call: &Call) -> Result<Value, Problem> {
     let Fetch { ids, any_size } = call.json()?;
+    let known = carry(room, call, Request::Lists)?;
+    let is_known = |id: &&String| known.as_array().is_some_and(|rows| rows.iter().any(|row| row["id"] == **id));
+    if let Some(unknown) = ids.iter().find(|id| !is_known(id)) {
+        let why =
+            format!("no list `{}` comes from elsewhere; `sources` of /api/v1/lists has those that do", cut(unknown));
+        return Err(Problem { field: Some("ids".to_owned()), ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why) });
+    }
     Ok(json!({"sources": carry(room, call, Request::ListsFetch { ids, any_size })?}))
 }
 

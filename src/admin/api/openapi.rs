@@ -99,7 +99,12 @@ fn operation(route: &Route, about: &About) -> Value {
         json!({"name": name, "in": "path", "required": true, "description": "Its id.", "schema": {"type": "string"}})
     });
     let in_query = route.query.iter().map(|Parameter { name, shape, about }| {
-        json!({"name": name, "in": "query", "required": false, "description": about, "schema": shape.schema()})
+        let mut schema = shape.schema();
+        if let (Shape::Text | Shape::Needed(Shape::Text), Some(object)) = (shape, schema.as_object_mut()) {
+            object.insert("minLength".to_owned(), 1.into());
+        }
+        let required = matches!(shape, Shape::Needed(_));
+        json!({"name": name, "in": "query", "required": required, "description": about, "schema": schema})
     });
     let mut responses = Map::new();
     let good = match &about.answer {

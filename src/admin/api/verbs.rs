@@ -25,17 +25,20 @@ const fn parameter(name: &'static str, shape: Shape, about: &'static str) -> Par
     Parameter { name, shape, about }
 }
 
-const BAN: Parameter = parameter("ban", Shape::Text, "The ban, by its id. Needed.");
-const FROM: Parameter = parameter("from", Shape::Day, "The first day of the window, in UTC. Needed.");
-const TO: Parameter = parameter("to", Shape::Day, "Its last day. Needed.");
-const BASELINE: Parameter =
-    parameter("baseline", Shape::Day, "The window is compared with as many days that end the day before. Needed.");
+const BAN: Parameter = parameter("ban", Shape::Needed(&Shape::Text), "The ban, by its id.");
+const FROM: Parameter = parameter("from", Shape::Needed(&Shape::Day), "The first day of the window, in UTC.");
+const TO: Parameter = parameter("to", Shape::Needed(&Shape::Day), "Its last day.");
+const BASELINE: Parameter = parameter(
+    "baseline",
+    Shape::Needed(&Shape::Day),
+    "The window is compared with as many days that end the day before.",
+);
 const SITE: Parameter = parameter("site", Shape::Text, "Only this site.");
 const FORMAT: Parameter =
     parameter("format", Shape::Word(&["html", "json", "csv", "md"]), "The form of the report; html by default.");
 
 static EXPLAIN: [Parameter; 5] = [
-    parameter("name", Shape::Text, "The name asked for. Needed."),
+    parameter("name", Shape::Needed(&Shape::Text), "The name asked for."),
     parameter("type", Shape::Text, "The type asked for; A by default."),
     parameter("client", Shape::Address, "Who asks."),
     parameter("answer", Shape::Address, "An address that the answer holds."),
@@ -186,14 +189,8 @@ fn flag(call: &Call, name: &str) -> Option<String> {
     call.given(name).map(|value| format!("--{name}={value}"))
 }
 
-/// # Errors
-/// One of these parameters is missing.
-fn needed(call: &Call, names: &[&str]) -> Result<Vec<String>, Problem> {
-    names.iter().map(|name| flag(call, name).ok_or_else(|| Problem::bad(*name, "is needed"))).collect()
-}
-
 fn explain(room: &Room, call: &Call) -> Result<Value, Problem> {
-    let name = call.given("name").ok_or_else(|| Problem::bad("name", "is needed"))?;
+    let name = call.given("name").unwrap_or_default();
     let mut arguments = vec!["--json".to_owned()];
     arguments.extend(["type", "client", "answer", "at"].iter().filter_map(|name| flag(call, name)));
     arguments.extend(["--".to_owned(), name.to_owned()]);
@@ -243,17 +240,17 @@ fn passing(room: &Room, list: &str) -> Result<Passing, Problem> {
 }
 
 /// The arguments of a report.
-fn asked(call: &Call, format: &str) -> Result<Vec<String>, Problem> {
-    let mut arguments = needed(call, &["ban", "from", "to", "baseline"])?;
-    arguments.extend(flag(call, "site"));
+fn asked(call: &Call, format: &str) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        ["ban", "from", "to", "baseline", "site"].iter().filter_map(|name| flag(call, name)).collect();
     arguments.push(format!("--format={format}"));
-    Ok(arguments)
+    arguments
 }
 
 fn analysis(room: &Room, call: &Call) -> Result<Value, Problem> {
     const PARTS: [&str; 10] =
         ["about", "statement", "figures", "coverage", "sites", "evidence", "days", "weeks", "months", "limits"];
-    let arguments = asked(call, Format::Json.as_str())?;
+    let arguments = asked(call, Format::Json.as_str());
     let mut document = parsed(&run(room, &Command { verb: "report", on_disk: false, arguments })?)?;
     let mut figures = json!({});
     for part in PARTS {
@@ -266,7 +263,7 @@ fn analysis(room: &Room, call: &Call) -> Result<Value, Problem> {
 
 fn report(room: &Room, call: &Call) -> Result<Reply, Problem> {
     let format = call.given("format").unwrap_or("html");
-    let arguments = asked(call, format)?;
+    let arguments = asked(call, format);
     let document = run(room, &Command { verb: "report", on_disk: false, arguments })?;
     let content_type = match format {
         "json" => "application/json",

@@ -73,7 +73,6 @@ async fn attempts_come_in_pages_and_can_be_narrowed() {
         ("client=192.0.2.7", 0),
         ("since=2020-01-01T00:00:00Z", 3),
         ("until=2020-01-01T00:00:00%2B01:00", 0),
-        ("ban=&client=&cursor=", 3),
     ] {
         let page = read(&server, &format!("/api/v1/attempts?{filter}")).await;
         assert_eq!(page["items"].as_array().unwrap().len(), rows, "{filter}: {page}");
