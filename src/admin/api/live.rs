@@ -23,8 +23,8 @@ use crate::policy::Evidence;
 
 /// Who may follow at a time.
 const FOLLOWERS_MAX: usize = 32;
-/// Rows that are kept for those who have not read them yet.
-const ROWS_MAX: usize = 1024;
+/// Rows that are kept for those who have not read them yet: three looks at a record that grows as fast as it may.
+const ROWS_MAX: usize = 16_384;
 /// Events that wait for one client.
 const WAITING_MAX: usize = 64;
 /// The record is written once a second.
