@@ -139,7 +139,9 @@ pub(super) fn caller(
     if let Some(session) = cookie(&head.headers).and_then(|cookie| gate.sessions.of(cookie, &book, now)) {
         return Ok(session);
     }
-    let is_here = peer.ip().is_loopback() && !FORWARDING.iter().any(|name| head.headers.contains_key(*name));
+    // Whoever a proxy has not named is somewhere else, even if the proxy says nothing of that.
+    let is_direct = peer.ip().is_loopback() && !peer.is_proxy(rules);
+    let is_here = is_direct && !FORWARDING.iter().any(|name| head.headers.contains_key(*name));
     let scopes = if rules.loopback_reads && is_here && book.is_empty() { Scopes::READ } else { Scopes::default() };
     Ok(Caller::nobody(scopes))
 }

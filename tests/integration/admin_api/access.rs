@@ -140,6 +140,8 @@ async fn a_proxy_says_who_is_there_and_nobody_else_does() {
     let header = "X-Forwarded-User: bob";
     let server = TestServer::new().setting("[access]\nloopback_reads = false").start().await;
     assert_eq!(get(&server, "/api/v1/me").header(header).send().await.json()["by"], serde_json::Value::Null);
+    server.change_settings("[access]\nproxies = [\"127.0.0.1\"]").await;
+    assert_eq!(get(&server, "/api/v1/status").send().await.status, 401, "what comes by a proxy comes from elsewhere");
     let settings = "[access]\nloopback_reads = false\nproxies = [\"127.0.0.1\"]\nforwarded_scopes = [\"approve\"]";
     server.change_settings(settings).await;
     let me = get(&server, "/api/v1/me").header(header).send().await.json();
