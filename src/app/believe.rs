@@ -83,7 +83,7 @@ impl Loading<'_> {
                 Some(suspicion) => suspicion,
                 None if lost => whole(tried, "its rules stay in force until it comes again".to_owned()),
                 None => {
-                    warnings.extend(self.open(tried));
+                    warnings.extend(self.open(tried).or_else(|| self.beginning(tried)));
                     continue;
                 }
             };
@@ -131,8 +131,8 @@ impl Loading<'_> {
         Some(whole(tried, format!("{suspicion}; if that is right, {WAY_OUT}")))
     }
 
-    /// Whether a list is the beginning of the last good copy and ends within a line of it: where the last line never has an end, that
-    /// alone says nothing.
+    /// Whether a list is the beginning of the last good copy, and more follows there before the end of the line: where the last line
+    /// never has an end, that alone says nothing.
     fn is_cut(&self, tried: &ListTried, read: &Read) -> bool {
         let saved = saved_list(self.state_dir, &read.saved_as);
         saved.is_some_and(|saved| saved.was_cut_to(Path::new(&*tried.name)).unwrap_or_default())
@@ -145,6 +145,15 @@ impl Loading<'_> {
             self.in_force.and_then(|in_force| earlier(in_force, tried)).is_some_and(|list| list.digest == read.digest);
         let message = "the last line has no end; if the file was cut, this may be half of a rule";
         (!known && !read.tail.is_ended()).then(|| read.tail.at(Severity::Warning, &tried.name, message))
+    }
+
+    /// What is to be said at a start of a short list that is how the last good copy begins: who has cut it may not have meant it.
+    fn beginning(&self, tried: &ListTried) -> Option<Diagnostic> {
+        let (_own, read) = (tried.shrink_max_percent?, tried.read.as_ref()?);
+        let message =
+            "it is how the last good copy of it begins, and the rest is gone: if nobody took it out, it was cut";
+        let is_beginning = self.in_force.is_none() && read.tail.is_ended() && self.is_cut(tried, read);
+        is_beginning.then(|| Diagnostic::whole(Severity::Warning, Arc::clone(&tried.name), message))
     }
 
     /// The version in force; at a start, that of the last good copy.

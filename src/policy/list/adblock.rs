@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
+use super::weights::BADFILTER;
 use super::{Fault, Line, Out, by_address, hosts, is_at_or_below, plain};
 use crate::policy::ban::Action;
 use crate::policy::pattern::{Pattern, PatternKind};
@@ -19,6 +20,8 @@ const COSMETIC: [&str; 8] = ["##", "#@#", "#?#", "#$#", "#%#", "#@?#", "#@$#", "
 struct Written<'t> {
     allow: bool,
     does: Option<Does>,
+    /// It takes back another line, see `Weights`.
+    takes_back: bool,
     except: Option<(Range<usize>, &'t str)>,
 }
 
@@ -52,7 +55,7 @@ fn rule(line: &mut Line<'_>, start: usize, text: &str, out: &mut Out<'_>) -> Res
     let (allow, rest) = text.strip_prefix("@@").map_or((false, text), |rest| (true, rest));
     let (body, modifiers) = rest.split_once('$').unwrap_or((rest, ""));
     let body_at = start + text.len() - rest.len();
-    let mut written = Written { allow, does: None, except: None };
+    let mut written = Written { allow, does: None, takes_back: false, except: None };
     let mut at = body_at + body.len() + 1;
     for modifier in modifiers.split(',').filter(|_modifier| !modifiers.is_empty()) {
         written.modify(at..at + modifier.len(), modifier)?;
@@ -61,6 +64,9 @@ fn rule(line: &mut Line<'_>, start: usize, text: &str, out: &mut Out<'_>) -> Res
     let (span, pattern) = pattern(body_at, body, allow)?;
     // All of them before the rule is given: without one it would be for names that it is not for.
     let exceptions = written.exceptions(&pattern)?;
+    if written.takes_back {
+        return Ok(());
+    }
     out.give(line, span, pattern, written.does);
     for (span, exception) in exceptions {
         out.give(line, span, exception, None);
@@ -121,6 +127,10 @@ impl<'t> Written<'t> {
         let message = match key {
             // See `Weights`.
             "important" => return Ok(()),
+            BADFILTER if value.is_empty() => {
+                self.takes_back = true;
+                return Ok(());
+            }
             "denyallow" if self.except.is_some() => "stands twice; write the names behind one, with `|` between them",
             "denyallow" if !self.allow && !value.is_empty() => {
                 self.except = Some((value_span, value));
@@ -132,7 +142,6 @@ impl<'t> Written<'t> {
             }
             "denyallow" => "of a block only, and with the names that it is not for",
             "dnsrewrite" => "it takes back another line's answer, which stays in force; change that line instead",
-            "badfilter" => "it takes back another line, which stays in force; take that line out instead",
             "client" | "ctag" => "for some clients only, which a list can't say here",
             "dnstype" => "for some types only; a rule is for all types",
             _ => "a modifier that has no meaning for DNS",

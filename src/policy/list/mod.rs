@@ -23,7 +23,7 @@ pub use self::detect::HEAD;
 pub use self::line::{LINE_MAX, Line};
 use self::out::{Fault, Out, ascii, by_address, default_evidence, is_at_or_below, listed, plain};
 pub use self::reader::ListReader;
-use self::weights::{Weights, weight};
+use self::weights::{Weights, rule_text, takes_back, weight};
 use super::rule::Rule;
 use crate::diag::{Diagnostic, Source};
 
@@ -166,10 +166,31 @@ impl LineReader {
         (out.rules, read.err())
     }
 
-    /// Takes a rule of a list of which all lines have to be known beforehand.
-    fn foresee(&mut self, rule: &Rule, line: &Line<'_>) {
+    /// Takes a line of a list of which all lines have to be known beforehand.
+    fn foresee(&mut self, text: &str) {
+        let Format::Adblock(weights) = &mut self.format else { return };
+        let back = takes_back(text).then(|| rule_text(text));
+        let text = back.as_deref().unwrap_or(text);
+        if text.len() > LINE_MAX {
+            return;
+        }
+        let mut patterns = Vec::new();
+        let mut sink = |rule: &Rule, _line: &Line<'_>| patterns.push(rule.pattern.clone());
+        let source: &Arc<str> = &"".into();
+        let mut line = Line { source, number: 0, text, pattern: 0..0 };
+        // What is wrong with it is told when it is read.
+        let read = adblock::read(&mut line, &mut Out::new(&mut self.last, &mut sink));
+        match back {
+            Some(_) if read.is_ok() => weights.take_back(text, &patterns),
+            Some(_) => (),
+            None => patterns.iter().for_each(|pattern| weights.add(pattern, text)),
+        }
+    }
+
+    /// All lines have been seen.
+    fn foreseen(&mut self) {
         if let Format::Adblock(weights) = &mut self.format {
-            weights.add(&rule.pattern, weight(line.text));
+            weights.settle();
         }
     }
 
@@ -177,6 +198,7 @@ impl LineReader {
     fn finish(&self) -> Option<Fault> {
         match &self.format {
             Format::Rpz(zone) => zone.finish(),
+            Format::Adblock(weights) => weights.unmet(),
             _ => None,
         }
     }
@@ -184,7 +206,7 @@ impl LineReader {
 
 /// Reads a line of an ad blocker's list, without the rules that heavier ones stand above.
 fn weighed(
-    weights: &Weights,
+    weights: &mut Weights,
     line: &mut Line<'_>,
     last: &mut Rule,
     sink: &mut dyn FnMut(&Rule, &Line<'_>),
@@ -192,6 +214,9 @@ fn weighed(
     let weight = weight(line.text);
     if let Some(fault) = weights.fault(line.text, weight) {
         return (0, Some(fault));
+    }
+    if weights.is_taken_back(line.text) && !takes_back(line.text) {
+        return (0, None);
     }
     let mut silent = 0;
     let mut heard = |rule: &Rule, line: &Line<'_>| {

@@ -39,8 +39,8 @@ pub struct ListReader {
     no_list: Option<Diagnostic>,
     /// What tells the lines that may have a say about a name, where only they are wanted.
     sieve: Option<Sieve>,
-    /// Reads it beforehand.
-    ahead: Option<Box<Self>>,
+    /// The line that the last piece foreseen did not end; `None`: nothing is foreseen, or all is.
+    ahead: Option<Vec<u8>>,
 }
 
 impl ListReader {
@@ -70,16 +70,47 @@ impl ListReader {
     /// Takes the next octets, cut anywhere, of a list that is read all through beforehand, if its format
     /// [looks ahead](ListFormat::looks_ahead): nothing is given for them.
     pub fn foresee(&mut self, octets: &[u8]) {
-        if self.format.looks_ahead() {
-            let Self { name, format, lines, ahead, .. } = self;
-            let new = || Box::new(Self::new(*format, Arc::clone(name), Strictness::Lenient));
-            ahead.get_or_insert_with(new).read(octets, &mut |rule, line| lines.foresee(rule, line));
+        if !self.format.looks_ahead() {
+            return;
+        }
+        let mut open = self.ahead.take().unwrap_or_default();
+        let end = memchr::memchr(b'\n', octets);
+        let (first, rest) = octets.split_at(end.map_or(octets.len(), |end| end + 1));
+        let room = OPEN_MAX - open.len();
+        open.extend_from_slice(first.get(..room).unwrap_or(first));
+        if end.is_some() {
+            self.foresee_line(&open);
+            open.clear();
+            let whole = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
+            let (lines, last) = rest.split_at(whole);
+            self.foresee_lines(lines);
+            open.extend_from_slice(last.get(..OPEN_MAX).unwrap_or(last));
+        }
+        self.ahead = Some(open);
+    }
+
+    /// Nearly all lines block a name, and have no weight.
+    fn foresee_lines(&mut self, lines: &[u8]) {
+        let mut at = 0;
+        while let Some(mark) = memchr::memchr2(b'@', b'$', lines.get(at..).unwrap_or_default()) {
+            let (passed, rest) = lines.get(at..).unwrap_or_default().split_at(mark);
+            let start = at + memchr::memrchr(b'\n', passed).map_or(0, |end| end + 1);
+            let end = at + mark + memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            self.foresee_line(lines.get(start..end).unwrap_or_default());
+            at = end;
         }
     }
 
+    fn foresee_line(&mut self, octets: &[u8]) {
+        // A mark at the beginning of the list stands before what is none.
+        let octets = octets.strip_prefix(MARK).unwrap_or(octets);
+        self.lines.foresee(String::from_utf8_lossy(octets).trim_end_matches(['\n', '\r']));
+    }
+
     fn end_foresight(&mut self) {
-        if let Some(ahead) = self.ahead.take() {
-            ahead.finish(&mut |rule, line| self.lines.foresee(rule, line));
+        if let Some(open) = self.ahead.take() {
+            self.foresee_line(&open);
+            self.lines.foreseen();
         }
     }
 
@@ -156,7 +187,8 @@ impl ListReader {
     pub fn finish(mut self, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
         let line = std::mem::take(&mut self.open);
         self.line(&line, sink);
-        if let Some(fault) = self.lines.finish() {
+        // Of lines that were passed over nobody knows.
+        if let Some(fault) = self.lines.finish().filter(|_fault| self.sieve.is_none()) {
             let line = Line { source: &self.name, number: self.number, text: "", pattern: 0..0 };
             self.faults.add(&line, fault, false);
         }

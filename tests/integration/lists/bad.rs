@@ -135,8 +135,9 @@ async fn whatever_a_list_becomes_the_policy_before_stays_or_all_that_is_good_in_
                 assert!(told.contains(place) && (bad > 0 || told.is_empty()), "{what}: {told}");
             }
         }
-        // Before the next row all is as it was.
-        fs::write(&list, &good).unwrap();
+        // Before the next row all is as it was; what is exchanged whole is not waited for.
+        fs::write(directory.path().join("new"), &good).unwrap();
+        fs::rename(directory.path().join("new"), &list).unwrap();
         web.put("/names", Page::new(good.clone()));
         fetched(&server).await;
         server.reload().await;

@@ -144,6 +144,21 @@ async fn at_a_start_a_list_that_was_cut_is_compared_with_the_last_good_copy() {
 }
 
 #[tokio::test]
+async fn at_a_start_a_short_list_that_lost_its_end_is_enforced_and_told_of() {
+    let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let list = directory.path().join("names.txt");
+    fs::write(&list, names(3)).unwrap();
+    let first = TestServer::new().upstream(&upstream).setting(&listed(&list)).start().await;
+    let state = first.stop().await;
+    fs::write(&list, names(2)).unwrap();
+    let loaded = embargo::config::saved_list(&state.path().join("state"), Path::new("lists/domains/names")).unwrap();
+    assert!(loaded.was_cut_to(&list).unwrap());
+    let server = TestServer::after(state).upstream(&upstream).setting(&listed(&list)).start().await;
+    assert_eq!(rcode_of(&server, "n1.example").await, rcode::NXDOMAIN);
+    assert_eq!(rcode_of(&server, "n2.example").await, rcode::NOERROR);
+}
+
+#[tokio::test]
 async fn at_a_start_a_short_list_that_was_edited_is_enforced_whatever_its_end() {
     let (directory, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
     let list = directory.path().join("names.txt");

@@ -82,7 +82,7 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
     check(
         ListFormat::Adblock,
         "a.example##.ad\n||a.example/ads^\n/ads[0-9]+/\n||a.example^$third-party\n||a*.example^\n||a.example\n\
-         ||a.example^$badfilter\n||a.example^$dnstype=AAAA\n||a.example^$client=192.0.2.1\n||a.example^$important,ctag=x\n\
+         ||a.example^$badfilter=x\n||a.example^$dnstype=AAAA\n||a.example^$client=192.0.2.1\n||a.example^$important,ctag=x\n\
          ||192.0.2.1^\n||a.example^$dnsrewrite=SERVFAIL\n||^\na.example$$script\n||a.example:443^\n\
          ||a.example^$denyallow=b.a.example|b..a.example\n||a.example^$denyallow=b.a.example,denyallow=c.a.example\n\
          ||a.example^$denyallow\n@@||a.example^$dnsrewrite\n",
@@ -94,7 +94,7 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
             "4:14 a modifier that has no meaning",
             "5:4 `*` stands for several labels",
             "6:1 without a `^`",
-            "7:14 takes back another line",
+            "7:14 a modifier that has no meaning",
             "8:14 for some types only",
             "9:14 for some clients only",
             "10:24 for some clients only",
@@ -281,6 +281,31 @@ fn other_encodings_are_told_once_and_comments_in_them_are_no_fault() {
     assert_eq!((parsed.bad_lines, parsed.diagnostics.len()), (2, 2));
     assert_eq!(parsed.diagnostics[0].message, "is not UTF-8 from here; the line is skipped");
     assert_eq!(parsed.diagnostics[1].message, "1 more lines like these are not shown");
+}
+
+#[test]
+fn a_line_that_another_one_takes_back_is_none_wherever_they_stand() {
+    check(
+        ListFormat::Adblock,
+        "||a.example^\n||B.example^$important\n||a.example^$badfilter\n||b.example^$badfilter,important\n||c.example^\n\
+         ||d.example^$badfilter,dnsrewrite=NXDOMAIN\n||d.example^$dnsrewrite=NXDOMAIN\n||d.example^\n",
+        &["5:c.example", "8:d.example"],
+        &[],
+    );
+    // What an exception or an important block stood above is in force again, unless another such line does.
+    check(
+        ListFormat::Adblock,
+        "||a.example^\n@@||a.example^$badfilter\n@@||a.example^\n||c.example^\n@@||c.example^\n||c.example^$important\n\
+         ||c.example^$important,dnsrewrite=NXDOMAIN\n||c.example^$important,badfilter\n",
+        &["1:a.example", "7:c.example nxdomain"],
+        &[],
+    );
+    check(
+        ListFormat::Adblock,
+        "||a.example^\n||x.example^$badfilter\n||y.example^$badfilter\n",
+        &["1:a.example"],
+        &["3:1 2 lines take back (`badfilter`) what is no line of this list: `||x.example^`"],
+    );
 }
 
 #[test]
