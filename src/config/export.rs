@@ -115,7 +115,12 @@ pub(super) fn key_file(written: &file::Text, base: &Path, reader: &Reader<'_>) -
 
 /// A server of zones: its address, with a port if it is another than 53.
 pub(super) fn server(text: &str) -> Result<SocketAddr, Unreadable> {
-    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+    server_at(text, PORT)
+}
+
+/// The same, with another port if none is written.
+pub(super) fn server_at(text: &str, port: u16) -> Result<SocketAddr, Unreadable> {
+    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, port));
     let server: Option<SocketAddr> = alone.or_else(|_with_port| text.parse()).ok();
     server.filter(|server| server.port() != 0).ok_or(Unreadable::NoServer)
 }

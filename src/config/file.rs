@@ -258,6 +258,7 @@ pub(super) struct FurtherList {
     pub(super) zone: Text,
     pub(super) primaries: Texts,
     pub(super) key_file: Text,
+    pub(super) tls_name: Text,
     pub(super) format: Text,
     pub(super) strict: Flag,
     pub(super) refresh: Measure,

@@ -149,11 +149,14 @@ pub(super) fn complete(lists: &mut [ListFile], state_dir: Option<&Path>, mistake
         if let Some(state_dir) = state_dir {
             list.path.value = Store::new(state_dir).list(&id.value);
         }
-        let Way::Url(subscribed) = &mut elsewhere.way else { continue };
-        let Some(path) = &subscribed.authorities else { continue };
+        let (path, believed) = match &mut elsewhere.way {
+            Way::Url(subscribed) => (&subscribed.authorities, Some(&mut subscribed.subscription.trust)),
+            Way::Zone(zone) => (&zone.authorities, zone.wanted.tls.as_mut().map(|tls| &mut tls.trust)),
+        };
+        let (Some(path), Some(believed)) = (path, believed) else { continue };
         let Some(text) = tls::read(path, mistakes) else { continue };
         match Trust::default().believing(&text) {
-            Ok(trust) => subscribed.subscription.trust = trust,
+            Ok(trust) => *believed = trust,
             Err(error) => mistakes.push(tls::wrong(path, &error)),
         }
     }
@@ -238,8 +241,9 @@ fn zone_list(
 /// What means nothing for anything else.
 fn only_of_zones(list: &file::FurtherList, reader: &mut Reader<'_>) {
     let primaries = list.primaries.iter().map(|texts| ("primaries", texts.span()));
-    let key_file = list.key_file.iter().map(|text| ("key_file", text.span()));
-    for (key, span) in primaries.chain(key_file) {
+    let texts = [("key_file", &list.key_file), ("tls_name", &list.tls_name)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.span())));
+    for (key, span) in primaries.chain(texts) {
         reader.error(span, format!("`{key}` belongs to a `zone`"));
     }
 }

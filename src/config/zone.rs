@@ -7,11 +7,16 @@ use toml::Spanned;
 
 use super::at::At;
 use super::convert::{each, seconds};
-use super::export::{KeyFile, key_file, server};
+use super::export::{KeyFile, key_file, server_at};
 use super::file;
 use super::reader::Reader;
-use crate::transfer::Transferred;
+use crate::tls::{Trust, is_server_name};
+use crate::transfer::{Encryption, Transferred};
 use crate::wire::{LowerName, Name};
+
+/// Where zones are served in clear, and over TLS (RFC 9103 §7.2).
+const PORT: u16 = 53;
+const TLS_PORT: u16 = 853;
 
 /// A policy zone of others.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +25,8 @@ pub struct ZoneList {
     pub wanted: Transferred,
     /// What both sides sign by.
     pub key_file: Option<KeyFile>,
+    /// Authorities for its primaries, in place of those that are compiled in.
+    pub authorities: Option<At<PathBuf>>,
 }
 
 impl ZoneList {
@@ -37,7 +44,7 @@ impl ZoneList {
 
     /// The file of its key.
     pub(super) fn watched(&self) -> Option<&At<PathBuf>> {
-        self.key_file.as_ref().map(|file| &file.path)
+        self.key_file.as_ref().map(|file| &file.path).or(self.authorities.as_ref())
     }
 }
 
@@ -50,7 +57,9 @@ pub(super) fn zone(
     reader: &mut Reader<'_>,
 ) -> Option<ZoneList> {
     only_of_urls(list, reader);
-    let primaries = each(&list.primaries, server, reader).unwrap_or_default();
+    let tls = tls(list, reader);
+    let port = if list.tls_name.is_some() { TLS_PORT } else { PORT };
+    let primaries = each(&list.primaries, |text| server_at(text, port), reader).unwrap_or_default();
     if list.primaries.as_ref().is_none_or(|written| written.get_ref().is_empty()) {
         let span = list.primaries.as_ref().map_or(written.span(), Spanned::span);
         reader.error(span, "a zone needs the addresses of its `primaries`");
@@ -64,13 +73,28 @@ pub(super) fn zone(
             return None;
         }
     };
-    let wanted = Transferred { zone, primaries, key: None::<Arc<_>>, size_max_bytes, time_max };
-    Some(ZoneList { wanted, key_file })
+    let wanted = Transferred { zone, primaries, tls, key: None::<Arc<_>>, size_max_bytes, time_max };
+    let authorities = list.ca_file.as_ref().map(|text| reader.at(base.join(text.get_ref()), text.span()));
+    Some(ZoneList { wanted, key_file, authorities })
+}
+
+/// By what name primaries are known, if they are asked over TLS.
+fn tls(list: &file::FurtherList, reader: &mut Reader<'_>) -> Option<Encryption> {
+    let Some(name) = &list.tls_name else {
+        if let Some(ca_file) = &list.ca_file {
+            reader.error(ca_file.span(), "`ca_file` of a `zone` needs the `tls_name` of its primaries");
+        }
+        return None;
+    };
+    if !is_server_name(name.get_ref()) {
+        reader.error(name.span(), "no name or address of a server, as certificates have it");
+    }
+    Some(Encryption { name: name.get_ref().as_str().into(), trust: Trust::default() })
 }
 
 /// What means nothing for a zone, which says itself how often to look.
 fn only_of_urls(list: &file::FurtherList, reader: &mut Reader<'_>) {
-    let texts = [("minisign_key", &list.minisign_key), ("ca_file", &list.ca_file), ("format", &list.format)];
+    let texts = [("minisign_key", &list.minisign_key), ("format", &list.format)];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.span())));
     let refresh = list.refresh.iter().map(|measure| ("refresh", measure.span()));
     let internal = list.internal.iter().map(|flag| ("internal", flag.span()));

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 
-pub use client::{ClientTls, Pin, PinError, Trust, explain, is_server_name};
+pub use client::{ClientTls, Encrypted, Pin, PinError, Trust, explain, is_server_name};
 pub use hello::Hello;
 pub use paper::Paper;
 pub use pem::{Identity, PemError, certificates};

@@ -41,7 +41,7 @@ pub use notice::tell;
 pub use outgoing::{Outgoing, Pieces};
 pub use primary::{Primary, Said, ZoneConfig};
 pub use published::{Published, publish};
-pub use session::{Came, Held, Transferred, fetch};
+pub use session::{Came, Encryption, Held, Transferred, fetch};
 pub use soa::Soa;
 pub use triggers::Triggers;
 

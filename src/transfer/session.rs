@@ -1,4 +1,4 @@
-//! One talk with one primary, over TCP: what version it has, what has changed, or all of it. It blocks, so it belongs on a thread of
+//! One talk with one primary, over TCP or TLS (RFC 9103): what version it has, what has changed, or all of it. It blocks, so it belongs on a thread of
 //! its own.
 
 use std::fs::File;
@@ -16,6 +16,7 @@ use super::soa::Soa;
 use crate::clock::Clock;
 use crate::priority::make_way;
 use crate::time::Mono;
+use crate::tls::{Encrypted, Trust};
 use crate::wire::tsig::{Key, Signer, TsigError, Verifier};
 use crate::wire::{HEADER, LowerName, Malformed, Name, Section, be16, qtype, rcode, read_record};
 
@@ -29,12 +30,23 @@ pub struct Transferred {
     pub zone: Name,
     /// Who has it, in the order in which they are asked.
     pub primaries: Vec<SocketAddr>,
+    /// How the primaries are known, all by one name; `None`: they are asked in clear.
+    pub tls: Option<Encryption>,
     /// What both sides sign by; `None`: nothing is signed.
     pub key: Option<Arc<Key>>,
     /// Octets of the file at most.
     pub size_max_bytes: u64,
     /// It must have come within this.
     pub time_max: Duration,
+}
+
+/// A talk that nobody else hears.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encryption {
+    /// The name in the certificate of a primary.
+    pub name: Arc<str>,
+    /// Whom it must be vouched for by.
+    pub trust: Trust,
 }
 
 /// A version that is there.
@@ -131,7 +143,15 @@ impl Talk<'_> {
     fn connect(&self) -> Result<Line<'_>, Fault> {
         let stream = TcpStream::connect_timeout(&self.primary, PATIENCE)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Line { talk: self, stream: BufReader::new(stream) })
+        let way = match &self.wanted.tls {
+            None => Channel::Clear(stream),
+            Some(Encryption { name, trust }) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                let client = trust.client(true, &[]).map_err(io::Error::other)?;
+                Channel::Encrypted(client.block(name, stream)?.into())
+            }
+        };
+        Ok(Line { talk: self, stream: BufReader::new(way) })
     }
 
     fn whole<W: Write>(
@@ -168,7 +188,47 @@ impl Talk<'_> {
 /// A connection to a primary.
 struct Line<'t> {
     talk: &'t Talk<'t>,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Channel>,
+}
+
+/// What it is made of.
+enum Channel {
+    Clear(TcpStream),
+    Encrypted(Box<Encrypted>),
+}
+
+impl Channel {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Clear(stream) => stream,
+            Self::Encrypted(stream) => stream.tcp(),
+        }
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(into),
+            Self::Encrypted(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(octets),
+            Self::Encrypted(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Encrypted(stream) => stream.flush(),
+        }
+    }
 }
 
 impl<'t> Line<'t> {
@@ -238,6 +298,7 @@ impl<'t> Line<'t> {
         let mut framed = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes().to_vec();
         framed.append(&mut message);
         self.stream.get_mut().write_all(&framed)?;
+        self.stream.get_mut().flush()?;
         Ok((id, verifier))
     }
 
@@ -268,7 +329,7 @@ impl<'t> Line<'t> {
         if left.is_zero() {
             return Err(Fault::Slow { records });
         }
-        self.stream.get_ref().set_read_timeout(Some(left.min(PATIENCE)))?;
+        self.stream.get_ref().tcp().set_read_timeout(Some(left.min(PATIENCE)))?;
         self.stream.read_exact(into).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Fault::Cut { records },
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Fault::Slow { records },

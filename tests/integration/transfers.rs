@@ -194,6 +194,7 @@ impl Secondary {
         let wanted = Transferred {
             zone: Name::parse(ZONE).unwrap(),
             primaries: Vec::new(),
+            tls: None,
             key: None,
             size_max_bytes: 1 << 20,
             time_max: Duration::from_secs(20),

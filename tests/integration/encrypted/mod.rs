@@ -9,6 +9,7 @@ mod floods;
 mod https;
 mod proxies;
 mod quic;
+mod zone;
 
 use std::net::SocketAddr;
 use std::time::Duration;
