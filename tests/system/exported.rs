@@ -160,7 +160,7 @@ type Start = fn(&Path, SocketAddr, From<'_>) -> Running;
 const PEERS: [(&str, Start); 3] = [("BIND", bind), ("Unbound", unbound), ("PowerDNS Recursor", powerdns)];
 
 /// What resolves every name.
-fn upstream() -> Unbound {
+pub(super) fn upstream() -> Unbound {
     Unbound::with(&[(".", "root.zone")], |directory| {
         fs::write(directory.join("root.zone"), ROOT).unwrap();
         fs::write(directory.join("anchors"), "").unwrap();

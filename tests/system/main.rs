@@ -21,6 +21,7 @@ mod disk;
 mod doors;
 mod dnsperf;
 mod encrypted;
+mod exempted;
 mod exported;
 mod failover;
 mod faithful;

@@ -23,7 +23,7 @@ use crate::wire::{LowerName, Name};
 const FIRST_REFRESH: Duration = Duration::from_secs(60);
 /// Between two looks for notices: whoever can pretend to be a primary may give as many as it likes. A look is one question about
 /// the serial; longer, and a true notice right after a false one would wait too long.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is known of a zone that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
