@@ -19,6 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind};
+use tokio::time::Instant;
 
 use super::watch::{FILES_MAX, Mark, Marks, marks};
 use crate::config::Tail;
@@ -158,8 +159,22 @@ pub(super) struct Files {
     /// As they were when nobody wrote them.
     rested: ArcSwap<Seen>,
     pub(super) writers: Writers,
+    /// As they were looked at last while that was not over.
+    looked: Mutex<Option<Looked>>,
     /// Whether they are leases.
     leases: bool,
+}
+
+/// What was seen of files that are not at rest.
+#[derive(Debug)]
+struct Looked {
+    marks: Marks,
+    /// Since when they are not.
+    begun: Instant,
+    /// Since when they are as they are.
+    still: Instant,
+    /// When they were looked at last.
+    last: Instant,
 }
 
 impl Files {
@@ -184,22 +199,31 @@ impl Files {
 
     /// Waits until all that was changed in place has come to rest; the files as they are then.
     pub(super) async fn at_rest(&self, paths: &[PathBuf]) -> Arc<Seen> {
-        let (mut now, mut still, mut waited) = (self.look(paths), Duration::ZERO, Duration::ZERO);
         loop {
-            let in_force = self.in_force();
+            let (now, in_force) = (self.look(paths), self.in_force());
             let rest = now.marks.keys().map(|path| self.rest(path, &in_force, &now)).max().unwrap_or_default();
-            let rested = still >= rest || self.rested.load().marks == now.marks;
-            if rested || waited >= if self.leases { WAIT_MAX_OF_LEASES } else { WAIT_MAX } {
+            let known = rest.is_zero() || self.rested.load().marks == now.marks;
+            if known || self.are_still(&now, rest) {
                 let now = Arc::new(now);
                 self.rested.store(Arc::clone(&now));
                 return now;
             }
             tokio::time::sleep(LOOK).await;
-            let next = Seen::look(paths, &now);
-            still = if next.marks == now.marks { still + LOOK } else { Duration::ZERO };
-            waited += LOOK;
-            now = next;
         }
+    }
+
+    /// Whether they have been as they are for so long. Whoever waits may be called off and come again: that time counts.
+    fn are_still(&self, now: &Seen, rest: Duration) -> bool {
+        let (time, mut looked) = (Instant::now(), self.looked.lock().unwrap_or_else(PoisonError::into_inner));
+        let before = looked.take();
+        let begun = before.as_ref().filter(|before| time - before.last < REST).map_or(time, |before| before.begun);
+        let still = before.filter(|before| before.marks == now.marks).map_or(time, |before| before.still);
+        let wait_max = if self.leases { WAIT_MAX_OF_LEASES } else { WAIT_MAX };
+        let over = time - still >= rest || time - begun >= wait_max;
+        if !over {
+            *looked = Some(Looked { marks: now.marks.clone(), begun, still, last: time });
+        }
+        over
     }
 
     fn rest(&self, path: &Path, in_force: &Seen, now: &Seen) -> Duration {
@@ -369,11 +393,17 @@ mod tests {
         assert_eq!(now.texts[&folder.path()][..], *b"a = 1\nb = 2\nc = 4\n");
 
         fs::write(folder.path(), "a = 1\n").unwrap();
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         files.at_rest(&paths).await;
         assert_eq!(began.elapsed().as_secs(), 5);
         files.at_rest(&paths).await;
         assert_eq!(began.elapsed().as_secs(), 5, "once is enough");
+
+        // Somebody else is served in between, again and again.
+        fs::write(folder.path(), "").unwrap();
+        let began = Instant::now();
+        while tokio::time::timeout(LOOK / 2, files.at_rest(&paths)).await.is_err() {}
+        assert_eq!(began.elapsed().as_secs(), 5);
     }
 
     #[test]

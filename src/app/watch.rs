@@ -13,6 +13,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::rest::Writers;
 
@@ -61,12 +62,23 @@ impl Mark {
 /// The state of all watched files.
 pub(super) type Marks = BTreeMap<PathBuf, Mark>;
 
+/// A state of files that may change on.
+struct Changing {
+    marks: Marks,
+    /// Since when they change.
+    begun: Instant,
+    /// Since when they are so.
+    still: Instant,
+}
+
 /// Waits for changes below some paths.
 pub(super) struct Watch {
     paths: Vec<PathBuf>,
     /// Files are read when nothing has changed for this long, and after [`RESTS_MAX`] times that even if they never rest.
     rest: Duration,
     marks: Marks,
+    /// What has changed and not come to rest.
+    changing: Option<Changing>,
     notices: mpsc::Receiver<()>,
     /// Learns who writes them.
     writers: Writers,
@@ -108,7 +120,7 @@ impl Watch {
             }
         }
         let marks = marks(&paths);
-        Self { paths, rest, marks, notices, writers, _watcher: watcher }
+        Self { paths, rest, marks, changing: None, notices, writers, _watcher: watcher }
     }
 
     /// Watches other paths from now on, and takes their state for a change: nobody knows when they were read.
@@ -142,21 +154,23 @@ impl Watch {
         self.marks = now;
     }
 
-    /// The state of the files once it has stayed the same for a while.
+    /// The state of the files once it has stayed the same for a while. Whoever waits may be called off and come again: that time
+    /// counts.
     async fn rested(&mut self) -> Marks {
-        let mut now = marks(&self.paths);
-        if now == self.marks {
-            return now;
-        }
-        for _ in 0..RESTS_MAX {
-            tokio::time::sleep(self.rest).await;
-            let next = marks(&self.paths);
-            if next == now {
-                break;
+        loop {
+            let (now, time) = (marks(&self.paths), Instant::now());
+            let before = self.changing.take();
+            if now == self.marks {
+                return now;
             }
-            now = next;
+            let begun = before.as_ref().map_or(time, |before| before.begun);
+            let still = before.filter(|before| before.marks == now).map_or(time, |before| before.still);
+            if time - still >= self.rest || time - begun >= self.rest * RESTS_MAX {
+                return now;
+            }
+            self.changing = Some(Changing { marks: now, begun, still });
+            tokio::time::sleep(self.rest).await;
         }
-        now
     }
 }
 
@@ -240,6 +254,17 @@ mod tests {
         std::fs::write(dir.path().join("a"), "").unwrap();
         let mut watch = Watch::new(vec![dir.path().to_owned()]);
         assert!(tokio::time::timeout(Duration::from_secs(60), watch.changed()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_noticed_by_who_is_called_off_again_and_again() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "").unwrap();
+        let mut watch = Watch::new(vec![dir.path().to_owned()]);
+        std::fs::write(dir.path().join("a"), "more").unwrap();
+        let begun = Instant::now();
+        while tokio::time::timeout(REST / 3, watch.change()).await.is_err() {}
+        assert!(begun.elapsed() < 2 * REST, "{:?}", begun.elapsed());
     }
 
     #[test]
