@@ -82,7 +82,7 @@ impl FromStr for Scopes {
     type Err = ScopesError;
 
     fn from_str(text: &str) -> Result<Self, ScopesError> {
-        Vec::from_iter(text.split(',').map(|word| word.trim().to_owned())).try_into()
+        text.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>().try_into()
     }
 }
 

@@ -101,8 +101,8 @@ impl Route {
 }
 
 /// Adds routes to a router.
-pub(super) fn add(router: Router<Room>, routes: &'static [Route]) -> Router<Room> {
-    routes.iter().fold(router, |router, route| router.route(route.path, endpoint(route)))
+pub(super) fn add(to: Router<Room>, routes: &'static [Route]) -> Router<Room> {
+    routes.iter().fold(to, |to, route| to.route(route.path, endpoint(route)))
 }
 
 fn endpoint(route: &'static Route) -> MethodRouter<Room> {
@@ -270,12 +270,11 @@ fn may(route: &Route, caller: &Caller) -> Result<(), Problem> {
 /// A browser shows by itself who is there, and nothing shows that a page of ours made it ask.
 pub(super) fn from_our_page(call: &Call) -> Result<(), Problem> {
     let Some(csrf) = &call.caller.csrf else { return Ok(()) };
-    let shown = match call.headers.get(CSRF_HEADER) {
-        Some(header) => header.to_str().unwrap_or_default().to_owned(),
-        None => {
-            let fields = call.form().unwrap_or_default();
-            fields.into_iter().find(|(key, _value)| key == CSRF_FIELD).map(|(_key, value)| value).unwrap_or_default()
-        }
+    let shown = if let Some(header) = call.headers.get(CSRF_HEADER) {
+        header.to_str().unwrap_or_default().to_owned()
+    } else {
+        let fields = call.form().unwrap_or_default();
+        fields.into_iter().find(|(key, _value)| key == CSRF_FIELD).map(|(_key, value)| value).unwrap_or_default()
     };
     if is_own_page(&call.uri, &call.headers) && shown == *csrf {
         return Ok(());

@@ -66,8 +66,7 @@ impl Shape {
     pub(super) fn check(&self, value: &Value, place: &str) -> Result<(), Problem> {
         let wrong = |what: &str| Err(Problem::bad(place, what.to_owned()));
         match (self, value) {
-            (Self::Free, _) | (Self::Flag, Value::Bool(_)) => Ok(()),
-            (Self::Maybe(_), Value::Null) => Ok(()),
+            (Self::Free, _) | (Self::Flag, Value::Bool(_)) | (Self::Maybe(_), Value::Null) => Ok(()),
             (Self::Maybe(inner) | Self::Needed(inner), value) => inner.check(value, place),
             (Self::Flag, _) => wrong("has to be true or false"),
             (Self::Whole(least, most), Value::Number(number)) => {

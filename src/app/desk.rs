@@ -21,7 +21,7 @@ use crate::time::Now;
 pub(super) fn desk(parts: &Arc<Parts>) -> Desk {
     let (scrape, ready) = (Arc::clone(parts), Arc::clone(parts));
     let mut desk = Desk::new(Arc::clone(&parts.metrics), move || scrape.before_scrape(), move || ready.readiness());
-    desk.tls = parts.admin_tls.clone();
+    desk.tls.clone_from(&parts.admin_tls);
     desk.house = Some(Arc::new(Seen { parts: Arc::clone(parts), runtime: Handle::current() }));
     desk
 }

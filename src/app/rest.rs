@@ -385,7 +385,7 @@ mod tests {
         fs::write(folder.path(), "a = 1\n").unwrap();
         let writing = async {
             for text in ["a = 1\nb = 2\n", "a = 1\nb = 2\nc = 4\n"] {
-                tokio::time::sleep(REST_OF_BEGINNING - LOOK * 2).await;
+                tokio::time::sleep(REST_OF_BEGINNING.saturating_sub(LOOK * 2)).await;
                 fs::write(folder.path(), text).unwrap();
             }
         };

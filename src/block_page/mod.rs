@@ -93,7 +93,10 @@ impl Look {
 /// Never shows the key.
 impl fmt::Debug for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Look").field("language", &self.language).field("tls", &self.tls.is_some()).finish()
+        f.debug_struct("Look")
+            .field("language", &self.language)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,12 +32,11 @@ pub(super) fn to<B>(request: &Request<B>, asked: &Asked<'_>, desk: &Desk) -> (Re
         Some((name, knock))
     };
     let new;
-    let judged = match asked.known {
-        Some(known) => Some(known),
-        None => {
-            new = of_host();
-            new.as_ref()
-        }
+    let judged = if asked.known.is_some() {
+        asked.known
+    } else {
+        new = of_host();
+        new.as_ref()
     };
     let Some((name, knock)) = judged else {
         return (response(StatusCode::NOT_FOUND, language, page::neutral(language, None)), BlockPageEnd::NoName);

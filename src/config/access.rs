@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::convert::{each, flag, network};
-use super::file::{self, Flag, Text, Texts};
+use super::file::{Flag, Text, Texts};
 use super::reader::Reader;
 use super::settings::TlsSettings;
 use super::unreadable::Unreadable;
@@ -85,7 +85,7 @@ fn scope(text: &str) -> Result<Scope, Unreadable> {
 }
 
 /// A header's name.
-fn header(written: &file::Text, default: String, reader: &mut Reader<'_>) -> String {
+fn header(written: &Text, default: String, reader: &mut Reader<'_>) -> String {
     let Some(text) = written else { return default };
     let name = text.get_ref().to_ascii_lowercase();
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';

@@ -167,10 +167,10 @@ impl ClientTls {
     ///
     /// # Errors
     /// rustls's, or it is no name.
-    pub fn over<S: io::Read + io::Write>(self, name: &str, stream: S) -> io::Result<impl io::Read + io::Write> {
+    pub fn over<S: Read + Write>(self, name: &str, stream: S) -> io::Result<impl Read + Write> {
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        let connection = rustls::ClientConnection::new(Arc::new(self.0), name).map_err(io::Error::other)?;
-        Ok(rustls::StreamOwned::new(connection, stream))
+        let connection = ClientConnection::new(Arc::new(self.0), name).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
     }
 
     /// For whoever makes the connections.

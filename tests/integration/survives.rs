@@ -76,7 +76,7 @@
 //! forged clients without end                    a_network_of_forged_clients_leaves_a_bounded_record_with_exact_counts_for_each_ban
 //! a full disk                                   a_full_disk_stops_no_query_and_the_loss_is_exact files_that_cannot_grow_stop_no_query_and_the_loss_is_exact
 //! a disk that is read only                      a_read_only_state_directory_at_the_start_stops_no_query
-//! a kill while the record is written            kill_in_a_loop_loses_a_second_at_most_and_corrupts_nothing
+//! a kill while the record is written            what_was_said_to_be_stored_outlives_kills_at_any_moment_and_nothing_is_made_up
 //! a record cut or turned over anywhere          a_file_cut_at_any_octet_is_an_error_that_names_it_and_nothing_is_deleted octets_turned_over_anywhere_never_panic
 //! a clock that jumps ahead and back             a_wall_clock_that_jumps_ahead_and_back_deletes_nothing a_wall_clock_that_jumps_back_and_ahead_deletes_nothing_from_before
 //! a saved cache from the future                 a_file_from_the_future_is_left_out_and_no_file_is_no_fault

@@ -65,7 +65,7 @@ fn entries(room: &Room, call: &Call) -> Result<Value, Problem> {
     let reading = reading.map_err(|error| Problem::cannot(error.to_string()))?;
     let oldest = kept.front().map(|(entry, _hash)| entry.number);
     let next = oldest.filter(|oldest| *oldest > 1).map(|oldest| told(&oldest.to_string()));
-    let mut page = page(kept.iter().rev().map(row).collect(), next);
+    let mut page = page(&kept.iter().rev().map(row).collect::<Vec<_>>(), next.as_deref());
     if let Some(object) = page.as_object_mut() {
         object.insert("intact".to_owned(), reading.damage.is_none().into());
         object.insert("head".to_owned(), reading.head.into());

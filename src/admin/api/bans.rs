@@ -277,7 +277,7 @@ fn rules(room: &Room, call: &Call) -> Result<Value, Problem> {
     let row = |(list, pattern): (&crate::policy::ListInfo, crate::policy::PatternRef<'_>)| json!({"ban": id(list.ban.0), "pattern": pattern.to_string(), "list": *list.name});
     let items: Vec<Value> = rows.by_ref().take(limit).map(row).collect();
     let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
-    Ok(page(items, next))
+    Ok(page(&items, next.as_deref()))
 }
 
 fn lists(room: &Room, call: &Call) -> Result<Value, Problem> {

@@ -36,7 +36,7 @@ const EXEMPTION: Shape = Shape::Object(&[
     field("revoker", Shape::Maybe(&Shape::Text)),
 ]);
 
-/// Exactly one of client, group and site; one of ban, category and name; one of until, lasts_seconds and endless.
+/// Exactly one of client, group and site; one of ban, category and name; one of until, `lasts_seconds` and endless.
 const WANTED: Shape = Shape::Object(&[
     optional("client", Shape::Text),
     optional("group", Shape::Text),

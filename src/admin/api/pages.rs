@@ -43,7 +43,7 @@ pub(super) fn told(place: &str) -> String {
 }
 
 /// A page.
-pub(super) fn page(rows: Vec<Value>, next: Option<String>) -> Value {
+pub(super) fn page(rows: &[Value], next: Option<&str>) -> Value {
     json!({"items": rows, "next": next})
 }
 
@@ -56,7 +56,7 @@ pub(super) fn numbered(call: &Call, rows: impl Iterator<Item = Value>) -> Result
     let mut rows = rows.skip(from);
     let items: Vec<Value> = rows.by_ref().take(limit).collect();
     let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
-    Ok(page(items, next))
+    Ok(page(&items, next.as_deref()))
 }
 
 /// The number that a page begins with.

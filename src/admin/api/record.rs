@@ -203,7 +203,7 @@ fn rows<T: serde::Serialize>(
     let more = rows.len() > from + limit;
     let rows = rows.iter().skip(from).take(limit).map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
     let rows = rows.map_err(|error| Problem::cannot(error.to_string()))?;
-    Ok(page(rows, more.then(|| told(&(from + limit).to_string()))))
+    Ok(page(&rows, more.then(|| told(&(from + limit).to_string())).as_deref()))
 }
 
 fn attempts(room: &Room, call: &Call) -> Result<Value, Problem> {

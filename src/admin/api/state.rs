@@ -33,6 +33,7 @@ const STATUS: Shape = Shape::Object(&[
     field("listen", Shape::List(&Shape::Text)),
     field("endpoints", Shape::List(&Shape::Text)),
     field("admin", Shape::Maybe(&Shape::Text)),
+    field("block_page", Shape::List(&Shape::Text)),
     field("policy", Shape::Free),
     field("sources", Shape::List(&Shape::Free)),
     field("upstreams", Shape::List(&Shape::Free)),

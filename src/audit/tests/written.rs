@@ -3,6 +3,7 @@
 use super::written;
 use crate::audit::{Entry, Event, OWNER_MAX, REASON_MAX, Terms, Written, said, whom};
 use crate::policy::Whom;
+use crate::time::Timestamp;
 
 #[track_caller]
 fn refused(written: Written, part: &str) {
@@ -68,7 +69,8 @@ fn nobody_is_spared_by_mistake() {
     }
     let named = |name: &str| Written { ban: None, name: Some(name.to_owned()), ..written() };
     refused(named("."), "every name");
-    refused(named("co.uk"), "public suffix");
+    let registry = Terms::try_from(named("co.uk")).unwrap();
+    assert!(registry.check(Timestamp::UNIX_EPOCH).unwrap_err().to_string().contains("public suffix"));
     refused(named("a..example"), "is no name");
     // Such may be in a log that an older program wrote, so they are read, and not granted.
     for written in [

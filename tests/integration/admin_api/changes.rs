@@ -55,7 +55,7 @@ async fn every_change_is_in_the_audit_log_with_its_author() {
     let (operator, approver) = (token(&server, "ops", "operate").await, token(&server, "desk", "approve").await);
     let did = |entries: &[Value], what: &str| {
         let is_it = |entry: &&Value| entry["event"]["did"]["what"] == what || entry["event"].get(what).is_some();
-        entries.iter().find(is_it).map(|entry| entry["by"].clone()).unwrap_or_else(|| panic!("no {what}: {entries:?}"))
+        entries.iter().find(is_it).map_or_else(|| panic!("no {what}: {entries:?}"), |entry| entry["by"].clone())
     };
     let post = |path: &'static str, token: &str| ask(&server, "POST", path).token(token).json(&body(path));
 
