@@ -1,8 +1,7 @@
 //! `embargo.toml` and `ban.toml` as written: every key, nothing understood yet.
 //!
-//! Every value may be missing: what is required, known or in range is told by the step from here to values
-//! ([`super::convert`], [`super::ban`]), which names all mistakes at once. Neither `flatten` nor `untagged` is used:
-//! serde loses the place of a value in both.
+//! Every value may be missing: what is required, known or in range is told by the step from here to values ([`super::convert`],
+//! [`super::ban`]), which names all mistakes at once. Neither `flatten` nor `untagged` is used: serde loses places in both.
 
 use std::collections::BTreeMap;
 use std::fmt;
