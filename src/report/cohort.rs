@@ -61,11 +61,11 @@ fn begin(day: Day) -> Timestamp {
 pub struct Sets {
     /// Lookups that only an installed product makes.
     pub seen: Vec<Set>,
-    /// Of a verified source.
+    /// Of a verified source; of the window.
     pub verified: Vec<Set>,
-    /// Enough of them on one day.
+    /// Enough of them on one day; of the window.
     pub confirmed: Vec<Set>,
-    /// Let through by an exemption.
+    /// Let through by an exemption; of the window.
     pub exempt: Vec<Set>,
     /// Any query.
     pub active: Vec<Set>,
@@ -138,7 +138,8 @@ pub(super) fn within<'s>(sets: &'s [Set], days: &RangeInclusive<Day>) -> &'s [Se
 
 /// Everybody in any of them.
 pub(super) fn union<'s>(sets: impl IntoIterator<Item = &'s Set>) -> RoaringBitmap {
-    let mut all = RoaringBitmap::new();
+    let mut sets = sets.into_iter();
+    let mut all = sets.next().map(|(_day, bits)| bits.clone()).unwrap_or_default();
     for (_day, bits) in sets {
         all |= bits;
     }

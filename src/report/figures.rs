@@ -166,7 +166,7 @@ impl Figures {
             if ranges.is_empty() {
                 continue;
             }
-            let mut piece = Piece::read(presence, ban, block, &(since..=*asked.window.end()))?;
+            let mut piece = Piece::read(presence, ban, block, (&(since..=*asked.window.end()), &asked.window))?;
             // Numbers of other sites are there only if one is asked for.
             let only = site.map(|_one| whole(&ranges));
             if let Some(only) = &only {
@@ -176,7 +176,7 @@ impl Figures {
             for (sum, span) in figures.spans.iter_mut().zip(spans) {
                 *sum += union(within(&piece.sets.seen, span)).len();
             }
-            figures.add_evidence(presence, subject, block, only.as_ref())?;
+            figures.add_evidence(presence, subject, &piece, only.as_ref())?;
         }
         Ok(figures)
     }
@@ -185,13 +185,16 @@ impl Figures {
         &mut self,
         presence: &Presence<'_>,
         subject: &Subject<'_>,
-        block: u32,
+        piece: &Piece,
         only: Option<&RoaringBitmap>,
     ) -> Result<(), StoreError> {
         for evidence in Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::None) {
             let sign = Sign { ban: subject.ban, evidence: Some(evidence), what: What::Seen };
             let seen = |days: &RangeInclusive<Day>| -> Result<u64, StoreError> {
-                let all = union(&presence.sets(sign, block, days)?);
+                if evidence == Evidence::Installed {
+                    return Ok(union(within(&piece.sets.seen, days)).len());
+                }
+                let all = union(&presence.sets(sign, piece.block, days)?);
                 Ok(only.map_or_else(|| all.len(), |only| all.intersection_len(only)))
             };
             let counts = (seen(&subject.asked.baseline)?, seen(&subject.asked.window)?);
@@ -247,14 +250,21 @@ struct Piece {
 }
 
 impl Piece {
-    fn read(presence: &Presence<'_>, ban: &str, block: u32, days: &RangeInclusive<Day>) -> Result<Self, StoreError> {
-        let of = |what| presence.sets(Sign { ban, evidence: Some(Evidence::Installed), what }, block, days);
+    /// The sets of all days, and of those in the window what only tells of it.
+    fn read(
+        presence: &Presence<'_>,
+        ban: &str,
+        block: u32,
+        (days, window): (&RangeInclusive<Day>, &RangeInclusive<Day>),
+    ) -> Result<Self, StoreError> {
+        let on = |days, what| presence.sets(Sign { ban, evidence: Some(Evidence::Installed), what }, block, days);
+        let (of, in_window) = (|what| on(days, what), |what| on(window, what));
         let active = Sign { ban: "", evidence: None, what: What::Active };
         let sets = Sets {
             seen: of(What::Seen)?,
-            verified: of(What::Verified)?,
-            confirmed: of(What::Confirmed)?,
-            exempt: of(What::Exempt)?,
+            verified: in_window(What::Verified)?,
+            confirmed: in_window(What::Confirmed)?,
+            exempt: in_window(What::Exempt)?,
             active: presence.sets(active, block, days)?,
         };
         Ok(Self { block, sets, address: of(What::Address)? })
@@ -263,8 +273,14 @@ impl Piece {
     /// How many there are in these days, and who; `plain` are the numbers of addresses.
     fn distinct(&self, plain: &RoaringBitmap, days: &RangeInclusive<Day>) -> (Distinct, RoaringBitmap) {
         let seen = union(within(&self.sets.seen, days));
-        let addresses = (&seen & plain).union_len(&union(within(&self.address, days)));
-        let active = union(within(&self.sets.active, days)).len();
+        let addresses = match within(&self.address, days) {
+            [] => seen.intersection_len(plain),
+            named => (&seen & plain).union_len(&union(named)),
+        };
+        let active = match within(&self.sets.active, days) {
+            [(_day, alone)] => alone.len(),
+            several => union(several).len(),
+        };
         (Distinct { devices: seen.len(), addresses, active }, seen)
     }
 
