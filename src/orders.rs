@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::{Phrase, Scopes};
-use crate::audit::Written;
+use crate::audit::{Looked, Written};
+use crate::journal::Whose;
 use crate::time::Timestamp;
 
 /// What can be asked of a running server.
@@ -45,6 +46,10 @@ pub enum Request {
     DeviceSay(Box<DeviceWord>),
     /// Take back what the audit entry with this number says of devices.
     DeviceUndo(u64),
+    /// Erase all that is kept of somebody.
+    PrivacyErase(Box<Erasing>),
+    /// Note that somebody looks at what is kept of clients, if that is noted.
+    Look(Looked),
     /// Tell who is spared what.
     ExemptList {
         /// Whether those that have ended are asked for too.
@@ -105,6 +110,15 @@ pub struct DeviceWord {
     pub reason: String,
 }
 
+/// An erasure that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasing {
+    /// Of whom.
+    pub whose: Whose,
+    /// The ticket by which it is asked for.
+    pub ticket: Option<String>,
+}
+
 /// Questions whose answers somebody means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Questions {
@@ -119,7 +133,15 @@ pub struct Questions {
 impl Request {
     /// Whether it changes nothing, so that the log need not tell of it.
     pub(crate) fn is_question(&self) -> bool {
-        matches!(self, Self::Status | Self::Lists | Self::CacheShow(_) | Self::ExemptList { .. } | Self::AccessList)
+        matches!(
+            self,
+            Self::Status
+                | Self::Lists
+                | Self::CacheShow(_)
+                | Self::ExemptList { .. }
+                | Self::AccessList
+                | Self::Look(_)
+        )
     }
 }
 

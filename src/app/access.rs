@@ -117,7 +117,10 @@ fn did(request: &Request) -> Option<Did> {
         | Request::ExemptList { .. }
         | Request::DeviceSay(_)
         | Request::DeviceUndo(_)
-        | Request::AccessList => return None,
+        | Request::AccessList
+        // What is erased, and who looks, have entries of their own.
+        | Request::PrivacyErase(_)
+        | Request::Look(_) => return None,
     };
     let on = on.chars().filter(|character| !character.is_control()).take(ON_MAX).collect();
     Some(Did { what: what.to_owned(), on })

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Author;
 use crate::orders::Answer;
 
-pub use crate::orders::{DeviceWord, Exempt, Questions, Request};
+pub use crate::orders::{DeviceWord, Erasing, Exempt, Questions, Request};
 
 /// Octets of a request at most: an exemption with the longest name and reason takes half of it.
 const REQUEST_MAX: u64 = 8192;
@@ -166,7 +166,10 @@ async fn converse<C: Carry>(stream: UnixStream, carrier: &C, uid: Option<u32>) -
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok::<Request, _>(request) => {
-            if !request.is_question() {
+            // Who is to be forgotten is not to be remembered by the log.
+            if matches!(request, Request::PrivacyErase(_)) {
+                tracing::info!(uid, "The control socket was asked to erase what is kept of a client.");
+            } else if !request.is_question() {
                 tracing::info!(?request, uid, "The control socket was asked.");
             }
             if request == Request::HandOver {

@@ -27,6 +27,8 @@ pub(super) struct Words {
     /// `None`: they have not been read yet, and what was known before holds.
     files: Option<Vec<Lease>>,
     neighbours: Vec<Lease>,
+    /// Names of reverse zones.
+    names: Vec<Lease>,
 }
 
 impl Parts {
@@ -142,10 +144,19 @@ pub(super) async fn keep_neighbours(parts: Arc<Parts>, stop: CancellationToken) 
 }
 
 impl Words {
+    /// Has these names hold where nothing else is known; without lease files there is nothing to wait for.
+    pub(super) fn hold_names(&mut self, names: Vec<Lease>, no_files: bool, of: (&Devices, &Journal, &Clock)) {
+        self.names = names;
+        if no_files {
+            self.files.get_or_insert_default();
+        }
+        self.put_in_force(of);
+    }
+
     /// Has all of it hold from now on.
     fn put_in_force(&self, (devices, journal, clock): (&Devices, &Journal, &Clock)) {
         let Some(files) = &self.files else { return };
-        let all = || files.iter().chain(&self.neighbours);
+        let all = || files.iter().chain(&self.neighbours).chain(&self.names);
         // What one device has asked a moment ago and another will ask now is one row unless the first is written.
         if devices.ends(all(), clock.now().wall)
             && let Err(error) = journal.flush(WRITING)

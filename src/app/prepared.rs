@@ -27,7 +27,8 @@ use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
 use super::{
-    Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, reload, saved, state_dir,
+    Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, privacy, reload, reports,
+    reverse, saved, state_dir,
 };
 use crate::access::Access;
 use crate::admin;
@@ -134,6 +135,7 @@ impl Prepared {
             successors,
         };
         parts.follow_audit();
+        parts.keep_looks(&parts.first);
         Ok(Prepared { parts, local, control, before, asking })
     }
 
@@ -243,6 +245,8 @@ fn keep_all(parts: &Arc<Parts>, late: Option<Late>, stop: &CancellationToken) {
     tokio::spawn(exports::keep(Arc::clone(parts), stop.clone()));
     tokio::spawn(exempt::keep(Arc::clone(parts), stop.clone()));
     tokio::spawn(leases::keep_neighbours(Arc::clone(parts), stop.clone()));
+    tokio::spawn(reports::keep(Arc::clone(parts), stop.clone()));
+    tokio::spawn(reverse::keep(Arc::clone(parts), stop.clone()));
     let (enforcing, stopping) = (Arc::clone(parts), stop.clone());
     tokio::spawn(async move {
         if let Some(late) = late {
@@ -304,6 +308,7 @@ fn record(
         clock.clone(),
     ));
     let mut config = map::journal(loaded);
+    config.privacy = privacy::told_of(loaded);
     let devices = Arc::clone(&config.devices);
     config.outlet = Some(Arc::clone(&sinks) as _);
     let journal = Journal::start_after(ended, config, Arc::clone(metrics), clock.clone())

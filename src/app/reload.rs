@@ -214,6 +214,9 @@ impl Parts {
 
     async fn reloaded(&self, why: &str, loaded: Arc<Loaded>, wanted: Option<&Wanted>, ready: policy::Ready) {
         warn(&loaded, self.clock.now().wall);
+        // First: what gets stricter does so before its sites are others.
+        self.keep_privacy(&loaded);
+        self.keep_looks(&loaded);
         let taken = self.enforce(ready);
         self.guard.admit(admission(&loaded.settings, &self.listen));
         self.guard.limit(map::rates(&loaded.settings));

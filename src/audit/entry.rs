@@ -60,6 +60,12 @@ pub enum Event {
     Undone(u64),
     /// Something was done that no other entry tells of.
     Did(Did),
+    /// What was kept of somebody was erased.
+    Erased(ErasedNote),
+    /// Somebody looked at what is kept of clients.
+    Looked(Looked),
+    /// Whether that is noted from now on.
+    Looks(bool),
 }
 
 /// Something that was done to the server or to who may use it.
@@ -69,6 +75,26 @@ pub struct Did {
     pub what: String,
     /// To what; empty: to all there is.
     pub on: String,
+}
+
+/// What was erased: how much, never of whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedNote {
+    /// Numbers of devices and addresses.
+    pub devices: u64,
+    /// Attempts.
+    pub attempts: u64,
+    /// The ticket by which it was asked for.
+    pub ticket: Option<String>,
+}
+
+/// Who looked at what is known by the entry; this is at what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// The command, or what else has shown it.
+    pub by: String,
+    /// What narrowed it.
+    pub at: String,
 }
 
 /// Identifiers that are of one device.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::entry::{Author, Did, Entry, Event, Reloaded};
+use super::entry::{Author, Did, Entry, Event, Looked, Reloaded};
 use super::error::{Damage, Refusal};
 use super::read::follow;
 use super::state::{Granted, State};
@@ -187,6 +187,36 @@ impl Audit {
         Ok(written)
     }
 
+    /// Notes that something was erased, or looked at.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn note(&self, event: Event, author: Author, at: Timestamp) -> Result<(), Refusal> {
+        self.append(author, at, |_known| Ok(Some(event))).map(drop)
+    }
+
+    /// Notes from now on who looks at what is kept of clients, or no longer, if that is not as it was.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn keep_looks(&self, noted: bool, at: Timestamp) -> Result<(), Refusal> {
+        self.append(Author::default(), at, |known| Ok((known.state.looks != noted).then_some(Event::Looks(noted))))
+            .map(drop)
+    }
+
+    /// Notes that the user with this id looked at something, where that is noted; whether it is.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn look(&self, looked: Looked, author: Author, at: Timestamp) -> Result<bool, Refusal> {
+        self.follow()?;
+        // Most servers note none of it, and need no lock for that.
+        if !self.known().state.looks {
+            return Ok(false);
+        }
+        self.note(Event::Looked(looked), author, at).map(|()| true)
+    }
+
     /// Notes the policy that came into force, if it is another than the last one.
     ///
     /// # Errors
@@ -216,8 +246,8 @@ impl Audit {
         let room = match event {
             Event::Granted(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) => self.octets_max,
             // What a script may do all day is not to keep anybody from being spared.
-            Event::Did(_) => self.octets_max / 2,
-            Event::Revoked(_) | Event::Expired(_) | Event::Undone(_) => u64::MAX,
+            Event::Did(_) | Event::Looked(_) => self.octets_max / 2,
+            Event::Revoked(_) | Event::Expired(_) | Event::Undone(_) | Event::Erased(_) | Event::Looks(_) => u64::MAX,
         };
         if start >= room {
             return Err(Refusal::Full);

@@ -28,7 +28,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Author, Did, Entry, Event, Merged, Reloaded, Split};
+pub use entry::{Author, Did, Entry, ErasedNote, Event, Looked, Merged, Reloaded, Split};
 pub use error::{Damage, Refusal};
 pub use file::{Audit, FILE_MAX};
 pub use read::{Reading, read};

@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) live: BTreeMap<u64, Granted>,
     /// What operators have said of devices, and not taken back.
     pub(super) words: BTreeMap<u64, Word>,
+    /// Whether it is noted who looks at clients.
+    pub(super) looks: bool,
     /// The policy that came into force last.
     pub(super) reloaded: Option<Reloaded>,
 }
@@ -58,6 +60,7 @@ impl Default for State {
             octets: 0,
             live: BTreeMap::new(),
             words: BTreeMap::new(),
+            looks: false,
             reloaded: None,
         }
     }
@@ -84,7 +87,8 @@ impl State {
                 self.words.extend(entry.event.word().map(|word| (entry.number, word)));
             }
             Event::Undone(number) => drop(self.words.remove(number)),
-            Event::Did(_) => (),
+            Event::Did(_) | Event::Erased(_) | Event::Looked(_) => (),
+            Event::Looks(noted) => self.looks = *noted,
         }
         Ok(entry)
     }

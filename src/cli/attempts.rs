@@ -34,7 +34,7 @@ Examples:
 impl Attempts {
     /// Reads and shows them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let what = (&self.state, &self.rows, self.json);
+        let what = ("attempts", &self.state, &self.rows, self.json);
         let devices = known::joined(&self.state.directory(console)?, console)?;
         let read = |store: &Store, filter: &Filter| {
             let mut rows = store.attempts(filter)?;

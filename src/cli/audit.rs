@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::record::to_the_second;
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::audit::{self, Did, Entry, Event, Merged, Reading, Reloaded, Split, Terms, Written};
+use crate::audit::{self, Did, Entry, ErasedNote, Event, Looked, Merged, Reading, Reloaded, Split, Terms, Written};
 use crate::time::rfc3339;
 
 /// Show who was spared what by whom, and which policy was in force when; and whether any of it was changed
@@ -141,6 +141,14 @@ fn told(event: &Event) -> String {
         Event::Undone(id) => format!("undone {id}"),
         Event::Did(Did { what, on }) if on.is_empty() => what.clone(),
         Event::Did(Did { what, on }) => format!("{what} {on}"),
+        Event::Erased(ErasedNote { devices, attempts, ticket }) => {
+            let ticket = ticket.as_ref().map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
+            format!("erased what was kept of a client: {devices} devices and addresses, {attempts} attempts{ticket}")
+        }
+        Event::Looks(true) => "from now on it is noted who looks at clients".to_owned(),
+        Event::Looks(false) => "it is no longer noted who looks at clients".to_owned(),
+        Event::Looked(Looked { by, at }) if at.is_empty() => format!("looked at clients: {by}"),
+        Event::Looked(Looked { by, at }) => format!("looked at clients: {by} ({at})"),
     }
 }
 

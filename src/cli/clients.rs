@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use super::failure::Failure;
 use super::known;
 use super::record::{self, to_the_second};
 use super::table::Table;
+use super::when::When;
 use super::{EXIT_CODES, flags};
 use crate::app::control::{self, Request};
 use crate::journal::{ClientRow, Filter, Store};
@@ -26,6 +28,9 @@ pub(super) struct Clients {
     state: flags::State,
     #[command(flatten)]
     rows: flags::Rows,
+    /// Only of devices that had tried nothing of the ban before: 2024-09-29, 7d
+    #[arg(long, value_name = "TIME", help_heading = "Filters")]
+    new_since: Option<When>,
 }
 
 /// A running server says within this which addresses stand for many.
@@ -36,16 +41,21 @@ const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence,
 const EXAMPLES: &str = "\
 Examples:
   embargo clients --evidence installed             who runs the product
-  embargo clients --ban kaspersky --since 7d --json";
+  embargo clients --ban kaspersky --since 7d --json
+  embargo clients --new-since 7d                   who began in the last week";
 
 impl Clients {
     /// Reads and shows them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
-        let what = (&self.state, &self.rows, self.json);
+        let what = ("clients", &self.state, &self.rows, self.json);
         let devices = known::joined(&self.state.directory(console)?, console)?;
         let directory = self.state.directory(console)?;
+        let new_since = self.new_since.map(|since| since.resolve(console.now, &TimeZone::UTC));
         let read = |store: &Store, filter: &Filter| {
-            let mut rows = store.clients(filter)?;
+            let mut rows = match new_since {
+                Some(since) => store.new_clients(filter, since)?,
+                None => store.clients(filter)?,
+            };
             for device in rows.iter_mut().filter_map(|row| row.device.as_mut()) {
                 *device = known::renamed(device, &devices);
             }

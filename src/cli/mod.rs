@@ -20,6 +20,7 @@ mod known;
 mod lists;
 mod man;
 mod preview;
+mod privacy;
 mod query;
 mod record;
 mod reload;
@@ -103,6 +104,7 @@ enum Command {
     Lists(Box<lists::Lists>),
     Preview(Box<preview::Preview>),
     Scan(Box<scan::Scan>),
+    Privacy(privacy::Privacy),
     Exempt(Box<exempt::Exempt>),
     Audit(audit::Audit),
     Token(token::Token),
@@ -130,6 +132,7 @@ impl Command {
             Self::Lists(lists) => lists.execute(console),
             Self::Preview(preview) => preview.execute(console),
             Self::Scan(scan) => scan.execute(console),
+            Self::Privacy(privacy) => privacy.execute(console),
             Self::Exempt(exempt) => exempt.execute(console),
             Self::Audit(audit) => audit.execute(console),
             Self::Token(token) => token.execute(console),

@@ -1,6 +1,8 @@
 //! What `attempts` and `clients` share: reading the record, while a server writes it and after it died.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use super::console::Console;
 use super::failure::Failure;
 use super::flags::{Rows, State};
 use crate::app::control::{self, ControlError, Request};
+use crate::audit::{Audit, Looked};
 use crate::diag::shown;
 use crate::journal::{Filter, Store, StoreError};
 use crate::time::Timestamp;
@@ -35,6 +38,13 @@ pub(super) struct Wanted {
 }
 
 impl Rows {
+    /// What narrows them, without naming anybody.
+    fn at(&self) -> String {
+        let client = self.client.map(|_one| "of one client".to_owned());
+        let ban = self.ban.as_ref().map(|ban| format!("ban {ban}"));
+        client.into_iter().chain(ban).collect::<Vec<_>>().join(", ")
+    }
+
     /// The rows for JSON (all of them) or for a table (one more than is shown, to know whether there are more).
     pub(super) fn wanted(&self, now: Timestamp, json: bool) -> Wanted {
         let resolve = |when: super::when::When| when.resolve(now, &TimeZone::UTC);
@@ -57,13 +67,14 @@ impl Rows {
 /// Exit code 3 when there is no record or it can't be read.
 pub(super) fn show<R: Serialize>(
     console: &mut Console<'_>,
-    (state, rows, json): (&State, &Rows, bool),
+    (by, state, rows, json): (&str, &State, &Rows, bool),
     read: impl FnOnce(&Store, &Filter) -> Result<Vec<R>, StoreError>,
     table: impl FnOnce(&Console<'_>, &[R]) -> String,
 ) -> Result<(), Failure> {
     let directory = state.directory(console)?;
     let wanted = rows.wanted(console.now, json);
     flush(console, &directory)?;
+    look(console, &directory, by, rows.at())?;
     let rows = Store::open_read_only(&directory).and_then(|store| read(&store, &wanted.filter)).map_err(unread)?;
     if json {
         return Ok(console.json(&rows)?);
@@ -94,6 +105,28 @@ pub(super) fn flush(console: &mut Console<'_>, directory: &Path) -> io::Result<(
             writeln!(console.err, "embargo: the newest rows may be missing: {told}")
         }
     }
+}
+
+/// Has it noted who looks at what is kept of clients, where that is noted: `by` which command, and at what. The log outlives
+/// what it tells of, so it names no client. Whoever may read the record may read it without that, too, as from a disk that takes
+/// nothing; then that is told.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn look(console: &mut Console<'_>, directory: &Path, by: &str, at: String) -> io::Result<()> {
+    let looked = Looked { by: by.to_owned(), at };
+    let noted = match control::ask(directory, &Request::Look(looked.clone()), FLUSH) {
+        Err(ControlError::Unreachable { .. }) => {
+            let noted = Audit::new(directory).look(looked, own_uid().into(), console.now);
+            noted.map(drop).map_err(|refusal| refusal.to_string())
+        }
+        answer => answer.map(drop).map_err(|error| error.to_string()),
+    };
+    noted.or_else(|why| writeln!(console.err, "embargo: it could not be noted who looked at this: {}", shown(&why)))
+}
+
+fn own_uid() -> Option<u32> {
+    fs::metadata("/proc/self").map(|own| own.uid()).ok()
 }
 
 /// That the record can't be read, and what to do.

@@ -61,6 +61,7 @@ impl Tail {
         let since = self.since.map(|since| since.resolve(console.now, &TimeZone::UTC));
         // What is there is history, unless it is asked for.
         record::flush(console, &directory)?;
+        record::look(console, &directory, "tail", String::new())?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
         let filter = Filter {
             ban: self.ban.clone(),

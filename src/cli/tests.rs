@@ -251,6 +251,8 @@ fn the_record_is_read_without_a_server_as_table_and_as_json() {
     let names: Vec<&str> = clients[0].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["ban", "client", "count", "device", "evidence", "first_seen", "last_seen", "many", "site"]);
     assert_eq!(json_of(&["attempts", "--json", "--state-dir", &state, "--until", "1h"]), json!([]));
+    let new = |since: &str| json_of(&["clients", "--json", "--state-dir", &state, "--new-since", since]);
+    assert_eq!((new("2025-03-10").as_array().unwrap().len(), new("2025-03-11")), (2, json!([])));
 
     insta::assert_snapshot!(run(&["attempts", "--state-dir", &state, "--client", "::ffff:192.0.2.7"]).out, @r"
     LAST SEEN             CLIENT     QNAME             TYPE  BAN   EVIDENCE   ACTION    COUNT

@@ -82,6 +82,7 @@ impl Top {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
         record::flush(console, &directory)?;
+        record::look(console, &directory, "top", String::new())?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
         if self.json {
             let lines = self.lines(&store, console.now).map_err(record::unread)?;

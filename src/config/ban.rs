@@ -65,6 +65,7 @@ pub(super) struct Declared {
     change: Change,
     laws: Vec<Law>,
     milestones: Vec<Milestone>,
+    fallback: Vec<IpAddr>,
     /// Its lists.
     pub(super) lists: Vec<DeclaredList>,
 }
@@ -158,6 +159,7 @@ impl Declared {
             change: Change::read(&file.take_change(), zone, &mut reader),
             laws: laws(&file.law, &mut reader),
             milestones: milestones(&file.milestone, &mut reader),
+            fallback: resolvers(&file.fallback_resolvers, &mut reader),
             lists: lists(file.lists.as_ref(), &mut reader),
             id,
         };
@@ -176,6 +178,7 @@ impl Declared {
             change: Change::default(),
             laws: Vec::new(),
             milestones: Vec::new(),
+            fallback: Vec::new(),
             lists: Vec::new(),
         }
     }
@@ -222,9 +225,22 @@ impl Declared {
             laws: self.laws,
             bound_by,
             milestones: self.milestones,
+            fallback: self.fallback,
         };
         (mistakes.len() == known).then_some(ban)
     }
+}
+
+/// Addresses of resolvers.
+fn resolvers(written: &file::Texts, reader: &mut Reader<'_>) -> Vec<IpAddr> {
+    let mut resolvers = Vec::new();
+    for text in written.iter().flat_map(Spanned::get_ref) {
+        match text.get_ref().parse::<IpAddr>() {
+            Ok(address) => resolvers.push(address.to_canonical()),
+            Err(_none) => reader.error(text.span(), "no address; write for example \"192.0.2.1\" or \"2001:db8::1\""),
+        }
+    }
+    resolvers
 }
 
 /// True whatever the law: it names the ban and speaks of this network only.

@@ -28,8 +28,10 @@ use super::intake;
 use super::leases;
 use super::local;
 use super::logged::{LogFormat, LogSettings};
+use super::privacy;
 use super::rate_limit;
 use super::reader::Reader;
+use super::report;
 use super::settings::{
     Allowed, Blocklists, CacheSettings, ForwardSettings, JournalSettings, Reading, Settings, TcpSettings,
     UpstreamSettings,
@@ -66,6 +68,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         allow: each(&file.allow, allowed, &mut reader).unwrap_or(default.allow),
         proxies: each(&file.proxies, network, &mut reader).unwrap_or_default(),
         neighbours: flag(&file.neighbours, false),
+        ptr_networks: each(&file.ptr_networks, network, &mut reader).unwrap_or_default(),
         devices_from: each(&file.devices_from, network, &mut reader).unwrap_or_default(),
         caching_forwarders: places(&file.caching_forwarders, network, &mut reader),
         workers: workers(&file.workers, &mut reader),
@@ -85,14 +88,18 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),
+        privacy: privacy::settings(&file.privacy, &file.group, &groups, &mut reader),
+        audit_reads: flag(&file.audit.reads, default.audit_reads),
         log: log(&file.log, default.log, &mut reader),
         sinks: sink::settings((&file.sink, &file.webhook), base, &mut reader),
         spool_max_bytes: sink::spool(&file.spool, default.spool_max_bytes, &mut reader),
         intakes: intake::settings(&file.intake, base, &mut reader),
         exports: export::settings(&file.export, base, &mut reader),
+        reports: report::settings(&file.report, base, &zone, &mut reader),
         lists: further::lists(&file.list, base, &mut reader),
         bans: file.ban.iter().map(|(id, change)| ban_change(id, change, &groups, &zone, &mut reader)).collect(),
         exemptions: exemption::read(&file.exemption, &groups, &zone, &mut reader),
+        tags: who::tags(&file.group, &groups, &mut reader),
         doors,
         groups,
         leases: leases::files(&file.leases, base, &mut reader),

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::at::At;
 use super::convert::{each, network};
 use super::disk::Origin;
-use super::file;
+use super::file::{Text, Texts};
 use super::further::Way;
 use super::reader::Reader;
 use super::settings::Settings;
@@ -20,6 +21,17 @@ use crate::diag::Diagnostic;
 use crate::transfer::{PORT, ZONE_NAME_MAX, read_key};
 use crate::wire::Name;
 use crate::wire::tsig::Key;
+
+/// `[[export]]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Export {
+    pub(super) zone: Text,
+    pub(super) bans: Texts,
+    pub(super) allow: Texts,
+    pub(super) key_file: Text,
+    pub(super) notify: Texts,
+}
 
 /// Octets of a file with a key at most.
 const KEY_MAX: u64 = 1 << 16;
@@ -60,7 +72,7 @@ impl Settings {
 }
 
 /// The zones that others may have; their keys are still to be read.
-pub(super) fn settings(written: &[Spanned<file::Export>], base: &Path, reader: &mut Reader<'_>) -> Vec<ExportSettings> {
+pub(super) fn settings(written: &[Spanned<Export>], base: &Path, reader: &mut Reader<'_>) -> Vec<ExportSettings> {
     let mut exports: Vec<ExportSettings> = Vec::new();
     for export in written {
         let Some(settings) = one(export, base, reader) else { continue };
@@ -73,7 +85,7 @@ pub(super) fn settings(written: &[Spanned<file::Export>], base: &Path, reader: &
     exports
 }
 
-fn one(written: &Spanned<file::Export>, base: &Path, reader: &mut Reader<'_>) -> Option<ExportSettings> {
+fn one(written: &Spanned<Export>, base: &Path, reader: &mut Reader<'_>) -> Option<ExportSettings> {
     let (export, span) = (written.get_ref(), written.span());
     let zone = zone_name(&export.zone, span.clone(), reader);
     let bans = export
@@ -90,7 +102,7 @@ fn one(written: &Spanned<file::Export>, base: &Path, reader: &mut Reader<'_>) ->
 }
 
 /// The name of a zone of ours.
-fn zone_name(written: &file::Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Name> {
+fn zone_name(written: &Text, table: Range<usize>, reader: &mut Reader<'_>) -> Option<Name> {
     reader.required(written, "zone", Some(table));
     let text = written.as_ref().filter(|text| !text.get_ref().trim().is_empty())?;
     let mistake = match Name::parse(text.get_ref()) {
@@ -108,7 +120,7 @@ fn zone_name(written: &file::Text, table: Range<usize>, reader: &mut Reader<'_>)
 }
 
 /// A file that holds a key.
-pub(super) fn key_file(written: &file::Text, base: &Path, reader: &Reader<'_>) -> Option<KeyFile> {
+pub(super) fn key_file(written: &Text, base: &Path, reader: &Reader<'_>) -> Option<KeyFile> {
     let written = written.as_ref()?;
     Some(KeyFile { path: reader.at(base.join(written.get_ref()), written.span()), key: None })
 }

@@ -43,6 +43,7 @@ pub(super) struct File {
     pub(super) proxies: Texts,
     pub(super) devices_from: Texts,
     pub(super) neighbours: Flag,
+    pub(super) ptr_networks: Texts,
     pub(super) caching_forwarders: Texts,
     pub(super) workers: Count,
     pub(super) state_dir: Text,
@@ -55,7 +56,7 @@ pub(super) struct File {
     pub(super) upstream: Upstream,
     pub(super) forward: Vec<Spanned<Forward>>,
     pub(super) local: Local,
-    pub(super) rate_limit: RateLimit,
+    pub(super) rate_limit: super::rate_limit::RateLimit,
     pub(super) dnssec: Dnssec,
     pub(super) cache: Cache,
     pub(super) tcp: Tcp,
@@ -64,16 +65,19 @@ pub(super) struct File {
     pub(super) block_page: super::block_page::BlockPage,
     pub(super) journal: Journal,
     pub(super) names: Names,
+    pub(super) privacy: super::privacy::Privacy,
+    pub(super) audit: super::privacy::Audit,
     pub(super) log: Log,
     pub(super) sink: Vec<Spanned<super::sink::Sink>>,
     pub(super) spool: super::sink::Spool,
     pub(super) webhook: Vec<Spanned<super::webhook::Webhook>>,
     pub(super) intake: Vec<Spanned<super::intake::Intake>>,
     pub(super) list: Vec<Spanned<FurtherList>>,
-    pub(super) export: Vec<Spanned<Export>>,
+    pub(super) export: Vec<Spanned<super::export::Export>>,
+    pub(super) report: Vec<Spanned<super::report::Report>>,
     pub(super) group: Vec<Spanned<Group>>,
-    pub(super) leases: Vec<Spanned<Leases>>,
-    pub(super) assets: Vec<Spanned<Assets>>,
+    pub(super) leases: Vec<Spanned<super::leases::Leases>>,
+    pub(super) assets: Vec<Spanned<super::leases::Assets>>,
     pub(super) exemption: Vec<Spanned<Exemption>>,
     pub(super) ban: BTreeMap<Spanned<String>, Change>,
 }
@@ -154,25 +158,6 @@ pub(super) struct Local {
     pub(super) special_use_off: Texts,
     pub(super) rebind_protection: Flag,
     pub(super) rebind_allow: Texts,
-}
-
-/// `[rate_limit]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RateLimit {
-    pub(super) responses_per_second: Count,
-    pub(super) ipv4_prefix: Count,
-    pub(super) ipv6_prefix: Count,
-    pub(super) exempt: Texts,
-    pub(super) shared: Vec<Spanned<SharedAddress>>,
-}
-
-/// One of `shared` in `[rate_limit]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct SharedAddress {
-    pub(super) network: Text,
-    pub(super) clients: Count,
 }
 
 /// `[cache]`.
@@ -281,17 +266,6 @@ pub(super) struct List {
     pub(super) strict: Flag,
 }
 
-/// `[[export]]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Export {
-    pub(super) zone: Text,
-    pub(super) bans: Texts,
-    pub(super) allow: Texts,
-    pub(super) key_file: Text,
-    pub(super) notify: Texts,
-}
-
 /// `[ban.<id>]`: what the operator changes about a ban.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -361,24 +335,12 @@ pub(super) struct Group {
     pub(super) kind: Text,
     pub(super) networks: Texts,
     pub(super) devices: Texts,
+    pub(super) privacy: Text,
+    pub(super) country: Text,
+    pub(super) department: Text,
     pub(super) listeners: Texts,
     pub(super) paths: Texts,
     pub(super) tls_names: Texts,
-}
-
-/// `[[leases]]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Leases {
-    pub(super) file: Text,
-    pub(super) format: Text,
-}
-
-/// `[[assets]]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Assets {
-    pub(super) file: Text,
 }
 
 /// `[[exemption]]`.
@@ -427,6 +389,7 @@ pub(super) struct BanFile {
     pub(super) page: super::block_page::Pages,
     pub(super) law: Vec<Spanned<Law>>,
     pub(super) milestone: Vec<Spanned<Milestone>>,
+    pub(super) fallback_resolvers: Texts,
 }
 
 impl BanFile {

@@ -2,14 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::At;
+use super::ReadError;
 use super::disk::Origin;
+use super::file::Text;
 use super::reader::Reader;
-use super::{ReadError, file};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::identity::{self, Identifier, Lease, LeaseFormat};
+
+/// `[[leases]]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Leases {
+    file: Text,
+    format: Text,
+}
+
+/// `[[assets]]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Assets {
+    file: Text,
+}
 
 /// Octets of the files of one server at most: about a million leases.
 const LEASES_BYTES_MAX: u64 = 256 << 20;
@@ -35,11 +52,11 @@ pub struct LeasesRead {
 }
 
 /// Every file; one that is wrong is left out.
-pub(super) fn files(written: &[Spanned<file::Leases>], base: &Path, reader: &mut Reader<'_>) -> Vec<LeaseFile> {
+pub(super) fn files(written: &[Spanned<Leases>], base: &Path, reader: &mut Reader<'_>) -> Vec<LeaseFile> {
     if let Some(beyond) = written.get(FILES_MAX) {
         reader.error(beyond.span(), format!("at most {FILES_MAX} files of leases"));
     }
-    let read = |spanned: &Spanned<file::Leases>| {
+    let read = |spanned: &Spanned<Leases>| {
         let (leases, table) = (spanned.get_ref(), spanned.span());
         if leases.format.is_none() {
             reader.missing("format", Some(table.clone()));
@@ -71,11 +88,11 @@ pub struct AssetsRead {
 }
 
 /// Every inventory; one that is wrong is left out.
-pub(super) fn assets(written: &[Spanned<file::Assets>], base: &Path, reader: &mut Reader<'_>) -> Vec<AssetFile> {
+pub(super) fn assets(written: &[Spanned<Assets>], base: &Path, reader: &mut Reader<'_>) -> Vec<AssetFile> {
     if let Some(beyond) = written.get(FILES_MAX) {
         reader.error(beyond.span(), format!("at most {FILES_MAX} inventories"));
     }
-    let read = |spanned: &Spanned<file::Assets>| {
+    let read = |spanned: &Spanned<Assets>| {
         let Some(path) = &spanned.get_ref().file else {
             reader.missing("file", Some(spanned.span()));
             return None;

@@ -30,9 +30,11 @@ mod logged;
 mod own;
 mod place;
 mod policy;
+mod privacy;
 mod rate_limit;
 mod reader;
 mod refused;
+mod report;
 mod settings;
 mod sink;
 mod stance;
@@ -70,6 +72,7 @@ pub use logged::{LogFormat, LogSettings};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy, policy_about};
 pub use rate_limit::RateLimitSettings;
+pub use report::{Every, ReportSettings};
 pub use settings::{
     Allowed, Blocklists, CacheSettings, DEFAULT_LISTEN, DnssecSettings, EncryptedSettings, ForwardSettings,
     HopSettings, JournalSettings, LocalSettings, Reading, Settings, TcpSettings, TlsSettings, UpstreamSettings,

@@ -3,11 +3,31 @@
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::convert::{each, network};
-use super::file;
+use super::file::{Count, Text, Texts};
 use super::reader::Reader;
+
+/// `[rate_limit]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RateLimit {
+    pub(super) responses_per_second: Count,
+    pub(super) ipv4_prefix: Count,
+    pub(super) ipv6_prefix: Count,
+    pub(super) exempt: Texts,
+    pub(super) shared: Vec<Spanned<SharedAddress>>,
+}
+
+/// One of `shared` in `[rate_limit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SharedAddress {
+    pub(super) network: Text,
+    pub(super) clients: Count,
+}
 
 /// Responses a second that can be set, and clients that one address can stand for.
 const NUMBER_MAX: i64 = 1_000_000;
@@ -34,11 +54,7 @@ impl Default for RateLimitSettings {
     }
 }
 
-pub(super) fn settings(
-    file: &file::RateLimit,
-    default: RateLimitSettings,
-    reader: &mut Reader<'_>,
-) -> RateLimitSettings {
+pub(super) fn settings(file: &RateLimit, default: RateLimitSettings, reader: &mut Reader<'_>) -> RateLimitSettings {
     let shared = file.shared.iter().filter_map(|shared| address(shared, reader)).collect();
     RateLimitSettings {
         responses_per_second: NonZeroU32::new(reader.count(&file.responses_per_second, 0..=NUMBER_MAX, 0)),
@@ -49,7 +65,7 @@ pub(super) fn settings(
     }
 }
 
-fn address(written: &Spanned<file::SharedAddress>, reader: &mut Reader<'_>) -> Option<(IpNet, NonZeroU32)> {
+fn address(written: &Spanned<SharedAddress>, reader: &mut Reader<'_>) -> Option<(IpNet, NonZeroU32)> {
     let (table, shared) = (written.span(), written.get_ref());
     if shared.clients.is_none() {
         reader.missing("clients", Some(table.clone()));

@@ -19,11 +19,13 @@ use super::further::ListFile;
 use super::leases::{AssetFile, LeaseFile};
 use super::logged::{LogFormat, LogSettings};
 use super::rate_limit::RateLimitSettings;
+use super::report::ReportSettings;
 use super::sink::SinkSettings;
 use crate::intake::IntakeConfig;
-use crate::journal::NamesConfig;
+use crate::journal::{NamesConfig, PrivacyConfig};
 use crate::local::{self, Record};
 use crate::policy::{Door, Group, GroupIndex, ListFormat, Strictness};
+use crate::report::SiteTags;
 use crate::serve::AnyAnswer;
 use crate::upstream::{Exempt, Order, UpstreamSpec};
 use crate::wire::{Name, Secret};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub devices_from: Vec<IpNet>,
     /// Whether the system's neighbours are known by their hardware addresses.
     pub neighbours: bool,
+    /// Networks whose clients are known by their names in the reverse zone, where nothing else is known.
+    pub ptr_networks: Vec<IpNet>,
     /// Networks of servers that keep answers and give them to clients of their own.
     pub caching_forwarders: Vec<At<IpNet>>,
     /// Threads that read UDP; `None`: as many as there are processors.
@@ -83,6 +87,10 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// The record of names asked.
     pub names: NamesConfig,
+    /// How much of whom is recorded.
+    pub privacy: PrivacyConfig,
+    /// Whether the audit log notes who looks at what is kept of clients.
+    pub audit_reads: bool,
     /// The log.
     pub log: LogSettings,
     /// Further lists, each a ban of its own.
@@ -95,8 +103,12 @@ pub struct Settings {
     pub intakes: Vec<IntakeConfig>,
     /// Zones that other resolvers may have.
     pub exports: Vec<ExportSettings>,
+    /// Reports that are made by themselves.
+    pub reports: Vec<ReportSettings>,
     /// Sites, departments and groups.
     pub groups: Vec<Group>,
+    /// What sites are tagged with.
+    pub tags: Vec<SiteTags>,
     /// The doors by which clients come into groups.
     pub doors: Vec<(Door, GroupIndex)>,
     /// Files that say who holds which address.
@@ -368,6 +380,7 @@ impl Default for Settings {
             proxies: Vec::new(),
             devices_from: Vec::new(),
             neighbours: false,
+            ptr_networks: Vec::new(),
             caching_forwarders: Vec::new(),
             workers: None,
             state_dir: None,
@@ -387,13 +400,17 @@ impl Default for Settings {
             block_page: BlockPageSettings::default(),
             journal: JournalSettings::default(),
             names: NamesConfig::default(),
+            privacy: PrivacyConfig::default(),
+            audit_reads: false,
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             sinks: Vec::new(),
             spool_max_bytes: 256 << 20,
             intakes: Vec::new(),
             exports: Vec::new(),
+            reports: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
+            tags: Vec::new(),
             doors: Vec::new(),
             leases: Vec::new(),
             assets: Vec::new(),

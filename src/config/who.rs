@@ -12,13 +12,17 @@ use super::convert::network;
 use super::file;
 use super::reader::Reader;
 use super::suggest::nearest_first;
+use crate::audit::said;
 use crate::identity::Identifier;
 use crate::metrics::DEFAULT_SITE;
 use crate::policy::{Door, Group, GroupIndex, GroupKind, Who, Word};
+use crate::report::SiteTags;
 use crate::wire::Name;
 
 /// Devices in all groups at most; with those that exemptions name they are fewer than a roster holds.
 const DEVICES_MAX: usize = 50_000;
+/// Characters of a tag at most.
+const TAG_MAX: usize = 64;
 /// Groups that a message offers at most.
 const OFFERED_MAX: usize = 5;
 
@@ -63,6 +67,28 @@ pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) 
         reader.error(first_beyond.span(), format!("at most {} sites; each is a label of metrics", Who::SITES_MAX));
     }
     groups
+}
+
+/// What sites are tagged with. Only a site has tags: a device is of one at most.
+pub(super) fn tags(written: &[Spanned<file::Group>], groups: &[Group], reader: &mut Reader<'_>) -> Vec<SiteTags> {
+    let mut all = Vec::new();
+    for (written, group) in written.iter().map(Spanned::get_ref).zip(groups) {
+        for text in [&written.country, &written.department].into_iter().flatten() {
+            if group.kind != GroupKind::Site {
+                reader.error(text.span(), format!("only a site has tags, and this is a {}", group.kind.as_str()));
+            }
+        }
+        let mut word = |text: &file::Text| {
+            let text = text.as_ref()?;
+            let told = said("tag", text.get_ref(), TAG_MAX);
+            told.map_err(|error| reader.error(text.span(), error.to_string())).ok()
+        };
+        let (country, department) = (word(&written.country), word(&written.department));
+        if country.is_some() || department.is_some() {
+            all.push(SiteTags { site: Arc::clone(&group.id), country, department });
+        }
+    }
+    all
 }
 
 /// The doors of a group as they are written.

@@ -98,6 +98,17 @@ impl Devices {
         self.lock().joins.device_of(identifier).clone()
     }
 
+    /// All identifiers of a device that are known, by what stands for it.
+    pub fn all_of(&self, device: &Identifier) -> Vec<Identifier> {
+        let inner = self.lock();
+        let held = inner.bindings.all().flat_map(|binding| &*binding.identifiers);
+        let of_it = |identifier: &&Identifier| inner.joins.device_of(identifier) == device;
+        let mut all: Vec<_> = held.chain(inner.joins.joined()).filter(of_it).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// What stands for the device that has these; `None` if there are none.
     pub fn device(&self, identifiers: &[Identifier]) -> Option<Identifier> {
         self.lock().joins.device(identifiers).cloned()

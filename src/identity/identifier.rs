@@ -130,6 +130,8 @@ pub enum Identifier {
     Address(IpAddr),
     /// The premises that a forwarder has named, and whoever is on them.
     Premises(HostName),
+    /// What stands for a device of which no more may be recorded.
+    Pseudonym(u64),
 }
 
 /// Why a text names no device that something can be granted to.
@@ -159,7 +161,9 @@ impl Identifier {
         match text.parse() {
             Ok(Self::HostName(_)) => Err(NamedError::HostName(text.to_owned())),
             Ok(device @ (Self::Asset(_) | Self::Duid(_) | Self::ClientId(_) | Self::Mac(_))) => Ok(device),
-            Ok(Self::Address(_) | Self::Premises(_)) | Err(()) => Err(NamedError::None(text.to_owned())),
+            Ok(Self::Address(_) | Self::Premises(_) | Self::Pseudonym(_)) | Err(()) => {
+                Err(NamedError::None(text.to_owned()))
+            }
         }
     }
 
@@ -190,6 +194,7 @@ impl Identifier {
             Self::HostName(_) => (4, false),
             Self::Address(_) => (5, false),
             Self::Premises(_) => (6, false),
+            Self::Pseudonym(_) => (7, false),
         }
     }
 
@@ -203,6 +208,7 @@ impl Identifier {
             Self::HostName(_) => "name",
             Self::Address(_) => "address",
             Self::Premises(_) => "premises",
+            Self::Pseudonym(_) => "pseudonym",
         }
     }
 }
@@ -218,6 +224,7 @@ impl fmt::Display for Identifier {
             Self::HostName(name) => write!(f, "host:{}", name.as_str()),
             Self::Address(address) => write!(f, "ip:{address}"),
             Self::Premises(word) => write!(f, "cpe:{}", word.as_str()),
+            Self::Pseudonym(number) => write!(f, "pseudonym:{number:016x}"),
         }
     }
 }
@@ -236,10 +243,17 @@ impl FromStr for Identifier {
             "host" => HostName::new(says).map(Self::HostName),
             "ip" => says.parse().ok().map(Self::Address),
             "cpe" => HostName::new(says).map(Self::Premises),
+            "pseudonym" => pseudonym(says).map(Self::Pseudonym),
             _ => None,
         }
         .ok_or(())
     }
+}
+
+/// Sixteen digits in hexadecimal.
+fn pseudonym(text: &str) -> Option<u64> {
+    let is_one = text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_number| is_one)
 }
 
 /// Octets of one or two hexadecimal digits each, with colons or hyphens between.
@@ -293,6 +307,7 @@ mod tests {
             "host:anna-pc",
             "ip:192.0.2.7",
             "cpe:shop-7",
+            "pseudonym:00a1b2c3d4e5f607",
         ] {
             assert_eq!(text.parse::<Identifier>().unwrap().to_string(), text);
         }

@@ -79,6 +79,11 @@ impl Joins {
         self.device.get(identifier).unwrap_or(identifier)
     }
 
+    /// Every identifier that another one stands for.
+    pub(super) fn joined(&self) -> impl Iterator<Item = &Identifier> {
+        self.device.keys()
+    }
+
     /// Finds out anew who is who.
     fn join(&mut self) {
         let mut merges: Vec<(&Identifier, &Identifier)> = Vec::new();

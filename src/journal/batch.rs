@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 use super::Series;
 use super::connected;
 use super::overflow::Key;
-use super::pending::Pending;
+use super::pending::{Pending, Row};
 use super::tally::Tally;
+use super::{Level, Privacy};
 
 /// Rows that are added in one transaction, with a number that grows from batch to batch of one run.
 #[derive(Debug, Default)]
@@ -63,6 +64,29 @@ impl Batch {
         }
     }
 
+    /// Makes overflow rows of those whose clients are only to be counted.
+    pub(super) fn keep_to(&mut self, privacy: &Privacy) {
+        if privacy.is_full() {
+            return;
+        }
+        let Self { parts, overflow, series, .. } = self;
+        for part in parts {
+            part.retain(|row| {
+                let is_kept = level(privacy, series, row) != Level::Counts;
+                if !is_kept {
+                    let key = Key { minute: row.minute(), series: row.series(), action: row.form().action };
+                    overflow.entry(key).or_default().merge(row.tally);
+                }
+                is_kept
+            });
+        }
+    }
+
+    /// How much of the client of a row may be written.
+    pub(super) fn level(&self, privacy: &Privacy, row: &Row) -> Level {
+        level(privacy, &self.series, row)
+    }
+
     /// Forgets the rows, because they are in the store.
     pub(super) fn clear(&mut self) {
         for mut part in self.parts.drain(..) {
@@ -72,4 +96,8 @@ impl Batch {
         self.overflow = HashMap::new();
         self.connected = Vec::new();
     }
+}
+
+fn level(privacy: &Privacy, series: &[Series], row: &Row) -> Level {
+    privacy.level(row.client, &series[row.series().index()].site)
 }

@@ -120,6 +120,19 @@ impl Store {
     }
 }
 
+/// Visits the address, the beginning and the identifiers of each.
+pub(super) fn visit(
+    connection: &Connection,
+    mut visit: impl FnMut(&str, i64, std::str::Split<'_, char>),
+) -> rusqlite::Result<()> {
+    let mut select = connection.prepare_cached("SELECT client, from_ms, identifiers FROM bindings")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        visit(row.get_ref(0)?.as_str()?, row.get(1)?, row.get_ref(2)?.as_str()?.split(' '));
+    }
+    Ok(())
+}
+
 /// Deletes some of the bindings that ended before this time.
 pub(super) fn delete(transaction: &Transaction<'_>, until_ms: i64) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM bindings WHERE (client, from_ms) IN \

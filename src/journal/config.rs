@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Outlet;
+use super::{Outlet, Privacy};
 use crate::identity::Devices;
 
 /// Settings of the journal; every limit has its unit in its name.
@@ -38,6 +38,8 @@ pub struct Config {
     pub size_max_bytes: u64,
     /// Whose device asked.
     pub devices: Arc<Devices>,
+    /// How much of clients is written, at first.
+    pub privacy: Arc<Privacy>,
     /// Who is given what is written, too.
     pub outlet: Option<Arc<dyn Outlet>>,
 }
@@ -59,6 +61,7 @@ impl Config {
             presence_keep_days: 3_650,
             size_max_bytes: 4 << 30,
             devices: Arc::default(),
+            privacy: Arc::default(),
             outlet: None,
         }
     }

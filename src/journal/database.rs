@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
-use super::{AttemptRow, Config, Outlet, StoreError, import, insert, migrate, presence};
+use super::{AttemptRow, Config, Outlet, Privacy, StoreError, import, insert, migrate, presence, privacy};
 use crate::identity::Devices;
 
 /// The store's name in the state directory.
@@ -33,6 +33,8 @@ pub(super) struct Database {
     pub(super) path: PathBuf,
     run: i64,
     pub(super) devices: Arc<Devices>,
+    /// How much of clients is written.
+    pub(super) privacy: Arc<Privacy>,
     pub(super) known: presence::Known,
     /// Who hears of what devices do for the first time.
     outlet: Option<Arc<dyn Outlet>>,
@@ -56,10 +58,11 @@ impl Database {
         migrate::to_newest(&mut connection).map_err(fail)?;
         forget_runs(&connection, run).map_err(fail)?;
         import::make_tables(&connection).map_err(fail)?;
+        privacy::make_tables(&connection).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
-        let outlet = config.outlet.clone();
-        Ok(Self { connection, path, run, devices, known, outlet, identity })
+        let (outlet, privacy) = (config.outlet.clone(), Arc::clone(&config.privacy));
+        Ok(Self { connection, path, run, devices, privacy, known, outlet, identity })
     }
 
     /// Whether the store of this configuration is there and of an older format.
@@ -85,18 +88,18 @@ impl Database {
         if identity(&self.path).ok() != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
-        let Self { connection, path, run, devices, known, outlet, .. } = self;
+        let Self { connection, path, run, devices, privacy, known, outlet, .. } = self;
         if outlet.is_some() {
             known.tell_new();
         }
-        let (run, devices) = (*run, Arc::clone(devices));
+        let run = *run;
         let added = in_transaction(connection, path, |transaction| {
             let last = "SELECT last FROM batches WHERE run = ?1";
             let last: Option<i64> = transaction.query_row(last, [run], |row| row.get(0)).optional()?;
             if last.is_some_and(|last| last >= batch.number) {
                 return Ok(None);
             }
-            insert::add(transaction, batch, &devices, known)?;
+            insert::add(transaction, batch, (devices, privacy), known)?;
             hand_out(outlet.as_deref(), batch.number, known.take_new());
             let mark = "INSERT INTO batches (run, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             transaction.execute(mark, [run, batch.number])?;

@@ -115,9 +115,10 @@ impl Import {
     pub fn open(config: &Config, now: Timestamp) -> Result<Self, StoreError> {
         // A log of a day is read in a minute: what limits rows by the second of the clock has no meaning here.
         let config = Config { rows_per_second_max: u32::MAX, rows_in_memory_max: ROWS_MAX, ..config.clone() };
-        let database = Database::open(&config, rand::random::<i64>())?;
+        let mut database = Database::open(&config, rand::random::<i64>())?;
         config.devices.restore(database.all_bindings()?);
         config.devices.remember(&database.said_together()?);
+        database.note_levels(&config.privacy, now)?;
         Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), now })
     }
 
@@ -183,6 +184,7 @@ impl Import {
     /// [`ImportError`] when it could not be written; nothing of it is there then.
     pub fn commit(&mut self, log: &mut Log, reached: &Reached) -> Result<(), ImportError> {
         self.fold.drain(self.now, usize::MAX, &mut self.batch);
+        self.batch.keep_to(&self.database.privacy);
         self.batch.number += 1;
         let (now, mut raced) = (self.now, false);
         let noted = self.database.add_with(&self.batch, |transaction| {

@@ -3,6 +3,7 @@
 //! Rows are added in the order of their key, which begins with the second in which they began: new ones lie side by side
 //! at the end of the table, so that a batch touches few pages, however random names and clients are.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use hashbrown::HashMap;
@@ -15,7 +16,7 @@ use super::database::{SEVERAL_TEXT, SEVERAL_TYPES};
 use super::overflow::Key;
 use super::pending::{Pending, Row};
 use super::tally::Tally;
-use super::{Series, SeriesId, connected, presence};
+use super::{Level, Privacy, Series, SeriesId, connected, presence};
 use crate::identity::{self, Devices};
 use crate::policy::PatternKind;
 use crate::priority::make_way;
@@ -29,32 +30,42 @@ pub(super) const SLICE: usize = 32;
 pub(super) fn add(
     transaction: &Transaction<'_>,
     batch: &Batch,
-    devices: &Devices,
+    (devices, privacy): (&Devices, &Privacy),
     known: &mut presence::Known,
 ) -> rusqlite::Result<()> {
-    let (clients, holders) = (Clients::of(batch), Holders::of(batch, devices));
+    let (clients, holders) = (Clients::of(batch, privacy), Holders::of(batch, devices, privacy));
     add_attempts(transaction, batch, &clients, &holders)?;
     add_clients(transaction, batch, &clients, &holders)?;
     presence::add(transaction, batch, (&clients, &holders), known)?;
-    connected::add(transaction, &batch.connected, devices, known)
+    connected::add(transaction, &batch.connected, (devices, privacy), known)
 }
 
-/// The clients of a batch in the order of their text, which is that of the tables.
+/// The clients of a batch in the order of their text, which is that of the tables, as they may be written.
 pub(super) struct Clients {
-    texts: Vec<(String, u128)>,
+    texts: Vec<(String, IpAddr)>,
     ranks: HashMap<u128, u32>,
 }
 
 impl Clients {
-    fn of(batch: &Batch) -> Self {
-        let rows = batch.parts.iter().flat_map(Pending::rows);
-        let mut ranks: HashMap<u128, u32> = rows.map(|row| (row.client, 0)).collect();
-        let mut texts: Vec<_> = ranks.keys().map(|&client| (address(client).to_string(), client)).collect();
-        texts.sort_unstable();
-        for (rank, (_, client)) in (1..).zip(&texts) {
-            ranks.insert(*client, rank);
+    pub(super) fn of(batch: &Batch, privacy: &Privacy) -> Self {
+        let mut levels = HashMap::<u128, Level>::new();
+        for row in batch.parts.iter().flat_map(Pending::rows) {
+            let level = levels.entry(row.client).or_default();
+            *level = batch.level(privacy, row).max(*level);
         }
-        Self { texts, ranks }
+        // Of whom nothing may be written there are no rows; were there one, it would be nobody's.
+        let shown = |(&client, &level)| privacy.address(address(client), level).map(|shown| (shown, client));
+        let mut texts: Vec<_> =
+            levels.iter().filter_map(shown).map(|(shown, client)| (shown.to_string(), shown, client)).collect();
+        texts.sort_unstable();
+        let ranks = texts.iter().zip(1..).map(|(&(_, _, client), rank)| (client, rank)).collect();
+        Self { texts: texts.into_iter().map(|(text, shown, _)| (text, shown)).collect(), ranks }
+    }
+
+    /// A client as it may be shown; `None`: not at all.
+    pub(super) fn address(&self, client: u128) -> Option<IpAddr> {
+        let at = (self.rank(client) as usize).checked_sub(1)?;
+        self.texts.get(at).map(|&(_, shown)| shown)
     }
 
     /// The place of a client; 0 is that of several.
@@ -76,7 +87,31 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    pub(super) fn of(batch: &Batch, devices: &Devices) -> Self {
+    pub(super) fn of(batch: &Batch, devices: &Devices, privacy: &Privacy) -> Self {
+        let mut holders = Self::by_name(batch, devices);
+        if !privacy.is_full() {
+            let rows = batch.parts.iter().flat_map(Pending::rows);
+            holders.rename(rows.map(|row| batch.level(privacy, row)), privacy);
+        }
+        holders
+    }
+
+    /// Puts pseudonyms in the place of names where rows want them.
+    fn rename(&mut self, levels: impl Iterator<Item = Level>, privacy: &Privacy) {
+        let mut renamed = HashMap::<u32, u32>::new();
+        for (rank, level) in
+            self.ranks.iter_mut().zip(levels).filter(|(rank, level)| **rank > 0 && *level > Level::Full)
+        {
+            *rank = *renamed.entry(*rank).or_insert_with(|| {
+                let pseudonym = privacy.device(&self.texts[*rank as usize]).filter(|_key| level == Level::Hashed);
+                let Some(pseudonym) = pseudonym else { return 0 };
+                self.texts.push(pseudonym);
+                u32::try_from(self.texts.len() - 1).unwrap_or_default()
+            });
+        }
+    }
+
+    fn by_name(batch: &Batch, devices: &Devices) -> Self {
         // The first text is that of a device that is not known.
         let mut texts = vec![SEVERAL_TEXT.to_owned()];
         if devices.knows_nobody() {

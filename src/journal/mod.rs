@@ -25,6 +25,7 @@ mod overflow;
 mod pace;
 mod pending;
 mod presence;
+mod privacy;
 mod read;
 mod series;
 mod shard;
@@ -49,9 +50,13 @@ pub use connected::{Connected, ConnectedRow, Said};
 pub use error::{JournalError, StoreError};
 pub use follow::{Follower, News};
 pub use import::{Import, ImportError, Log, Reached, Scanned};
-pub use names::{Coverage, NameRow, NameStore, NamesConfig};
+pub use names::{Coverage, KeptName, NameRow, NameStore, NamesConfig};
 pub use outlet::Outlet;
 pub use presence::{BLOCK, DayCount, DeviceRow, Numbered, Presence, Set, Sign, What};
+pub use privacy::{
+    Erased, Erasure, Kept, KeptDay, KeptMonth, KeptSet, Key, KeyError, Level, LevelRow, Person, Privacy, PrivacyConfig,
+    Whose, is_pseudonym,
+};
 pub use read::{AttemptRow, CategoryRow, ClientRow, Filter, Store, Tried};
 pub use series::{Series, SeriesId};
 pub use shown::question;
@@ -195,6 +200,32 @@ impl Journal {
         self.shared.names.turn(config.enabled);
     }
 
+    /// Lets no more of clients than this leave memory from now on, whatever was recorded before.
+    pub fn keep_privacy(&self, privacy: &Arc<Privacy>) {
+        self.shared.privacy.rcu(|before| Arc::clone(privacy).in_place_of(Arc::clone(before)));
+    }
+
+    /// How much of clients leaves memory.
+    pub fn privacy(&self) -> Arc<Privacy> {
+        self.shared.privacy.load_full()
+    }
+
+    /// Keeps who comes for [`Journal::take_seen`] from now on, or no longer.
+    pub fn watch_seen(&self, on: bool) {
+        self.shared.met.turn(on);
+    }
+
+    /// Addresses of clients that have come since the last call, once an hour each, about.
+    pub fn take_seen(&self) -> Vec<IpAddr> {
+        self.shared.met.take()
+    }
+
+    /// What a log may call a client.
+    pub fn log_name(&self, client: IpAddr) -> String {
+        let shown = self.privacy().shown(client);
+        shown.map_or_else(|| "(only counted)".to_owned(), |client| client.to_string())
+    }
+
     /// Whether names are recorded.
     #[inline]
     pub fn keeps_names(&self) -> bool {
@@ -244,6 +275,17 @@ impl Journal {
         result
     }
 
+    /// Erases all that is kept of somebody, what waits in memory included, and overwrites where it stood. Pseudonyms are those of
+    /// `key`. Blocks.
+    ///
+    /// # Errors
+    /// [`JournalError`] when that was not done within `timeout`: it may still be, then.
+    pub fn erase(&self, whose: Whose, key: Option<Key>, timeout: Duration) -> Result<(Person, Erased), JournalError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.ask(Command::Erase(Box::new((whose, key)), answer))?;
+        awaited(&answered, timeout)?.map_err(JournalError::Store)
+    }
+
     /// How the journal is.
     pub fn status(&self) -> Status {
         let mut status = self.shared.status();
@@ -256,16 +298,44 @@ impl Journal {
 
     fn tell(&self, command: fn(Answer) -> Command, timeout: Duration) -> Result<(), JournalError> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.commands.try_send(command(answer)).map_err(|error| match error {
+        self.ask(command(answer))?;
+        awaited(&answered, timeout)?.map_err(JournalError::Store)
+    }
+
+    fn ask(&self, command: Command) -> Result<(), JournalError> {
+        self.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => JournalError::Timeout { after: Duration::ZERO },
             TrySendError::Disconnected(_) => JournalError::Closed,
-        })?;
-        match answered.recv_timeout(timeout) {
-            Ok(result) => result.map_err(JournalError::Store),
-            Err(RecvTimeoutError::Timeout) => Err(JournalError::Timeout { after: timeout }),
-            Err(RecvTimeoutError::Disconnected) => Err(JournalError::Closed),
-        }
+        })
     }
+}
+
+/// What the writer answers.
+fn awaited<T>(answered: &Receiver<T>, timeout: Duration) -> Result<T, JournalError> {
+    answered.recv_timeout(timeout).map_err(|error| match error {
+        RecvTimeoutError::Timeout => JournalError::Timeout { after: timeout },
+        RecvTimeoutError::Disconnected => JournalError::Closed,
+    })
+}
+
+/// Erases what is kept of somebody in the store of a state directory that no server uses; its `devices` say which identifiers
+/// are of one device, and pseudonyms are those of `key`.
+///
+/// # Errors
+/// [`StoreError`]; some of it may be gone then.
+pub fn erase_alone(
+    config: &Config,
+    whose: &Whose,
+    key: Option<&Key>,
+    now: Timestamp,
+) -> Result<(Person, Erased), StoreError> {
+    let mut database = database::Database::open(config, rand::random::<i64>())?;
+    let person = database.person(whose, (key, &config.devices))?;
+    let mut erased = database.erase(&person, now)?;
+    let mut names = names::Keeper::new(config.state_dir.clone(), config.lock_timeout);
+    names.erase_of(&person, &mut erased)?;
+    database.checkpoint()?;
+    Ok((person, erased))
 }
 
 #[cfg(test)]

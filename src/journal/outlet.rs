@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::AttemptRow;
-use super::asked::address;
 use super::batch::Batch;
-use super::insert::Holders;
+use super::insert::{Clients, Holders};
 use super::pending::{Pending, Row};
 use super::tally::Tally;
 use crate::metrics::Did;
@@ -31,9 +30,16 @@ pub trait Outlet: fmt::Debug + Send + Sync {
 }
 
 /// The rows of a batch in words.
-pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<Item = AttemptRow> + 'b {
+pub(super) fn rows<'b>(
+    batch: &'b Batch,
+    (clients, holders): (&'b Clients, &'b Holders),
+) -> impl Iterator<Item = AttemptRow> + 'b {
     let parts = batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)));
-    let whole = parts.enumerate().map(move |(place, (part, row))| whole(batch, part, row, holders.of_row(place)));
+    let whole = parts.enumerate().map(move |(place, (part, row))| AttemptRow {
+        client: clients.address(row.client),
+        device: holders.of_row(place).map(str::to_owned),
+        ..whole(batch, part, row)
+    });
     let overflow = batch.overflow.iter().map(move |(key, tally)| {
         let series = &batch.series[key.series.index()];
         bare(series, (key.action, None, false), *tally)
@@ -41,12 +47,11 @@ pub(super) fn rows<'b>(batch: &'b Batch, holders: &'b Holders) -> impl Iterator<
     whole.chain(overflow)
 }
 
+/// A row without client.
 pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
     let series = &batch.series[row.series().index()];
     let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {
-        client: Some(address(row.client)),
-        device: device.map(str::to_owned),
         qname: (!name.is_empty()).then(|| Presented(name).to_string()),
         qtype: row.qtype().map(|qtype| rtype::mnemonic(qtype).into_owned()),
         pattern: (!pattern.wire.is_empty()).then(|| pattern.to_string()),

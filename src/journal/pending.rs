@@ -174,6 +174,12 @@ impl Pending {
         self.table.insert_unique(hash, number, |&at| self.rows[at as usize].hash);
     }
 
+    /// Drops rows. What is left can be read, and no row can be found or added any more.
+    pub(super) fn retain(&mut self, is_kept: impl FnMut(&Row) -> bool) {
+        self.table.clear();
+        self.rows.retain(is_kept);
+    }
+
     /// Empties it; keeps the memory for the next rows, if that is not much.
     pub(super) fn clear(&mut self) {
         if self.rows.capacity() > KEPT_MAX {

@@ -194,6 +194,24 @@ impl Store {
         self.rows(sql, filter, client_row)
     }
 
+    /// The clients that pass the filter, of devices that had tried nothing of their ban before `since`, last seen first. An address
+    /// without a device stands for one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read to the end.
+    pub fn new_clients(&self, filter: &Filter, since: Timestamp) -> Result<Vec<ClientRow>, StoreError> {
+        let who = "CASE device WHEN '' THEN client ELSE device END";
+        let sql = format!(
+            "SELECT client, device, site, ban, evidence, first_seen_ms, last_seen_ms, count FROM clients \
+             WHERE last_seen_ms >= ?1 AND first_seen_ms <= ?2 \
+             AND (?3 IS NULL OR ban = ?3) AND (?4 IS NULL OR client = ?4) AND (?5 IS NULL OR evidence = ?5) \
+             AND (ban, {who}) IN (SELECT ban, {who} FROM clients GROUP BY 1, 2 HAVING min(first_seen_ms) >= {}) \
+             ORDER BY last_seen_ms DESC, client, ban, evidence, site LIMIT ?6",
+            since.as_millisecond()
+        );
+        self.rows(&sql, filter, client_row)
+    }
+
     /// Visits what each client tried by each rule; only attempts of the time from `since` on. Reads the whole record, whatever
     /// its size, without holding it.
     ///
@@ -291,7 +309,7 @@ impl From<rusqlite::Error> for Unreadable {
     }
 }
 
-fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
+pub(super) fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {
     let client: Option<String> = told(row.get(2)?);
     let transport: Option<String> = told(row.get(12)?);
     let qname: String = row.get(5)?;
@@ -326,7 +344,7 @@ fn tried(row: &Row<'_>) -> Result<Tried, Unreadable> {
     })
 }
 
-fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
+pub(super) fn client_row(row: &Row<'_>) -> Result<ClientRow, Unreadable> {
     Ok(ClientRow {
         client: address(&row.get::<_, String>(0)?)?,
         device: told(row.get(1)?),

@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
 use super::activity;
@@ -13,11 +14,12 @@ use super::batch::Batch;
 use super::connected;
 use super::database::Database;
 use super::fold::Fold;
-use super::insert::Holders;
+use super::insert::{Clients, Holders};
 use super::names::{self, NamesConfig};
 use super::outlet;
+use super::privacy::Following;
 use super::steady::Steady;
-use super::{BEFORE_MAX, Config, Status, StoreError};
+use super::{BEFORE_MAX, Config, Erased, Key, Level, Person, Privacy, Status, StoreError, Whose};
 use crate::clock::Clock;
 use crate::identity::Devices;
 use crate::metrics::{Loss, Metrics, Window};
@@ -41,6 +43,8 @@ pub(super) enum Command {
     Flush(Answer),
     /// Write now, answer, and stop.
     Close(Answer),
+    /// Write now, erase all that is kept of somebody, and answer.
+    Erase(Box<(Whose, Option<Key>)>, SyncSender<Result<(Person, Erased), StoreError>>),
 }
 
 /// How much is to be written.
@@ -59,9 +63,11 @@ pub(super) struct Shared {
     pub(super) names: names::Fold,
     pub(super) activity: activity::Fold,
     pub(super) connected: connected::Fold,
+    pub(super) met: activity::Met,
     pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) devices: Arc<Devices>,
+    pub(super) privacy: ArcSwap<Privacy>,
     status: Mutex<Status>,
 }
 
@@ -70,7 +76,8 @@ impl Shared {
         let (names, names_config) = (names::Fold::default(), Mutex::default());
         let (activity, connected) = (activity::Fold::default(), connected::Fold::default());
         let (fold, devices, status) = (Fold::new(config), Arc::clone(&config.devices), Mutex::default());
-        Self { fold, names, activity, connected, names_config, metrics, devices, status }
+        let (privacy, met) = (ArcSwap::new(Arc::clone(&config.privacy)), activity::Met::default());
+        Self { fold, names, activity, connected, met, names_config, metrics, devices, privacy, status }
     }
 
     /// How the journal is now.
@@ -99,6 +106,7 @@ pub(super) struct Writer {
     names: names::Keeper,
     activity: activity::Keeper,
     trouble: Option<StoreError>,
+    privacy: Following,
     /// Whether what was known of bindings before has been read.
     restored: bool,
     losses: Losses,
@@ -118,6 +126,7 @@ impl Writer {
         let (run, batch, now) = (rand::random::<i64>(), Batch::default(), clock.now());
         let names = names::Keeper::new(config.state_dir.clone(), config.lock_timeout);
         let activity = activity::Keeper::new(now, &shared.metrics);
+        let privacy = Following::new(&config.privacy);
         let mut writer = Self {
             config,
             shared,
@@ -130,6 +139,7 @@ impl Writer {
             names,
             activity,
             trouble: None,
+            privacy,
             restored: false,
             losses: Losses::default(),
             reopen_in: 0,
@@ -178,6 +188,12 @@ impl Writer {
                     // Whoever asked may have stopped waiting.
                     answer.try_send(result).unwrap_or_default();
                 }
+                Ok(Command::Erase(whose, answer)) => {
+                    self.reopen_in = 0;
+                    let (whose, key) = *whose;
+                    let result = self.tick(Due::All).and_then(|()| self.erase(&whose, key.as_ref()));
+                    answer.try_send(result).unwrap_or_default();
+                }
                 Ok(Command::Close(answer)) => {
                     let result = self.finish();
                     answer.try_send(result).unwrap_or_default();
@@ -202,7 +218,8 @@ impl Writer {
         self.report(&result);
         // Whatever became of the attempts: it is another file.
         let Shared { names, names_config, metrics, .. } = &*self.shared;
-        let names = self.names.tick(names, names_config, metrics, self.steady.earlier(now), due == Due::All);
+        let earlier = self.steady.earlier(now);
+        let names = self.names.tick(names, (names_config, &self.config.privacy), metrics, earlier, due == Due::All);
         result.and(names)
     }
 
@@ -213,6 +230,7 @@ impl Writer {
         // Attempts that were being recorded while the journal was closed.
         let now = self.clock.now().wall;
         self.shared.fold.drain(now, usize::MAX, &mut self.batch);
+        self.batch.keep_to(&self.config.privacy);
         if result.is_ok() {
             self.drained = now;
             self.batch.connected = self.shared.connected.take();
@@ -244,36 +262,74 @@ impl Writer {
 
     fn write(&mut self, now: Timestamp, rows_max: usize) -> Result<(), StoreError> {
         self.open()?;
+        self.follow_privacy();
         // First what could not be written before. Only then is more taken.
         self.add_batch(now)?;
         self.drained = now;
         self.shared.fold.drain(now, rows_max, &mut self.batch);
         self.batch.connected = self.shared.connected.take();
+        self.batch.keep_to(&self.config.privacy);
         self.batch.number += 1;
         self.hand_out();
         self.add_batch(now)?;
+        self.note_levels(now)?;
         self.add_bindings()
+    }
+
+    /// Goes by the privacy that is wanted now in all that is written from here on, what waits included.
+    fn follow_privacy(&mut self) {
+        self.config.privacy = self.privacy.look(&self.shared.privacy.load_full(), self.batch.len() == 0);
+        if let Some(database) = &mut self.database {
+            database.privacy = Arc::clone(&self.config.privacy);
+        }
+        self.batch.keep_to(&self.config.privacy);
+    }
+
+    fn note_levels(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        match (&mut self.database, self.privacy.unnoted()) {
+            (Some(database), Some(privacy)) => database.note_levels(&privacy, now)?,
+            _ => return Ok(()),
+        }
+        self.privacy.note();
+        Ok(())
     }
 
     /// Gives the rows that were just taken to whoever wants them: once, whatever becomes of their transaction.
     fn hand_out(&self) {
         let Some(outlet) = self.config.outlet.as_ref().filter(|outlet| outlet.is_open()) else { return };
         if self.batch.len() > 0 {
-            let holders = Holders::of(&self.batch, &self.config.devices);
-            outlet.take(&mut outlet::rows(&self.batch, &holders));
+            let privacy = &self.config.privacy;
+            let clients = Clients::of(&self.batch, privacy);
+            let holders = Holders::of(&self.batch, &self.config.devices, privacy);
+            outlet.take(&mut outlet::rows(&self.batch, (&clients, &holders)));
         }
     }
 
+    /// Erases what is kept of somebody; all that waited is written.
+    fn erase(&mut self, whose: &Whose, key: Option<&Key>) -> Result<(Person, Erased), StoreError> {
+        self.open()?;
+        let (now, devices) = (self.clock.now().wall, Arc::clone(&self.config.devices));
+        // Just opened, or an error would have been returned.
+        let Some(database) = &mut self.database else { return Ok(<(Person, Erased)>::default()) };
+        let person = database.person(whose, (key, &devices))?;
+        let mut erased = database.erase(&person, now)?;
+        self.names.erase_of(&person, &mut erased)?;
+        self.count_clients(now)?;
+        Ok((person, erased))
+    }
+
     fn add_bindings(&mut self) -> Result<(), StoreError> {
-        let changed = self.config.devices.changed();
+        let mut changed = self.config.devices.changed();
+        // Who holds an address of which not that much may be known is known in memory alone.
+        changed.retain(|binding| self.config.privacy.level_at(binding.address) == Level::Full);
         let Some(database) = self.database.as_mut().filter(|_| !changed.is_empty()) else { return Ok(()) };
         database.add_bindings(&changed).inspect_err(|_error| self.config.devices.give_back(changed))
     }
 
     fn add_activity(&mut self, now: Now, due: Due) -> Result<(), StoreError> {
         let Some(database) = self.database.as_mut() else { return Ok(()) };
-        let Shared { activity, metrics, .. } = &*self.shared;
-        self.activity.tick(database, activity, metrics, (now, due == Due::All))
+        let Shared { activity, met, metrics, .. } = &*self.shared;
+        self.activity.tick(database, (activity, met), metrics, (now, due == Due::All))
     }
 
     fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {

@@ -24,7 +24,7 @@ use foldhash::fast::RandomState;
 
 pub use ddr::{Encrypted, Endpoint};
 pub use hosts::{HOSTS_MAX, Host, hosts};
-pub use record::{Record, RecordError, TTL_MAX, clashes, endless};
+pub use record::{Record, RecordError, TTL_MAX, clashes, endless, reverse};
 pub use special::{FIXED, special_use};
 
 use crate::wire::{Answer, CLASS_ANY, CLASS_IN, Layout, LowerName, Name, Query, Response, qtype, rcode};
@@ -200,7 +200,7 @@ impl Local {
             for name in host.names.iter().filter(|name| !own.contains(name.wire())) {
                 self.add(name, rtype, None, &rdata);
             }
-            let reverse = record::reverse(host.address);
+            let reverse = reverse(host.address);
             // The first name of its first line is what an address is called (hosts(5)).
             if let (Some(name), false) = (host.names.first(), own.contains(reverse.wire()))
                 && named.insert(host.address)
@@ -213,7 +213,7 @@ impl Local {
     /// The loopback addresses are called `localhost` unless they are called otherwise.
     fn add_loopback(&mut self) {
         for address in special::LOOPBACK {
-            let (reverse, localhost) = (record::reverse(address), b"\x09localhost\0");
+            let (reverse, localhost) = (reverse(address), b"\x09localhost\0");
             let served = self.zone(&LowerName::from(&reverse)).is_some();
             if served && !self.names.contains_key(reverse.wire()) {
                 self.add(&reverse, qtype::PTR, Some(EMPTY_TTL), localhost);

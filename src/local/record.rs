@@ -184,7 +184,7 @@ pub(super) fn address(address: IpAddr) -> (u16, Vec<u8>) {
 }
 
 /// The name below which an address is looked up (RFC 1035 §3.5, RFC 3596 §2.5).
-pub(super) fn reverse(address: IpAddr) -> Name {
+pub fn reverse(address: IpAddr) -> Name {
     let text = match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

@@ -19,6 +19,7 @@ mod parts;
 mod place;
 mod policy;
 mod registry;
+mod reports;
 mod sinks;
 mod table;
 mod tallied;
@@ -41,6 +42,7 @@ pub use ledger::Ledger;
 pub use parts::{Cache, Moment, Process, Record, Upstream, Upstreams};
 pub use place::Place;
 pub use policy::{AttemptCounters, Banned, ClientFigures, DEFAULT_SITE, ListFigures, Series, list_label};
+pub use reports::{ReportCells, Reports};
 pub use sinks::{SinkCells, Sinks};
 pub use table::Cell;
 pub use tallied::Total;
@@ -81,6 +83,8 @@ pub struct Metrics {
     pub block_page: BlockPage,
     /// The admin server.
     pub admin: Admin,
+    /// Reports that are made by themselves.
+    pub reports: Reports,
 }
 
 impl Metrics {
@@ -102,6 +106,7 @@ impl Metrics {
             intakes: Intakes::new(&registry),
             block_page: BlockPage::new(&registry),
             admin: Admin::new(&registry),
+            reports: Reports::new(&registry),
             registry,
             blocks,
         }

@@ -1,6 +1,6 @@
 //! A ban: a vendor, the law behind it, its dates, and what is done to its names.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,6 +208,8 @@ pub struct Ban {
     pub bound_by: Vec<Arc<str>>,
     /// Dates to show.
     pub milestones: Vec<Milestone>,
+    /// Public resolvers that the product asks when its own names do not resolve: DNS never sees them, flow logs do.
+    pub fallback: Vec<IpAddr>,
 }
 
 impl Ban {
@@ -233,6 +235,7 @@ impl Ban {
             laws: Vec::new(),
             bound_by: Vec::new(),
             milestones: Vec::new(),
+            fallback: Vec::new(),
             id,
         }
     }

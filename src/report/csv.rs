@@ -60,6 +60,14 @@ pub(super) fn render(document: &Document) -> String {
             add(Row { section: "site", site: &row.site, name, value: value.to_string(), ..Row::default() });
         }
     }
+    for row in &document.groups {
+        let counts = [("sites", row.sites), ("baseline", row.baseline), ("now", row.now), ("still", row.still)];
+        let more = [("new", row.new), ("returned", row.returned), ("clean", row.clean), ("quiet", row.quiet)];
+        let last = [("unknown", row.unknown), ("exempt", row.exempt), ("confirmed", row.confirmed)];
+        for (name, value) in counts.into_iter().chain(more).chain(last) {
+            add(Row { section: row.by, item: &row.name, name, value: value.to_string(), ..Row::default() });
+        }
+    }
     for (item, covered) in [("baseline", &document.coverage.baseline), ("window", &document.coverage.window)] {
         let counts = [("hours", covered.hours), ("of_hours", covered.of_hours), ("queries", covered.queries)];
         let days = [("days", covered.days as u64), ("of_days", covered.of_days as u64)];

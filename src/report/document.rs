@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::cohort::Asked;
 use super::figures::{Figures, Subject};
+use super::groups::{GroupRow, Grouping};
 use super::history::{EnforcementRow, ExceptionRow, History};
 use super::key::{Key, SiteRow};
 use super::milestones::{self, LawRow, MilestoneRow};
@@ -26,12 +27,16 @@ pub struct Inputs<'a> {
     pub asked: &'a Asked,
     /// The one site, if it is about one.
     pub site: Option<&'a str>,
+    /// How sites are put together.
+    pub grouping: Grouping,
     /// What the audit log says.
     pub history: &'a History,
     /// When the server served, from the first day of the baseline to the last of the window.
     pub windows: Vec<WindowRow>,
     /// Signals of the window.
     pub signals: Vec<SignalRow>,
+    /// Whether logs of connections were read that tell of the window.
+    pub flows: bool,
     /// Exemptions that stand in the configuration.
     pub configured: Vec<ExceptionRow>,
     /// The fingerprint of the key that will sign it.
@@ -189,6 +194,8 @@ pub struct Document {
     pub sites: Vec<SiteRow>,
     /// Sites that are not among these rows.
     pub sites_left_out: usize,
+    /// The same by tags of sites.
+    pub groups: Vec<GroupRow>,
     /// By grade of evidence.
     pub evidence: Vec<EvidenceRow>,
     /// Ways past this server.
@@ -232,7 +239,8 @@ impl Document {
         let figures = Figures::read(presence, &subject)?;
         let key = Key::of(&figures);
         let coverage = coverage(&figures, asked, &inputs.windows);
-        let mut sites: Vec<_> = figures.sites.iter().map(|(site, counts)| SiteRow::of(site, counts)).collect();
+        let told = figures.sites.iter().filter(|_site| inputs.grouping.has_sites());
+        let mut sites: Vec<_> = told.map(|(site, counts)| SiteRow::of(site, counts)).collect();
         sites.sort_by(|a, b| (b.now, b.baseline, &a.site).cmp(&(a.now, a.baseline, &b.site)));
         let sites_left_out = sites.len().saturating_sub(rows_max);
         sites.truncate(rows_max);
@@ -246,6 +254,7 @@ impl Document {
             statement: statement::statement(ban, asked, site, &key, &coverage),
             sites,
             sites_left_out,
+            groups: inputs.grouping.rows(&figures),
             evidence: evidence
                 .map(|(grade, &(baseline, now))| EvidenceRow { evidence: grade.as_str(), baseline, now })
                 .collect(),
@@ -261,7 +270,7 @@ impl Document {
             audit: AuditRow { intact, entries, head },
             open: open::read(presence, &subject, &figures, rows_max)?,
             method: method::method(asked),
-            limits: method::limits(&coverage, history, asked),
+            limits: method::limits(&coverage, history, (asked, inputs.flows)),
             figures: key,
             coverage,
         })

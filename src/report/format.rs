@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::incident::Incident;
-use super::{csv, html, markdown};
+use super::{csv, html, markdown, oscal};
 use crate::audit::is_unprinted;
 
 /// The forms of a report. To add one: a file beside this one, a variant here, and what the compiler then asks for.
@@ -16,11 +16,13 @@ pub enum Format {
     Csv,
     /// Text that other documents take in.
     Markdown,
+    /// Assessment results of OSCAL, for tools that gather evidence.
+    Oscal,
 }
 
 impl Format {
     /// Every form.
-    pub const ALL: [Self; 4] = [Self::Html, Self::Json, Self::Csv, Self::Markdown];
+    pub const ALL: [Self; 5] = [Self::Html, Self::Json, Self::Csv, Self::Markdown, Self::Oscal];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -29,13 +31,20 @@ impl Format {
             Self::Json => "json",
             Self::Csv => "csv",
             Self::Markdown => "md",
+            Self::Oscal => "oscal",
         }
+    }
+
+    /// How the names of its files end.
+    pub fn extension(self) -> &'static str {
+        if self == Self::Oscal { "oscal.json" } else { self.as_str() }
     }
 
     /// Rows of devices, and of sites, at most: what people read is shorter than what programs do.
     pub fn rows_max(self) -> usize {
         match self {
             Self::Html | Self::Markdown => 1_000,
+            Self::Oscal => 10_000,
             Self::Json | Self::Csv => 100_000,
         }
     }
@@ -46,6 +55,7 @@ impl Format {
             Self::Html | Self::Markdown => ("<!-- ", " -->\n"),
             Self::Json => (",\"seal\":\"", "\"}\n"),
             Self::Csv => ("\"seal\",,,,,,,\"", "\"\r\n"),
+            Self::Oscal => oscal::AROUND_SEAL,
         }
     }
 
@@ -53,7 +63,9 @@ impl Format {
     pub fn render_incident(self, incident: &Incident) -> String {
         match self {
             Self::Html => html::render_incident(incident),
-            Self::Json | Self::Csv | Self::Markdown => serde_json::to_string(incident).unwrap_or_default(),
+            Self::Json | Self::Csv | Self::Markdown | Self::Oscal => {
+                serde_json::to_string(incident).unwrap_or_default()
+            }
         }
     }
 
@@ -65,6 +77,7 @@ impl Format {
             Self::Json => serde_json::to_string(document).unwrap_or_default(),
             Self::Csv => csv::render(document),
             Self::Markdown => markdown::render(document),
+            Self::Oscal => oscal::render(document),
         }
     }
 }

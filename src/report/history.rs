@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::cohort::Asked;
 use crate::audit::{Entry, Event, Reloaded, Terms, Written};
+use crate::journal::{Erasure, LevelRow};
 use crate::time::{Timestamp, rfc3339};
 
-/// The audit log, read to its end.
+/// What the state directory tells beside the record of attempts: the audit log, read to its end, and of privacy.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     granted: BTreeMap<u64, (Timestamp, Written)>,
@@ -20,6 +21,10 @@ pub struct History {
     pub head: String,
     /// What is wrong with the one after it.
     pub damage: Option<String>,
+    /// How much of the clients of each site the record knows since when, where that is not everything.
+    pub levels: Vec<LevelRow>,
+    /// What was erased of the record because somebody asked for it.
+    pub erasures: Vec<Erasure>,
 }
 
 /// Somebody who was spared. Its JSON is an interface: names and order stay.
@@ -71,7 +76,14 @@ impl History {
             Event::Expired(id) => drop(self.ended.insert(*id, (entry.at, "expired"))),
             Event::Reloaded(reloaded) => self.reloaded.push((entry.at, reloaded.clone())),
             // What makes devices one is in the record's numbers, not in what a ban did when.
-            Event::Merged(_) | Event::Split(_) | Event::Undone(_) | Event::Did(_) => {}
+            // How much was erased the store says.
+            Event::Merged(_)
+            | Event::Split(_)
+            | Event::Undone(_)
+            | Event::Did(_)
+            | Event::Erased(_)
+            | Event::Looked(_)
+            | Event::Looks(_) => {}
         }
     }
 

@@ -24,6 +24,14 @@ pub(super) fn render(document: &Document) -> String {
         ["Site", "Baseline", "Now", "Decline", "Still", "New", "Returned", "Clean", "Quiet", "Unknown", "Exempt"];
     page.table(&header, document.sites.iter().map(site));
     page.left_out(u64::try_from(document.sites_left_out).unwrap_or(u64::MAX), "sites");
+    for by in ["country", "department"] {
+        let of_it: Vec<_> = document.groups.iter().filter(|row| row.by == by).collect();
+        if !of_it.is_empty() {
+            page.line(if by == "country" { "## Countries" } else { "## Departments" });
+            let header = ["Name", "Sites", "Baseline", "Now", "Decline", "Still", "New", "Clean", "Unknown"];
+            page.table(&header, of_it.into_iter().map(group));
+        }
+    }
     page.line("## Evidence");
     let evidence = |row: &super::document::EvidenceRow| vec![text(row.evidence), number(row.baseline), number(row.now)];
     page.table(&["Grade", "Baseline", "Now"], document.evidence.iter().map(evidence));
@@ -36,6 +44,12 @@ pub(super) fn render(document: &Document) -> String {
     devices(document, &mut page);
     annex(document, &mut page);
     page.0
+}
+
+fn group(row: &super::groups::GroupRow) -> Vec<String> {
+    let first = [text(&row.name), number(row.sites), number(row.baseline), number(row.now)];
+    let counts = [row.still, row.new, row.clean, row.unknown].map(number);
+    first.into_iter().chain([text(&percent(row.decline_percent))]).chain(counts).collect()
 }
 
 fn devices(document: &Document, page: &mut Page) {

@@ -36,15 +36,57 @@ pub(super) fn method(asked: &Asked) -> Vec<String> {
     .into()
 }
 
+/// What is known of ways that DNS never sees.
+fn fallback(flows: bool) -> &'static str {
+    if flows {
+        "Fallback resolvers of the product: measured where the firewall and flow logs that were read have seen the connection. \
+         Anybody may ask these resolvers, so a connection to one proves no installation."
+    } else {
+        "Fallback resolvers of the product: not measured. They are literal addresses that DNS never sees; only firewall or flow logs \
+         show them."
+    }
+}
+
+/// What is not in the record because of privacy.
+fn privacy(limits: &mut Vec<String>, history: &History, asked: &Asked) {
+    let until = asked.moments().1;
+    let of_time: Vec<_> = history.levels.iter().filter(|row| row.from < until).collect();
+    for (at, row) in of_time.iter().enumerate() {
+        let end = of_time.get(at + 1).filter(|next| next.site == row.site).map(|next| next.from);
+        if row.level == "full" || end.is_some_and(|end| end <= asked.moments().0) {
+            continue;
+        }
+        let to = end.map(|end| format!(" to {}", rfc3339(end))).unwrap_or_default();
+        let what = match row.level {
+            "hashed" => {
+                "clients are pseudonyms. A device is counted once while the key of pseudonyms stays the same, and apart from what was \
+                 recorded of it otherwise"
+            }
+            _ => "only counts of lookups are kept: its devices are in no figure",
+        };
+        limits.push(format!("At the site `{}`, from {}{to}, {what}.", row.site, rfc3339(row.from)));
+    }
+    let (devices, attempts) = history
+        .erasures
+        .iter()
+        .fold((0, 0), |(devices, attempts), row| (devices + row.devices, attempts + row.attempts));
+    if devices + attempts > 0 {
+        limits.push(format!(
+            "Erased from the record because it was asked for: {} devices and addresses with {} attempts, whenever they were made. \
+             They are in no figure.",
+            number(devices),
+            number(attempts)
+        ));
+    }
+}
+
 /// What it can't say.
-pub(super) fn limits(coverage: &Coverage, history: &History, asked: &Asked) -> Vec<String> {
+pub(super) fn limits(coverage: &Coverage, history: &History, (asked, flows): (&Asked, bool)) -> Vec<String> {
     let mut limits = vec![
         "DNS shows who asked, not what was installed or removed: a device that asks another resolver is not seen here. Lookups were \
          answered with a block or let through; nothing here says that a connection was prevented."
             .to_owned(),
-        "Fallback resolvers of the product: not measured. They are literal addresses that DNS never sees; only firewall or flow logs \
-         show them."
-            .to_owned(),
+        fallback(flows).to_owned(),
         "Devices behind one address that no lease tells apart (NAT, a forwarder) are counted as one: at least one.".to_owned(),
         "Sources of lookups over UDP without a cookie can be forged. Such lookups make a device suspected, never confirmed.".to_owned(),
     ];
@@ -63,6 +105,7 @@ pub(super) fn limits(coverage: &Coverage, history: &History, asked: &Asked) -> V
             "There were more clients at once than could be noted as active; some may be missing among them.".to_owned(),
         );
     }
+    privacy(&mut limits, history, asked);
     match (&history.damage, history.since()) {
         (Some(damage), _) => limits.push(format!(
             "The audit log is damaged after entry {}: {damage}. Exceptions and policies after that are not in this report.",

@@ -168,11 +168,12 @@ fn fingerprint(key: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const BODIES: [(Format, &str); 4] = [
+    const BODIES: [(Format, &str); 5] = [
         (Format::Html, "<!DOCTYPE html><p>7</p>\n"),
         (Format::Json, "{\"now\":{\"devices\":7}}"),
         (Format::Csv, "section,value\r\n\"now\",7\r\n"),
         (Format::Markdown, "# Seven\n\n"),
+        (Format::Oscal, "{\"assessment-results\":{\"back-matter\":{\"resources\":[{}"),
     ];
 
     fn key() -> Key {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::binary::{MAGIC, NG_MAGIC, START, has_queries};
 use super::format::Format;
-use super::text::{Context, Fields, has_day_first, is_unbound_query, zeek_columns};
+use super::text::{Context, Fields, conn_columns, has_day_first, is_unbound_query, zeek_columns};
 use super::times::{Times, month_and_day};
 
 /// Lines of the head that are looked at.
@@ -47,6 +47,7 @@ pub(super) fn about(head: &[u8], mut context: Context) -> Context {
     context.times.begins = lines(head).find_map(month_and_day);
     match context.format {
         Format::Zeek => context.columns = lines(head).find_map(zeek_columns),
+        Format::ZeekConn => context.columns = lines(head).find_map(conn_columns),
         Format::Windows => context.times.day_first = lines(head).find_map(has_day_first).unwrap_or(true),
         Format::Unbound => context.replies = only_replies(lines(head).filter_map(is_unbound_query)),
         Format::Dnstap => context.replies = only_replies(has_queries(head).into_iter()),

@@ -1,6 +1,6 @@
 //! What a log tells of one query, and why a line of it tells nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::metrics::Did;
 use crate::time::Timestamp;
@@ -23,13 +23,15 @@ pub struct Entry {
     pub verified: bool,
     /// What was done about it, where the log says so; otherwise it was answered.
     pub did: Did,
+    /// Where it went, if it is no query but a connection that somebody has seen.
+    pub to: Option<SocketAddr>,
 }
 
 impl Entry {
     /// A query that was answered, of which the log says no more than this.
     pub(super) fn new(at: Timestamp, client: IpAddr, name: LowerName, qtype: u16) -> Self {
         let client = client.to_canonical();
-        Self { at, client, name, qtype, transport: None, verified: false, did: Did::Observe }
+        Self { at, client, name, qtype, transport: None, verified: false, did: Did::Observe, to: None }
     }
 
     /// The same where the log says how it came.

@@ -13,6 +13,10 @@ pub enum Format {
     Windows,
     /// `dns.log` of Zeek, in columns.
     Zeek,
+    /// `conn.log` of Zeek, in columns or as JSON: connections, for those to fallback resolvers.
+    ZeekConn,
+    /// What the kernel logs of packets for nftables and iptables: the same.
+    Nftables,
     /// The DNS log of Cisco Umbrella.
     Umbrella,
     /// JSON Lines.
@@ -27,17 +31,19 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which they are tried.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Pcap,
         Self::Pcapng,
         Self::Dnstap,
         Self::Zeek,
+        Self::ZeekConn,
         Self::Json,
         Self::Bind,
         Self::Unbound,
         Self::Dnsmasq,
         Self::Windows,
         Self::Umbrella,
+        Self::Nftables,
     ];
 
     /// The word for it on the command line and in the store.
@@ -48,6 +54,8 @@ impl Format {
             Self::Dnsmasq => "dnsmasq",
             Self::Windows => "windows",
             Self::Zeek => "zeek",
+            Self::ZeekConn => "zeek-conn",
+            Self::Nftables => "nftables",
             Self::Umbrella => "umbrella",
             Self::Json => "json",
             Self::Dnstap => "dnstap",
@@ -55,6 +63,9 @@ impl Format {
             Self::Pcapng => "pcapng",
         }
     }
+
+    /// Formats that tell of connections and not of queries.
+    pub const FLOWS: [Self; 2] = [Self::ZeekConn, Self::Nftables];
 
     /// Whether its chunks can be read without what stands before them.
     pub(super) fn is_parallel(self) -> bool {

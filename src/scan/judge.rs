@@ -1,11 +1,11 @@
 //! A chunk judged: which of its queries some ban has a say about, as it would have one about those that clients ask us.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::metrics::Did;
-use crate::policy::{BanIndex, Client, Decision, Hit, PatternRef, Policy, SiteIndex, Verdict};
+use crate::policy::{BanIndex, Client, Decision, Hit, PatternKind, PatternRef, Policy, SiteIndex, Verdict};
 use crate::time::Timestamp;
 use crate::wire::Transport;
 
@@ -17,6 +17,8 @@ use super::text::Context;
 
 /// Faults of a chunk that are told one by one.
 pub(super) const FAULTS_MAX: usize = 10;
+/// Ports at which resolvers are asked, in clear and over TLS or QUIC; web pages come from the same addresses at others.
+const DNS_PORTS: [u16; 2] = [53, 853];
 /// Octets of a line that are shown.
 const EXCERPT: usize = 120;
 
@@ -33,8 +35,8 @@ pub(super) struct Found<'p> {
     pub(super) verified: bool,
     pub(super) did: Did,
     pub(super) ban: BanIndex,
-    /// Index into the policy's series.
-    pub(super) series: usize,
+    /// Index into the policy's series; `None`: a connection to a fallback resolver.
+    pub(super) series: Option<usize>,
     pub(super) site: Option<SiteIndex>,
     pub(super) pattern: PatternRef<'p>,
 }
@@ -131,6 +133,9 @@ impl Judged<'_> {
     /// Judges a query.
     fn judge(&mut self, at: usize, entry: &Entry) {
         self.counts.add(&Counts { queries: 1, times: Some((entry.at, entry.at)), ..Counts::default() });
+        if let Some(to) = entry.to {
+            return self.flow(at, entry, to);
+        }
         let over_stream = entry.transport.is_some_and(Transport::proves_address);
         let client = Client { over_stream, ..Client::at(entry.client) };
         let verdict = self.policy.decide(&entry.name, entry.qtype, &client, self.now);
@@ -148,6 +153,38 @@ impl Judged<'_> {
         let site = self.policy.who().of(entry.client).site();
         for hit in first.into_iter().chain(also) {
             self.found.push(found(at, entry, name.clone(), site, &hit));
+        }
+    }
+
+    /// Judges a connection: of those to a ban's fallback resolvers it is a signal.
+    fn flow(&mut self, at: usize, entry: &Entry, to: SocketAddr) {
+        if !DNS_PORTS.contains(&to.port()) {
+            return;
+        }
+        let policy = self.policy;
+        let bans = policy.bans().iter().enumerate().filter(|(_at, ban)| ban.fallback.contains(&to.ip()));
+        for (ban, _named) in bans {
+            let start = self.names.len();
+            self.names.extend_from_slice(entry.name.wire());
+            let &Entry { at: when, client, qtype, transport, did, .. } = entry;
+            let site = policy.who().of(client).site();
+            let pattern = PatternRef { wire: b"\0", kind: PatternKind::Exact, allow: false };
+            let (name, ban) = (start..self.names.len(), BanIndex(ban));
+            let (verified, series) = (false, None);
+            self.found.push(Found {
+                at,
+                when,
+                client,
+                name,
+                qtype,
+                transport,
+                verified,
+                did,
+                ban,
+                series,
+                site,
+                pattern,
+            });
         }
     }
 
@@ -177,5 +214,6 @@ impl Sink for Judged<'_> {
 fn found<'p>(at: usize, entry: &Entry, name: Range<usize>, site: Option<SiteIndex>, hit: &Hit<'p>) -> Found<'p> {
     let &Entry { at: when, client, qtype, transport, verified, did, .. } = entry;
     let &Hit { ban_index: ban, series, pattern, .. } = hit;
+    let series = Some(series);
     Found { at, when, client, name, qtype, transport, verified, did, ban, series, site, pattern }
 }

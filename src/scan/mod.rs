@@ -28,7 +28,7 @@ pub use format::Format;
 pub use judge::{Counts, FaultAt};
 pub use source::{Packing, Progress};
 pub use text::{Fields, PARTS};
-pub use work::{FileScanned, Scan, ScanError, Standing};
+pub use work::{FALLBACK, FileScanned, Scan, ScanError, Standing};
 
 #[cfg(test)]
 mod tests;

@@ -22,11 +22,13 @@ use super::text::{Context, Fields};
 use super::times::Times;
 use crate::journal::{Attempt, Import, ImportError, Log, Reached, Scanned, Series, SeriesId, StoreError};
 use crate::metrics::DEFAULT_SITE;
-use crate::policy::{Mode, Policy, SiteIndex};
+use crate::policy::{BanIndex, Evidence, Mode, PatternKind, PatternRef, Policy, SiteIndex};
 use crate::priority::yield_to_serving;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
+/// The category of connections to the fallback resolvers of a ban's product.
+pub const FALLBACK: &str = "fallback_resolver";
 /// Rows that wait at most before they are written: a server that writes the same store waits no longer than that takes.
 const ROWS_MAX: usize = 5_000;
 /// Chunks that may pass between two transactions when little is found.
@@ -288,7 +290,7 @@ struct Recorder<'s, 'i> {
     /// Octets that were read for each ban of the policy before.
     covered: Vec<u64>,
     /// By site, the one of clients that are of none first, and series.
-    series: HashMap<(Option<u16>, usize), SeriesId>,
+    series: HashMap<(Option<u16>, BanIndex, Option<usize>), SeriesId>,
     done: FileScanned,
     /// What is before has been counted.
     floor: u64,
@@ -356,10 +358,10 @@ impl<'s, 'i> Recorder<'s, 'i> {
             at: found.when,
             client: found.client,
             told: None,
-            series: self.series(found.site, found.series),
+            series: self.series(found),
             qname: &qname,
             qtype: found.qtype,
-            pattern: found.pattern,
+            pattern: if found.series.is_some() { found.pattern } else { exactly(&qname) },
             action: found.did,
             transport: found.transport.unwrap_or(Transport::Udp),
             verified: found.verified,
@@ -368,13 +370,17 @@ impl<'s, 'i> Recorder<'s, 'i> {
         self.done.attempts += 1;
     }
 
-    fn series(&mut self, site: Option<SiteIndex>, series: usize) -> SeriesId {
+    fn series(&mut self, found: &Found<'_>) -> SeriesId {
         let (policy, import) = (self.scan.policy, &*self.import);
-        let number = site.map(|SiteIndex(number)| number);
-        *self.series.entry((number, series)).or_insert_with(|| {
+        let number = found.site.map(|SiteIndex(number)| number);
+        *self.series.entry((number, found.ban, found.series)).or_insert_with(|| {
             let site = number.and_then(|number| policy.who().sites().nth(number.into()));
             let site = site.map_or_else(|| Arc::from(DEFAULT_SITE), |site| Arc::clone(&site.id));
-            let of = &policy.series()[series];
+            let Some(of) = found.series.map(|series| &policy.series()[series]) else {
+                // Anybody may ask these: it proves nothing of what is installed.
+                let (ban, category) = (Arc::clone(&policy.bans()[found.ban.0].id), Arc::from(FALLBACK));
+                return import.series(Series { ban, category, evidence: Evidence::None, site });
+            };
             let (ban, category) = (Arc::clone(&of.ban), Arc::clone(&of.category));
             import.series(Series { ban, category, evidence: of.evidence, site })
         })
@@ -385,6 +391,11 @@ impl<'s, 'i> Recorder<'s, 'i> {
         self.chunks = 0;
         self.import.commit(&mut self.log, &Reached { size, digest, queries, rejects, times })
     }
+}
+
+/// The pattern that a name alone matches.
+fn exactly(name: &LowerName) -> PatternRef<'_> {
+    PatternRef { wire: name.wire(), kind: PatternKind::Exact, allow: false }
 }
 
 impl FileScanned {

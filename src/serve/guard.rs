@@ -243,6 +243,12 @@ impl Guard {
         self.local.store(Arc::new(local));
     }
 
+    /// What a query of our own is answered by data of our own, as a message.
+    pub fn said_locally(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let query = Query::read(message).ok()?;
+        self.local.load().answer(&query).map(|answer| answer.body().to_vec())
+    }
+
     /// Gives secondaries these zones from now on.
     pub fn publish(&self, primary: Arc<Primary>) {
         self.primary.store(Some(primary));
@@ -278,8 +284,12 @@ impl Guard {
     pub(super) fn look_for_crowds(&self, query: &Query<'_>, client: &Client, now: Now) {
         for Crowd { address, share_percent, names, .. } in self.crowds.look(query, client.address(), now) {
             self.metrics.dns.crowds.set(u64::try_from(self.crowds.found().len()).unwrap_or(u64::MAX));
+            // The log is kept for longer than it is read.
+            let address = self.journal.log_name(address);
             tracing::warn!(
-                %address, share_percent, names,
+                address,
+                share_percent,
+                names,
                 "Most queries of an hour came from one address, about many names: a router or a forwarder may stand in front \
                  of many clients, which are counted as one. `proxies` and `devices_from` have it say who asks."
             );

@@ -34,6 +34,7 @@ mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,7 +56,7 @@ use streams::Stream;
 pub use webhook::{Secret, SecretError};
 
 use crate::clock::Clock;
-use crate::journal::{AttemptRow, Outlet};
+use crate::journal::{AttemptRow, Outlet, Person};
 use crate::metrics::{Metrics, SinkLoss};
 use crate::upstream::Questions;
 
@@ -213,6 +214,15 @@ impl Sinks {
         }
     }
 
+    /// Takes client and device out of what waits of somebody; how many rows. What was sent is the receivers'.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn erase(&self, person: &Person) -> io::Result<u64> {
+        let streams = [&self.rows, &self.first];
+        streams.into_iter().try_fold(0, |erased, stream| Ok(erased + stream.erase(&is_of(person))?))
+    }
+
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,6 +260,19 @@ fn tell(row: &AttemptRow, told: &mut u64) {
             "A device tried something banned for the first time."
         );
     }
+}
+
+/// Takes client and device out of what waits of somebody in a state directory that no server uses; how many rows.
+///
+/// # Errors
+/// The disk's.
+pub fn erase_waiting(state_dir: &Path, person: &Person) -> io::Result<u64> {
+    let above = [Stream::of_rows(state_dir), Stream::of_first(state_dir)];
+    above.iter().try_fold(0, |erased, stream| Ok(erased + stream.erase(&is_of(person))?))
+}
+
+fn is_of(person: &Person) -> impl Fn(&AttemptRow) -> bool {
+    |row| person.is_of(row.client, row.device.as_deref())
 }
 
 /// Tells all of these to end, and waits until they have.

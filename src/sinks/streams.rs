@@ -1,12 +1,13 @@
 //! What is kept for sinks: every row for some of them, the first attempts of devices for the others. Two streams that know nothing
 //! of each other, each opened with its first row or its first reader: until then another process may write it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::config::SinkConfig;
 use super::places::Places;
-use super::spool::{Spool, Unwritten};
+use super::spool::{Spool, Unwritten, erase_alone};
 use crate::journal::AttemptRow;
 
 /// One stream, and how far its readers are.
@@ -67,6 +68,14 @@ impl Stream {
         match self.open(sinks, size_max) {
             Some((spool, _places)) if self.readers(sinks).next().is_some() => spool.append(rows),
             _nobody_wants_them => Ok(()),
+        }
+    }
+
+    /// Takes client and device out of the rows that are `meant`; how many.
+    pub(super) fn erase(&self, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<u64> {
+        match self.opened.get() {
+            Some((spool, _places)) => spool.erase(meant),
+            None => erase_alone(&self.above, meant),
         }
     }
 

@@ -37,7 +37,7 @@ use embargo::clock::Clock;
 use embargo::journal::{BLOCK, Config, Journal, Store};
 use embargo::metrics::Metrics;
 use embargo::policy::Ban;
-use embargo::report::{Asked, Document, Figures, Format, History, Inputs, Subject, decline};
+use embargo::report::{Asked, Document, Figures, Format, Grouping, History, Inputs, Subject, decline};
 use embargo::time::{Day, Mono, Now, Timestamp};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, params};
@@ -211,6 +211,8 @@ fn report(directory: &Path) -> Found {
         lists: Vec::new(),
         asked: &asked,
         site: None,
+        grouping: Grouping::default(),
+        flows: false,
         history: &history,
         windows: Vec::new(),
         signals: Vec::new(),

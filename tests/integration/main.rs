@@ -32,6 +32,7 @@ mod local;
 mod network;
 mod plugin;
 mod preview;
+mod private;
 mod protection;
 mod proxies;
 mod readme;

@@ -150,6 +150,7 @@ fn filled() -> Metrics {
     let _sink = metrics.sinks.begun("siem");
     metrics.record.first_attempts("acme", Evidence::Installed).inc();
     let _intake = metrics.intakes.resolve("unbound");
+    let _report = metrics.reports.resolve("monthly");
     metrics.zones.show_age("rpz.test", None, false);
     metrics.zones.show_sent("rpz.test", &[("qname", 1)]);
     metrics

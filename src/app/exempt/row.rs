@@ -135,7 +135,15 @@ pub(crate) fn rows(state_dir: &Path, now: Timestamp) -> io::Result<(Vec<Exemptio
             }
             Event::Revoked(id) => ended(id, RowState::Revoked, &mut rows),
             Event::Expired(id) => ended(id, RowState::Expired, &mut rows),
-            Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) | Event::Undone(_) | Event::Did(_) => (),
+            // Nobody was spared anything by these.
+            Event::Reloaded(_)
+            | Event::Merged(_)
+            | Event::Split(_)
+            | Event::Undone(_)
+            | Event::Did(_)
+            | Event::Erased(_)
+            | Event::Looked(_)
+            | Event::Looks(_) => (),
         }
     })?;
     let mut rows: Vec<_> = rows.into_values().collect();

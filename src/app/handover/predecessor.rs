@@ -125,7 +125,7 @@ impl Predecessor {
                     let Some(descriptor) = self.passing.descriptor() else { continue };
                     let carried = Carried { stream: TcpStream::from(descriptor), client, unread };
                     if let Err(error) = adopt(carried) {
-                        tracing::warn!(%error, %client, "A connection could not be gone on with.");
+                        tracing::warn!(%error, "A connection could not be gone on with.");
                     }
                 }
                 Word::Ended => {

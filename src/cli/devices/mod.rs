@@ -101,7 +101,7 @@ impl Devices {
             };
             Ok(store.bindings(filter)?.into_iter().map(of).collect())
         };
-        record::show(console, (&state, &rows, json), read, table)
+        record::show(console, ("devices", &state, &rows, json), read, table)
     }
 }
 

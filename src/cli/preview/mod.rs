@@ -15,7 +15,7 @@ use clap::Args;
 use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::flags::{known_bans, one_of};
-use super::record::{flush, unread};
+use super::record::{flush, look, unread};
 use super::when::When;
 use super::{EXIT_CODES, record};
 use crate::config::{self, Loaded, PolicyLoad, Settings};
@@ -117,6 +117,7 @@ impl Preview {
             )));
         }
         flush(console, &loaded.state_dir)?;
+        look(console, &loaded.state_dir, "preview", String::new())?;
 
         let mut judge = Judge::new(&old, &new, at);
         let attempts = Store::open_read_only(&loaded.state_dir).map_err(unread)?;

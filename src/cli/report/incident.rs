@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use clap::Args;
 
-use super::{key, make};
+use super::make::unmade;
+use crate::app::{configured, history, signing_key};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags, record};
@@ -49,15 +50,16 @@ impl IncidentOf {
         let Some(ban) = policy.bans().iter().find(|known| *known.id == *self.ban) else { return Ok(()) };
         let directory = loaded.state_dir;
         record::flush(console, &directory)?;
+        record::look(console, &directory, "report incident", format!("of one device, ban {}", ban.id))?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
         let (attempts, bindings) = self.read(&store).map_err(record::unread)?;
         if attempts.is_empty() && bindings.is_empty() {
             return Err(Failure::usage(format!("nothing on record of the device `{}`", self.device)));
         }
-        let history = make::history(&directory)?;
+        let history = history(&directory).map_err(unmade)?;
         let mut exceptions = history.all_exceptions(&ban.id);
-        exceptions.extend(make::configured(&loaded.settings, ban));
-        let key = key::read(&directory)?;
+        exceptions.extend(configured(&loaded.settings, ban));
+        let key = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let signed_by = key.as_ref().map(SigningKey::fingerprint);
         let device = &self.device;
         let inputs = IncidentInputs { ban, device, attempts: &attempts, bindings, exceptions, signed_by };

@@ -1,20 +1,19 @@
 //! `embargo report key`: the key that signs reports.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
+use super::make::unmade;
+use crate::app::{key_path, signing_key};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags};
 use crate::report::SigningKey;
-
-/// Octets of a key file at most.
-const FILE_MAX: u64 = 4 << 10;
 
 /// Make the key that signs reports, if there is none, and print its fingerprint
 #[derive(Debug, Args)]
@@ -35,8 +34,8 @@ impl Key {
     /// Makes or reads it, and prints its fingerprint.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
-        let path = path(&directory);
-        let found = read(&directory)?;
+        let path = key_path(&directory);
+        let found = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let made = found.is_none();
         let key = match found {
             Some(key) => key,
@@ -48,34 +47,6 @@ impl Key {
         }
         Ok(writeln!(console.out, "{fingerprint}")?)
     }
-}
-
-fn path(directory: &Path) -> PathBuf {
-    directory.join("report.key")
-}
-
-/// The key of a state directory; `None`: it has none.
-///
-/// # Errors
-/// It can't be read, is none, or others can read it too.
-pub(super) fn read(directory: &Path) -> Result<Option<SigningKey>, Failure> {
-    let path = path(directory);
-    let cannot = |why: &dyn std::fmt::Display, next: &str| Failure::cannot(format!("{}: {why}", path.display()), next);
-    let metadata = match fs::metadata(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(|error| cannot(&error, ""))?,
-    };
-    if metadata.mode() & 0o077 != 0 {
-        return Err(cannot(
-            &"others than its owner can read this key, and could sign with it",
-            "chmod 600, or make a new one",
-        ));
-    }
-    if metadata.len() > FILE_MAX {
-        return Err(cannot(&"is larger than a key can be", ""));
-    }
-    let text = fs::read_to_string(&path).map_err(|error| cannot(&error, ""))?;
-    SigningKey::parse(&text).map(Some).map_err(|error| cannot(&error, "move it away and run `embargo report key`"))
 }
 
 fn make(path: &Path) -> Result<SigningKey, Failure> {

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::console::Console;
 use super::failure::Failure;
 use super::{EXIT_CODES, flags, record};
-use crate::report::Format;
+use crate::report::{By, Format};
 use crate::time::Day;
 
 /// Say which devices a ban still finds, against a time before, as a document to keep
@@ -58,6 +58,9 @@ struct Asked {
     /// Only this site
     #[arg(long, value_name = "ID")]
     site: Option<String>,
+    /// Which table of sites, or of what they are tagged with; by default that of sites and every one of tags
+    #[arg(long, value_name = "WHAT", value_parser = flags::one_of(By::ALL, By::as_str))]
+    by: Option<By>,
 }
 
 const EXAMPLES: &str = "\

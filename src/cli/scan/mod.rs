@@ -18,9 +18,10 @@ use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::flags::one_of;
 use super::{EXIT_CODES, record};
-use crate::app::journal_config;
+use crate::app::{journal_config, privacy_wanted};
 use crate::config::{self, Loaded, PolicyLoad};
-use crate::journal::Import;
+use crate::diag::shown;
+use crate::journal::{Import, Privacy};
 use crate::policy::Policy;
 use crate::scan::{FaultAt, Fields, FileScanned, Format, PARTS, Packing, Progress, Scan as Scanning, Standing};
 use crate::time::{Timestamp, rfc3339};
@@ -126,7 +127,8 @@ impl Scan {
         let zone = self.time_zone.as_deref().map(zone).transpose()?;
         let (loaded, policy, told) = self.load(console)?;
         write_lines(&told, console.err)?;
-        let config = journal_config(&loaded);
+        let mut config = journal_config(&loaded);
+        config.privacy = Self::privacy(&loaded, console)?;
         let mut import = Import::open(&config, console.now).map_err(record::unread)?;
         let progress = Progress::default();
         let scan = Scanning {
@@ -163,6 +165,16 @@ impl Scan {
         let PolicyLoad { policy, diagnostics, .. } = config::policy(&loaded.settings, 1);
         let told = diagnostics.iter().map(ToString::to_string).collect();
         policy.map(|policy| (loaded, policy, told)).ok_or(Failure::Mistakes(diagnostics))
+    }
+
+    /// How much of clients is recorded; that there is no key for pseudonyms is told.
+    fn privacy(loaded: &Loaded, console: &mut Console<'_>) -> Result<Arc<Privacy>, Failure> {
+        let wanted = privacy_wanted(loaded);
+        if let Some(error) = wanted.trouble {
+            let told = shown(&error.to_string());
+            writeln!(console.err, "embargo: of clients that should have pseudonyms only counts are recorded: {told}")?;
+        }
+        Ok(wanted.privacy)
     }
 
     fn fields(&self) -> Arc<Fields> {

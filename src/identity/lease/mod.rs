@@ -62,6 +62,12 @@ impl Lease {
         Self::by(Method::Neighbour, address, held, mac)
     }
 
+    /// That an address has this name in its reverse zone.
+    pub fn of_reverse(address: IpAddr, name: HostName) -> Option<Self> {
+        let held = Held::By { since: None, until: None };
+        Self::by(Method::Reverse, address, held, [Identifier::HostName(name)])
+    }
+
     /// The same, known otherwise.
     fn by(
         method: Method,

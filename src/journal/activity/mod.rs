@@ -5,11 +5,13 @@
 //! lost. Where there is no window, nothing is known.
 
 mod fold;
+mod met;
 mod windows;
 
 pub use windows::WindowRow;
 
 pub(super) use fold::{Fold, Seen};
+pub(super) use met::Met;
 pub(super) use windows::{Keeper, delete};
 
 #[cfg(test)]

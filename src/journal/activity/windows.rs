@@ -1,5 +1,7 @@
 //! The windows of the record: an hour each, or the part of it in which the server ran.
 
+use std::sync::Arc;
+
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
@@ -67,7 +69,7 @@ impl Keeper {
     pub(in super::super) fn tick(
         &mut self,
         database: &mut Database,
-        fold: &super::Fold,
+        (fold, met): (&super::Fold, &super::Met),
         metrics: &Metrics,
         (now, all): (Now, bool),
     ) -> Result<(), StoreError> {
@@ -83,6 +85,7 @@ impl Keeper {
         // First what could not be written before. Only then is more taken.
         if self.waiting.is_empty() {
             self.waiting = fold.take();
+            met.add(&self.waiting);
         }
         self.due_in = if self.waiting.is_empty() { TICKS.1 } else { TICKS.0 };
         let sums = sums(metrics, fold.lost());
@@ -115,10 +118,10 @@ fn sums(metrics: &Metrics, unnoted: u64) -> Sums {
 impl Database {
     /// Adds who was active, and writes the window in place of the one that began then; how many devices were active in it.
     fn add_activity(&mut self, seen: &[Seen], window: WindowRow) -> Result<u64, StoreError> {
-        let devices = std::sync::Arc::clone(&self.devices);
+        let (devices, privacy) = (Arc::clone(&self.devices), Arc::clone(&self.privacy));
         let mut known = std::mem::take(&mut self.known);
         let added = self.transaction(|transaction| {
-            let active = presence::add_active(transaction, seen, &devices, window.from, &mut known)?;
+            let active = presence::add_active(transaction, seen, (&devices, &privacy), window.from, &mut known)?;
             write(transaction, WindowRow { active, ..window }).map(|()| active)
         });
         if added.is_ok() {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub use read::ConnectedRow;
 
 pub(super) use fold::{Fold, Row};
+pub(super) use read::row as connected_row;
 pub(super) use store::{add, delete};
 
 use crate::policy::Evidence;

@@ -54,7 +54,7 @@ impl Store {
     }
 }
 
-fn row(row: &Row<'_>) -> Result<ConnectedRow, Unreadable> {
+pub(in crate::journal) fn row(row: &Row<'_>) -> Result<ConnectedRow, Unreadable> {
     Ok(ConnectedRow {
         first: moment(row.get(0)?)?,
         last: moment(row.get(1)?)?,

@@ -1,10 +1,12 @@
 //! Connections in the store.
 
+use std::net::IpAddr;
+
 use rusqlite::{Transaction, params};
 
 use super::Row;
 use crate::identity::{Asked, Devices};
-use crate::journal::presence;
+use crate::journal::{Level, Privacy, presence};
 use crate::policy::Evidence;
 use crate::priority::make_way;
 use crate::time::Timestamp;
@@ -18,7 +20,7 @@ const SLICE: usize = 32;
 pub(in super::super) fn add(
     transaction: &Transaction<'_>,
     rows: &[Row],
-    devices: &Devices,
+    (devices, privacy): (&Devices, &Privacy),
     known: &mut presence::Known,
 ) -> rusqlite::Result<()> {
     if rows.is_empty() {
@@ -42,7 +44,12 @@ pub(in super::super) fn add(
             make_way();
         }
         let Row { day, site, ban, evidence, name, said, tally, .. } = row;
-        let (client, count) = (row.client.to_string(), tally.count.cast_signed());
+        // Whose clients are only to be counted has none that could be known to have connected.
+        let level = privacy.level(bits(row.client), site);
+        let Some(client) = privacy.address(row.client, level) else { continue };
+        let pseudonym = privacy.device(device).filter(|_key| level == Level::Hashed && !device.is_empty());
+        let device = pseudonym.as_ref().unwrap_or(device);
+        let (client, count) = (client.to_string(), tally.count.cast_signed());
         let (site_word, ban_word, evidence_word, said) = (&**site, &**ban, evidence.as_str(), said.as_str());
         add.execute(params![
             day.0,
@@ -63,6 +70,14 @@ pub(in super::super) fn add(
         }
     }
     known.write(transaction)
+}
+
+/// An address as privacy knows it.
+fn bits(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 /// Deletes some of the rows of days before this one, the oldest first.

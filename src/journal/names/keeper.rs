@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::fold::{Fold, Rows};
 use super::store::Names;
 use super::{NamesConfig, day};
-use crate::journal::StoreError;
+use crate::journal::{Erased, Person, Privacy, StoreError};
 use crate::metrics::Metrics;
 use crate::time::Timestamp;
 
@@ -45,7 +45,7 @@ impl Keeper {
     pub(in super::super) fn tick(
         &mut self,
         fold: &Fold,
-        config: &Mutex<NamesConfig>,
+        (config, privacy): (&Mutex<NamesConfig>, &Privacy),
         metrics: &Metrics,
         now: Timestamp,
         all: bool,
@@ -53,7 +53,7 @@ impl Keeper {
         let config = *config.lock().unwrap_or_else(PoisonError::into_inner);
         self.write_in = self.write_in.saturating_sub(1);
         self.erase_in = self.erase_in.saturating_sub(1);
-        let result = self.write(fold, config, metrics, all).and_then(|()| self.erase(config, now, all));
+        let result = self.write(fold, (config, privacy), metrics, all).and_then(|()| self.erase(config, now, all));
         self.report(&result);
         if result.is_err() {
             // Opened anew the next time.
@@ -62,12 +62,32 @@ impl Keeper {
         result
     }
 
+    /// Erases what somebody asked of what is written, and adds that to what was erased otherwise.
+    pub(in super::super) fn erase_of(&mut self, person: &Person, erased: &mut Erased) -> Result<(), StoreError> {
+        if self.names.is_none() && !Names::exists(&self.state_dir) {
+            return Ok(());
+        }
+        let names = open(&mut self.names, &self.state_dir, NamesConfig::default(), self.lock_timeout)?;
+        let (rows, not_overwritten) = names.erase_of(&person.clients_json())?;
+        erased.names += rows;
+        erased.not_overwritten = erased.not_overwritten.take().or(not_overwritten);
+        // Opened anew with the limits that are set.
+        self.names = None;
+        Ok(())
+    }
+
     /// Moves the log into the file, for a tidy end.
     pub(in super::super) fn finish(&mut self) -> Result<(), StoreError> {
         self.names.as_ref().map_or(Ok(()), Names::checkpoint)
     }
 
-    fn write(&mut self, fold: &Fold, config: NamesConfig, metrics: &Metrics, all: bool) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        fold: &Fold,
+        how: (NamesConfig, &Privacy),
+        metrics: &Metrics,
+        all: bool,
+    ) -> Result<(), StoreError> {
         if self.batch.is_empty() && (all || self.write_in == 0 || fold.is_crowded()) {
             self.batch = fold.take();
             self.write_in = WRITE_TICKS;
@@ -78,7 +98,7 @@ impl Keeper {
             self.batch.retain(|rows| !rows.rows().is_empty());
         }
         while !(self.batch.is_empty() && self.gaps.is_empty()) {
-            self.write_some(config, metrics)?;
+            self.write_some(how, metrics)?;
             if !all {
                 break;
             }
@@ -87,7 +107,7 @@ impl Keeper {
     }
 
     /// Writes some parts of the batch, or counts them as lost where the file has no room.
-    fn write_some(&mut self, config: NamesConfig, metrics: &Metrics) -> Result<(), StoreError> {
+    fn write_some(&mut self, (config, privacy): (NamesConfig, &Privacy), metrics: &Metrics) -> Result<(), StoreError> {
         let mut rows = 0;
         let parts = self.batch.iter().take_while(|part| {
             let more = rows < ROWS_AT_ONCE;
@@ -99,7 +119,7 @@ impl Keeper {
         let queries = some.iter().flat_map(Rows::rows).map(|row| row.count).sum();
         let names = open(&mut self.names, &self.state_dir, config, self.lock_timeout)?;
         let is_full = names.used_bytes()? >= config.size_max_bytes;
-        let added = if is_full { None } else { room(names.add(some, self.gaps.clone()))? };
+        let added = if is_full { None } else { room(names.add(some, self.gaps.clone(), privacy))? };
         if added.is_some() {
             metrics.record.names_stored.add(queries);
         } else {
@@ -108,7 +128,7 @@ impl Keeper {
                 *gaps.entry(row.day).or_default() += row.count;
             }
             // On a disk that takes not even this, all of it is tried again.
-            names.add([], gaps)?;
+            names.add([], gaps, privacy)?;
             metrics.record.names_lost.add(queries);
         }
         self.gaps.clear();

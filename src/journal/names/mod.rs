@@ -21,7 +21,7 @@ mod tests;
 
 pub(super) use fold::Fold;
 pub(super) use keeper::Keeper;
-pub use read::{Coverage, NameRow, NameStore};
+pub use read::{Coverage, KeptName, NameRow, NameStore};
 
 /// The file's name in the state directory.
 const FILE: &str = "names.db";

@@ -1,16 +1,19 @@
 //! Reading the record of names: while a server writes it, and long after.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
 
 use super::store::{has_log, is_ours};
 use super::{DAY_MS, FILE};
 use crate::journal::StoreError;
 use crate::journal::read::{LOCK_TIMEOUT, uri};
+use crate::journal::words;
 use crate::time::Timestamp;
 
 /// What the record of names covers.
@@ -32,6 +35,23 @@ pub struct NameRow {
     /// How often.
     pub count: u64,
     /// The last time.
+    pub last: Timestamp,
+}
+
+/// What one client asked on a day. Its JSON is an interface: names and order stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptName {
+    /// Who asked.
+    pub client: IpAddr,
+    /// The name with RFC 4343 escapes.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    #[serde(serialize_with = "words::time")]
+    pub first: Timestamp,
+    /// The last time.
+    #[serde(serialize_with = "words::time")]
     pub last: Timestamp,
 }
 
@@ -110,6 +130,29 @@ impl NameStore {
             visit(NameRow { name, client, count: u64::try_from(count).unwrap_or(0), last: self.moment(last)? });
         }
         Ok(())
+    }
+
+    /// What these clients asked on each day.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read to the end.
+    pub fn of(&self, clients: &BTreeSet<IpAddr>) -> Result<Vec<KeptName>, StoreError> {
+        let sql = "SELECT n.name, a.count, a.first_ms, a.last_ms FROM clients AS c JOIN asked AS a ON a.client = c.id \
+                   JOIN names AS n ON n.id = a.name WHERE c.client = ?1 ORDER BY a.day, n.name";
+        let fail = |error: rusqlite::Error| StoreError::new(&self.path, &error);
+        let mut select = self.connection.prepare_cached(sql).map_err(fail)?;
+        let mut kept = Vec::new();
+        for &client in clients {
+            let rows = select.query_map([client.to_string()], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+            });
+            for row in rows.map_err(fail)? {
+                let (name, count, first, last) = row.map_err(fail)?;
+                let count = u64::try_from(count).unwrap_or(0);
+                kept.push(KeptName { client, name, count, first: self.moment(first)?, last: self.moment(last)? });
+            }
+        }
+        Ok(kept)
     }
 
     fn moment(&self, millis: i64) -> Result<Timestamp, StoreError> {

@@ -8,9 +8,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use super::FILE;
 use super::fold::Rows;
-use crate::journal::StoreError;
 use crate::journal::asked::address;
 use crate::journal::database::{beside, in_transaction, length, make_file};
+use crate::journal::privacy::overwrite;
+use crate::journal::{Privacy, StoreError};
 use crate::priority::make_way;
 use crate::wire::Presented;
 
@@ -57,9 +58,10 @@ impl Names {
         &mut self,
         parts: impl IntoIterator<Item = &'r Rows>,
         gaps: impl IntoIterator<Item = (i64, u64)>,
+        privacy: &Privacy,
     ) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            parts.into_iter().try_for_each(|rows| add_rows(transaction, rows))?;
+            parts.into_iter().try_for_each(|rows| add_rows(transaction, rows, privacy))?;
             let mut add = transaction.prepare_cached(
                 "INSERT INTO gaps (day, queries) VALUES (?1, ?2) \
                  ON CONFLICT DO UPDATE SET queries = queries + excluded.queries",
@@ -85,6 +87,20 @@ impl Names {
             self.tidy()?;
         }
         Ok(all)
+    }
+
+    /// Erases what these clients asked, and overwrites where it stood; how many rows, and why they may still stand there.
+    pub(super) fn erase_of(&mut self, clients: &str) -> Result<(u64, Option<String>), StoreError> {
+        let gone = self.transaction(|transaction| {
+            let asked = "DELETE FROM asked WHERE client IN \
+                         (SELECT id FROM clients WHERE client IN (SELECT value FROM json_each(?1)))";
+            let gone = transaction.execute(asked, [clients])?;
+            transaction.execute("DELETE FROM clients WHERE client IN (SELECT value FROM json_each(?1))", [clients])?;
+            // Names that nobody else has asked for tell of whoever did.
+            transaction.execute("DELETE FROM names WHERE id NOT IN (SELECT name FROM asked)", [])?;
+            Ok(gone as u64)
+        })?;
+        Ok((gone, if gone > 0 { overwrite(&self.connection).err() } else { None }))
     }
 
     /// Whether nothing is recorded, not even what is missing.
@@ -176,7 +192,7 @@ fn prepare(connection: &mut Connection, size_max_bytes: u64, is_new: bool) -> ru
     Ok(())
 }
 
-fn add_rows(transaction: &Transaction<'_>, rows: &Rows) -> rusqlite::Result<()> {
+fn add_rows(transaction: &Transaction<'_>, rows: &Rows, privacy: &Privacy) -> rusqlite::Result<()> {
     let number = |table: &str, column: &str| {
         // Whoever is there is touched too, or no number would come back.
         transaction.prepare_cached(&format!(
@@ -194,9 +210,11 @@ fn add_rows(transaction: &Transaction<'_>, rows: &Rows) -> rusqlite::Result<()> 
         if done % SLICE == 0 {
             make_way();
         }
+        // What those ask who are only to be counted is nobody's business.
+        let Some(shown) = privacy.shown(address(row.client)) else { continue };
         let name: i64 =
             name.query_row(params![Presented(rows.name(row)).to_string(), row.day], |found| found.get(0))?;
-        let client: i64 = client.query_row(params![address(row.client).to_string(), row.day], |found| found.get(0))?;
+        let client: i64 = client.query_row(params![shown.to_string(), row.day], |found| found.get(0))?;
         add.execute(params![row.day, name, client, signed(row.count), row.first, row.last])?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use crate::identity::{Asked, Devices};
 use crate::journal::activity::Seen;
 use crate::journal::asked::address;
 use crate::journal::insert::SLICE;
+use crate::journal::{Level, Privacy};
 use crate::priority::make_way;
 use crate::time::{Day, Timestamp};
 
@@ -27,7 +28,7 @@ pub(super) struct Window {
 pub(in crate::journal) fn add(
     transaction: &Transaction<'_>,
     seen: &[Seen],
-    devices: &Devices,
+    (devices, privacy): (&Devices, &Privacy),
     window: Timestamp,
     known: &mut Known,
 ) -> rusqlite::Result<u64> {
@@ -42,8 +43,13 @@ pub(in crate::journal) fn add(
         if at % SLICE == 0 {
             make_way();
         }
-        let client = address(seen.client).to_string();
+        let level = privacy.level(seen.client, &seen.site);
+        // Whose clients are only to be counted has none that anything could be known of.
+        let Some(client) = privacy.address(address(seen.client), level) else { continue };
+        let client = client.to_string();
         let name = names.get(at).map(String::as_str).filter(|name| !name.is_empty());
+        let pseudonym = name.filter(|_name| level == Level::Hashed).and_then(|name| privacy.device(name));
+        let name = pseudonym.as_deref().or(name);
         let holder = name.map_or(Holder { name: &client, client: "" }, |name| Holder { name, client: &client });
         let day = Day::of(seen.at);
         let site = known.numbers.site(transaction, &seen.site)?;

@@ -59,7 +59,7 @@ impl Bits {
 }
 
 /// A set in its portable format.
-pub(super) fn octets(bits: &RoaringBitmap) -> Vec<u8> {
+pub(in crate::journal) fn octets(bits: &RoaringBitmap) -> Vec<u8> {
     let mut octets = Vec::with_capacity(bits.serialized_size());
     // Writing to memory can't fail.
     bits.serialize_into(&mut octets).unwrap_or_default();

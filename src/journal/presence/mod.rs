@@ -18,6 +18,7 @@ mod trim;
 pub use read::{DayCount, DeviceRow, Numbered, Presence, Set};
 
 pub(super) use active::add as add_active;
+pub(super) use bits::octets;
 pub(super) use known::Known;
 pub(super) use older::{finish as finish_older, take as take_older};
 pub(super) use seen::add;

@@ -3,9 +3,11 @@
 mod damage;
 mod device;
 mod first;
+mod erase;
 mod fold;
 mod jump;
 mod older;
+mod privacy;
 mod scanned;
 mod store;
 

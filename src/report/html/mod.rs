@@ -27,6 +27,7 @@ pub(super) fn render(document: &Document) -> String {
             (trend(document))
             (tables::figures(document))
             (tables::sites(document))
+            (tables::groups(document))
             (tables::open(document))
             (tables::exceptions(document))
             (tables::enforcement(document))

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::report::document::{Covered, Document, SignalRow};
 use crate::report::format::plain;
+use crate::report::groups::GroupRow;
 use crate::report::history::{EnforcementRow, ExceptionRow};
 use crate::report::key::{SiteRow, number, percent};
 use crate::report::milestones::{LawRow, MilestoneRow};
@@ -104,6 +105,24 @@ pub(super) fn sites(document: &Document) -> Markup {
         (table("Devices by site, those with most first.", &header, &rows(&document.sites, row)))
         (more(left_out, "sites"))
     }
+}
+
+/// Tables by tags of sites, where there are any.
+pub(super) fn groups(document: &Document) -> Markup {
+    let row = |row: &&GroupRow| {
+        html! { tr {
+            th scope="row" { (plain(&row.name)) } (count(row.sites))
+            (count(row.baseline)) (count(row.now)) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
+            (count(row.clean)) (count(row.unknown))
+        } }
+    };
+    let header = ["Name", "#Sites", "#Baseline", "#Now", "#Decline", "#Still", "#New", "#Clean", "#Unknown"];
+    let of = |by: &str| document.groups.iter().filter(|row| row.by == by).collect::<Vec<_>>();
+    let all = [("country", "Countries"), ("department", "Departments")].map(|(by, title)| (title, of(by)));
+    html! { @for (title, groups) in all.iter().filter(|(_title, groups)| !groups.is_empty()) {
+        h2 { (title) }
+        (table("Devices by what sites are tagged with, those with most first.", &header, &rows(groups, row)))
+    } }
 }
 
 fn more(left_out: u64, what: &str) -> Markup {

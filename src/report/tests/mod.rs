@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::{Entry, Event, Reloaded, Terms, Written};
-use crate::journal::CategoryRow;
+use crate::journal::{CategoryRow, Erasure, LevelRow};
 use crate::metrics::Did;
 use crate::policy::{Ban, EndUse, Evidence, Law, Milestone};
 use crate::time::Day;
@@ -77,6 +77,8 @@ fn document(record: &Record, site: Option<&str>) -> Document {
         lists,
         asked: &asked,
         site,
+        grouping: Grouping::default(),
+        flows: false,
         history: &history,
         windows,
         signals: vec![SignalRow::of("bypass", canary)],
@@ -225,6 +227,120 @@ fn what_people_wrote_is_text_in_every_form() {
 }
 
 #[test]
+fn oscal_is_whole_and_refers_to_nothing_that_is_not_there() {
+    let document = document(&record(), None);
+    let sealed = seal(&Format::Oscal.render(&document), Format::Oscal, None);
+    assert_eq!(sealed, seal(&Format::Oscal.render(&document), Format::Oscal, None));
+    assert!(verify(sealed.as_bytes(), None).is_ok());
+    let told: serde_json::Value = serde_json::from_str(&sealed).unwrap();
+    let all = &told["assessment-results"];
+    let result = &all["results"][0];
+    let (mut uuids, mut named) = (Vec::new(), Vec::new());
+    walk(all, &mut |key, value| match (key, value.as_str()) {
+        ("uuid", Some(uuid)) => uuids.push(uuid.to_owned()),
+        ("observation-uuid" | "subject-uuid", Some(uuid)) => named.push(uuid.to_owned()),
+        ("href", Some(href)) => named.push(href.trim_start_matches('#').to_owned()),
+        ("value" | "title" | "description", Some(text)) => assert!(!text.trim().is_empty() && text.trim() == text),
+        _ => (),
+    });
+    let is_uuid = |uuid: &String| {
+        let of = |at: usize| uuid.as_bytes()[at];
+        uuid.len() == 36
+            && of(14) == b'5'
+            && b"89ab".contains(&of(19))
+            && [8, 13, 18, 23].iter().all(|at| of(*at) == b'-')
+    };
+    assert!(uuids.iter().all(is_uuid), "{uuids:?}");
+    assert!(named.len() > 4 && named.iter().all(|uuid| uuids.contains(uuid)), "{named:?}");
+    let count = uuids.len();
+    uuids.sort();
+    uuids.dedup();
+    assert_eq!(uuids.len(), count, "each is another's");
+    assert_eq!(all["metadata"]["oscal-version"], "1.1.2");
+    assert_eq!(result["findings"][0]["target"]["status"]["state"], "not-satisfied");
+    let devices = result["local-definitions"]["inventory-items"].as_array().unwrap();
+    assert_eq!(devices.len(), document.open.devices.len());
+    let last = all["back-matter"]["resources"].as_array().unwrap().last().unwrap();
+    assert!(last["description"].as_str().unwrap().starts_with("embargo-seal 1 sha256 "));
+}
+
+/// Every member of every object.
+fn walk(value: &serde_json::Value, visit: &mut impl FnMut(&str, &serde_json::Value)) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                visit(key, value);
+                walk(value, visit);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| walk(value, visit)),
+        _ => (),
+    }
+}
+
+#[test]
+fn sites_are_put_together_by_what_they_are_tagged_with() {
+    let record = record();
+    let store = record.store();
+    let presence = store.presence().unwrap();
+    let (ban, asked, history) = (ban(), asked(), history());
+    let tags = vec![SiteTags { site: "berlin".into(), country: Some("DE".into()), department: None }];
+    let of = |by| {
+        let inputs = Inputs {
+            ban: &ban,
+            lists: Vec::new(),
+            asked: &asked,
+            site: None,
+            grouping: Grouping { tags: tags.clone(), by },
+            flows: true,
+            history: &history,
+            windows: Vec::new(),
+            signals: Vec::new(),
+            configured: Vec::new(),
+            signed_by: None,
+            rows_max: 1_000,
+        };
+        Document::build(&presence, &inputs).unwrap()
+    };
+    let all = of(None);
+    let sum =
+        |rows: &[GroupRow]| rows.iter().map(|row| (row.baseline, row.now)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    assert_eq!(sum(&all.groups), (all.figures.baseline, all.figures.now));
+    assert!(all.groups.iter().all(|row| row.by == "country") && all.groups.iter().any(|row| row.name == "not tagged"));
+    for (format, title) in
+        [(Format::Html, "<h2>Countries</h2>"), (Format::Markdown, "## Countries"), (Format::Csv, "\"country\"")]
+    {
+        assert!(format.render(&all).contains(title), "{title}");
+    }
+    let countries = of(Some(By::Country));
+    assert!(countries.sites.is_empty() && countries.groups.len() == all.groups.len());
+    let sites = of(Some(By::Site));
+    assert!(sites.groups.is_empty() && sites.sites.len() == all.sites.len());
+    assert!(all.limits.iter().any(|limit| limit.contains("measured where the firewall")));
+}
+
+#[test]
+fn what_privacy_left_out_is_said_and_never_of_whom() {
+    let (coverage, mut history) = (document(&record(), None).coverage, history());
+    let at = |text: &str| text.parse().unwrap();
+    history.levels = vec![
+        LevelRow { site: "berlin".to_owned(), from: at("2026-01-01T00:00:00Z"), level: "hashed" },
+        LevelRow { site: "paris".to_owned(), from: at("2026-01-01T00:00:00Z"), level: "counts" },
+        LevelRow { site: "paris".to_owned(), from: at("2026-01-02T00:00:00Z"), level: "full" },
+    ];
+    history.erasures = vec![Erasure { at: at("2026-02-01T00:00:00Z"), devices: 2, attempts: 9 }];
+    let limits = super::method::limits(&coverage, &history, (&asked(), false)).join("\n");
+    assert!(
+        limits.contains("At the site `berlin`, from 2026-01-01T00:00:00.000Z, clients are pseudonyms."),
+        "{limits}"
+    );
+    assert!(!limits.contains("paris"), "that was over before the baseline");
+    assert!(
+        limits.contains("Erased from the record because it was asked for: 2 devices and addresses with 9 attempts")
+    );
+}
+
+#[test]
 fn rows_beyond_the_limit_are_counted() {
     let record = record();
     let store = record.store();
@@ -236,6 +352,8 @@ fn rows_beyond_the_limit_are_counted() {
         lists,
         asked: &asked,
         site: None,
+        grouping: Grouping::default(),
+        flows: false,
         history: &history,
         windows,
         signals: Vec::new(),

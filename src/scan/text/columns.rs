@@ -30,6 +30,11 @@ impl Columns {
         Self { places, needed }
     }
 
+    /// Whether there is a column for what was asked for at this place.
+    pub(super) fn has(&self, wanted: usize) -> bool {
+        self.places.get(wanted).copied().flatten().is_some()
+    }
+
     /// The fields of a line with this between them.
     #[inline]
     pub(super) fn fields<'l>(&self, line: &'l [u8], between: u8) -> Result<Fields<'l, '_>, Fault> {

@@ -4,6 +4,7 @@ mod bind;
 mod columns;
 mod csv;
 mod dnsmasq;
+mod flows;
 mod json;
 mod umbrella;
 mod unbound;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(super) use columns::Columns;
+pub(super) use flows::columns as conn_columns;
 pub use json::{Fields, PARTS};
 pub(super) use unbound::is_query as is_unbound_query;
 pub(super) use windows::has_day_first;
@@ -57,6 +59,8 @@ impl Context {
             Format::Zeek => zeek::read(line, self),
             Format::Umbrella => umbrella::read(line, &self.times),
             Format::Json => json::read(line, &self.times, &self.fields),
+            Format::Nftables => flows::kernel(line, &self.times),
+            Format::ZeekConn => flows::zeek(line, self),
             Format::Dnstap | Format::Pcap | Format::Pcapng => Ok(None),
         }
     }

@@ -9,6 +9,8 @@
 //! being written when the process was killed is cut off when the spool is opened. It is written without waiting for the disk:
 //! a loss of power may take what the operating system had not written yet.
 
+mod erase;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -152,6 +154,13 @@ impl Spool {
     /// Removes what everybody has read who is at `unread` or further.
     pub(super) fn trim(&self, unread: Mark) {
         self.inner().trim(unread.rows);
+    }
+
+    /// Takes client and device out of the rows that are `meant`, where they stand; how many. What it counts and where it is stays.
+    pub(super) fn erase(&self, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<u64> {
+        // Nobody appends or reads meanwhile.
+        let inner = self.inner();
+        inner.files.values().try_fold(0, |erased, file| Ok(erased + erase::in_file(&file.path, meant)?))
     }
 
     /// How far the sink of this id had come; `None`: it is new.
@@ -356,10 +365,13 @@ impl Reader {
                 self.at = Some(opened);
             }
             let Some((first, file, offset)) = &mut self.at else { return Ok(None) };
-            let end = self.spool.inner().files.get(first).map_or(u64::MAX, |file| file.bytes);
+            // Held until it is read: a line is not erased meanwhile.
+            let inner = self.spool.inner();
+            let end = inner.files.get(first).map_or(u64::MAX, |file| file.bytes);
             let room = usize::try_from(end.saturating_sub(*offset)).unwrap_or(usize::MAX).min(PIECE + LINE_MAX);
             let mut octets = vec![0; room];
             let read = file.read_at(&mut octets, *offset)?;
+            drop(inner);
             octets.truncate(read);
             let whole = octets.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
             // No line is so long: what stands there is none.
@@ -388,6 +400,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// Takes client and device out of the rows that are `meant` in the spool of a state directory that no server uses.
+pub(super) fn erase_alone(state_dir: &Path, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<u64> {
+    let files = files(&state_dir.join("spool"));
+    files.values().try_fold(0, |erased, file| Ok(erased + erase::in_file(&file.path, meant)?))
 }
 
 /// The files of a spool.

@@ -165,3 +165,25 @@ proptest! {
         prop_assert_eq!(all(&again, again.head()).0, Vec::<u64>::new());
     }
 }
+
+#[test]
+fn a_client_is_taken_out_of_rows_that_wait_and_everything_else_stays_as_it_was() {
+    let state = tempfile::tempdir().unwrap();
+    let spool = spool(state.path(), ROOM);
+    append(&spool, 1..2_000);
+    let mut reader = Reader::new(Arc::clone(&spool), Mark::default());
+    let begun = reader.read().unwrap().rows.len();
+    let odd = |row: &AttemptRow| row.count % 2 == 1;
+    assert_eq!(spool.erase(&odd).unwrap(), 1_000);
+    append(&spool, 2_000..2_010);
+    let (counts, overflowed, damaged) = drain(&mut reader);
+    assert_eq!((counts, overflowed, damaged), ((begun as u64 + 1..2_010).collect(), 0, 0));
+    let mut again = Reader::new(Arc::clone(&spool), Mark::default());
+    let rows = again.read().unwrap().rows;
+    assert!(rows.len() > 100);
+    for Placed { row, .. } in rows {
+        assert_eq!((row.client.is_some(), row.device.is_some()), (!odd(&row), !odd(&row)));
+        assert_eq!(row.qname, Some(format!("n{}.example", row.count)));
+    }
+    assert_eq!(erase_alone(state.path(), &|row: &AttemptRow| row.client.is_some()).unwrap(), 999 + 10);
+}

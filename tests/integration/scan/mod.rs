@@ -3,6 +3,7 @@
 mod again;
 mod beside;
 mod capture;
+mod flows;
 mod formats;
 mod packed;
 mod place;

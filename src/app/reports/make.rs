@@ -1,0 +1,152 @@
+//! Making a report: reads the audit log and the record, and writes the document.
+
+use std::path::Path;
+
+use super::key::{self, KeyFault};
+use crate::audit;
+use crate::config::{Loaded, Settings};
+use crate::journal::{Presence, Store, StoreError};
+use crate::policy::{Ban, BanKind, GroupKind, ListInfo, Policy, Spares};
+use crate::report::{
+    Asked, By, Document, ExceptionRow, Format, Grouping, History, Inputs, ListRow, SignalRow, SigningKey, seal,
+};
+use crate::scan::{self, FALLBACK};
+
+/// Sites that a message offers at most.
+const OFFERED_MAX: usize = 20;
+
+/// What a report is to be about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Making<'m> {
+    pub(crate) loaded: &'m Loaded,
+    pub(crate) policy: &'m Policy,
+    pub(crate) ban: &'m Ban,
+    pub(crate) asked: &'m Asked,
+    /// The one site, if it is about one.
+    pub(crate) site: Option<&'m str>,
+    /// By what figures are told apart; `None`: by sites and every tag of theirs.
+    pub(crate) by: Option<By>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unmade {
+    /// The record can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log can't be read.
+    #[error("{0}")]
+    Audit(String),
+    /// Nobody knows the site: an empty report would be taken for one of it.
+    #[error("{0}")]
+    Site(String),
+    /// The key that signs can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+}
+
+impl Making<'_> {
+    /// The report in each of these forms, sealed.
+    ///
+    /// # Errors
+    /// [`Unmade`].
+    pub(crate) fn make(&self, formats: &[Format]) -> Result<Vec<String>, Unmade> {
+        let directory = &self.loaded.state_dir;
+        let history = history(directory)?;
+        let store = Store::open_read_only(directory)?;
+        let presence = store.presence()?;
+        if let Some(site) = self.site {
+            self.known_site(site, &presence)?;
+        }
+        let key = key::read(directory)?;
+        let (since, until) = self.asked.moments();
+        let mut inputs = Inputs {
+            ban: self.ban,
+            lists: self.lists(),
+            asked: self.asked,
+            site: self.site,
+            grouping: Grouping { tags: self.loaded.settings.tags.clone(), by: self.by },
+            history: &history,
+            windows: store.windows(since, until)?,
+            signals: self.signals(&store)?,
+            flows: self.flows(&store)?,
+            configured: configured(&self.loaded.settings, self.ban),
+            signed_by: key.as_ref().map(SigningKey::fingerprint),
+            rows_max: 0,
+        };
+        let mut made = Vec::new();
+        for &format in formats {
+            inputs.rows_max = format.rows_max();
+            let document = Document::build(&presence, &inputs)?;
+            made.push(seal(&format.render(&document), format, key.as_ref()));
+        }
+        Ok(made)
+    }
+
+    fn known_site(&self, site: &str, presence: &Presence<'_>) -> Result<(), Unmade> {
+        let recorded = presence.numbered()?;
+        let groups = self.policy.who().groups().iter().filter(|group| group.kind == GroupKind::Site);
+        let mut known: Vec<&str> =
+            recorded.iter().map(|range| &*range.site).chain(groups.map(|group| &*group.id)).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.contains(&site) {
+            return Ok(());
+        }
+        let some = known.iter().take(OFFERED_MAX).copied().collect::<Vec<_>>().join(", ");
+        let more = if known.len() > OFFERED_MAX { ", …" } else { "" };
+        Err(Unmade::Site(format!("unknown site `{site}`; known sites: {some}{more}")))
+    }
+
+    /// What bans that are only signals have seen in the window.
+    fn signals(&self, store: &Store) -> Result<Vec<SignalRow>, StoreError> {
+        let mut signals = Vec::new();
+        for ban in self.policy.bans().iter().filter(|ban| ban.kind == BanKind::Signal) {
+            let rows = store.by_category(&ban.id, self.asked.window_moments(), self.site)?;
+            signals.extend(rows.into_iter().map(|row| SignalRow::of(&ban.id, row)));
+        }
+        let own = store.by_category(&self.ban.id, self.asked.window_moments(), self.site)?;
+        let fallback = own.into_iter().filter(|row| row.category == FALLBACK);
+        signals.extend(fallback.map(|row| SignalRow::of(&self.ban.id, row)));
+        Ok(signals)
+    }
+
+    /// Whether anything is known of the fallback resolvers of the ban's product.
+    fn flows(&self, store: &Store) -> Result<bool, StoreError> {
+        let (from, until) = self.asked.window_moments();
+        let formats = scan::Format::FLOWS.map(scan::Format::as_str);
+        Ok(!self.ban.fallback.is_empty() && store.was_scanned(&formats, from, until)?)
+    }
+
+    fn lists(&self) -> Vec<ListRow> {
+        let lists = self.policy.lists().iter();
+        let of_ban = lists.filter(|list| self.policy.bans().get(list.ban.0).is_some_and(|of| of.id == self.ban.id));
+        let row =
+            |list: &ListInfo| ListRow { name: list.name.to_string(), sha256: list.digest.clone(), rules: list.entries };
+        of_ban.map(row).collect()
+    }
+}
+
+/// What the state directory tells of its policies, exceptions and privacy.
+///
+/// # Errors
+/// [`Unmade`].
+pub(crate) fn history(directory: &Path) -> Result<History, Unmade> {
+    let mut history = History::default();
+    let reading = audit::read(directory, |entry, _hash| history.take(entry));
+    let path = audit::path(directory);
+    let reading = reading.map_err(|error| Unmade::Audit(format!("{}: {error}", path.display())))?;
+    history.damage = reading.damage.map(|(_entry, damage)| damage.to_string());
+    (history.count, history.head) = (reading.entries, reading.head);
+    let store = Store::open_read_only(directory)?;
+    (history.levels, history.erasures) = (store.levels()?, store.erasures()?);
+    Ok(history)
+}
+
+/// Exemptions of the configuration that could spare somebody this ban.
+pub(crate) fn configured(settings: &Settings, ban: &Ban) -> Vec<ExceptionRow> {
+    let all =
+        settings.exemptions.iter().flat_map(|exemption| exemption.terms.iter().map(|terms| (&exemption.id, terms)));
+    let of_ban = all.filter(|(_id, terms)| !matches!(&terms.what, Spares::Ban(other) if *other != ban.id));
+    of_ban.map(|(id, terms)| ExceptionRow::configured(id, terms)).collect()
+}

@@ -1,0 +1,151 @@
+//! Sites put together by what they are tagged with: countries and departments.
+//!
+//! A device has its number at one site, so the figures of several sites are those of each added up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::figures::{Counts, Figures};
+use super::key::decline;
+
+/// What stands for sites without the tag.
+const UNTAGGED: &str = "not tagged";
+
+/// By what figures are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Each site.
+    Site,
+    /// Countries.
+    Country,
+    /// Departments.
+    Department,
+}
+
+impl By {
+    /// Everything by which they can be.
+    pub const ALL: [Self; 3] = [Self::Site, Self::Country, Self::Department];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Country => "country",
+            Self::Department => "department",
+        }
+    }
+}
+
+/// What a site is tagged with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteTags {
+    /// The site.
+    pub site: Arc<str>,
+    /// The country that it is in.
+    pub country: Option<Arc<str>>,
+    /// The department that it is of.
+    pub department: Option<Arc<str>>,
+}
+
+impl SiteTags {
+    fn of(&self, by: By) -> Option<&Arc<str>> {
+        match by {
+            By::Site => Some(&self.site),
+            By::Country => self.country.as_ref(),
+            By::Department => self.department.as_ref(),
+        }
+    }
+}
+
+/// How sites are put together.
+#[derive(Clone, Debug, Default)]
+pub struct Grouping {
+    /// The tags of sites that have any.
+    pub tags: Vec<SiteTags>,
+    /// By what alone; `None`: by sites, and by every tag that a site has.
+    pub by: Option<By>,
+}
+
+/// The figures of all sites with one tag. Its JSON is an interface: names and order stay.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GroupRow {
+    /// `country` or `department`.
+    pub by: &'static str,
+    /// Which; `not tagged` for the sites without.
+    pub name: String,
+    /// How many sites with a device at any time.
+    pub sites: u64,
+    /// As in [`SiteRow`](super::SiteRow), as all that follow.
+    pub baseline: u64,
+    /// Devices seen in the window.
+    pub now: u64,
+    /// How much fewer they are.
+    pub decline_percent: Option<f64>,
+    /// Devices of the baseline seen in the window.
+    pub still: u64,
+    /// Devices of the window never seen before.
+    pub new: u64,
+    /// Devices of the window seen before the baseline.
+    pub returned: u64,
+    /// Devices of the baseline that are clean.
+    pub clean: u64,
+    /// Devices of the baseline that are quiet.
+    pub quiet: u64,
+    /// Devices of the baseline of which nothing is on record since.
+    pub unknown: u64,
+    /// Devices of the window that are exempt.
+    pub exempt: u64,
+    /// Devices of the window that are confirmed.
+    pub confirmed: u64,
+}
+
+impl Grouping {
+    /// Whether sites are told one by one.
+    pub(super) fn has_sites(&self) -> bool {
+        self.by.is_none_or(|by| by == By::Site)
+    }
+
+    /// The rows by each tag, those with most devices first.
+    pub(super) fn rows(&self, figures: &Figures) -> Vec<GroupRow> {
+        let wanted = |by: By| match self.by {
+            Some(one) => one == by,
+            None => self.tags.iter().any(|tags| tags.of(by).is_some()),
+        };
+        [By::Country, By::Department].into_iter().filter(|by| wanted(*by)).flat_map(|by| self.by(by, figures)).collect()
+    }
+
+    fn by(&self, by: By, figures: &Figures) -> Vec<GroupRow> {
+        let mut groups = BTreeMap::<&str, (u64, Counts)>::new();
+        for (site, counts) in &figures.sites {
+            let tags = self.tags.iter().find(|tags| *tags.site == **site);
+            let name = tags.and_then(|tags| tags.of(by)).map_or(UNTAGGED, |name| &**name);
+            let (sites, sum) = groups.entry(name).or_default();
+            *sites += 1;
+            *sum += *counts;
+        }
+        let mut rows: Vec<_> = groups.into_iter().map(|(name, sum)| row(by, name, sum)).collect();
+        rows.sort_by(|a, b| (b.now, b.baseline, &a.name).cmp(&(a.now, a.baseline, &b.name)));
+        rows
+    }
+}
+
+fn row(by: By, name: &str, (sites, counts): (u64, Counts)) -> GroupRow {
+    GroupRow {
+        by: by.as_str(),
+        name: name.to_owned(),
+        sites,
+        baseline: counts.baseline,
+        now: counts.now,
+        decline_percent: decline(counts.baseline, counts.now),
+        still: counts.still,
+        new: counts.new,
+        returned: counts.returned,
+        clean: counts.clean,
+        quiet: counts.quiet,
+        unknown: counts.unknown,
+        exempt: counts.exempt,
+        confirmed: counts.confirmed,
+    }
+}
