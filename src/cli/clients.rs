@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::connected::{Connected, Connections};
 use super::console::Console;
 use super::failure::Failure;
 use super::known;
@@ -36,7 +37,7 @@ pub(super) struct Clients {
 /// A running server says within this which addresses stand for many.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count, many}";
+const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count, many, connected}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,16 +53,21 @@ impl Clients {
         let directory = self.state.directory(console)?;
         let new_since = self.new_since.map(|since| since.resolve(console.now, &TimeZone::UTC));
         let read = |store: &Store, filter: &Filter| {
-            let mut rows = match new_since {
+            let rows = match new_since {
                 Some(since) => store.new_clients(filter, since)?,
                 None => store.clients(filter)?,
             };
-            for device in rows.iter_mut().filter_map(|row| row.device.as_mut()) {
-                *device = known::renamed(device, &devices);
-            }
+            let connected = Connected::read(store, filter)?;
             // After it has written what it holds.
             let crowds = crowds(&directory);
-            let with = |row: ClientRow| Row { many: crowds.contains(&row.client.to_string()), row };
+            let with = |mut row: ClientRow| {
+                // By the device as it was recorded.
+                let connected = connected.of_client(&row);
+                if let Some(device) = row.device.as_mut() {
+                    *device = known::renamed(device, &devices);
+                }
+                Row { many: crowds.contains(&row.client.to_string()), connected, row }
+            };
             Ok(rows.into_iter().map(with).collect())
         };
         record::show(console, what, read, table)
@@ -74,6 +80,8 @@ pub(super) struct Row {
     #[serde(flatten)]
     row: ClientRow,
     many: bool,
+    /// What it connected to, if it did not only look it up.
+    connected: Option<Connections>,
 }
 
 /// Addresses that stand for many, as a running server has seen.
@@ -88,13 +96,16 @@ pub(super) fn table(console: &Console<'_>, rows: &[Row]) -> String {
     // A column only where there is something in it: most servers know no leases.
     let device = rows.iter().any(|with| with.row.device.is_some());
     let header = ["LAST SEEN", "FIRST SEEN", "CLIENT"].into_iter().chain(device.then_some("DEVICE"));
-    let header: Vec<_> = header.chain(["BAN", "EVIDENCE", "#COUNT"]).collect();
+    let connected = rows.iter().any(|with| with.connected.is_some());
+    let header = header.chain(["BAN", "EVIDENCE", "#COUNT"]).chain(connected.then_some("CONNECTED TO"));
+    let header: Vec<_> = header.collect();
     let mut table = Table::new(console.look, &header);
-    for Row { row, many } in rows {
+    for Row { row, many, connected: to } in rows {
         let client = if *many { format!("{} (many)", row.client) } else { row.client.to_string() };
         let who = [to_the_second(row.last_seen), to_the_second(row.first_seen), client];
         let what = [row.ban.clone(), row.evidence.as_str().to_owned(), row.count.to_string()];
-        table.row(who.map(Some).into_iter().chain(device.then(|| row.device.clone())).chain(what.map(Some)));
+        let to = connected.then(|| to.as_ref().map(|to| to.name.clone()));
+        table.row(who.map(Some).into_iter().chain(device.then(|| row.device.clone())).chain(what.map(Some)).chain(to));
     }
     table.render()
 }

@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod clients;
 mod completions;
+mod connected;
 mod console;
 mod devices;
 mod exempt;

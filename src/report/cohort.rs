@@ -69,6 +69,8 @@ pub struct Sets {
     pub exempt: Vec<Set>,
     /// Any query.
     pub active: Vec<Set>,
+    /// A connection to the block page.
+    pub connected: Vec<Set>,
 }
 
 /// What became of whom.
@@ -94,6 +96,8 @@ pub struct Cohort {
     pub confirmed: RoaringBitmap,
     /// Of those seen in the window: let through by an exemption.
     pub exempt: RoaringBitmap,
+    /// Of those seen in the window: connected to the block page in it, by a name of an installed product.
+    pub connected: RoaringBitmap,
     /// Seen again by the end of the window after they had been clean, at any time since the baseline began.
     pub reinfected: RoaringBitmap,
     /// Active in the baseline.
@@ -119,6 +123,7 @@ pub fn cohort(sets: &Sets, asked: &Asked) -> Cohort {
         unknown: &gone - &rest.any,
         confirmed: &confirmed(sets, window) & &now,
         exempt: &union(within(&sets.exempt, window)) & &now,
+        connected: &union(within(&sets.connected, window)) & &now,
         reinfected: reinfected(sets, *before.start(), *window.end()),
         active_before: union(within(&sets.active, before)),
         active_now: union(within(&sets.active, window)),
@@ -277,6 +282,7 @@ mod tests {
             confirmed: of(&[Confirmed]),
             exempt: of(&[Exempt]),
             active: of(&[Seen, Verified, Confirmed, Exempt, Active]),
+            connected: Vec::new(),
         }
     }
 

@@ -160,6 +160,7 @@ fn annex(document: &Document, add: &mut impl FnMut(Row<'_>)) {
 fn devices(document: &Document, add: &mut impl FnMut(Row<'_>)) {
     for row in &document.open.devices {
         let exempt = if row.exempt { ", exempt" } else { "" };
+        let connected = if row.connected { ", connected" } else { "" };
         let again = if row.reinfected { ", seen again after it had been clean" } else { "" };
         add(Row {
             section: "device",
@@ -169,7 +170,7 @@ fn devices(document: &Document, add: &mut impl FnMut(Row<'_>)) {
             address: row.client.as_deref().unwrap_or_default(),
             name: row.state,
             value: row.days.to_string(),
-            text: format!("{}, first seen {}{exempt}{again}", row.since_baseline, row.first),
+            text: format!("{}, first seen {}{exempt}{again}{connected}", row.since_baseline, row.first),
         });
     }
     if document.open.left_out > 0 {

@@ -34,6 +34,8 @@ pub struct Counts {
     pub confirmed: u64,
     /// Of the window: exempt.
     pub exempt: u64,
+    /// Of the window: connected to the block page.
+    pub connected: u64,
     /// Clean, and seen again since the baseline began.
     pub reinfected: u64,
     /// Active in the baseline.
@@ -57,6 +59,7 @@ impl Counts {
             unknown: count(&cohort.unknown),
             confirmed: count(&cohort.confirmed),
             exempt: count(&cohort.exempt),
+            connected: count(&cohort.connected),
             reinfected: count(&cohort.reinfected),
             active_before: count(&cohort.active_before),
             active_now: count(&cohort.active_now),
@@ -76,6 +79,7 @@ impl AddAssign for Counts {
         self.unknown += other.unknown;
         self.confirmed += other.confirmed;
         self.exempt += other.exempt;
+        self.connected += other.connected;
         self.reinfected += other.reinfected;
         self.active_before += other.active_before;
         self.active_now += other.active_now;
@@ -266,6 +270,7 @@ impl Piece {
             confirmed: in_window(What::Confirmed)?,
             exempt: in_window(What::Exempt)?,
             active: presence.sets(active, block, days)?,
+            connected: of(What::Connected)?,
         };
         Ok(Self { block, sets, address: of(What::Address)? })
     }
@@ -286,8 +291,8 @@ impl Piece {
 
     /// Keeps of it what is in `only`.
     fn keep(&mut self, only: &RoaringBitmap) {
-        let Sets { seen, verified, confirmed, exempt, active } = &mut self.sets;
-        for sets in [seen, verified, confirmed, exempt, active, &mut self.address] {
+        let Sets { seen, verified, confirmed, exempt, active, connected } = &mut self.sets;
+        for sets in [seen, verified, confirmed, exempt, active, connected, &mut self.address] {
             for (_day, bits) in sets.iter_mut() {
                 *bits &= only;
             }

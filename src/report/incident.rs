@@ -7,7 +7,7 @@ use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
 use super::history::ExceptionRow;
-use crate::journal::{AttemptRow, BindingRow};
+use crate::journal::{AttemptRow, BindingRow, ConnectedRow};
 use crate::metrics::Did;
 use crate::policy::{Ban, Evidence};
 use crate::time::{Day, Timestamp, rfc3339};
@@ -28,6 +28,8 @@ pub struct IncidentInputs<'a> {
     pub attempts: &'a [AttemptRow],
     /// When it held which address.
     pub bindings: Vec<BindingRow>,
+    /// Its connections to the block page, by names of the ban.
+    pub connected: Vec<ConnectedRow>,
     /// Exemptions of the ban.
     pub exceptions: Vec<ExceptionRow>,
     /// The fingerprint of the key that will sign it.
@@ -81,6 +83,8 @@ pub struct Incident {
     pub software: &'static str,
     /// The fingerprint of the key that signed it.
     pub signed_by: Option<String>,
+    /// Its connections to the block page: not only lookups. They raise no grade.
+    pub connected: Vec<ConnectedRow>,
 }
 
 /// Lookups of one name.
@@ -160,6 +164,7 @@ impl Incident {
             ],
             software: concat!("embargo ", env!("CARGO_PKG_VERSION")),
             signed_by: inputs.signed_by.clone(),
+            connected: inputs.connected.clone(),
         }
     }
 }
@@ -252,7 +257,15 @@ mod tests {
     fn incident(attempts: &[AttemptRow]) -> Incident {
         let ban = Ban::named("acme");
         let (bindings, exceptions, signed_by) = (Vec::new(), Vec::new(), None);
-        Incident::build(&IncidentInputs { ban: &ban, device: "host:pc", attempts, bindings, exceptions, signed_by })
+        Incident::build(&IncidentInputs {
+            ban: &ban,
+            device: "host:pc",
+            attempts,
+            bindings,
+            connected: Vec::new(),
+            exceptions,
+            signed_by,
+        })
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Key {
     pub active_now: Option<u64>,
     /// Days after which half of the baseline's devices were clean; `None`: not within the window.
     pub days_to_clean_median: Option<u32>,
+    /// Of the window, connected to the block page.
+    pub connected: u64,
 }
 
 impl Key {
@@ -107,6 +109,7 @@ impl Key {
             active_baseline: known(all.active_before),
             active_now: known(all.active_now),
             days_to_clean_median: figures.lifetimes.quantile(0.5),
+            connected: all.connected,
         }
     }
 
@@ -153,6 +156,11 @@ impl Key {
                 "days_to_clean_median",
                 self.days_to_clean_median.map_or_else(|| "not reached".to_owned(), |days| days.to_string()),
                 "Days until half of the baseline was clean (Kaplan-Meier)",
+            ),
+            (
+                "connected",
+                number(self.connected),
+                "Connected: devices of the window that the block page saw connect; without one it sees none",
             ),
         ]
     }

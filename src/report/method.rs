@@ -24,6 +24,9 @@ pub(super) fn method(asked: &Asked) -> Vec<String> {
             "Clean: of the baseline, not seen since, and active (any query) on {CLEAN_AFTER_DAYS} days or more since its last such \
              lookup. Quiet: active on fewer. Unknown: nothing on record since. Silence is never taken for removal."
         ),
+        "Connected: the block page saw the device connect by a name with that evidence, by what its greeting (TLS) or request \
+         (HTTP) said. It is a flag beside the evidence and raises no grade."
+            .to_owned(),
         "Survivors compare the same devices; the decline compares totals, in which new devices make up for some that are gone. Both \
          are printed."
             .to_owned(),

@@ -40,6 +40,8 @@ pub struct OpenRow {
     pub first: String,
     /// The last day of the window on which it was.
     pub last: String,
+    /// Whether it connected to the block page in the window.
+    pub connected: bool,
 }
 
 /// Reads who they are, at most so many.
@@ -88,6 +90,7 @@ fn row(device: DeviceRow, cohort: &Cohort, sets: &[Set], subject: &Subject<'_>) 
         days: u32::try_from(in_window.len()).unwrap_or(u32::MAX),
         first: shown(first),
         last: shown(in_window.last().copied()),
+        connected: is_in(&cohort.connected),
         client: device.client.map(|client| client.to_string()),
         site: device.site,
         device: device.device,

@@ -7,6 +7,7 @@ mod admin;
 mod admin_api;
 mod bad_config;
 mod bad_packets;
+mod block_page;
 mod blocking;
 mod blocklists;
 mod catalogue;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::connected::Connected;
 use super::console::Console;
 use super::failure::Failure;
 use super::known;
@@ -66,7 +67,7 @@ Identifiers that were said in one breath are of one device, unless two devices h
 shown for what a running server has recorded.";
 
 const JSON_HELP: &str = "One JSON array of {client, device, identifiers, from, until, method, confidence, estimated, \
-                         vendor, randomised}";
+                         vendor, randomised, connected}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +90,7 @@ impl Devices {
         let devices = known::joined(&state.directory(console)?, console)?;
         let vendors = makers(vendors.as_deref())?;
         let read = |store: &Store, filter: &Filter| {
+            let connected = Connected::read(store, &Filter { client: filter.client, ..Filter::default() })?;
             let of = |mut row: BindingRow| {
                 let identifiers: Vec<_> = row.identifiers.iter().filter_map(|text| text.parse().ok()).collect();
                 row.device = devices.device(&identifiers).map_or_else(String::new, |device| device.to_string());
@@ -97,7 +99,8 @@ impl Devices {
                     _ => None,
                 });
                 let vendor = mac.and_then(|mac| vendors.of(mac)).map(str::to_owned);
-                DeviceRow { row, vendor, randomised: mac.map(Mac::is_randomised) }
+                let connected = connected.bans_of(row.client, row.from, row.until);
+                DeviceRow { row, vendor, randomised: mac.map(Mac::is_randomised), connected }
             };
             Ok(store.bindings(filter)?.into_iter().map(of).collect())
         };
@@ -114,6 +117,8 @@ struct DeviceRow {
     vendor: Option<String>,
     /// Whether the hardware address is one that the device has made up; `None`: it is not known.
     randomised: Option<bool>,
+    /// The bans by whose names it connected to the block page while it held the address.
+    connected: Vec<String>,
 }
 
 /// Who makes network cards, as the file says; without one that which the system has, if it has any.
@@ -136,11 +141,14 @@ fn made(row: &DeviceRow) -> Option<String> {
 }
 
 fn table(console: &Console<'_>, rows: &[DeviceRow]) -> String {
-    let mut table = Table::new(console.look, &["FROM", "UNTIL", "CLIENT", "DEVICE", "BY", "VENDOR", "ALSO"]);
+    let connected = rows.iter().any(|with| !with.connected.is_empty());
+    let header = ["FROM", "UNTIL", "CLIENT", "DEVICE", "BY", "VENDOR", "ALSO"].into_iter();
+    let header: Vec<_> = header.chain(connected.then_some("CONNECTED")).collect();
+    let mut table = Table::new(console.look, &header);
     for with in rows {
         let row = &with.row;
         let also: Vec<_> = row.identifiers.iter().filter(|known| **known != row.device).map(String::as_str).collect();
-        table.row([
+        let cells = [
             Some(to_the_second(row.from)),
             row.until.map(to_the_second),
             Some(row.client.to_string()),
@@ -148,7 +156,9 @@ fn table(console: &Console<'_>, rows: &[DeviceRow]) -> String {
             Some(row.method.to_owned()),
             made(with),
             Some(also.join(" ")).filter(|also| !also.is_empty()),
-        ]);
+        ];
+        let bans = connected.then(|| Some(with.connected.join(" ")).filter(|bans| !bans.is_empty()));
+        table.row(cells.into_iter().chain(bans));
     }
     table.render()
 }

@@ -11,7 +11,7 @@ use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags, record};
 use crate::config;
-use crate::journal::{AttemptRow, BindingRow, Filter, Store, StoreError};
+use crate::journal::{AttemptRow, BindingRow, ConnectedRow, Filter, Store, StoreError};
 use crate::report::{Format, Incident, IncidentInputs, SigningKey, seal};
 
 /// Put together what the record has about one device, for whoever has to report it
@@ -52,7 +52,7 @@ impl IncidentOf {
         record::flush(console, &directory)?;
         record::look(console, &directory, "report incident", format!("of one device, ban {}", ban.id))?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
-        let (attempts, bindings) = self.read(&store).map_err(record::unread)?;
+        let (attempts, bindings, connected) = self.read(&store).map_err(record::unread)?;
         if attempts.is_empty() && bindings.is_empty() {
             return Err(Failure::usage(format!("nothing on record of the device `{}`", self.device)));
         }
@@ -62,25 +62,28 @@ impl IncidentOf {
         let key = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let signed_by = key.as_ref().map(SigningKey::fingerprint);
         let device = &self.device;
-        let inputs = IncidentInputs { ban, device, attempts: &attempts, bindings, exceptions, signed_by };
+        let inputs = IncidentInputs { ban, device, attempts: &attempts, bindings, connected, exceptions, signed_by };
         let text = self.format.render_incident(&Incident::build(&inputs));
         Ok(console.out.write_all(seal(&text, self.format, key.as_ref()).as_bytes())?)
     }
 
-    /// The lookups of the device, and when it held which address.
-    fn read(&self, store: &Store) -> Result<(Vec<AttemptRow>, Vec<BindingRow>), StoreError> {
+    /// The lookups of the device, when it held which address, and what it connected to.
+    fn read(&self, store: &Store) -> Result<(Vec<AttemptRow>, Vec<BindingRow>, Vec<ConnectedRow>), StoreError> {
         let address: Option<IpAddr> = self.device.parse().ok().map(|address: IpAddr| address.to_canonical());
         let is_named = |row: &BindingRow| row.identifiers.contains(&self.device) || Some(row.client) == address;
         let mut bindings = store.bindings(&Filter::default())?;
         bindings.retain(is_named);
         let addresses: BTreeSet<IpAddr> = bindings.iter().map(|row| row.client).chain(address).collect();
-        let mut attempts = Vec::new();
+        let (mut attempts, mut connected) = (Vec::new(), Vec::new());
         for client in addresses {
             let filter = Filter { ban: Some(self.ban.clone()), client: Some(client), ..Filter::default() };
             let mut rows = store.attempts(&filter)?;
             rows.retain(|row| Some(client) == address || row.device.as_ref() == Some(&self.device));
             attempts.extend(rows);
+            let mut rows = store.connected(&filter)?;
+            rows.retain(|row| Some(client) == address || row.device.as_ref() == Some(&self.device));
+            connected.extend(rows);
         }
-        Ok((attempts, bindings))
+        Ok((attempts, bindings, connected))
     }
 }

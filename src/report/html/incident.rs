@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::page;
 use super::tables::{moment, rows, table, tag};
-use crate::journal::BindingRow;
+use crate::journal::{BindingRow, ConnectedRow};
 use crate::report::format::plain;
 use crate::report::history::ExceptionRow;
 use crate::report::incident::{DayRow, Incident, NameRow};
@@ -57,12 +57,23 @@ fn lookups(incident: &Incident) -> Markup {
             td.n { (number(row.count)) } td { (row.actions.join(", ")) }
         } }
     };
+    let connected = |row: &ConnectedRow| {
+        html! { tr {
+            th scope="row" { (plain(&row.name)) } td { (row.evidence.as_str()) } td { (row.said.as_str()) } td { (row.client) }
+            (moment(Some(&rfc3339(row.first)), "")) (moment(Some(&rfc3339(row.last)), "")) td.n { (number(row.count)) }
+        } }
+    };
+    let columns = ["Last name", "Evidence", "Said by", "Address", "First (UTC)", "Last (UTC)", "#Connections"];
     let day = |row: &DayRow| html! { tr { td.d { (row.day) } td.n { (number(row.count)) } } };
     let header = ["Name", "Evidence", "Category", "First (UTC)", "Last (UTC)", "#Lookups", "What was done"];
     html! {
         h2 { "Lookups" }
         (table("", &header, &rows(&incident.names, name)))
         @if incident.names_left_out > 0 { p.more { (incident.names_left_out) " more names are not listed." } }
+        @if !incident.connected.is_empty() {
+            h2 { "Connections" }
+            (table("What the block page saw the device connect to, by day. It raises no grade.", &columns, &rows(&incident.connected, connected)))
+        }
         h2 { "Days" }
         (table("", &["Day", "#Lookups"], &rows(&incident.days, day)))
     }

@@ -131,7 +131,11 @@ fn more(left_out: u64, what: &str) -> Markup {
 
 pub(super) fn open(document: &Document) -> Markup {
     let row = |row: &OpenRow| {
-        let marks = [(row.exempt, "exempt"), (row.reinfected, "seen again after it was clean")];
+        let marks = [
+            (row.exempt, "exempt"),
+            (row.reinfected, "seen again after it was clean"),
+            (row.connected, "connected to the block page"),
+        ];
         let marks: Vec<_> = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect();
         html! { tr {
             td { (plain(&row.site)) } th scope="row" { (plain(&row.device)) }

@@ -127,7 +127,7 @@ fn the_figures_are_those_of_the_record() {
         "sites_baseline": 2, "sites_now": 2, "sites_decline_percent": 0.0,
         "addresses_baseline": 3, "addresses_now": 4, "addresses_decline_percent": -33.3,
         "panel_sites": 0, "panel_baseline": 0, "panel_now": 0, "panel_decline_percent": null,
-        "active_baseline": null, "active_now": null, "days_to_clean_median": null,
+        "active_baseline": null, "active_now": null, "days_to_clean_median": null, "connected": 0,
     });
     assert_eq!(*figures, expected);
     let evidence =

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use embargo::app::{Endpoint, Server, control};
+use embargo::app::{BlockPagePlaces, Endpoint, Server, control};
 use embargo::clock::Clock;
 use embargo::config::{self, Args, Environment};
 use embargo::journal::{AttemptRow, ClientRow, Filter, Store};
@@ -159,6 +159,11 @@ impl RunningServer {
     /// Where it serves DNS otherwise than in clear.
     pub(crate) fn endpoints(&self) -> &[Endpoint] {
         self.server.endpoints()
+    }
+
+    /// Where its block page is.
+    pub(crate) fn block_page(&self) -> &BlockPagePlaces {
+        self.server.block_page()
     }
 
     /// Reads its files again.
