@@ -37,7 +37,8 @@ pub(super) struct Clients {
 /// A running server says within this which addresses stand for many.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-const JSON_HELP: &str = "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count, many, connected}";
+const JSON_HELP: &str =
+    "One JSON array of {client, device, site, ban, evidence, first_seen, last_seen, count, many, connected}";
 
 const EXAMPLES: &str = "\
 Examples:

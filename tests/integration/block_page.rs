@@ -16,8 +16,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::harness::{RunningServer, TestServer};
-use crate::upstream_fake::certificates::Authority;
 use crate::upstream_fake::A;
+use crate::upstream_fake::certificates::Authority;
 
 /// Longer than any answer may take; only a fault lets a test wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -144,7 +144,10 @@ async fn who_comes_by_another_name_or_by_none_learns_nothing_and_is_not_recorded
 async fn over_https_a_name_is_read_and_turned_away_unless_there_is_a_certificate_for_it() {
     let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
     let server = server(PAGE).await;
-    assert_eq!(alert(https(&server, "a.upd.acme.example", &authority.trust()).await), AlertDescription::UnrecognisedName);
+    assert_eq!(
+        alert(https(&server, "a.upd.acme.example", &authority.trust()).await),
+        AlertDescription::UnrecognisedName
+    );
     assert_eq!(alert(https(&server, "www.example.org", &authority.trust()).await), AlertDescription::UnrecognisedName);
     assert_eq!(alert(https(&server, "192.0.2.1", &authority.trust()).await), AlertDescription::UnrecognisedName);
     let rows = connected(&server).await;
