@@ -11,8 +11,8 @@
 //! ground       diag, time, digest, wire, dnstap,      values in, values out: no files, sockets, clock, async, logs, serde
 //!              policy, local, cache
 //! instruments  metrics, clock, priority, replace,     counters; the one reader of the clock; threads that wait; files
-//!              socket, tls                            exchanged whole; bound sockets; whom to believe, and as whom to
-//!                                                     show oneself
+//!              confine, socket, tls                   exchanged whole; rights given up; bound sockets; whom to believe,
+//!                                                     and as whom to show oneself
 //! outside      upstream, lists, identity, journal,    ask other servers; fetch lists; who had which address; remember
 //!              scan, sinks, transfer, audit, access,  who tried what, by logs of others too, and send it on; zones on
 //!              report                                 the wire; who was spared why; who may ask us; what all of it proves
@@ -25,7 +25,7 @@
 //! # One door per foreign crate
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
 //! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
-//! [`priority`] and [`socket`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
+//! [`priority`] and [`socket`], `landlock` and `nix` only in [`confine`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
 //! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
 //! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
 //! [`journal`] and [`report`], `maud` only in [`report`] and [`block_page`], `argon2` only in [`access`]. The same test holds
@@ -49,6 +49,7 @@ pub mod metrics;
 pub mod clock;
 pub mod priority;
 pub mod replace;
+pub mod confine;
 pub mod socket;
 pub mod tls;
 

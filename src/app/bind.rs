@@ -3,7 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
 
+use tokio::net::UnixListener;
+
+use super::Failure;
+use crate::block_page::Listeners;
 use crate::serve::{self, Sockets};
 use crate::socket::{self, Held};
 
@@ -94,8 +99,32 @@ pub(super) fn quic(address: SocketAddr, held: &mut Held) -> io::Result<UdpSocket
     first.map_or_else(|| socket::plain_udp(address), Ok)
 }
 
+/// Closes sockets that were held and that nobody wants.
+pub(super) fn left_over(held: Held) {
+    for address in held.left() {
+        tracing::warn!(%address, "A socket was passed whose address is not in the configuration; it is not read.");
+    }
+    drop(held);
+}
+
+/// All that another process needs to go on in this one's place.
+///
+/// # Errors
+/// No file descriptor is left.
+pub(super) fn duplicates(
+    (sockets, page): (&Sockets, &Listeners),
+    admin: Option<&TcpListener>,
+    control: Option<&UnixListener>,
+) -> Result<Vec<OwnedFd>, Failure> {
+    let all =
+        sockets.all().chain(page.all().map(AsFd::as_fd)).chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
+    all.map(|socket| socket.try_clone_to_owned())
+        .collect::<io::Result<_>>()
+        .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))
+}
+
 /// Whether the machine does not have the address at all.
-fn missing(error: &io::Error) -> bool {
+pub(super) fn missing(error: &io::Error) -> bool {
     // EAFNOSUPPORT has no kind of its own: the kernel knows no IPv6.
     const EAFNOSUPPORT: i32 = 97;
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
@@ -125,8 +154,6 @@ pub(super) fn explain(address: SocketAddr, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
-
     use super::*;
 
     const ONE: NonZeroUsize = NonZeroUsize::MIN;

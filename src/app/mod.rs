@@ -13,6 +13,7 @@ mod bind;
 mod block_page;
 mod cache;
 mod certificate;
+mod confined;
 pub mod control;
 mod designated;
 mod desk;
@@ -94,25 +95,32 @@ pub enum Failure {
 pub fn run(args: &Args, take_over: bool, verbs: Verbs, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = config::load(args, &Environment::of_process()).map_err(Failure::Mistakes)?;
     let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Cannot(format!("{what}: {error}"));
+    // First of all: sockets, rights, the state directory, the record and the upstreams already have something to say.
+    let metrics = Arc::new(Metrics::new());
+    log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
+    count_panics(Arc::clone(&metrics));
+    let mut before = Before::find(take_over, &loaded.state_dir);
+    // Before there is a thread that would keep what is given up.
+    let loaded = confined::enter(args, loaded, &mut before)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(map::workers(&loaded.settings).get() + 1)
         .thread_name("embargo")
         .enable_all()
         .build()
         .map_err(|error| cannot("can't start the runtime", &error))?;
-    runtime.block_on(serve(args, loaded, take_over, verbs, out))
+    runtime.block_on(serve(args, loaded, (before, metrics, verbs), out))
 }
 
-async fn serve(args: &Args, loaded: Loaded, take_over: bool, verbs: Verbs, out: &mut dyn Write) -> Result<(), Failure> {
+async fn serve(
+    args: &Args,
+    loaded: Loaded,
+    (before, metrics, verbs): (Before, Arc<Metrics>, Verbs),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Cannot(format!("can't listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
-    // First of all: the state directory, the record and the upstreams already have something to say.
-    let metrics = Arc::new(Metrics::new());
-    log::init(&loaded.settings.log, Arc::clone(&metrics), Clock::system());
-    count_panics(Arc::clone(&metrics));
-    let before = Before::find(take_over, &loaded.state_dir);
     let server = Prepared::after(before, Clock::system(), args.clone(), loaded, metrics)?;
     let server = server.with_verbs(verbs).start().await?;
     // A closed standard output is no reason not to serve.

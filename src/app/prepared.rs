@@ -171,8 +171,8 @@ impl Prepared {
         let admin = settings.admin.map(|address| admin_listener(address, &mut held)).transpose()?;
         let page;
         (page, parts.block_page) = block_page::bind(settings, &mut held)?;
-        left_over(held);
-        let shared = Arc::new(duplicates((&sockets, &page), admin.as_ref(), control.as_ref())?);
+        bind::left_over(held);
+        let shared = Arc::new(bind::duplicates((&sockets, &page), admin.as_ref(), control.as_ref())?);
         parts.listen = listen;
         parts.admin = admin.as_ref().and_then(|listener| listener.local_addr().ok());
 
@@ -264,26 +264,6 @@ fn guard(loaded: &Loaded, journal: &Arc<Journal>, metrics: &Arc<Metrics>, clock:
     guard.show(map::hop(&loaded.settings));
     guard.limit(map::rates(&loaded.settings));
     guard
-}
-
-fn left_over(held: Held) {
-    for address in held.left() {
-        tracing::warn!(%address, "A socket was passed whose address is not in the configuration; it is not read.");
-    }
-    drop(held);
-}
-
-/// All that another process needs to go on in this one's place.
-fn duplicates(
-    (sockets, page): (&Sockets, &Listeners),
-    admin: Option<&std::net::TcpListener>,
-    control: Option<&UnixListener>,
-) -> Result<Vec<OwnedFd>, Failure> {
-    let all =
-        sockets.all().chain(page.all().map(AsFd::as_fd)).chain(admin.map(AsFd::as_fd)).chain(control.map(AsFd::as_fd));
-    all.map(|socket| socket.try_clone_to_owned())
-        .collect::<io::Result<_>>()
-        .map_err(|error| Failure::Cannot(format!("can't duplicate a socket: {error}")))
 }
 
 /// The record, what it is sent on to, and whom it asks for devices.

@@ -322,6 +322,7 @@ fn needs_restart(first: &Loaded, now: &Loaded) -> Vec<&'static str> {
         ("listen_quic", old.encrypted.listen_quic != new.encrypted.listen_quic),
         ("https path", old.encrypted.https_path != new.encrypted.https_path),
         ("admin", old.admin != new.admin),
+        ("process", old.process != new.process),
         ("block_page", page_places(old) != page_places(new)),
         ("workers", old.workers != new.workers),
         ("state_dir", first.state_dir != now.state_dir),

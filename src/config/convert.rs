@@ -29,6 +29,7 @@ use super::leases;
 use super::local;
 use super::logged::{LogFormat, LogSettings};
 use super::privacy;
+use super::process;
 use super::rate_limit;
 use super::reader::Reader;
 use super::report;
@@ -85,6 +86,7 @@ pub(super) fn settings(source: &Source, base: &Path) -> (Settings, Vec<Diagnosti
         tcp: tcp(&file.tcp, default.tcp, &mut reader),
         encrypted,
         block_page: block_page::settings(&file.block_page, base, &mut reader),
+        process: process::settings(&file.process, &mut reader),
         tls: file.tls.as_ref().map(|written| encrypted::tls(written, base, &mut reader)),
         journal: journal(&file.journal, default.journal, &mut reader),
         names: names(&file.names, default.names, &mut reader),

@@ -63,6 +63,7 @@ pub(super) struct File {
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) https: Https,
     pub(super) block_page: super::block_page::BlockPage,
+    pub(super) process: super::process::Process,
     pub(super) journal: Journal,
     pub(super) names: Names,
     pub(super) privacy: super::privacy::Privacy,

@@ -31,6 +31,7 @@ mod own;
 mod place;
 mod policy;
 mod privacy;
+mod process;
 mod rate_limit;
 mod reader;
 mod refused;
@@ -71,6 +72,7 @@ pub use local::{LocalLoad, local};
 pub use logged::{LogFormat, LogSettings};
 pub use place::{CONFIG_FILES, Environment, state_dir};
 pub use policy::{LoadedFile, PolicyLoad, policy, policy_about};
+pub use process::ProcessSettings;
 pub use rate_limit::RateLimitSettings;
 pub use report::{Every, ReportSettings};
 pub use settings::{

@@ -18,6 +18,7 @@ use super::export::ExportSettings;
 use super::further::ListFile;
 use super::leases::{AssetFile, LeaseFile};
 use super::logged::{LogFormat, LogSettings};
+use super::process::ProcessSettings;
 use super::rate_limit::RateLimitSettings;
 use super::report::ReportSettings;
 use super::sink::SinkSettings;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// Where those are received who were sent to addresses of ours.
     pub block_page: BlockPageSettings,
+    /// As whom the server runs, and which files it reaches.
+    pub process: ProcessSettings,
     /// The record.
     pub journal: JournalSettings,
     /// The record of names asked.
@@ -398,6 +401,7 @@ impl Default for Settings {
             encrypted: EncryptedSettings::default(),
             tls: None,
             block_page: BlockPageSettings::default(),
+            process: ProcessSettings::default(),
             journal: JournalSettings::default(),
             names: NamesConfig::default(),
             privacy: PrivacyConfig::default(),

@@ -23,6 +23,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("rustix", &["priority", "socket"]),
+    ("landlock", &["confine"]),
+    ("nix", &["confine"]),
     ("rustls", &["tls"]),
     ("tokio_rustls", &["block_page", "serve", "tls"]),
     ("hyper", &["admin", "block_page", "lists", "serve"]),

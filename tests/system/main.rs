@@ -15,6 +15,7 @@
 mod blocked;
 mod client;
 mod clients;
+mod confined;
 mod crowd;
 mod dhcp;
 mod disk;
