@@ -98,13 +98,6 @@ impl Store {
                    WHERE ifnull(until_ms > ?1, true) AND from_ms <= ?2 AND (?4 IS NULL OR client = ?4) \
                    AND ?3 IS NULL AND ?5 IS NULL ORDER BY from_ms DESC, client LIMIT ?6";
         let rows = self.rows(sql, filter, |row| Ok(binding(row)?))?;
-        let told = |binding: Binding| {
-            let identifiers: Vec<_> = binding.identifiers.iter().map(ToString::to_string).collect();
-            let (device, confidence) = (identifiers.first()?.clone(), binding.strongest()?.confidence());
-            let Binding { address: client, from, until, method, estimated, .. } = binding;
-            let method = method.as_str();
-            Some(BindingRow { client, device, identifiers, from, until, method, confidence, estimated })
-        };
         Ok(rows.into_iter().flatten().filter_map(told).collect())
     }
 
@@ -131,6 +124,15 @@ pub(super) fn visit(
         visit(row.get_ref(0)?.as_str()?, row.get(1)?, row.get_ref(2)?.as_str()?.split(' '));
     }
     Ok(())
+}
+
+/// A binding in words.
+pub(super) fn told(binding: Binding) -> Option<BindingRow> {
+    let identifiers: Vec<_> = binding.identifiers.iter().map(ToString::to_string).collect();
+    let (device, confidence) = (identifiers.first()?.clone(), binding.strongest()?.confidence());
+    let Binding { address: client, from, until, method, estimated, .. } = binding;
+    let method = method.as_str();
+    Some(BindingRow { client, device, identifiers, from, until, method, confidence, estimated })
 }
 
 /// Deletes some of the bindings that ended before this time.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::batch::Batch;
-use super::{AttemptRow, Config, Outlet, Privacy, StoreError, import, insert, migrate, presence, privacy};
+use super::{AttemptRow, Config, Outlet, Privacy, StoreError, browse, import, insert, migrate, presence, privacy};
 use crate::identity::Devices;
 
 /// The store's name in the state directory.
@@ -59,6 +59,7 @@ impl Database {
         forget_runs(&connection, run).map_err(fail)?;
         import::make_tables(&connection).map_err(fail)?;
         privacy::make_tables(&connection).map_err(fail)?;
+        browse::make_indexes(&connection).map_err(fail)?;
         let identity = identity(&path)?;
         let (devices, known) = (Arc::clone(&config.devices), presence::Known::default());
         let (outlet, privacy) = (config.outlet.clone(), Arc::clone(&config.privacy));

@@ -8,6 +8,7 @@ mod activity;
 mod asked;
 mod batch;
 mod bindings;
+mod browse;
 mod config;
 mod connected;
 mod database;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 pub use activity::WindowRow;
 pub use bindings::BindingRow;
+pub use browse::{AttemptPage, Known, LOOK_MAX, Place, Wanted};
 pub use config::Config;
 pub use connected::{Connected, ConnectedRow, Said};
 pub use error::{JournalError, StoreError};

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::StoreError;
 use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format, check_length, length};
+use super::browse::Common;
 use super::words;
 
 use crate::metrics::Did;
@@ -307,6 +308,35 @@ impl From<rusqlite::Error> for Unreadable {
             other => Self::Sqlite(other),
         }
     }
+}
+
+/// An attempt of which the columns are those of the key, count, first and last time, and the rest is that of its series.
+pub(super) fn attempt_of(row: &Row<'_>, common: &Common) -> Result<AttemptRow, Unreadable> {
+    let client: Option<String> = told(row.get(2)?);
+    let transport: Option<String> = told(common.transport.clone());
+    let qname: String = row.get(4)?;
+    Ok(AttemptRow {
+        first: moment(row.get(9)?)?,
+        last: moment(row.get(10)?)?,
+        client: client.map(|client| address(&client)).transpose()?,
+        device: told(row.get(7)?),
+        site: common.site.clone(),
+        pattern: pattern(row, 5, &qname)?,
+        qname: told(qname),
+        qtype: Some(row.get(6)?).filter(|&qtype| qtype != SEVERAL_TYPES).map(type_in_words).transpose()?,
+        ban: common.ban.clone(),
+        category: common.category.clone(),
+        evidence: common.evidence,
+        action: word(Did::ALL, Did::as_str, &common.action)?,
+        transport: transport.map(|word_| word(Transport::ALL, Transport::as_str, &word_)).transpose()?,
+        verified: common.verified,
+        count: count(row.get(8)?)?,
+    })
+}
+
+/// Whether a column is this text; told without a copy of it.
+pub(super) fn text_is(row: &Row<'_>, column: usize, text: &str) -> bool {
+    matches!(row.get_ref(column), Ok(ValueRef::Text(octets)) if octets == text.as_bytes())
 }
 
 pub(super) fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, Unreadable> {

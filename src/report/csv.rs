@@ -180,7 +180,7 @@ fn devices(document: &Document, add: &mut impl FnMut(Row<'_>)) {
 }
 
 /// A cell of text. Spreadsheets take `=`, `+`, `-`, `@` for the beginning of a formula, behind blanks too; some the wide forms.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let text = plain(text);
     let first = text.trim_start().chars().next();
     let is_formula = first.is_some_and(|first| "=+-@＝＋－＠|%".contains(first));

@@ -13,7 +13,7 @@ use super::milestones::{self, LawRow, MilestoneRow};
 use super::open::{self, Open};
 use super::{method, statement};
 use crate::journal::{CategoryRow, Presence, StoreError, WindowRow};
-use crate::policy::Ban;
+use crate::policy::{Ban, Evidence};
 use crate::time::Day;
 
 /// What a report is made from, beside the record.
@@ -235,7 +235,7 @@ impl Document {
         let &Inputs { ban, asked, site, history, rows_max, .. } = inputs;
         let dates = milestones::dates(ban);
         let spans: Vec<_> = dates.keys().flat_map(|date| milestones::around(*date)).collect();
-        let subject = Subject { ban: &ban.id, asked, site, spans: &spans };
+        let subject = Subject { ban: &ban.id, evidence: Evidence::Installed, asked, site, spans: &spans };
         let figures = Figures::read(presence, &subject)?;
         let key = Key::of(&figures);
         let coverage = coverage(&figures, asked, &inputs.windows);

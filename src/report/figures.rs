@@ -139,6 +139,8 @@ pub struct Figures {
 pub struct Subject<'a> {
     /// The ban's id.
     pub ban: &'a str,
+    /// What their lookups prove.
+    pub evidence: Evidence,
     /// Which time is compared with which.
     pub asked: &'a Asked,
     /// The one site, if it is about one.
@@ -153,7 +155,16 @@ impl Figures {
     /// # Errors
     /// [`StoreError`] when the record can't be read.
     pub fn read(presence: &Presence<'_>, subject: &Subject<'_>) -> Result<Self, StoreError> {
-        let &Subject { ban, asked, site, spans } = subject;
+        Self::read_with(presence, subject, |_piece, _cohort| ())
+    }
+
+    /// The same, showing each piece and what became of those in it.
+    pub(super) fn read_with(
+        presence: &Presence<'_>,
+        subject: &Subject<'_>,
+        mut show: impl FnMut(&Piece, &Cohort),
+    ) -> Result<Self, StoreError> {
+        let &Subject { ban, evidence, asked, site, spans } = subject;
         let all = presence.numbered()?;
         let blocks = Presence::blocks(&all);
         let numbered: Vec<Numbered> =
@@ -162,7 +173,7 @@ impl Figures {
         sites.sort_unstable();
         sites.dedup();
         let mut figures = Self { spans: vec![0; spans.len()], ..Self::default() };
-        let sign = Sign { ban, evidence: Some(Evidence::Installed), what: What::Seen };
+        let sign = Sign { ban, evidence: Some(evidence), what: What::Seen };
         figures.since = presence.days(sign)?.map(|days| *days.start());
         let since = figures.since.unwrap_or(*asked.baseline.start()).min(*asked.baseline.start());
         for block in blocks {
@@ -170,13 +181,15 @@ impl Figures {
             if ranges.is_empty() {
                 continue;
             }
-            let mut piece = Piece::read(presence, ban, block, (&(since..=*asked.window.end()), &asked.window))?;
+            let mut piece = Piece::read(presence, subject, block, (&(since..=*asked.window.end()), &asked.window))?;
             // Numbers of other sites are there only if one is asked for.
             let only = site.map(|_one| whole(&ranges));
             if let Some(only) = &only {
                 piece.keep(only);
             }
-            figures.add(&piece, &ranges, asked);
+            let cohort = cohort(&piece.sets, asked);
+            show(&piece, &cohort);
+            figures.add(&piece, cohort, &ranges, asked);
             for (sum, span) in figures.spans.iter_mut().zip(spans) {
                 *sum += union(within(&piece.sets.seen, span)).len();
             }
@@ -208,8 +221,7 @@ impl Figures {
         Ok(())
     }
 
-    fn add(&mut self, piece: &Piece, ranges: &[Part<'_>], asked: &Asked) {
-        let cohort = cohort(&piece.sets, asked);
+    fn add(&mut self, piece: &Piece, cohort: Cohort, ranges: &[Part<'_>], asked: &Asked) {
         for part in ranges {
             let counts = Counts::of(&cohort, &part.numbers);
             *self.sites.entry(part.site.to_owned()).or_default() += counts;
@@ -246,9 +258,9 @@ impl Figures {
 }
 
 /// The sets of one piece.
-struct Piece {
-    block: u32,
-    sets: Sets,
+pub(super) struct Piece {
+    pub(super) block: u32,
+    pub(super) sets: Sets,
     /// Addresses of devices that leases name.
     address: Vec<Set>,
 }
@@ -257,11 +269,12 @@ impl Piece {
     /// The sets of all days, and of those in the window what only tells of it.
     fn read(
         presence: &Presence<'_>,
-        ban: &str,
+        subject: &Subject<'_>,
         block: u32,
         (days, window): (&RangeInclusive<Day>, &RangeInclusive<Day>),
     ) -> Result<Self, StoreError> {
-        let on = |days, what| presence.sets(Sign { ban, evidence: Some(Evidence::Installed), what }, block, days);
+        let (ban, evidence) = (subject.ban, Some(subject.evidence));
+        let on = |days, what| presence.sets(Sign { ban, evidence, what }, block, days);
         let (of, in_window) = (|what| on(days, what), |what| on(window, what));
         let active = Sign { ban: "", evidence: None, what: What::Active };
         let sets = Sets {

@@ -241,7 +241,7 @@ fn tenths(part: i128, whole: u64) -> f64 {
 }
 
 /// A number with its thousands apart.
-pub(super) fn number(number: u64) -> String {
+pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -254,7 +254,7 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// Percent as they are printed.
-pub(super) fn percent(percent: Option<f64>) -> String {
+pub fn percent(percent: Option<f64>) -> String {
     percent.map_or_else(|| "not defined".to_owned(), |percent| format!("{percent:.1} %"))
 }
 

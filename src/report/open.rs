@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::cohort::{Cohort, within};
 use super::figures::{Figures, Subject};
 use crate::journal::{BLOCK, DeviceRow, Presence, Set, Sign, StoreError, What};
-use crate::policy::Evidence;
 
 /// Devices seen in the window. Its JSON is an interface: names and order stay.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -59,7 +58,7 @@ pub(super) fn read(
         if chosen.is_empty() {
             continue;
         }
-        let sign = Sign { ban: subject.ban, evidence: Some(Evidence::Installed), what: What::Seen };
+        let sign = Sign { ban: subject.ban, evidence: Some(subject.evidence), what: What::Seen };
         let since = figures.since.unwrap_or(*subject.asked.window.start());
         let sets = presence.sets(sign, *block, &(since..=*subject.asked.window.end()))?;
         let devices = presence.devices(chosen.iter().map(|low| block * BLOCK + low))?;

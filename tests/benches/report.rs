@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use embargo::clock::Clock;
 use embargo::journal::{BLOCK, Config, Journal, Store};
 use embargo::metrics::Metrics;
-use embargo::policy::Ban;
+use embargo::policy::{Ban, Evidence};
 use embargo::report::{Asked, Document, Figures, Format, Grouping, History, Inputs, Subject, decline};
 use embargo::time::{Day, Mono, Now, Timestamp};
 use roaring::RoaringBitmap;
@@ -225,7 +225,7 @@ fn report(directory: &Path) -> Found {
     let spent = began.elapsed();
     println!("report             {:>12.2} s (must be <= 2), {} octets", spent.as_secs_f64(), page.len());
     println!("memory             {:>12} MiB (must be <= 1,024)", peak());
-    let subject = Subject { ban: "acme", asked: &asked, site: None, spans: &[] };
+    let subject = Subject { ban: "acme", evidence: Evidence::Installed, asked: &asked, site: None, spans: &[] };
     let mut countries = BTreeMap::<String, (u64, u64)>::new();
     let figures = Figures::read(&presence, &subject).unwrap();
     for (site, counts) in &figures.sites {

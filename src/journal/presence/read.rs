@@ -159,13 +159,37 @@ impl Presence<'_> {
     /// # Errors
     /// [`StoreError`] when it can't be read.
     pub fn counts(&self, sign: Sign<'_>, device: u32, days: &RangeInclusive<Day>) -> Result<Vec<DayCount>, StoreError> {
-        let sql = "SELECT d.day, d.count, d.hours FROM signs AS s JOIN device_days AS d ON d.sign = s.id \
-                   WHERE (s.ban, s.evidence, s.what) = (?1, ?2, ?3) AND d.day BETWEEN ?4 AND ?5 AND d.device = ?6 ORDER BY d.day";
+        // Day by day: the table begins with sign and day, and would else be read whole.
+        let sql = "WITH RECURSIVE days (day) AS (SELECT ?4 UNION ALL SELECT day + 1 FROM days WHERE day < ?5) \
+                   SELECT d.day, d.count, d.hours FROM signs AS s CROSS JOIN days CROSS JOIN device_days AS d \
+                   ON d.sign = s.id AND d.day = days.day AND d.device = ?6 \
+                   WHERE (s.ban, s.evidence, s.what) = (?1, ?2, ?3) ORDER BY days.day";
         let key = params![sign.ban, sign.evidence(), sign.what.as_str(), days.start().0, days.end().0, device];
         self.rows(sql, key, |row| {
             let (day, count): (_, i64) = (Day(row.get(0)?), row.get(1)?);
             Ok(DayCount { day, count: count.cast_unsigned(), hours: row.get(2)? })
         })
+    }
+
+    /// Every number in the order of names, or against it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn by_name(&self, falling: bool, visit: &mut dyn FnMut(u32)) -> Result<(), StoreError> {
+        let sql = if falling {
+            "SELECT id FROM devices ORDER BY name DESC, site DESC"
+        } else {
+            "SELECT id FROM devices ORDER BY name, site"
+        };
+        let mut read = || -> rusqlite::Result<()> {
+            let mut select = self.transaction.prepare_cached(sql)?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                visit(row.get(0)?);
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.fail(error.into()))
     }
 
     /// Numbers of blocks that may hold a device: those of [`Presence::numbered`].

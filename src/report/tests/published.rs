@@ -105,7 +105,7 @@ fn the_published_figures_are_found_again_in_raw_lookups() {
     let store = crate::journal::Store::open_read_only(directory.path()).unwrap();
     let presence = store.presence().unwrap();
     let asked = Asked::new(day("2024-11-01"), day("2024-11-30"), day("2024-05-01")).unwrap();
-    let subject = Subject { ban: "acme", asked: &asked, site: None, spans: &[] };
+    let subject = Subject { ban: "acme", evidence: Evidence::Installed, asked: &asked, site: None, spans: &[] };
     let figures = Figures::read(&presence, &subject).unwrap();
     let key = Key::of(&figures);
     assert_eq!((key.sites_baseline, key.sites_now, key.sites_decline_percent), (220, 80, Some(63.6)));

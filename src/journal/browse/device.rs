@@ -1,0 +1,100 @@
+//! One device: what it is called, what its lookups come to, and which addresses it held.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use crate::journal::bindings::{binding, told};
+use crate::journal::read::{ClientRow, Unreadable, client_row};
+use crate::journal::{BindingRow, DeviceRow, Store, StoreError};
+
+/// Rows of each kind at most.
+const ROWS_MAX: usize = 500;
+
+/// What the record knows of a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Known {
+    /// What its lookups prove, by address, ban and evidence; the last seen first.
+    pub lookups: Vec<ClientRow>,
+    /// Which addresses it held, the newest first.
+    pub addresses: Vec<BindingRow>,
+}
+
+impl Store {
+    /// Who has this number; `None`: nobody has.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read.
+    pub fn device(&self, number: u32) -> Result<Option<DeviceRow>, StoreError> {
+        Ok(self.presence()?.devices([number])?.pop())
+    }
+
+    /// The number of a device at a site, or of the first one that is called so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read.
+    pub fn device_number(&self, name: &str) -> Result<Option<u32>, StoreError> {
+        let numbers = self.numbers_of(name).map_err(|error| self.unreadable(error.into()))?;
+        Ok(numbers.first().copied())
+    }
+
+    /// What is known of whatever the record calls so: a device that leases name, or an address that stands for one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read.
+    pub fn known_of(&self, name: &str) -> Result<Known, StoreError> {
+        let read = || -> Result<Known, Unreadable> {
+            let mut lookups = self.lookups_of(name)?;
+            lookups.sort_by(|a, b| (b.last_seen, &a.ban).cmp(&(a.last_seen, &b.ban)));
+            let mut addresses = self.held_by(name)?;
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                addresses.extend(self.held_at(name)?);
+            }
+            addresses.sort_by(|a, b| b.from.cmp(&a.from));
+            addresses.dedup();
+            Ok(Known { lookups, addresses })
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
+    fn lookups_of(&self, name: &str) -> Result<Vec<ClientRow>, Unreadable> {
+        let columns = "client, device, site, ban, evidence, first_seen_ms, last_seen_ms, count";
+        let named = format!("SELECT {columns} FROM clients WHERE device = ?1 AND device <> '' LIMIT ?2");
+        // An address without a device: by each ban and evidence that there is, since the key begins with them.
+        let plain = "SELECT c.client, c.device, c.site, c.ban, c.evidence, c.first_seen_ms, c.last_seen_ms, c.count \
+                     FROM (SELECT DISTINCT ban, evidence FROM series) AS s CROSS JOIN clients AS c \
+                     ON c.ban = s.ban AND c.evidence = s.evidence AND c.client = ?1 AND c.device = '' LIMIT ?2";
+        let mut found = Vec::new();
+        for sql in [&*named, plain] {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query(params![name, ROWS_MAX])?;
+            while let Some(row) = rows.next()? {
+                found.push(client_row(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bindings whose strongest identifier it is.
+    fn held_by(&self, name: &str) -> Result<Vec<BindingRow>, Unreadable> {
+        let sql = "SELECT client, from_ms, until_ms, identifiers, method, estimated FROM bindings \
+                   WHERE identifiers = ?1 OR (identifiers >= ?1 || ' ' AND identifiers < ?1 || '!') LIMIT ?2";
+        self.bindings_by(sql, name)
+    }
+
+    /// Bindings of an address.
+    fn held_at(&self, address: &str) -> Result<Vec<BindingRow>, Unreadable> {
+        let sql = "SELECT client, from_ms, until_ms, identifiers, method, estimated FROM bindings \
+                   WHERE client = ?1 ORDER BY from_ms DESC LIMIT ?2";
+        self.bindings_by(sql, address)
+    }
+
+    fn bindings_by(&self, sql: &str, name: &str) -> Result<Vec<BindingRow>, Unreadable> {
+        let mut select = self.connection.prepare_cached(sql)?;
+        let mut rows = select.query(params![name, ROWS_MAX])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.extend(binding(row)?.and_then(told));
+        }
+        Ok(found)
+    }
+}
