@@ -28,7 +28,7 @@
 //! [`priority`] and [`socket`], `landlock` and `nix` only in [`confine`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
 //! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
 //! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
-//! [`journal`] and [`report`], `maud` only in [`report`] and [`block_page`], `argon2` only in [`access`]. The same test holds
+//! [`journal`] and [`report`], `maud` only in [`report`], [`block_page`] and [`admin`], `argon2` only in [`access`]. The same test holds
 //! this.
 //!
 //! # The way of one query

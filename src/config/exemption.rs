@@ -13,7 +13,8 @@ use super::suggest::nearest_first;
 use super::who::named;
 use crate::audit::{self, OWNER_MAX, REASON_MAX, TICKET_MAX, Terms};
 use crate::diag::Diagnostic;
-use crate::policy::{Exemption, Exemptions, Group, Policy, Spares, Whom};
+use crate::policy::{Ban, Exemption, Exemptions, Group, Policy, Spares, Whom};
+use crate::report::ExceptionRow;
 use crate::time::Timestamp;
 
 /// One `[[exemption]]`.
@@ -27,6 +28,15 @@ pub struct FileExemption {
     what: At<Spares>,
     /// When it ends.
     until: Option<At<Timestamp>>,
+}
+
+impl super::Settings {
+    /// Exemptions of the configuration that could spare somebody this ban, as reports tell of them.
+    pub fn exceptions_of(&self, ban: &Ban) -> Vec<ExceptionRow> {
+        let all = self.exemptions.iter().flat_map(|one| one.terms.iter().map(|terms| (&one.id, terms)));
+        let of_ban = all.filter(|(_id, terms)| !matches!(&terms.what, Spares::Ban(other) if *other != ban.id));
+        of_ban.map(|(id, terms)| ExceptionRow::configured(id, terms)).collect()
+    }
 }
 
 impl FileExemption {

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 use serde::Serialize;
 
 use super::StoreError;
-use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format, check_length, length};
 use super::browse::Common;
+use super::database::{FILE, SEVERAL_TEXT, SEVERAL_TYPES, beside, check_format, check_length, length};
 use super::words;
 
 use crate::metrics::Did;

@@ -1,11 +1,13 @@
 //! What the audit log says of the time in question: who was spared, and which policy was in force.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::cohort::Asked;
-use crate::audit::{Entry, Event, Reloaded, Terms, Written};
+use crate::audit::{self, Entry, Event, Reloaded, Terms, Written};
 use crate::journal::{Erasure, LevelRow};
 use crate::time::{Timestamp, rfc3339};
 
@@ -66,6 +68,18 @@ pub struct EnforcementRow {
 }
 
 impl History {
+    /// The log of a state directory.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn read(state_dir: &Path) -> io::Result<Self> {
+        let mut history = Self::default();
+        let reading = audit::read(state_dir, |entry, _hash| history.take(entry))?;
+        history.damage = reading.damage.map(|(_entry, damage)| damage.to_string());
+        (history.count, history.head) = (reading.entries, reading.head);
+        Ok(history)
+    }
+
     /// Takes the next entry.
     pub fn take(&mut self, entry: &Entry) {
         match &entry.event {

@@ -259,7 +259,8 @@ impl Inventory {
             Sort::Device if numbers.len() > NAMED_MAX => {
                 let wanted: RoaringBitmap = numbers.iter().copied().collect();
                 numbers.clear();
-                presence.by_name(falling, &mut |number| numbers.extend(Some(number).filter(|n| wanted.contains(*n))))?;
+                presence
+                    .by_name(falling, &mut |number| numbers.extend(Some(number).filter(|n| wanted.contains(*n))))?;
                 return Ok(numbers);
             }
             Sort::Device => {
@@ -275,8 +276,12 @@ impl Inventory {
                 };
                 numbers.sort_by_cached_key(|number| (site(*number), *number));
             }
-            Sort::First => numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.first, low))),
-            Sort::Last => numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.last, low))),
+            Sort::First => {
+                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.first, low)))
+            }
+            Sort::Last => {
+                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.last, low)))
+            }
             Sort::Days => numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Some(seen.days(low)))),
             Sort::Lookups => {
                 let mut summed = Vec::with_capacity(numbers.len());
@@ -314,7 +319,8 @@ impl Inventory {
             let lookups = lookups(presence, subject, number)?;
             let (seen, low) = (self.piece(number), number % BLOCK);
             let is_in = |of: fn(&Cohort) -> &RoaringBitmap| seen.is_some_and(|seen| of(&seen.cohort).contains(low));
-            let day = |of: fn(&Seen) -> &[Day]| seen.and_then(|seen| Seen::day(of(seen), low)).map(|day| day.to_string());
+            let day =
+                |of: fn(&Seen) -> &[Day]| seen.and_then(|seen| Seen::day(of(seen), low)).map(|day| day.to_string());
             rows.push(InventoryRow {
                 number,
                 site: device.site,

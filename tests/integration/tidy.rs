@@ -18,7 +18,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("rusqlite", &["journal"]),
     ("roaring", &["journal", "report"]),
-    ("maud", &["block_page", "report"]),
+    ("maud", &["admin", "block_page", "report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -8,7 +8,7 @@ use crate::journal::read::{ClientRow, Unreadable, client_row};
 use crate::journal::{BindingRow, DeviceRow, Store, StoreError};
 
 /// Rows of each kind at most.
-const ROWS_MAX: usize = 500;
+const ROWS_MAX: i64 = 500;
 
 /// What the record knows of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -35,7 +35,7 @@ fn store(minutes: i64) -> (tempfile::TempDir, Store) {
         let who = [(1, installed, "a.upd.example")];
         let rare = (minute % 100 == 0).then_some((2, visit, "www.upd.example"));
         for (number, series, name) in who.into_iter().chain(rare) {
-            let qname: LowerName = name.parse().unwrap();
+            let qname = LowerName::parse(name).unwrap();
             let pattern = Pattern::parse("upd.example").unwrap();
             journal.record(&Attempt {
                 at: at(minute, i64::from(number)),
@@ -44,7 +44,7 @@ fn store(minutes: i64) -> (tempfile::TempDir, Store) {
                 series,
                 qname: &qname,
                 qtype: 1,
-                pattern: (&pattern).into(),
+                pattern: pattern.as_ref(),
                 action: Did::Nxdomain,
                 transport: Transport::Udp,
                 verified: false,
@@ -82,7 +82,8 @@ fn pages_hold_every_row_once_newest_first_whatever_their_size() {
         assert_eq!(rows.len(), 303, "{limit} {look_max}");
         assert!(rows.is_sorted_by(|a, b| a.first >= b.first), "{limit} {look_max}");
         let key = |row: &AttemptRow| (row.first, row.client, row.qname.clone());
-        let (mut found, mut expected): (Vec<_>, Vec<_>) = (rows.iter().map(key).collect(), all.iter().map(key).collect());
+        let (mut found, mut expected): (Vec<_>, Vec<_>) =
+            (rows.iter().map(key).collect(), all.iter().map(key).collect());
         (found.sort(), expected.sort());
         assert_eq!(found, expected, "{limit} {look_max}");
     }
