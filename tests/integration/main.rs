@@ -31,6 +31,7 @@ mod listeners;
 mod lists;
 mod local;
 mod network;
+mod pages;
 mod plugin;
 mod preview;
 mod private;

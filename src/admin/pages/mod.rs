@@ -37,7 +37,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path as Segment, RawQuery, State};
+use axum::extract::{Path as Segment, RawQuery, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use maud::Markup;
@@ -120,7 +122,26 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(behind: Arc<dyn Behind>) 
         .route("/reports/{file}", get(made))
         .route("/system", at("/system", system::page))
         .route("/assets/{file}", get(asset::file))
+        .layer(axum::middleware::from_fn(by_our_name))
         .with_state(Room { desk, threads: Arc::new(Semaphore::new(THREADS_MAX)) })
+}
+
+/// Nothing for a browser that was told our address under a name of somebody else (DNS rebinding): the page behind that name
+/// could read it all.
+async fn by_our_name(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if is_ours(host) {
+        return next.run(request).await;
+    }
+    view::troubled(&Trouble::OtherName)
+}
+
+/// Whether a Host field names this host without asking any DNS.
+fn is_ours(host: &str) -> bool {
+    let has_port = |port: &str| port.parse::<u16>().is_ok();
+    let name = host.rsplit_once(':').filter(|(_name, port)| has_port(port)).map_or(host, |(name, _port)| name);
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok()
 }
 
 async fn show(room: Room, path: String, query: Option<String>, page: Page) -> Response {
@@ -160,5 +181,20 @@ impl Room {
             done
         });
         worked.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn only_addresses_and_localhost_are_names_of_ours() {
+        for host in ["127.0.0.1", "127.0.0.1:8053", "[::1]", "[::1]:8053", "localhost", "LocalHost:80", "10.1.2.3:8053"] {
+            assert!(is_ours(host), "{host}");
+        }
+        for host in ["", "evil.example", "evil.example:8053", "127.0.0.1.evil.example", "localhost.evil.example:80", "127.0.0.1:x", ":80"] {
+            assert!(!is_ours(host), "{host}");
+        }
     }
 }
