@@ -10,7 +10,8 @@ use crate::access::Access;
 use crate::audit::Author;
 use crate::identity::Identifier;
 use crate::orders::{Answer, Ran, Request};
-use crate::policy::Policy;
+use crate::policy::{Ban, Policy};
+use crate::report::ExceptionRow;
 use crate::time::Now;
 
 /// A command of the command line.
@@ -55,4 +56,10 @@ pub trait House: Send + Sync + 'static {
 
     /// The policy in force; `None`: none is, yet.
     fn policy(&self) -> Option<Arc<Policy>>;
+
+    /// Exemptions of the configuration that could spare somebody this ban.
+    fn exceptions_of(&self, ban: &Ban) -> Vec<ExceptionRow>;
+
+    /// Every mistake in the files on the disk as they are now, and what would be in force by them.
+    fn on_disk(&self) -> (Vec<String>, Option<Policy>);
 }

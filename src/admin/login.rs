@@ -5,6 +5,7 @@ use axum::http::{Method, StatusCode, header};
 use super::Room;
 use super::call::Call;
 use super::caller::{COOKIE, is_own_page};
+use super::pages;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Parameter, Route, Work};
@@ -32,24 +33,7 @@ fn next(text: &str) -> &str {
 
 #[expect(clippy::unnecessary_wraps, reason = "a handler may fail")]
 fn form(_room: &Room, call: &Call) -> Result<Reply, Problem> {
-    Ok(page(next(call.given("next").unwrap_or("/")), None))
-}
-
-fn page(next: &str, wrong: Option<&str>) -> Reply {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    let wrong =
-        wrong.map(|text| format!("<p role=\"alert\"><strong>{}</strong></p>\n", escape(text))).unwrap_or_default();
-    let csp = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    Reply::html(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>Log in – Embargo</title></head>\n<body><main>\n<h1>Embargo</h1>\n{wrong}\
-         <form method=\"post\" action=\"/login\">\n<input type=\"hidden\" name=\"next\" value=\"{}\">\n\
-         <p><label>User <input name=\"user\" autocomplete=\"username\" autofocus></label> (none: a token in place of a password)</p>\n\
-         <p><label>Password or token <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label></p>\n\
-         <p><button>Log in</button></p>\n</form>\n</main></body>\n</html>\n",
-        escape(next)
-    ))
-    .with(header::CONTENT_SECURITY_POLICY, csp)
+    Ok(pages::login(next(call.given("next").unwrap_or("/")), None))
 }
 
 fn enter(room: &Room, call: &Call) -> Result<Reply, Problem> {
@@ -72,7 +56,7 @@ fn enter(room: &Room, call: &Call) -> Result<Reply, Problem> {
         room.gate.tried.failed(from, user, now);
         counted.logins_failed.inc();
         tracing::warn!(%from, "Somebody tried to log in in vain.");
-        return Ok(page(next, Some("This is not known here.")).status(StatusCode::UNAUTHORIZED));
+        return Ok(pages::login(next, Some("This is not known here.")));
     };
     room.gate.tried.succeeded(from);
     counted.logins.inc();
@@ -136,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_form_is_text() {
-        let body = String::from_utf8(page("/\"><script>", None).body).unwrap();
-        assert!(!body.contains("<script>") && body.contains("/&quot;>&lt;script>"), "{body}");
+        let body = String::from_utf8(pages::login("/\"><script>", None).body).unwrap();
+        assert!(!body.contains("\"><script>") && body.contains("/&quot;&gt;&lt;script&gt;"), "{body}");
     }
 }

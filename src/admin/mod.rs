@@ -21,6 +21,7 @@ mod house;
 mod index;
 mod login;
 mod metrics;
+mod pages;
 mod problem;
 mod reply;
 mod route;
@@ -101,19 +102,23 @@ struct Room {
     threads: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     live: Arc<api::Live>,
+    /// Figures that pages have read.
+    memo: Arc<pages::Memo>,
 }
 
 /// The route table. To add an endpoint: a file beside this one, and a line here, or in the table of the API or of the pages.
 fn routes(desk: Desk) -> Router {
     let has_house = desk.house.is_some();
     let mut router = Router::new()
-        .route("/", get(index::page))
         .route("/metrics", get(metrics::page))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready));
     if has_house {
         router = route::add(router, &login::ROUTES);
         router = api::TABLES.into_iter().fold(router, route::add);
+        router = [&pages::ROUTES[..], &pages::CHANGES, &pages::ASSETS].into_iter().fold(router, route::add);
+    } else {
+        router = router.route("/", get(index::page));
     }
     router
         .fallback(not_found)
@@ -164,6 +169,7 @@ impl Room {
             threads: Arc::new(Semaphore::new(THREADS_MAX)),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             live: Arc::default(),
+            memo: Arc::default(),
         }
     }
 

@@ -89,7 +89,6 @@ pub(super) enum Work {
 
 impl Route {
     /// A page that whoever may look on may see.
-    #[expect(dead_code, reason = "the pages are made of these")]
     pub(super) const fn page(path: &'static str, query: &'static [Parameter], handler: Handler) -> Self {
         Self { method: Method::GET, path, needs: Some(Scope::Read), query, work: Work::Whole(handler), about: None }
     }

@@ -12,9 +12,11 @@ use super::settings;
 use crate::access::Access;
 use crate::admin::{Command, Desk, House, Rules};
 use crate::audit::Author;
+use crate::config;
 use crate::identity::Identifier;
 use crate::orders::{Answer, Ran, Request};
-use crate::policy::Policy;
+use crate::policy::{Ban, Policy};
+use crate::report::ExceptionRow;
 use crate::time::Now;
 
 /// What the admin server shows and asks. To be called within a tokio runtime.
@@ -95,5 +97,20 @@ impl House for Seen {
 
     fn policy(&self) -> Option<Arc<Policy>> {
         self.parts.guard.in_force().map(|in_force| Arc::clone(&in_force.policy))
+    }
+
+    fn exceptions_of(&self, ban: &Ban) -> Vec<ExceptionRow> {
+        self.parts.loaded.load().settings.exceptions_of(ban)
+    }
+
+    fn on_disk(&self) -> (Vec<String>, Option<Policy>) {
+        let parts = &self.parts;
+        match config::reload(&parts.args, &parts.first.environment, &parts.loaded.load()) {
+            Ok((loaded, _papers)) => {
+                let load = config::policy(&loaded.settings, 1);
+                (load.diagnostics.iter().map(ToString::to_string).collect(), load.policy)
+            }
+            Err(mistakes) => (mistakes.iter().map(ToString::to_string).collect(), None),
+        }
     }
 }

@@ -15,7 +15,6 @@ mod cache;
 mod certificate;
 mod confined;
 pub mod control;
-mod dashboard;
 mod designated;
 mod desk;
 mod devices;

@@ -31,7 +31,6 @@ mod listeners;
 mod lists;
 mod local;
 mod network;
-mod pages;
 mod plugin;
 mod preview;
 mod private;

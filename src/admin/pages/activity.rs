@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::Desk;
 use super::asked::link;
+use super::desk::Desk;
 use super::scope::words;
 use super::table::{Cell, Column, Table, Turned};
 use super::times::{moment, to_the_second};
@@ -15,7 +15,7 @@ use crate::metrics::Did;
 use crate::policy::Evidence;
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     view.title("Activity");
     let wanted = wanted(view)?;
     let after = view.asked.get("after").map(str::parse::<Place>).transpose();
@@ -71,8 +71,8 @@ fn known<T: Copy, const N: usize>(view: &View, field: &str, all: [(T, &str); N])
     found.map(Some).ok_or_else(|| Trouble::Wrong(format!("unknown {field} `{}`", shown(wanted))))
 }
 
-fn form(desk: &Desk, view: &View) -> Markup {
-    let policy = desk.behind.policy();
+fn form(desk: &Desk<'_>, view: &View) -> Markup {
+    let policy = desk.policy();
     let bans: Vec<(&str, &str)> =
         policy.iter().flat_map(|policy| policy.bans()).map(|ban| (&*ban.id, &*ban.title)).collect();
     let field = |title: &str, name: &str, hint: &str| {
@@ -111,7 +111,7 @@ fn form(desk: &Desk, view: &View) -> Markup {
 }
 
 /// A table of attempts.
-pub(super) fn table(id: &'static str, caption: &str, desk: &Desk, rows: &[AttemptRow]) -> Table {
+pub(super) fn table(id: &'static str, caption: &str, desk: &Desk<'_>, rows: &[AttemptRow]) -> Table {
     // A record is turned over in the order in which it lies; who wants another takes a part of it along.
     let columns = vec![
         Column::text("Last", ""),
@@ -133,9 +133,9 @@ pub(super) fn table(id: &'static str, caption: &str, desk: &Desk, rows: &[Attemp
         let device = row.device.as_deref().or(client.as_deref());
         let device = device.map(|device| format!("/devices/{}", super::asked::encoded(device)));
         let client = client.map(|client| Cell::text(&client).to(link("/activity", &[("client", &client)])));
-        let named = row.device.as_ref().map(|device| Cell::text(desk.behind.device_now(device)));
+        let named = row.device.as_ref().map(|device| Cell::text(desk.device_now(device)));
         table.rows.push(vec![
-            Cell::text(to_the_second(row.last)),
+            Cell::time(row.last),
             client.unwrap_or_else(|| Cell::text("several")),
             match (named, device) {
                 (Some(named), Some(device)) => named.to(device),

@@ -2,42 +2,30 @@
 
 use std::fmt::Write as _;
 
-use super::trouble::Trouble;
-
-/// Fields of an address at most, and octets of its query.
-const FIELDS_MAX: usize = 32;
-const OCTETS_MAX: usize = 8_192;
+use crate::admin::call::Call;
 
 /// An address: its path, encoded as it came, and its fields in their order. Empty ones are left out, as forms send them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     path: String,
+    part: String,
     fields: Vec<(String, String)>,
 }
 
 impl Asked {
-    /// Reads the query of an address.
-    pub(super) fn read(path: String, query: &str) -> Result<Self, Trouble> {
-        if query.len() > OCTETS_MAX {
-            return Err(Trouble::Wrong("the address is too long".to_owned()));
-        }
-        let mut fields = Vec::new();
-        for field in query.split('&').filter(|field| !field.is_empty()) {
-            let (name, value) = field.split_once('=').unwrap_or((field, ""));
-            let (name, value) = (decoded(name)?, decoded(value)?);
-            if !value.is_empty() {
-                fields.push((name, value));
-            }
-        }
-        if fields.len() > FIELDS_MAX {
-            return Err(Trouble::Wrong("the address has too many fields".to_owned()));
-        }
-        Ok(Self { path, fields })
+    /// What a request asks for.
+    pub(super) fn of(call: &Call) -> Self {
+        Self::new(call.uri.path(), call.part("part"), call.query.clone())
     }
 
-    /// The last segment of its path, decoded.
-    pub(super) fn last(&self) -> Result<String, Trouble> {
-        decoded(self.path.rsplit('/').next().unwrap_or_default())
+    fn new(path: &str, part: &str, mut fields: Vec<(String, String)>) -> Self {
+        fields.retain(|(_name, value)| !value.is_empty());
+        Self { path: path.to_owned(), part: part.to_owned(), fields }
+    }
+
+    /// The part of its path that stands for something.
+    pub(super) fn part(&self) -> &str {
+        &self.part
     }
 
     /// The path.
@@ -95,46 +83,18 @@ pub(super) fn encoded(text: &str) -> String {
     out
 }
 
-/// A part of an address as text; `+` is a blank, as forms send it.
-fn decoded(text: &str) -> Result<String, Trouble> {
-    let wrong = || Trouble::Wrong("the address is not encoded as addresses are".to_owned());
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-                let (high, low) = digit().zip(digit()).ok_or_else(wrong)?;
-                u8::try_from(high * 16 + low).map_err(|_error| wrong())?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(octets).map_err(|_error| wrong())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::call::pairs;
 
     #[test]
     fn an_address_says_what_it_was_made_of() {
         let hostile = "a&b=c+d%\"<>'é/?#";
         let address = link("/activity", &[("name", hostile), ("ban", ""), ("site", "hq")]);
         let (path, query) = address.split_once('?').unwrap();
-        let asked = Asked::read(path.to_owned(), query).unwrap();
+        let asked = Asked::new(path, "", pairs(query).unwrap());
         assert_eq!((asked.get("name"), asked.get("ban"), asked.get("site")), (Some(hostile), None, Some("hq")));
         assert_eq!(asked.with(&[("name", None), ("site", Some("b c"))]), "/activity?site=b%20c");
-    }
-
-    #[test]
-    fn what_is_no_address_is_said_to_be_none() {
-        let long = "a=b&".repeat(40);
-        for query in ["a=%", "a=%4", "a=%GG", "a=%FF", &long, &"a".repeat(9_000)] {
-            assert!(Asked::read("/".to_owned(), query).is_err(), "{query}");
-        }
-        let asked = Asked::read("/".to_owned(), "&&a&b=&c=%20x+y").unwrap();
-        assert_eq!((asked.get("a"), asked.get("b"), asked.get("c")), (None, None, Some("x y")));
     }
 }

@@ -2,11 +2,24 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, header};
 
-use crate::digest::Digest;
+use crate::admin::Room;
+use crate::admin::call::Call;
+use crate::admin::problem::Problem;
+use crate::admin::reply::Reply;
+use crate::admin::route::{Route, Work};
+use crate::digest::hex_digest;
+
+/// Everybody may have them: they say nothing of anybody, and the page to log in is made with them.
+pub(in crate::admin) static ROUTES: [Route; 1] = [Route {
+    method: Method::GET,
+    path: "/assets/{part}",
+    needs: None,
+    query: &[],
+    work: Work::Whole(file),
+    about: None,
+}];
 
 /// Digits of a digest in a name: enough that no two versions of a file have the same.
 const DIGITS: usize = 16;
@@ -21,9 +34,7 @@ pub(super) struct Asset {
 
 impl Asset {
     fn new(stem: &str, ending: &str, kind: &'static str, text: &'static str) -> Self {
-        let mut digest = Digest::new();
-        digest.add(text.as_bytes());
-        let digest: String = digest.finish().chars().take(DIGITS).collect();
+        let digest: String = hex_digest(text.as_bytes()).chars().take(DIGITS).collect();
         Self { name: format!("{stem}-{digest}.{ending}"), kind, text }
     }
 
@@ -49,15 +60,14 @@ pub(super) static PLOT_STYLE: LazyLock<Asset> =
 pub(super) static PLOT_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("uplot", "js", JS, include_str!("assets/uplot-1.6.32.min.js")));
 
+/// What stands beside a page's title.
+pub(super) static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("embargo", "svg", "image/svg+xml", include_str!("assets/embargo.svg")));
+
 /// One of them.
-pub(super) async fn file(Path(name): Path<String>) -> Response {
-    let all = [&STYLE, &SCRIPT, &PLOT_STYLE, &PLOT_SCRIPT];
-    match all.into_iter().find(|asset| asset.name == name) {
-        Some(asset) => {
-            let fields =
-                [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
-            (fields, asset.text).into_response()
-        }
-        None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
-    }
+fn file(_room: &Room, call: &Call) -> Result<Reply, Problem> {
+    let all = [&STYLE, &SCRIPT, &PLOT_STYLE, &PLOT_SCRIPT, &ICON];
+    let found = all.into_iter().find(|asset| asset.name == call.part("part"));
+    let asset = found.ok_or_else(|| Problem::missing("no such file"))?;
+    Ok(Reply::of(asset.kind, asset.text).with(header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
 }

@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::asked::{encoded, link};
+use super::desk::Desk;
+use super::rules;
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use super::view::View;
-use super::{Desk, rules};
 use crate::diag::shown;
 use crate::policy::{Ban, BanKind, EndUse, Policy};
 use crate::time::rfc3339;
@@ -15,12 +16,12 @@ use crate::time::rfc3339;
 const DIGEST: usize = 16;
 
 /// All bans.
-pub(super) fn all(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn all(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     view.title("Bans & lists");
-    let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
+    let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
     let bans = view.table(bans(view, &policy));
     let lists = view.table(lists(&policy, None));
-    let status = desk.behind.status();
+    let status = desk.status();
     let sources = view.table(super::system::sources(&status));
     let disk = view.asked.get("disk").is_some().then(|| rules::on_disk(desk, view, &policy));
     Ok(html! {
@@ -102,9 +103,9 @@ fn lists(policy: &Policy, only: Option<&str>) -> Table {
 }
 
 /// One ban.
-pub(super) fn one(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
-    let wanted = view.asked.last()?;
-    let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
+pub(super) fn one(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
+    let wanted = view.asked.part().to_owned();
+    let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
     let found = policy.bans().iter().find(|ban| *ban.id == *wanted);
     let ban = found.ok_or_else(|| Trouble::Nothing(format!("there is no ban `{}`", shown(&wanted))))?;
     view.title(&ban.title);

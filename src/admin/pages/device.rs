@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
+use super::activity;
 use super::asked::link;
+use super::desk::Desk;
 use super::scope::words;
 use super::table::{Cell, Column, Table};
 use super::times::to_the_second;
 use super::trouble::Trouble;
 use super::view::View;
-use super::{Desk, activity};
 use crate::diag::shown;
 use crate::identity::Identifier;
 use crate::journal::{BindingRow, ClientRow, DeviceRow, Store, Wanted};
@@ -17,11 +18,11 @@ use crate::journal::{BindingRow, ClientRow, DeviceRow, Store, Wanted};
 const ATTEMPTS: usize = 25;
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
-    let wanted = view.asked.last()?;
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
+    let wanted = view.asked.part().to_owned();
     let store = desk.store()?;
     let device = device(&store, &wanted)?;
-    let now = desk.behind.device_now(&device.device);
+    let now = desk.device_now(&device.device);
     view.title(&format!("Device {now}"));
     let known = store.known_of(&device.device)?;
     let of_device = Wanted { device: Some(device.device.clone()), ..Wanted::default() };
@@ -88,8 +89,8 @@ fn lookups(device: &DeviceRow, rows: &[ClientRow]) -> Table {
             Cell::text(words(row.evidence)),
             Cell::text(&client),
             Cell::text(&row.site),
-            Cell::text(to_the_second(row.first_seen)),
-            Cell::text(to_the_second(row.last_seen)),
+            Cell::time(row.first_seen),
+            Cell::time(row.last_seen),
             Cell::number(row.count).to(link("/activity", &fields)),
         ]);
     }

@@ -2,15 +2,16 @@
 
 use maud::{Markup, html};
 
+use super::asked;
+use super::desk::Desk;
 use super::scope::{Scope, words};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use super::view::View;
-use super::{Desk, asked};
 use crate::report::{Class, Inventory, InventoryRow, Sort};
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     if let Some(wanted) = view.asked.get("find") {
         return Ok(found(desk, view, &wanted.to_owned())?);
     }
@@ -97,7 +98,7 @@ fn columns(devices: usize) -> Vec<Column> {
     ]
 }
 
-fn cells(desk: &Desk, scope: &Scope, row: &InventoryRow) -> Vec<Cell> {
+fn cells(desk: &Desk<'_>, scope: &Scope, row: &InventoryRow) -> Vec<Cell> {
     let device = format!("/devices/{}", row.number);
     let since = scope.asked.window.start().to_string();
     let lookups = [
@@ -113,7 +114,7 @@ fn cells(desk: &Desk, scope: &Scope, row: &InventoryRow) -> Vec<Cell> {
         _ => row.state.to_owned(),
     };
     vec![
-        Cell::text(desk.behind.device_now(&row.device)).to(device),
+        Cell::text(desk.device_now(&row.device)).to(device),
         Cell::text(&row.site).to(scope.link("/devices", &[("site", &row.site)])),
         Cell::maybe(row.client.as_ref()),
         Cell::text(state).mark(row.state),
@@ -136,7 +137,7 @@ fn find() -> Markup {
     }
 }
 
-fn found(desk: &Desk, view: &mut View, wanted: &str) -> Result<Markup, Trouble> {
+fn found(desk: &Desk<'_>, view: &mut View, wanted: &str) -> Result<Markup, Trouble> {
     view.title("Find a device");
     let number = desk.store()?.device_number(wanted)?;
     Ok(html! {

@@ -2,17 +2,18 @@
 
 use maud::{Markup, html};
 
+use super::desk::Desk;
+use super::plot;
 use super::scope::{Scope, words};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use super::view::View;
-use super::{Desk, plot};
 use crate::policy::Evidence;
 use crate::report::{Class, Inventory, Key, SiteRow, number};
 use crate::time::rfc3339;
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     let store = desk.store()?;
     let scope = Scope::of(desk, &store, view)?;
     view.title(&format!("{}: overview", scope.ban.title));

@@ -1,14 +1,14 @@
 //! `/reports`: reports made on the spot, signed by the key of this server where it has one.
 
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
 use maud::{Markup, html};
 
-use super::Desk;
 use super::asked::{Asked, link};
+use super::desk::Desk;
 use super::times::day;
 use super::trouble::Trouble;
 use super::view::View;
+use crate::admin::reply::Reply;
 use crate::diag::shown;
 use crate::policy::{BanKind, Mode};
 use crate::report::{self, Document, Format, History, Inputs, ListRow, SignalRow, SigningKey, seal};
@@ -22,10 +22,10 @@ const POLICY: &str =
 const DAYS: i32 = 30;
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     view.title("Reports");
-    let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
-    let key = desk.behind.key().map(|key| key.fingerprint());
+    let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
+    let key = desk.key().map(|key| key.fingerprint());
     let to = Day::of(view.now).plus(-1);
     let from = to.plus(1 - DAYS);
     let wanted = view.asked.get("ban");
@@ -75,13 +75,14 @@ fn said(format: Format) -> &'static str {
 }
 
 /// The report that the address asks for.
-pub(super) fn made(desk: &Desk, asked: &Asked, file: &str) -> Result<Response, Trouble> {
+pub(super) fn made(desk: &Desk<'_>, asked: &Asked) -> Result<Reply, Trouble> {
+    let file = asked.part();
     let format =
         Format::ALL.into_iter().find(|format| asked.get("as") == Some(format.as_str())).unwrap_or(Format::Html);
     if file != "report.html" {
         return Err(Trouble::Nothing(format!("there is no report `{}`", shown(file))));
     }
-    let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
+    let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
     let wanted = asked.get("ban").unwrap_or_default();
     let ban = policy.bans().iter().find(|ban| *ban.id == *wanted);
     let ban = ban.ok_or_else(|| Trouble::Nothing(format!("there is no ban `{}`", shown(wanted))))?;
@@ -100,11 +101,11 @@ pub(super) fn made(desk: &Desk, asked: &Asked, file: &str) -> Result<Response, T
             "no window to compare: {baseline} (compared with before) <= {from} (first day) <= {to} (last day) must hold"
         ))
     })?;
-    let history = History::read(desk.behind.state_dir())
+    let history = History::read(desk.state_dir())
         .map_err(|error| Trouble::File(format!("the audit log can't be read: {error}")))?;
     let store = desk.store()?;
     let presence = store.presence()?;
-    let (site, key) = (asked.get("site"), desk.behind.key());
+    let (site, key) = (asked.get("site"), desk.key());
     if let Some(site) =
         site.filter(|site| !presence.numbered().is_ok_and(|all| all.iter().any(|range| range.site == *site)))
     {
@@ -119,7 +120,7 @@ pub(super) fn made(desk: &Desk, asked: &Asked, file: &str) -> Result<Response, T
         history: &history,
         windows: store.windows(since, until)?,
         signals: SignalRow::read(&store, &policy, &window, site)?,
-        configured: desk.behind.configured(ban),
+        configured: desk.configured(ban),
         signed_by: key.as_ref().map(SigningKey::fingerprint),
         rows_max: format.rows_max(),
     };
@@ -128,19 +129,15 @@ pub(super) fn made(desk: &Desk, asked: &Asked, file: &str) -> Result<Response, T
     Ok(handed_out(text, format, &format!("{}-{from}-{to}", ban.id)))
 }
 
-fn handed_out(text: String, format: Format, name: &str) -> Response {
+fn handed_out(text: String, format: Format, name: &str) -> Reply {
     let kind = match format {
         Format::Html => "text/html; charset=utf-8",
         Format::Json => "application/json",
         Format::Csv => "text/csv; charset=utf-8",
         Format::Markdown => "text/markdown; charset=utf-8",
     };
-    let mut response =
-        ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, POLICY)], text).into_response();
     // An id is `[a-z0-9-]`, and so are dates: nothing in it ends the name.
     let place = if format == Format::Html { "inline" } else { "attachment" };
-    if let Ok(name) = HeaderValue::from_str(&format!("{place}; filename=\"embargo-{name}.{}\"", format.as_str())) {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    }
-    response
+    let name = format!("{place}; filename=\"embargo-{name}.{}\"", format.as_str());
+    Reply::of(kind, text).with(header::CONTENT_SECURITY_POLICY, POLICY).with(header::CONTENT_DISPOSITION, &name)
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use maud::{Markup, html};
 
-use super::Desk;
 use super::asked::link;
+use super::desk::Desk;
 use super::table::{Cell, Column, Table};
 use super::times::to_the_second;
 use super::trouble::Trouble;
@@ -30,7 +30,7 @@ struct Hits {
 }
 
 /// Which rules were hit in the newest part of the record, and which were not.
-pub(super) fn hits(desk: &Desk, view: &mut View, policy: &Policy, ban: &Ban) -> Result<Markup, Trouble> {
+pub(super) fn hits(desk: &Desk<'_>, view: &mut View, policy: &Policy, ban: &Ban) -> Result<Markup, Trouble> {
     let wanted = Wanted { ban: Some(ban.id.to_string()), ..Wanted::default() };
     let page = match desk.store() {
         Ok(store) => store.attempts_page(&wanted, None, LOOK_MAX)?,
@@ -90,13 +90,13 @@ fn rule(ban: &Ban, pattern: &str, list: &str, sum: Option<Hits>) -> Vec<Cell> {
         Cell::text(list),
         Cell::number(attempts).to(link("/activity", &[("ban", &ban.id), ("name", name)])),
         Cell::number(clients.len() as u64),
-        if attempts == 0 { Cell::text("never") } else { Cell::text(to_the_second(last)) },
+        if attempts == 0 { Cell::text("never") } else { Cell::time(last) },
     ]
 }
 
 /// What the files on the disk say and the policy in force does not.
-pub(super) fn on_disk(desk: &Desk, view: &mut View, policy: &Policy) -> Markup {
-    let (mistakes, found) = desk.behind.on_disk();
+pub(super) fn on_disk(desk: &Desk<'_>, view: &mut View, policy: &Policy) -> Markup {
+    let (mistakes, found) = desk.on_disk();
     let changes = found.map(|found| changes(policy, &found));
     let table = changes.map(|table| (table.rows.len(), view.table(table)));
     html! {

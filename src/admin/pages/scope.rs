@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::Desk;
 use super::asked::{Asked, link};
+use super::desk::Desk;
 use super::memo::Of;
 use super::times::day;
 use super::trouble::Trouble;
@@ -36,8 +36,8 @@ pub(super) struct Scope {
 
 impl Scope {
     /// What the address asks for.
-    pub(super) fn of(desk: &Desk, store: &Store, view: &View) -> Result<Self, Trouble> {
-        let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
+    pub(super) fn of(desk: &Desk<'_>, store: &Store, view: &View) -> Result<Self, Trouble> {
+        let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
         let ban = Arc::clone(ban(&policy, view.asked.get("ban"))?);
         let evidence = view.asked.get("evidence").map_or(Ok(Evidence::Installed), |word| {
             let known = Evidence::ALL.into_iter().find(|known| known.as_str() == word);

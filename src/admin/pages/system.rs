@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::Desk;
 use super::asked::encoded;
+use super::change;
+use super::desk::Desk;
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use super::view::View;
@@ -22,9 +23,9 @@ const ENTRIES_MAX: usize = 500;
 const DAYS: i32 = 30;
 
 /// The page.
-pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     view.title("System");
-    let status = desk.behind.status();
+    let status = desk.status();
     let only = only(desk, view)?;
     let exceptions = exceptions(desk, only.as_deref())?;
     let exceptions = view.table(exceptions_table(&exceptions));
@@ -42,6 +43,7 @@ pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
     Ok(html! {
         (facts(&status))
         (reload(&status))
+        (change::reload(desk))
         h2 { "Coverage" }
         p.note { "An hour in which the server did not run is unknown, not compliant." }
         (coverage)
@@ -53,14 +55,15 @@ pub(super) fn page(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
         h2 #exemptions { "Exemptions" }
         @if let Some(ban) = &only { p { "Those that could spare somebody " b { (ban.title) } ". " a href="/system#exemptions" { "All" } } }
         (exceptions)
+        (change::exempt(desk, desk.policy().as_deref()))
         h2 #audit { "Audit" } (audit)
     })
 }
 
 /// The ban that the address names.
-fn only(desk: &Desk, view: &View) -> Result<Option<std::sync::Arc<Ban>>, Trouble> {
+fn only(desk: &Desk<'_>, view: &View) -> Result<Option<std::sync::Arc<Ban>>, Trouble> {
     let Some(wanted) = view.asked.get("ban") else { return Ok(None) };
-    let policy = desk.behind.policy().ok_or(Trouble::NoPolicy)?;
+    let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
     let found = policy.bans().iter().find(|ban| *ban.id == *wanted).cloned();
     found.map(Some).ok_or_else(|| Trouble::Nothing(format!("there is no ban `{}`", shown(wanted))))
 }
@@ -255,13 +258,13 @@ fn crowds(status: &Value) -> Table {
 }
 
 /// Exemptions on file, those of the audit log and those of the configuration; of one ban, if there is one.
-pub(super) fn exceptions(desk: &Desk, only: Option<&Ban>) -> Result<Vec<ExceptionRow>, Trouble> {
-    let history = History::read(desk.behind.state_dir())
+pub(super) fn exceptions(desk: &Desk<'_>, only: Option<&Ban>) -> Result<Vec<ExceptionRow>, Trouble> {
+    let history = History::read(desk.state_dir())
         .map_err(|error| Trouble::File(format!("the audit log can't be read: {error}")))?;
-    let policy = desk.behind.policy();
+    let policy = desk.policy();
     let bans = policy.iter().flat_map(|policy| policy.bans()).filter(|ban| only.is_none_or(|only| only.id == ban.id));
     let mut rows: Vec<ExceptionRow> =
-        bans.flat_map(|ban| history.all_exceptions(&ban.id).into_iter().chain(desk.behind.configured(ban))).collect();
+        bans.flat_map(|ban| history.all_exceptions(&ban.id).into_iter().chain(desk.configured(ban))).collect();
     // One that is of no single ban is that of each.
     rows.sort_by(|a, b| (&b.granted, &a.id).cmp(&(&a.granted, &b.id)));
     rows.dedup_by(|a, b| a.id == b.id && a.granted == b.granted);
@@ -298,9 +301,9 @@ fn exceptions_table(rows: &[ExceptionRow]) -> Table {
     table
 }
 
-fn audit_log(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
+fn audit_log(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     let mut newest: VecDeque<audit::Entry> = VecDeque::new();
-    let reading = audit::read(desk.behind.state_dir(), |entry, _hash| {
+    let reading = audit::read(desk.state_dir(), |entry, _hash| {
         if newest.len() == ENTRIES_MAX {
             newest.pop_front();
         }
@@ -336,7 +339,8 @@ fn audit_log(desk: &Desk, view: &mut View) -> Result<Markup, Trouble> {
 }
 
 fn author(entry: &audit::Entry) -> String {
-    entry.uid.map_or_else(|| "the server".to_owned(), |uid| format!("user {uid}"))
+    let uid = || entry.uid.map_or_else(|| "the server".to_owned(), |uid| format!("system user {uid}"));
+    entry.by.clone().unwrap_or_else(uid)
 }
 
 /// What an entry says, in one line: its word, and its fields.

@@ -1,7 +1,9 @@
 //! A table of a page: its cells as text, so that they can be sorted, linked and taken along as CSV.
 
+use super::times::to_the_second;
 use crate::diag::shown;
 use crate::report;
+use crate::time::Timestamp;
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,11 @@ impl Cell {
     /// A text that may be missing.
     pub(super) fn maybe(text: Option<impl AsRef<str>>) -> Self {
         text.map_or_else(Self::default, Self::text)
+    }
+
+    /// A moment, to the second.
+    pub(super) fn time(at: Timestamp) -> Self {
+        Self { text: to_the_second(at), mark: Some("t"), ..Self::default() }
     }
 
     /// A number.

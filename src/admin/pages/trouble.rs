@@ -22,12 +22,6 @@ pub(super) enum Trouble {
     /// No policy is in force yet.
     #[error("no policy is in force yet; the lists are being read")]
     NoPolicy,
-    /// It was asked for by a name that anybody could have.
-    #[error("ask for it by the address or as localhost; a name could be somebody else's")]
-    OtherName,
-    /// Whoever made it has failed.
-    #[error("this page could not be made; the server's log says why")]
-    Lost,
 }
 
 impl Trouble {
@@ -37,8 +31,6 @@ impl Trouble {
             Self::Record(_) | Self::File(_) | Self::NoPolicy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Nothing(_) => StatusCode::NOT_FOUND,
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
-            Self::OtherName => StatusCode::MISDIRECTED_REQUEST,
-            Self::Lost => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -49,8 +41,6 @@ impl Trouble {
             Self::Record(_) | Self::File(_) | Self::NoPolicy => "Not now",
             Self::Nothing(_) => "Not found",
             Self::Wrong(_) => "That can't be meant",
-            Self::OtherName => "By another name",
-            Self::Lost => "Something went wrong",
         }
     }
 }

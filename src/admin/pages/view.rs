@@ -1,31 +1,17 @@
-//! One page being made: its tables, their order and their CSV, and the frame around them.
+//! One page being made: its tables, their order and their CSV.
 
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::asked::Asked;
-use super::asset::{PLOT_SCRIPT, PLOT_STYLE, SCRIPT, STYLE};
+use super::desk::Desk;
+use super::frame::{self, Frame};
 use super::table::{Cell, Column, Table, Turned};
-use super::times::to_the_second;
 use super::trouble::Trouble;
+use crate::admin::reply::Reply;
 use crate::diag::shown;
 use crate::report;
 use crate::time::Timestamp;
-
-/// The places that every page leads to.
-pub(super) const PLACES: [(&str, &str); 6] = [
-    ("/", "Overview"),
-    ("/devices", "Devices"),
-    ("/activity", "Activity"),
-    ("/bans", "Bans & lists"),
-    ("/reports", "Reports"),
-    ("/system", "System"),
-];
-
-/// Only what is ours, and nothing that stands in the page itself.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Rows of a table that a page shows at once.
 pub(super) const ROWS: usize = 50;
@@ -178,26 +164,23 @@ impl View {
     }
 
     /// The page, or the one table that was wanted of it.
-    pub(super) fn response(self, body: &Markup) -> Response {
+    pub(super) fn reply(self, desk: &Desk<'_>, body: &Markup) -> Reply {
         if let Some(id) = self.asked.get("csv") {
             let Some(csv) = self.csv else {
-                return troubled(&Trouble::Nothing(format!("this page has no table `{}`", shown(id))));
+                let why = format!("this page has no table `{}`", shown(id));
+                return frame::troubled(desk, &Trouble::Nothing(why));
             };
-            let name = format!(
-                "attachment; filename=\"embargo-{}.csv\"",
-                id.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-            );
-            let fields =
-                [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
-            let mut response = (fields, csv).into_response();
+            let id = id.replace(|other: char| !other.is_ascii_alphanumeric(), "-");
+            let name = format!("attachment; filename=\"embargo-{id}.csv\"");
+            let reply = Reply::of("text/csv; charset=utf-8", csv).with(header::CONTENT_DISPOSITION, &name);
             // Whoever wants more than one file holds is told where it is.
-            if let Some(on) = self.cut.and_then(|on| format!("<{on}>; rel=\"next\"").parse().ok()) {
-                response.headers_mut().insert(header::LINK, on);
-            }
-            return response;
+            return match self.cut {
+                Some(on) => reply.with(header::LINK, &format!("<{on}>; rel=\"next\"")),
+                None => reply,
+            };
         }
         let frame = Frame { title: &self.title, path: self.asked.path(), now: Some(self.now), plots: self.plots };
-        paged(&frame.around(body))
+        frame.reply(Some(desk), body)
     }
 }
 
@@ -214,62 +197,4 @@ fn drawn_cell(column: &Column, cell: &Cell) -> Markup {
             }
         }
     }
-}
-
-/// What stands around a page.
-struct Frame<'a> {
-    title: &'a str,
-    path: &'a str,
-    now: Option<Timestamp>,
-    plots: bool,
-}
-
-impl Frame<'_> {
-    fn around(&self, body: &Markup) -> Markup {
-        let is_here = |place: &str| if place == "/" { self.path == "/" } else { self.path.starts_with(place) };
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " – Embargo" }
-                    @if self.plots { link rel="stylesheet" href=(PLOT_STYLE.address()); }
-                    link rel="stylesheet" href=(STYLE.address());
-
-                    @if self.plots { script defer src=(PLOT_SCRIPT.address()) {} }
-                    script defer src=(SCRIPT.address()) {}
-                }
-                body {
-                    a.skip href="#main" { "Skip to the page" }
-                    header {
-                        a.brand href="/" { "Embargo" }
-                        nav aria-label="Pages" { ul {
-                            @for (place, name) in PLACES {
-                                li { a href=(place) aria-current=[is_here(place).then_some("page")] { (name) } }
-                            }
-                        } }
-                    }
-                    main #main tabindex="-1" { h1 { (self.title) } (body) }
-                    footer {
-                        p { "Embargo " (env!("CARGO_PKG_VERSION")) @if let Some(now) = self.now { ". Made " (to_the_second(now)) "; all times are UTC." } }
-                        p { a href="/metrics" { "Metrics" } " " a href="/readyz?verbose" { "Readiness" } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn paged(page: &Markup) -> Response {
-    let fields = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    (fields, page.0.clone()).into_response()
-}
-
-/// A page that says why there is no other.
-pub(super) fn troubled(trouble: &Trouble) -> Response {
-    let body = html! { p.trouble role="alert" { (shown(&trouble.to_string())) "." } };
-    let frame = Frame { title: trouble.title(), path: "", now: None, plots: false };
-    (trouble.status(), paged(&frame.around(&body))).into_response()
 }

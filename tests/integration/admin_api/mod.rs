@@ -3,5 +3,6 @@
 mod access;
 mod changes;
 mod client;
+mod pages;
 mod reading;
 mod rude;

@@ -50,7 +50,7 @@
           { label: "Devices", stroke: colour("--bar"), width: 2, fill: colour("--bar") + "33", points: { show: days.length < 100 },
             value: (_plot, value) => (value === null ? "unknown" : value.toLocaleString("en")) },
         ],
-        axes: [axis, { ...axis, size: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
+        axes: [{ ...axis, space: 60, values: (_plot, ticks) => ticks.map((at) => new Date(at * 1000).toISOString().slice(5, 10)) }, { ...axis, size: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
       }, [days, values], place);
       const canvas = place.querySelector("canvas");
       canvas.setAttribute("role", "img");
@@ -67,11 +67,13 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   }
 
-  // Following the newest attempts: the page's own table is asked for again, so that it is the same for everybody.
+  // Following the newest attempts: each that the server tells of has the page's own table asked for again, so that it is the
+  // same for everybody, and at most once a second.
   function follow(place) {
     const [button, state] = [place.querySelector("button"), place.querySelector("[role=status]")];
-    let timer = null;
+    let source = null, timer = null;
     const again = async () => {
+      timer = null;
       try {
         const answer = await fetch(location.href, { credentials: "same-origin" });
         if (!answer.ok) throw new Error(String(answer.status));
@@ -82,15 +84,25 @@
       } catch (error) {
         state.textContent = "The server does not answer; trying again.";
       }
-      if (timer !== null) timer = setTimeout(again, 3000);
     };
+    const soon = () => { if (timer === null) timer = setTimeout(again, 1000); };
     button.addEventListener("click", () => {
-      const on = timer === null;
+      const on = source === null;
       button.setAttribute("aria-pressed", String(on));
       button.textContent = on ? "Stop following" : "Follow live";
-      clearTimeout(timer);
-      timer = on ? setTimeout(again, 0) : null;
-      if (!on) state.textContent = "";
+      state.textContent = on ? "Following." : "";
+      if (!on) {
+        source.close();
+        source = null;
+        clearTimeout(timer);
+        timer = null;
+        return;
+      }
+      source = new EventSource("/api/v1/attempts/live");
+      source.onmessage = soon;
+      source.addEventListener("attempt", soon);
+      source.onerror = () => { state.textContent = "The server does not answer; trying again."; };
+      soon();
     });
     if (!new URLSearchParams(location.search).has("after")) place.hidden = false;
   }

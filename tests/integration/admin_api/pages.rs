@@ -1,15 +1,13 @@
 //! The dashboard as a browser, a screen reader and somebody with bad intentions see it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::path::Path;
 
 use embargo::app::control::{Exempt, Request};
 use embargo::audit::Written;
 use embargo::wire::{qtype, rcode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::client::{Answer, ask, audit, get, token};
 use crate::harness::{Question, RunningServer, TestServer};
 use crate::upstream_fake::FakeUpstream;
 use crate::whom::ask_from;
@@ -20,29 +18,6 @@ const HOSTILE: [&str; 4] =
 const CLIENT: [u8; 4] = [127, 0, 5, 7];
 /// Pages that a walk looks at, at most.
 const PAGES_MAX: usize = 400;
-
-/// What came back.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-async fn get(address: SocketAddr, target: &str) -> Answer {
-    get_as("localhost", address, target).await
-}
-
-/// Asks for it by this name.
-async fn get_as(host: &str, address: SocketAddr, target: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
-}
 
 /// A server whose record, leases, audit log and bans hold what somebody hostile would have put there.
 async fn attacked(directory: &Path) -> RunningServer {
@@ -122,8 +97,15 @@ fn look(target: &str, answer: &Answer) -> (Vec<String>, Vec<String>) {
                 links.extend((field == "href" || field == "src").then(|| link.clone()));
             }
         }
-        wanted.extend(["for", "aria-labelledby"].iter().filter_map(|field| fields.get(*field)).flat_map(|ids| ids.split(' ')));
-        wrong.extend(fields.keys().filter(|field| field.starts_with("on") || *field == "style").map(|field| format!("{name} has {field}")));
+        wanted.extend(
+            ["for", "aria-labelledby"].iter().filter_map(|field| fields.get(*field)).flat_map(|ids| ids.split(' ')),
+        );
+        wrong.extend(
+            fields
+                .keys()
+                .filter(|field| field.starts_with("on") || *field == "style")
+                .map(|field| format!("{name} has {field}")),
+        );
         if (name == "style" || name == "script") && !fields.contains_key("src") {
             wrong.push(format!("{name} stands in the page"));
         }
@@ -142,7 +124,10 @@ fn look(target: &str, answer: &Answer) -> (Vec<String>, Vec<String>) {
         wrong.push("a table has no caption".to_owned());
     }
     wrong.extend(HOSTILE.iter().filter(|text| answer.body.contains(*text)).map(|text| format!("holds {text}")));
-    for line in ["content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'", "x-content-type-options: nosniff"] {
+    for line in [
+        "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'",
+        "x-content-type-options: nosniff",
+    ] {
         if !answer.head.contains(line) {
             wrong.push(format!("is sent without {line}"));
         }
@@ -154,7 +139,8 @@ fn look(target: &str, answer: &Answer) -> (Vec<String>, Vec<String>) {
 async fn every_page_that_a_link_leads_to_is_there_whole_and_holds_nothing_that_a_client_slipped_in() {
     let directory = tempfile::tempdir().unwrap();
     let server = attacked(directory.path()).await;
-    let (mut open, mut known) = (VecDeque::from(["/".to_owned(), "/devices?find=127.0.6.9".to_owned()]), BTreeSet::new());
+    let (mut open, mut known) =
+        (VecDeque::from(["/".to_owned(), "/devices?find=127.0.6.9".to_owned()]), BTreeSet::new());
     let (mut wrong, mut seen) = (Vec::new(), 0);
     // Each place with each set of fields once: the values of a sort or a site do not matter here.
     let shape = |target: &str| {
@@ -164,13 +150,14 @@ async fn every_page_that_a_link_leads_to_is_there_whole_and_holds_nothing_that_a
     };
     while let Some(target) = open.pop_front() {
         seen += 1;
-        let answer = get(server.admin(), &target).await;
+        let answer = get(&server, target.clone()).send().await;
         if answer.status != 200 {
             wrong.push(format!("{target}: {} {}", answer.status, answer.body));
             continue;
         }
-        let is_page = answer.head.contains("content-type: text/html") && !target.starts_with("/reports/");
-        if answer.head.contains("content-type: text/csv") {
+        let is_page = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+            && !target.starts_with("/reports/");
+        if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/csv")) {
             assert!(!answer.body.contains("\"=cmd"), "{target}: {}", answer.body);
         }
         if !is_page {
@@ -196,21 +183,21 @@ async fn every_page_that_a_link_leads_to_is_there_whole_and_holds_nothing_that_a
 async fn a_number_leads_to_exactly_its_rows() {
     let directory = tempfile::tempdir().unwrap();
     let server = attacked(directory.path()).await;
-    let page = get(server.admin(), "/?ban=vendor").await.body;
+    let page = get(&server, "/?ban=vendor").send().await.body;
     let (_before, tile) = page.split_once("class=now").unwrap();
     assert!(tile.starts_with("\"><b>3</b>"), "{tile:.200}");
-    let devices = get(server.admin(), "/devices?ban=vendor&class=now&csv=devices").await.body;
+    let devices = get(&server, "/devices?ban=vendor&class=now&csv=devices").send().await.body;
     assert_eq!(devices.lines().count(), 1 + 3, "{devices}");
-    let hq = get(server.admin(), "/devices?ban=vendor&site=hq&sort=devices.device&csv=devices").await.body;
+    let hq = get(&server, "/devices?ban=vendor&site=hq&sort=devices.device&csv=devices").send().await.body;
     let told: Vec<&str> = hq.lines().skip(1).map(|line| line.split(',').next().unwrap_or_default()).collect();
     assert_eq!(told, ["\"127.0.5.8\"", "\"mac:52:54:00:00:00:0a\""]);
     // Five names of the ban that prove something, from each of three clients; and one that was visited.
     let lookups: u64 = hq.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse::<u64>().unwrap()).sum();
     assert_eq!(lookups, 10);
     let of_device = "/activity?ban=vendor&evidence=installed&device=mac:52:54:00:00:00:0a&csv=attempts";
-    let rows = get(server.admin(), of_device).await.body;
+    let rows = get(&server, of_device).send().await.body;
     assert_eq!(rows.lines().count(), 1 + 5, "{rows}");
-    let visits = get(server.admin(), "/activity?ban=vendor&evidence=visit&csv=attempts").await.body;
+    let visits = get(&server, "/activity?ban=vendor&evidence=visit&csv=attempts").send().await.body;
     assert_eq!(visits.lines().count(), 1 + 3, "{visits}");
 }
 
@@ -238,31 +225,74 @@ async fn what_can_not_be_meant_is_said_and_nothing_else_happens() {
         ("/reports/report.html?ban=vendor&from=2026-01-02&to=2026-01-01&baseline=2026-01-01", 400),
         ("/reports/other.html?ban=vendor", 404),
     ] {
-        let answer = get(server.admin(), target).await;
+        let answer = get(&server, target).send().await;
         assert_eq!(answer.status, status, "{target}: {}", answer.body);
         assert!(!answer.body.contains("<script>") && !answer.body.contains("<b>\""), "{target}");
     }
-    let by_another_name = get_as("evil.example", server.admin(), "/devices").await;
+    let by_another_name = get(&server, "/devices").host("evil.example").send().await;
     assert_eq!((by_another_name.status, by_another_name.body.contains("<table")), (421, false));
     let many = format!("/activity?{}", "a=b&".repeat(64));
-    assert_eq!(get(server.admin(), &many).await.status, 400);
+    assert_eq!(get(&server, many).send().await.status, 400);
 }
 
 #[tokio::test]
 async fn a_page_with_all_that_it_asks_for_is_light_and_its_files_are_kept_for_good() {
     let directory = tempfile::tempdir().unwrap();
     let server = attacked(directory.path()).await;
-    let page = get(server.admin(), "/").await;
+    let page = get(&server, "/").send().await;
     let mut weight = page.body.len();
-    let files: Vec<String> =
-        tags(&page.body).into_iter().filter_map(|(name, fields)| fields.get(if name == "script" { "src" } else { "href" }).cloned()).collect();
+    let files: Vec<String> = tags(&page.body)
+        .into_iter()
+        .filter_map(|(name, fields)| fields.get(if name == "script" { "src" } else { "href" }).cloned())
+        .collect();
     let files: BTreeSet<_> = files.into_iter().filter(|file| file.starts_with("/assets/")).collect();
-    assert_eq!(files.len(), 4, "{files:?}");
+    assert_eq!(files.len(), 5, "{files:?}");
     for file in files {
-        let answer = get(server.admin(), &file).await;
+        let answer = get(&server, file).send().await;
         assert_eq!(answer.status, 200, "{file}");
-        assert!(answer.head.contains("cache-control: public, max-age=31536000, immutable"), "{}", answer.head);
+        assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=31536000, immutable"));
         weight += answer.body.len();
     }
     assert!(weight <= 200 << 10, "{weight}");
+}
+
+#[tokio::test]
+async fn only_a_form_of_ours_by_somebody_who_may_changes_something_and_the_audit_names_them() {
+    let server = TestServer::new().ban("vendor", "a.example").start().await;
+    let granting = token(&server, "soc", "approve,operate").await;
+    let looking = token(&server, "audit", "read").await;
+    let enter = async |token: &str| {
+        let answer = ask(&server, "POST", "/login").form(&format!("user=&password={token}")).send().await;
+        assert_eq!(answer.status, 303, "{answer:?}");
+        format!("Cookie: {}", answer.header("set-cookie").unwrap().split(';').next().unwrap())
+    };
+    let (may, may_not) = (enter(&granting).await, enter(&looking).await);
+    let page = get(&server, "/system").header(&may).send().await.body;
+    let csrf = page.split_once("name=\"csrf\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    assert!(page.contains("action=\"/system/exempt\"") && page.contains("action=\"/system/reload\""));
+    let page = get(&server, "/system").header(&may_not).send().await.body;
+    assert!(!page.contains("action=\"/system/") && page.contains("action=\"/logout\""));
+
+    let wanted = "client=192.0.2.7&ban=vendor&days=3&owner=J.+Doe&reason=removal+tool";
+    let send = |cookie: &str, target: &str, form: String| ask(&server, "POST", target).header(cookie).form(&form);
+    assert_eq!(send(&may, "/system/exempt", wanted.to_owned()).send().await.status, 403, "without what our form holds");
+    assert_eq!(send(&may_not, "/system/exempt", format!("{wanted}&csrf={csrf}")).send().await.status, 403);
+    let elsewhere = send(&may, "/system/exempt", format!("{wanted}&csrf={csrf}")).header("Origin: http://evil.example");
+    assert_eq!(elsewhere.send().await.status, 403);
+    let mistaken =
+        send(&may, "/system/exempt", format!("client=192.0.2.7&ban=nobody&days=3&owner=a&reason=b&csrf={csrf}"));
+    let mistaken = mistaken.send().await;
+    assert!(mistaken.status == 400 && mistaken.body.contains("unknown ban"), "{mistaken:?}");
+    assert!(!get(&server, "/system").header(&may).send().await.body.contains("removal tool"));
+
+    assert_eq!(send(&may, "/system/exempt", format!("{wanted}&csrf={csrf}")).send().await.status, 303);
+    let page = get(&server, "/system").header(&may).send().await.body;
+    assert!(page.contains("removal tool") && page.contains("token:soc"), "{page}");
+    let entries = audit(&server, &granting).await;
+    let granted = entries.iter().find(|entry| entry.to_string().contains("removal tool")).unwrap();
+    let id = granted["number"].to_string();
+    assert!(granted.to_string().contains("token:soc"), "{granted}");
+    assert_eq!(send(&may, "/system/revoke", format!("id={id}&csrf={csrf}")).send().await.status, 303);
+    assert_eq!(send(&may, "/system/reload", format!("csrf={csrf}")).send().await.status, 303);
+    assert!(get(&server, "/system").header(&may).send().await.body.contains("revoked"));
 }
