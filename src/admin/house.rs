@@ -11,7 +11,7 @@ use crate::audit::Author;
 use crate::identity::Identifier;
 use crate::orders::{Answer, Ran, Request};
 use crate::policy::{Ban, Policy};
-use crate::report::ExceptionRow;
+use crate::report::{Asked, ExceptionRow, Format};
 use crate::time::Now;
 
 /// A command of the command line.
@@ -59,6 +59,12 @@ pub trait House: Send + Sync + 'static {
 
     /// Exemptions of the configuration that could spare somebody this ban.
     fn exceptions_of(&self, ban: &Ban) -> Vec<ExceptionRow>;
+
+    /// A report about a ban of the policy in force, sealed; `site`: of that one alone.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn report(&self, ban: &Ban, asked: &Asked, site: Option<&str>, format: Format) -> Result<String, String>;
 
     /// Every mistake in the files on the disk as they are now, and what would be in force by them.
     fn on_disk(&self) -> (Vec<String>, Option<Policy>);

@@ -111,7 +111,7 @@ fn written(loaded: &Loaded) -> Vec<PathBuf> {
     let settings = &loaded.settings;
     let files = settings.sinks.iter().filter_map(|settings| match &settings.sink.kind {
         SinkKind::File(file) => Some(folder(file.path.clone())),
-        SinkKind::Syslog(_) | SinkKind::Dnstap(_) => None,
+        SinkKind::Syslog(_) | SinkKind::Dnstap(_) | SinkKind::Webhook(_) => None,
     });
     let doors = settings.intakes.iter().filter_map(|intake| match &intake.door {
         IntakeDoor::Unix { path, .. } => Some(folder(path.clone())),

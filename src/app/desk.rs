@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::control::Carry as _;
 use super::parts::Parts;
+use super::reports::Making;
 use super::settings;
 use crate::access::Access;
 use crate::admin::{Command, Desk, House, Rules};
@@ -16,7 +17,7 @@ use crate::config;
 use crate::identity::Identifier;
 use crate::orders::{Answer, Ran, Request};
 use crate::policy::{Ban, Policy};
-use crate::report::ExceptionRow;
+use crate::report::{Asked, ExceptionRow, Format};
 use crate::time::Now;
 
 /// What the admin server shows and asks. To be called within a tokio runtime.
@@ -101,6 +102,13 @@ impl House for Seen {
 
     fn exceptions_of(&self, ban: &Ban) -> Vec<ExceptionRow> {
         self.parts.loaded.load().settings.exceptions_of(ban)
+    }
+
+    fn report(&self, ban: &Ban, asked: &Asked, site: Option<&str>, format: Format) -> Result<String, String> {
+        let (loaded, policy) = (self.parts.loaded.load(), self.policy().ok_or("the lists are still being read")?);
+        let making = Making { loaded: &loaded, policy: &policy, ban, asked, site, by: None };
+        let made = making.make(&[format]).map_err(|error| error.to_string())?;
+        Ok(made.concat())
     }
 
     fn on_disk(&self) -> (Vec<String>, Option<Policy>) {

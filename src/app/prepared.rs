@@ -1,8 +1,6 @@
 //! From settings to a running server: everything is checked and opened, then bound, then begun.
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +31,6 @@ use super::{
 use crate::access::Access;
 use crate::admin;
 use crate::audit::Audit;
-use crate::block_page::Listeners;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Args, Loaded, Settings};
@@ -43,7 +40,7 @@ use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::orders::Verbs;
-use crate::serve::{self, Chain, Embargo, Forwarder, Guard, Sockets};
+use crate::serve::{self, Chain, Embargo, Forwarder, Guard};
 use crate::sinks::Sinks;
 use crate::socket::Held;
 

@@ -59,7 +59,7 @@ impl Parts {
             drop(self.reload_at_rest(why, at_rest, self.reloading.lock().await).await);
         } else {
             let _one_at_a_time = self.reloading.lock().await;
-            self.reload_seen(why, order, self.look()).await;
+            self.reload_seen(why, order, self.look_at_files()).await;
         }
     }
 
@@ -85,7 +85,7 @@ impl Parts {
     }
 
     /// The files of configuration and lists as they are now.
-    fn look(&self) -> Arc<Seen> {
+    fn look_at_files(&self) -> Arc<Seen> {
         Arc::new(self.files.look(&self.loaded.load().watched()))
     }
 
@@ -101,7 +101,7 @@ impl Parts {
         let in_force = self.files.in_force();
         let cut = if order == Order::AnySize { Vec::new() } else { in_force.cut_configuration(&seen) };
         let built = if cut.is_empty() { self.build(order == Order::AnySize).await } else { Err(cut) };
-        if order == Order::AtRest && seen.is_disturbed(&self.look()) {
+        if order == Order::AtRest && seen.is_disturbed(&self.look_at_files()) {
             return false;
         }
         let taken = match built {
@@ -114,7 +114,7 @@ impl Parts {
                     tracing::warn!("{warning}");
                 }
                 // Files that are named only now are first seen now.
-                self.files.taken(self.look().but_for(&seen));
+                self.files.taken(self.look_at_files().but_for(&seen));
             }
             Err(mistakes) => self.not_reloaded(why, &mistakes),
         }

@@ -47,8 +47,8 @@ pub(super) fn rows<'b>(
     whole.chain(overflow)
 }
 
-/// A row without client.
-pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row, device: Option<&str>) -> AttemptRow {
+/// A row without client and device.
+pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row) -> AttemptRow {
     let series = &batch.series[row.series().index()];
     let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {

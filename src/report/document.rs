@@ -56,16 +56,6 @@ pub struct ListRow {
     pub rules: u64,
 }
 
-impl ListRow {
-    /// The lists of a ban as they are now.
-    pub fn of(policy: &Policy, ban: &Ban) -> Vec<Self> {
-        let of_ban = |list: &&ListInfo| policy.bans().get(list.ban.0).is_some_and(|of| of.id == ban.id);
-        let row =
-            |list: &ListInfo| Self { name: list.name.to_string(), sha256: list.digest.clone(), rules: list.entries };
-        policy.lists().iter().filter(of_ban).map(row).collect()
-    }
-}
-
 /// What it is about.
 #[derive(Clone, Debug, Serialize)]
 pub struct About {
@@ -160,19 +150,6 @@ impl SignalRow {
         let meaning = if is_control { "control_applied" } else { "may_bypass" };
         let CategoryRow { category, devices, lookups } = row;
         Self { ban: ban.to_owned(), category, meaning, devices, lookups }
-    }
-
-    /// What bans that are only signals have seen in the window.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the record can't be read.
-    pub fn read(store: &Store, policy: &Policy, asked: &Asked, site: Option<&str>) -> Result<Vec<Self>, StoreError> {
-        let mut signals = Vec::new();
-        for ban in policy.bans().iter().filter(|ban| ban.kind == BanKind::Signal) {
-            let rows = store.by_category(&ban.id, asked.window_moments(), site)?;
-            signals.extend(rows.into_iter().map(|row| Self::of(&ban.id, row)));
-        }
-        Ok(signals)
     }
 }
 

@@ -176,7 +176,7 @@ impl Oscal<'_> {
             ("first_seen", &*row.first),
             ("last_seen", &*row.last),
         ];
-        let props: Vec<_> =
+        let props =
             all.into_iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, value)| prop(name, value));
         json!({"uuid": self.device_uuid(row), "description": plain(&row.device), "props": props.collect::<Vec<_>>()})
     }

@@ -97,9 +97,9 @@ fn alert(result: io::Result<String>) -> AlertDescription {
 async fn who_follows_an_answer_of_ours_is_told_what_is_banned_and_is_on_record() {
     let server = server(PAGE).await;
     let answer = server.query("www.acme.example", A).await;
-    assert_eq!((answer.rcode, answer.answers().len()), (rcode::NOERROR, 1), "the page's own address");
+    assert_eq!((answer.rcode(), answer.answers().len()), (rcode::NOERROR, 1), "the page's own address");
     let other_ways = server.query("www.acme.example", HTTPS).await;
-    assert_eq!((other_ways.rcode, other_ways.answers().len()), (rcode::NOERROR, 0), "no hint of another way");
+    assert_eq!((other_ways.rcode(), other_ways.answers().len()), (rcode::NOERROR, 0), "no hint of another way");
 
     let page = get(&server, "WWW.acme.example:80", "").await;
     for text in ["HTTP/1.1 403 ", "www.acme.example", "2024-09-29", "it@example.org", "Another one", "lang=\"en\""] {

@@ -15,7 +15,7 @@ use crate::audit::Author;
 use crate::journal::Store;
 use crate::orders::{Answer, Request};
 use crate::policy::{Ban, Policy};
-use crate::report::{ExceptionRow, SigningKey};
+use crate::report::{Asked, ExceptionRow, Format, SigningKey};
 use crate::time::Timestamp;
 
 /// What a page reads.
@@ -71,6 +71,20 @@ impl<'r> Desk<'r> {
     /// Exemptions of the configuration that could spare somebody this ban.
     pub(super) fn configured(&self, ban: &Ban) -> Vec<ExceptionRow> {
         self.house.exceptions_of(ban)
+    }
+
+    /// A report about a ban, sealed.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn report(
+        &self,
+        ban: &Ban,
+        asked: &Asked,
+        site: Option<&str>,
+        format: Format,
+    ) -> Result<String, String> {
+        self.house.report(ban, asked, site, format)
     }
 
     /// The key that signs reports. One that others can read is as good as none.

@@ -56,7 +56,7 @@ impl Kept {
 
 /// The figures that are kept, the newest first.
 #[derive(Default)]
-pub(super) struct Memo(Mutex<Vec<Arc<Kept>>>);
+pub(in crate::admin) struct Memo(Mutex<Vec<Arc<Kept>>>);
 
 impl Memo {
     /// The figures, read now or some moments ago. Held while they are read: whoever wants the same waits for them.

@@ -11,7 +11,7 @@ use super::view::View;
 use crate::admin::reply::Reply;
 use crate::diag::shown;
 use crate::policy::{BanKind, Mode};
-use crate::report::{self, Document, Format, History, Inputs, ListRow, SignalRow, SigningKey, seal};
+use crate::report::{self, Format};
 use crate::time::Day;
 
 /// What a report may do that is shown in a browser: it carries its style and nothing that runs.
@@ -71,6 +71,7 @@ fn said(format: Format) -> &'static str {
         Format::Json => "JSON",
         Format::Csv => "CSV",
         Format::Markdown => "Markdown",
+        Format::Oscal => "OSCAL assessment results",
     }
 }
 
@@ -101,43 +102,19 @@ pub(super) fn made(desk: &Desk<'_>, asked: &Asked) -> Result<Reply, Trouble> {
             "no window to compare: {baseline} (compared with before) <= {from} (first day) <= {to} (last day) must hold"
         ))
     })?;
-    let history = History::read(desk.state_dir())
-        .map_err(|error| Trouble::File(format!("the audit log can't be read: {error}")))?;
-    let store = desk.store()?;
-    let presence = store.presence()?;
-    let (site, key) = (asked.get("site"), desk.key());
-    if let Some(site) =
-        site.filter(|site| !presence.numbered().is_ok_and(|all| all.iter().any(|range| range.site == *site)))
-    {
-        return Err(Trouble::Nothing(format!("no device of a site `{}` is on record", shown(site))));
-    }
-    let (since, until) = window.moments();
-    let inputs = Inputs {
-        ban,
-        lists: ListRow::of(&policy, ban),
-        asked: &window,
-        site,
-        history: &history,
-        windows: store.windows(since, until)?,
-        signals: SignalRow::read(&store, &policy, &window, site)?,
-        configured: desk.configured(ban),
-        signed_by: key.as_ref().map(SigningKey::fingerprint),
-        rows_max: format.rows_max(),
-    };
-    let document = Document::build(&presence, &inputs)?;
-    let text = seal(&format.render(&document), format, key.as_ref());
+    let text = desk.report(ban, &window, asked.get("site"), format).map_err(Trouble::File)?;
     Ok(handed_out(text, format, &format!("{}-{from}-{to}", ban.id)))
 }
 
 fn handed_out(text: String, format: Format, name: &str) -> Reply {
     let kind = match format {
         Format::Html => "text/html; charset=utf-8",
-        Format::Json => "application/json",
+        Format::Json | Format::Oscal => "application/json",
         Format::Csv => "text/csv; charset=utf-8",
         Format::Markdown => "text/markdown; charset=utf-8",
     };
     // An id is `[a-z0-9-]`, and so are dates: nothing in it ends the name.
     let place = if format == Format::Html { "inline" } else { "attachment" };
-    let name = format!("{place}; filename=\"embargo-{name}.{}\"", format.as_str());
+    let name = format!("{place}; filename=\"embargo-{name}.{}\"", format.extension());
     Reply::of(kind, text).with(header::CONTENT_SECURITY_POLICY, POLICY).with(header::CONTENT_DISPOSITION, &name)
 }

@@ -84,8 +84,8 @@ fn tell_new(
     let mut earliest: Vec<_> = earliest.into_values().collect();
     earliest.sort_unstable_by_key(|(_part, row, at)| (row.tally.first, *at));
     for (part, row, at) in earliest {
-        let client = clients.text(clients.rank(row.client)).parse().ok();
-        known.put_new(AttemptRow { client, count: 1, ..outlet::whole(batch, part, row, holders.of_row(at)) });
+        let (client, device) = (clients.address(row.client), holders.of_row(at).map(str::to_owned));
+        known.put_new(AttemptRow { client, device, count: 1, ..outlet::whole(batch, part, row) });
     }
 }
 

@@ -248,7 +248,7 @@ async fn a_page_with_all_that_it_asks_for_is_light_and_its_files_are_kept_for_go
     let files: BTreeSet<_> = files.into_iter().filter(|file| file.starts_with("/assets/")).collect();
     assert_eq!(files.len(), 5, "{files:?}");
     for file in files {
-        let answer = get(&server, file).send().await;
+        let answer = get(&server, &file).send().await;
         assert_eq!(answer.status, 200, "{file}");
         assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=31536000, immutable"));
         weight += answer.body.len();
