@@ -215,7 +215,8 @@ fn weighed(
     if let Some(fault) = weights.fault(line.text, weight) {
         return (0, Some(fault));
     }
-    if weights.is_taken_back(line.text) && !takes_back(line.text) {
+    // The line that takes another back is not the one that is met.
+    if !takes_back(line.text) && weights.is_taken_back(line.text) {
         return (0, None);
     }
     let mut silent = 0;
