@@ -15,7 +15,7 @@ use crate::journal::Level;
 use crate::local::reverse;
 use crate::time::Mono;
 use crate::upstream::{Ask, Questions as _};
-use crate::wire::{CLASS_IN, Layout, LowerName, Name, Presented, Query, Section, qtype};
+use crate::wire::{CLASS_IN, Layout, LowerName, Name, Presented, Section, qtype};
 
 /// It is looked this often who has come.
 const LOOK: Duration = Duration::from_secs(1);

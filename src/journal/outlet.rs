@@ -37,8 +37,7 @@ pub(super) fn rows<'b>(
     let parts = batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)));
     let whole = parts.enumerate().map(move |(place, (part, row))| AttemptRow {
         client: clients.address(row.client),
-        device: holders.of_row(place).map(str::to_owned),
-        ..whole(batch, part, row)
+        ..whole(batch, part, row, holders.of_row(place))
     });
     let overflow = batch.overflow.iter().map(move |(key, tally)| {
         let series = &batch.series[key.series.index()];
@@ -52,6 +51,7 @@ pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row) -> AttemptRow {
     let series = &batch.series[row.series().index()];
     let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {
+        device: device.map(str::to_owned),
         qname: (!name.is_empty()).then(|| Presented(name).to_string()),
         qtype: row.qtype().map(|qtype| rtype::mnemonic(qtype).into_owned()),
         pattern: (!pattern.wire.is_empty()).then(|| pattern.to_string()),

@@ -232,7 +232,7 @@ fn oscal_is_whole_and_refers_to_nothing_that_is_not_there() {
     let sealed = seal(&Format::Oscal.render(&document), Format::Oscal, None);
     assert_eq!(sealed, seal(&Format::Oscal.render(&document), Format::Oscal, None));
     assert!(verify(sealed.as_bytes(), None).is_ok());
-    let told: serde_json::Value = serde_json::from_str(&sealed).unwrap();
+    let told: Value = serde_json::from_str(&sealed).unwrap();
     let all = &told["assessment-results"];
     let result = &all["results"][0];
     let (mut uuids, mut named) = (Vec::new(), Vec::new());
@@ -265,15 +265,15 @@ fn oscal_is_whole_and_refers_to_nothing_that_is_not_there() {
 }
 
 /// Every member of every object.
-fn walk(value: &serde_json::Value, visit: &mut impl FnMut(&str, &serde_json::Value)) {
+fn walk(value: &Value, visit: &mut impl FnMut(&str, &Value)) {
     match value {
-        serde_json::Value::Object(members) => {
+        Value::Object(members) => {
             for (key, value) in members {
                 visit(key, value);
                 walk(value, visit);
             }
         }
-        serde_json::Value::Array(all) => all.iter().for_each(|value| walk(value, visit)),
+        Value::Array(all) => all.iter().for_each(|value| walk(value, visit)),
         _ => (),
     }
 }
@@ -329,7 +329,7 @@ fn what_privacy_left_out_is_said_and_never_of_whom() {
         LevelRow { site: "paris".to_owned(), from: at("2026-01-02T00:00:00Z"), level: "full" },
     ];
     history.erasures = vec![Erasure { at: at("2026-02-01T00:00:00Z"), devices: 2, attempts: 9 }];
-    let limits = super::method::limits(&coverage, &history, (&asked(), false)).join("\n");
+    let limits = method::limits(&coverage, &history, (&asked(), false)).join("\n");
     assert!(
         limits.contains("At the site `berlin`, from 2026-01-01T00:00:00.000Z, clients are pseudonyms."),
         "{limits}"
