@@ -251,7 +251,7 @@ impl Carry for Parts {
             Request::DeviceSay(said) => self.say_of_devices(&said, author).await,
             Request::DeviceUndo(number) => self.undo_of_devices(number, author).await,
             Request::PrivacyErase(asked) => self.erase(*asked, author).await,
-            Request::Look(looked) => self.look(looked, author).await,
+            Request::Look(looked) => self.note_look(looked, author).await,
             Request::Flush => {
                 let journal = Arc::clone(&self.journal);
                 match tokio::task::spawn_blocking(move || journal.flush(CLOSE)).await {

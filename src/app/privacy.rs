@@ -60,7 +60,7 @@ impl Parts {
     }
 
     /// Notes that somebody looks at what is kept of clients, where that is noted.
-    pub(super) async fn look(&self, looked: Looked, author: Author) -> Answer {
+    pub(super) async fn note_look(&self, looked: Looked, author: Author) -> Answer {
         let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
         match tokio::task::spawn_blocking(move || audit.look(looked, author, now)).await {
             Ok(Ok(noted)) => Answer::Done(json!({"noted": noted})),

@@ -14,7 +14,7 @@ use crate::identity::{HostName, Lease};
 use crate::journal::Level;
 use crate::local::reverse;
 use crate::time::Mono;
-use crate::upstream::{Ask, Questions as _};
+use crate::upstream::Ask;
 use crate::wire::{CLASS_IN, Layout, LowerName, Name, Presented, Section, qtype};
 
 /// It is looked this often who has come.

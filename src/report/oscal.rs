@@ -176,9 +176,12 @@ impl Oscal<'_> {
             ("first_seen", &*row.first),
             ("last_seen", &*row.last),
         ];
-        let props =
-            all.into_iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, value)| prop(name, value));
-        json!({"uuid": self.device_uuid(row), "description": plain(&row.device), "props": props.collect::<Vec<_>>()})
+        let props: Vec<_> = all
+            .into_iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .map(|(name, value)| prop(name, value))
+            .collect();
+        json!({"uuid": self.device_uuid(row), "description": plain(&row.device), "props": props})
     }
 
     /// Whether the ban is kept: only where there is nothing, of all days, it may be called so.
