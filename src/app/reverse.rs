@@ -117,19 +117,18 @@ impl Parts {
         if questions.bars(&name, qtype::PTR) {
             return (None, 0);
         }
-        let message = match self.guard.said_locally(&query(&name)) {
-            Some(message) => message,
-            None => {
-                let ask = Ask {
-                    name,
-                    qtype: qtype::PTR,
-                    qclass: CLASS_IN,
-                    dnssec_ok: false,
-                    checking_disabled: false,
-                    subnet: None,
-                };
-                questions.ask(ask).await.unwrap_or_default()
-            }
+        let message = if let Some(message) = self.guard.said_locally(&query(&name)) {
+            message
+        } else {
+            let ask = Ask {
+                name,
+                qtype: qtype::PTR,
+                qclass: CLASS_IN,
+                dnssec_ok: false,
+                checking_disabled: false,
+                subnet: None,
+            };
+            questions.ask(ask).await.unwrap_or_default()
         };
         read(&message)
     }

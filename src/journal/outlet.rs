@@ -32,12 +32,13 @@ pub trait Outlet: fmt::Debug + Send + Sync {
 /// The rows of a batch in words.
 pub(super) fn rows<'b>(
     batch: &'b Batch,
-    (clients, holders): (&'b Clients, &'b Holders),
+    (clients, _holders): (&'b Clients, &'b Holders),
 ) -> impl Iterator<Item = AttemptRow> + 'b {
     let parts = batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)));
-    let whole = parts.enumerate().map(move |(place, (part, row))| AttemptRow {
+    let whole = parts.map(move |(part, row)| AttemptRow {
         client: clients.address(row.client),
-        ..whole(batch, part, row, holders.of_row(place))
+        device: holders.of_row(place).map(str::to_owned),
+        ..whole(batch, part, row)
     });
     let overflow = batch.overflow.iter().map(move |(key, tally)| {
         let series = &batch.series[key.series.index()];
@@ -51,7 +52,6 @@ pub(super) fn whole(batch: &Batch, part: &Pending, row: &Row) -> AttemptRow {
     let series = &batch.series[row.series().index()];
     let (name, pattern, form) = (part.name(row), part.pattern(row), row.form());
     AttemptRow {
-        device: device.map(str::to_owned),
         qname: (!name.is_empty()).then(|| Presented(name).to_string()),
         qtype: row.qtype().map(|qtype| rtype::mnemonic(qtype).into_owned()),
         pattern: (!pattern.wire.is_empty()).then(|| pattern.to_string()),

@@ -12,8 +12,8 @@ use super::key::{Key, SiteRow};
 use super::milestones::{self, LawRow, MilestoneRow};
 use super::open::{self, Open};
 use super::{method, statement};
-use crate::journal::{CategoryRow, Presence, Store, StoreError, WindowRow};
-use crate::policy::{Ban, BanKind, Evidence, ListInfo, Policy};
+use crate::journal::{CategoryRow, Presence, StoreError, WindowRow};
+use crate::policy::{Ban, Evidence};
 use crate::time::Day;
 
 /// What a report is made from, beside the record.

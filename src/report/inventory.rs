@@ -277,10 +277,10 @@ impl Inventory {
                 numbers.sort_by_cached_key(|number| (site(*number), *number));
             }
             Sort::First => {
-                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.first, low)))
+                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.first, low)));
             }
             Sort::Last => {
-                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.last, low)))
+                numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Seen::day(&seen.last, low)));
             }
             Sort::Days => numbers.sort_by_cached_key(|number| self.place(*number, |seen, low| Some(seen.days(low)))),
             Sort::Lookups => {

@@ -59,6 +59,7 @@ fn wanted(view: &View) -> Result<Wanted, Trouble> {
         client,
         device: text("device"),
         name: name.filter(|name| !name.is_empty()),
+        pattern: text("rule"),
         since: time("Since", "since")?,
         until: time("Until", "until")?,
     })
@@ -100,6 +101,7 @@ fn form(desk: &Desk<'_>, view: &View) -> Markup {
             (field("Client", "client", "192.0.2.7"))
             (field("Device", "device", "mac:00:16:3e:…"))
             (field("Name, or below it", "name", "example.com"))
+            (field("Rule", "rule", ""))
             (field("Category", "category", ""))
             (field("Site", "site", ""))
             (field("Since", "since", "24h, 2024-09-29"))

@@ -168,8 +168,8 @@ fn laws(ban: &Ban) -> Table {
             Cell::text(&law.instrument),
             Cell::text(&law.jurisdiction),
             Cell::text(&law.citation),
-            Cell::maybe(law.issued.map(|day| day.to_string())),
-            Cell::maybe(law.effective.map(|day| day.to_string())),
+            Cell::maybe(law.issued.map(|day| day.to_string())).mark("t"),
+            Cell::maybe(law.effective.map(|day| day.to_string())).mark("t"),
             Cell::text(&law.applies_to),
             Cell::text(end_use),
             Cell::text(if ban.bound_by.contains(&law.id) { "yes, says the operator" } else { "not said" }),
@@ -182,7 +182,7 @@ fn dates(ban: &Ban) -> Table {
     let mut table =
         Table::new("dates", "Dates of the ban", vec![Column::text("Day", "day"), Column::text("What", "what")]);
     for milestone in &ban.milestones {
-        table.rows.push(vec![Cell::text(milestone.date.to_string()), Cell::text(&milestone.text)]);
+        table.rows.push(vec![Cell::text(milestone.date.to_string()).mark("t"), Cell::text(&milestone.text)]);
     }
     table.sort("day", false);
     table

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 /// What a page reads.
 pub(super) struct Desk<'r> {
     house: &'r dyn House,
-    pub(super) memo: &'r Memo,
+    pub(super) memo: &'r Arc<Memo>,
     call: &'r Call,
 }
 

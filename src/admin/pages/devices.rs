@@ -12,8 +12,8 @@ use crate::report::{Class, Inventory, InventoryRow, Sort};
 
 /// The page.
 pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
-    if let Some(wanted) = view.asked.get("find") {
-        return Ok(found(desk, view, &wanted.to_owned())?);
+    if let Some(wanted) = view.asked.get("find").map(str::to_owned) {
+        return found(desk, view, &wanted);
     }
     let store = desk.store()?;
     let scope = Scope::of(desk, &store, view)?;
@@ -119,8 +119,8 @@ fn cells(desk: &Desk<'_>, scope: &Scope, row: &InventoryRow) -> Vec<Cell> {
         Cell::maybe(row.client.as_ref()),
         Cell::text(state).mark(row.state),
         Cell::text(row.since_baseline),
-        Cell::maybe(row.first.as_ref()),
-        Cell::maybe(row.last.as_ref()),
+        Cell::maybe(row.first.as_ref()).mark("t"),
+        Cell::maybe(row.last.as_ref()).mark("t"),
         Cell::number(row.days as u64),
         Cell::number(row.lookups).to(asked::link("/activity", &lookups)),
     ]

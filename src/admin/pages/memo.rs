@@ -1,15 +1,19 @@
 //! Figures of some moments ago: what is read of years of presence is kept for a while, since a page is looked at again and again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::trouble::Trouble;
 use crate::journal::{Presence, Store};
 use crate::policy::Evidence;
+use crate::priority::yield_to_serving;
 use crate::report::{Asked, Class, Inventory, Sort, Subject};
 use crate::time::Timestamp;
 
-/// Figures are read again when they are so old.
+/// Figures are read again when they are so old, …
 const FRESH_MS: i64 = 30_000;
+/// … and not shown any more when they are so old.
+const OLD_MS: i64 = 600_000;
 /// Figures that are kept at most: each holds some megabytes where there are a million devices.
 const KEPT_MAX: usize = 6;
 
@@ -56,22 +60,70 @@ impl Kept {
 
 /// The figures that are kept, the newest first.
 #[derive(Default)]
-pub(in crate::admin) struct Memo(Mutex<Vec<Arc<Kept>>>);
+pub(in crate::admin) struct Memo {
+    kept: Mutex<Vec<Arc<Kept>>>,
+    /// Whether some are being read beside those who look.
+    renewing: AtomicBool,
+}
 
 impl Memo {
-    /// The figures, read now or some moments ago. Held while they are read: whoever wants the same waits for them.
-    pub(super) fn figures(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = |kept: &Kept| now.as_millisecond().saturating_sub(kept.read.as_millisecond());
+    /// The figures, read now or some moments ago: old ones are shown once more while new ones are read, so that nobody waits
+    /// but the first who asks for them. Held while that one reads them: whoever wants the same waits too.
+    pub(super) fn figures(self: &Arc<Self>, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+        let mut all = self.lock();
         // A clock that was set back must not keep them for ever.
-        all.retain(|kept| (0..FRESH_MS).contains(&age(kept)));
+        all.retain(|kept| (0..OLD_MS).contains(&age(kept, now)));
         if let Some(kept) = all.iter().find(|kept| kept.of == *of) {
-            return Ok(Arc::clone(kept));
+            let kept = Arc::clone(kept);
+            drop(all);
+            if age(&kept, now) >= FRESH_MS {
+                self.renew(store, of, now);
+            }
+            return Ok(kept);
         }
-        let inventory = Inventory::read(&store.presence()?, &of.subject())?;
-        let kept = Arc::new(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() });
-        all.truncate(KEPT_MAX - 1);
-        all.insert(0, Arc::clone(&kept));
+        let kept = Arc::new(read(store, of, now)?);
+        keep(&mut all, Arc::clone(&kept));
         Ok(kept)
     }
+
+    /// Reads them anew on a thread that makes way for others, one at a time.
+    fn renew(self: &Arc<Self>, store: &Store, of: &Of, now: Timestamp) {
+        if self.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (memo, directory, of) = (Arc::clone(self), store.directory(), of.clone());
+        let work = move || {
+            yield_to_serving();
+            let kept =
+                Store::open_read_only(&directory).map_err(Trouble::from).and_then(|store| read(&store, &of, now));
+            // What can't be read now is told to whoever asks when these are too old.
+            if let Ok(kept) = kept {
+                let mut all = memo.lock();
+                all.retain(|kept| kept.of != of);
+                keep(&mut all, Arc::new(kept));
+            }
+            memo.renewing.store(false, Ordering::Relaxed);
+        };
+        if std::thread::Builder::new().name("figures".to_owned()).spawn(work).is_err() {
+            self.renewing.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn age(kept: &Kept, now: Timestamp) -> i64 {
+    now.as_millisecond().saturating_sub(kept.read.as_millisecond())
+}
+
+fn keep(all: &mut Vec<Arc<Kept>>, kept: Arc<Kept>) {
+    all.truncate(KEPT_MAX - 1);
+    all.insert(0, kept);
+}
+
+fn read(store: &Store, of: &Of, now: Timestamp) -> Result<Kept, Trouble> {
+    let inventory = Inventory::read(&store.presence()?, &of.subject())?;
+    Ok(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() })
 }

@@ -62,7 +62,7 @@ const fn text(name: &'static str, about: &'static str) -> Parameter {
 }
 
 /// What the address of a page may say. Each page reads what it knows of, and says itself what can't be meant.
-static KEYS: [Parameter; 21] = [
+static KEYS: [Parameter; 22] = [
     text("ban", "Only this ban."),
     text("site", "Only this site."),
     text("days", "Days of the window."),
@@ -77,6 +77,7 @@ static KEYS: [Parameter; 21] = [
     text("client", "Only this client."),
     text("device", "Only this device."),
     text("name", "Only this name and those below it."),
+    text("rule", "Only this rule."),
     text("category", "Only this category."),
     text("action", "Only what was done so."),
     text("since", "Only what was seen since then."),

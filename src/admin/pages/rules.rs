@@ -84,11 +84,10 @@ pub(super) fn hits(desk: &Desk<'_>, view: &mut View, policy: &Policy, ban: &Ban)
 
 fn rule(ban: &Ban, pattern: &str, list: &str, sum: Option<Hits>) -> Vec<Cell> {
     let Hits { attempts, clients, last } = sum.unwrap_or_default();
-    let name = pattern.trim_start_matches(['*', '=', '.', '!']);
     vec![
         Cell::text(pattern).mark("name"),
         Cell::text(list),
-        Cell::number(attempts).to(link("/activity", &[("ban", &ban.id), ("name", name)])),
+        Cell::number(attempts).to(link("/activity", &[("ban", &ban.id), ("rule", pattern)])),
         Cell::number(clients.len() as u64),
         if attempts == 0 { Cell::text("never") } else { Cell::time(last) },
     ]

@@ -128,12 +128,10 @@ fn reload(status: &Value) -> Markup {
     let waiting: Vec<String> = items(reload, "needs_restart").iter().filter_map(Value::as_str).map(shown).collect();
     html! {
         h2 { "Last reload" }
-        @if !is(reload, "ok") {
-            p.trouble { "Not taken as it stands, " (text(reload, "at")) " (" (text(reload, "why")) "). What was in force before stays." }
-        } @else if reload.get("at").is_none_or(Value::is_null) {
-            p { "None since the start." }
-        } @else {
-            p.good { "Taken, " (text(reload, "at")) " (" (text(reload, "why")) ")." }
+        @match (is(reload, "ok"), reload.get("at").is_none_or(Value::is_null)) {
+            (false, _) => p.trouble { "Not taken as it stands, " (text(reload, "at")) " (" (text(reload, "why")) "). What was in force before stays." },
+            (true, true) => p { "None since the start." },
+            (true, false) => p.good { "Taken, " (text(reload, "at")) " (" (text(reload, "why")) ")." },
         }
         @if !mistakes.is_empty() {
             ul.plain { @for mistake in mistakes.iter().filter_map(Value::as_str).take(100) { li { pre { (mistake.lines().map(shown).collect::<Vec<_>>().join("\n")) } } } }

@@ -33,6 +33,8 @@ pub struct Wanted {
     pub device: Option<String>,
     /// Only this name and names below it, with RFC 4343 escapes.
     pub name: Option<String>,
+    /// Only this rule, by its pattern.
+    pub pattern: Option<String>,
     /// Only rows last seen at or after this moment.
     pub since: Option<Timestamp>,
     /// Only rows first seen at or before this moment.
@@ -169,7 +171,10 @@ impl Look<'_> {
             self.left -= 1;
             let is_last = self.left == 0;
             if let Some(common) = self.wants(row)? {
-                self.page.rows.push(attempt_of(row, common)?);
+                let row = attempt_of(row, common)?;
+                if self.wanted.pattern.is_none() || self.wanted.pattern == row.pattern {
+                    self.page.rows.push(row);
+                }
             }
             // Only the place that it stops at is wanted; which one that is, is known one row later.
             if is_last || self.page.rows.len() == self.limit {

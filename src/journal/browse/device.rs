@@ -1,5 +1,7 @@
 //! One device: what it is called, what its lookups come to, and which addresses it held.
 
+use std::path::{Path, PathBuf};
+
 use rusqlite::params;
 use serde::Serialize;
 
@@ -20,6 +22,11 @@ pub struct Known {
 }
 
 impl Store {
+    /// The state directory that it stands in.
+    pub fn directory(&self) -> PathBuf {
+        self.path.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+
     /// Who has this number; `None`: nobody has.
     ///
     /// # Errors

@@ -84,7 +84,8 @@ fn pages_hold_every_row_once_newest_first_whatever_their_size() {
         let key = |row: &AttemptRow| (row.first, row.client, row.qname.clone());
         let (mut found, mut expected): (Vec<_>, Vec<_>) =
             (rows.iter().map(key).collect(), all.iter().map(key).collect());
-        (found.sort(), expected.sort());
+        found.sort();
+        expected.sort();
         assert_eq!(found, expected, "{limit} {look_max}");
     }
 }
@@ -112,6 +113,8 @@ fn each_field_narrows() {
     assert_eq!(count(Wanted { name: Some("upd.example".to_owned()), ..Wanted::default() }), 202);
     assert_eq!(count(Wanted { name: Some("www.upd.example".to_owned()), ..Wanted::default() }), 2);
     assert_eq!(count(Wanted { name: Some("pd.example".to_owned()), ..Wanted::default() }), 0);
+    assert_eq!(count(Wanted { pattern: Some("upd.example".to_owned()), ..Wanted::default() }), 202);
+    assert_eq!(count(Wanted { pattern: Some("www.upd.example".to_owned()), ..Wanted::default() }), 0);
     assert_eq!(count(Wanted { action: Some(Did::Observe), ..Wanted::default() }), 0);
     assert_eq!(count(Wanted { device: Some("192.0.2.2".to_owned()), ..Wanted::default() }), 2);
     let (since, until) = (Some(at(150, 0)), Some(at(160, 0)));
