@@ -49,15 +49,17 @@ pub(super) fn render(document: &Document) -> String {
     }
     for row in &document.sites {
         let counts = [
-            ("baseline", row.baseline),
+            ("baseline", Some(row.baseline)),
             ("now", row.now),
-            ("still", row.still),
-            ("new", row.new),
-            ("returned", row.returned),
+            ("still", Some(row.still)),
+            ("new", Some(row.new)),
+            ("returned", Some(row.returned)),
         ];
         let more = [("clean", row.clean), ("quiet", row.quiet), ("unknown", row.unknown), ("exempt", row.exempt)];
-        for (name, value) in counts.into_iter().chain(more).chain([("confirmed", row.confirmed)]) {
-            add(Row { section: "site", site: &row.site, name, value: value.to_string(), ..Row::default() });
+        let more = more.into_iter().chain([("confirmed", row.confirmed)]).map(|(name, count)| (name, Some(count)));
+        for (name, value) in counts.into_iter().chain(more) {
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            add(Row { section: "site", site: &row.site, name, value, ..Row::default() });
         }
     }
     for row in &document.groups {
@@ -107,7 +109,7 @@ fn about(document: &Document, add: &mut impl FnMut(Row<'_>)) {
 }
 
 fn spans_of(section: &str, span: &SpanRow, add: &mut impl FnMut(Row<'_>)) {
-    let values = [("devices", Some(span.devices)), ("addresses", Some(span.addresses)), ("active", span.active)];
+    let values = [("devices", span.devices), ("addresses", span.addresses), ("active", span.active)];
     for (name, value) in values {
         // Nothing known is an empty cell, not nought.
         let value = value.map(|value| value.to_string()).unwrap_or_default();

@@ -115,6 +115,8 @@ pub struct Coverage {
     pub window: Covered,
     /// The first day of which there is a lookup of an installed product on record.
     pub record_since: Option<String>,
+    /// The last day of the time in question of which anything is on record.
+    pub record_until: Option<String>,
 }
 
 /// Devices by what their lookups prove.
@@ -158,10 +160,10 @@ impl SignalRow {
 pub struct SpanRow {
     /// Its first day.
     pub from: String,
-    /// Devices seen.
-    pub devices: u64,
+    /// Devices seen; `None`: nothing is on record.
+    pub devices: Option<u64>,
     /// Their addresses.
-    pub addresses: u64,
+    pub addresses: Option<u64>,
     /// Devices that asked for anything; `None`: not known.
     pub active: Option<u64>,
 }
@@ -317,15 +319,19 @@ fn coverage(figures: &Figures, asked: &Asked, windows: &[WindowRow]) -> Coverage
         baseline: covered(&asked.baseline),
         window: covered(&asked.window),
         record_since: figures.since.map(|day| day.to_string()),
+        record_until: figures.known.last().map(ToString::to_string),
     }
 }
 
 fn spans_of(spans: &std::collections::BTreeMap<Day, super::Distinct>) -> Vec<SpanRow> {
-    let row = |(from, distinct): (&Day, &super::Distinct)| SpanRow {
-        from: from.to_string(),
-        devices: distinct.devices,
-        addresses: distinct.addresses,
-        active: Some(distinct.active).filter(|active| *active > 0),
+    let row = |(from, distinct): (&Day, &super::Distinct)| {
+        let is_known = distinct.devices > 0 || distinct.active > 0;
+        SpanRow {
+            from: from.to_string(),
+            devices: is_known.then_some(distinct.devices),
+            addresses: is_known.then_some(distinct.addresses),
+            active: Some(distinct.active).filter(|active| *active > 0),
+        }
     };
     spans.iter().map(row).collect()
 }

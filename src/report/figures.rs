@@ -67,6 +67,18 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// Whether anything is on record of the window: nobody seen while nobody is known to have asked is no nought.
+    pub fn is_known_now(&self) -> bool {
+        self.now > 0 || self.active_now > 0
+    }
+
+    /// Devices seen in the window, if anything is on record of it.
+    pub fn known_now(&self) -> Option<u64> {
+        self.is_known_now().then_some(self.now)
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.baseline += other.baseline;
@@ -122,8 +134,10 @@ pub struct Figures {
     pub sites_by_month: BTreeMap<Day, BTreeSet<u32>>,
     /// How long devices of the baseline went on.
     pub lifetimes: Lifetimes,
-    /// Days since the baseline began on which it is known who was active.
+    /// Days on which it is known who was active.
     pub covered: BTreeSet<Day>,
+    /// Days of which anything is on record: somebody active, or seen.
+    pub known: BTreeSet<Day>,
     /// Devices seen in the window, by the number of their piece.
     pub open: Vec<(u32, Cohort)>,
     /// The first day of which there is anything.
@@ -241,7 +255,11 @@ impl Figures {
 
     fn add_days(&mut self, piece: &Piece, plain: &RoaringBitmap, ranges: &[Part<'_>], asked: &Asked) {
         let whole = *asked.baseline.start()..=*asked.window.end();
-        self.covered.extend(within(&piece.sets.active, &whole).iter().map(|(day, _)| *day));
+        // A set of which a site took what is its own may be empty.
+        let days = |sets: &[Set]| sets.iter().filter(|(_day, bits)| !bits.is_empty()).map(|(day, _)| *day).collect();
+        let (active, seen): (Vec<Day>, Vec<Day>) = (days(&piece.sets.active), days(&piece.sets.seen));
+        self.known.extend(active.iter().chain(&seen));
+        self.covered.extend(active);
         for day in each(&whole, |day| day.plus(1)) {
             *self.days.entry(*day.start()).or_default() += piece.distinct(plain, &day).0;
         }

@@ -9,10 +9,14 @@ use super::figures::{Counts, Figures};
 pub struct Key {
     /// Devices seen in the baseline.
     pub baseline: u64,
-    /// Devices seen in the window.
-    pub now: u64,
-    /// How much fewer they are.
+    /// Devices seen in the window; `None`: nothing is on record of it.
+    pub now: Option<u64>,
+    /// How much fewer they are, of sites of which anything is on record in the window.
     pub decline_percent: Option<f64>,
+    /// Sites of the baseline of which nothing is on record in the window.
+    pub silent_sites: u64,
+    /// Devices of the baseline on these sites.
+    pub silent_baseline: u64,
     /// Of the baseline, seen in the window.
     pub still: u64,
     /// Their share.
@@ -81,10 +85,16 @@ impl Key {
             panel = (panel.0 + 1, panel.1 + counts.baseline, panel.2 + counts.now);
         }
         let known = |active: u64| Some(active).filter(|active| *active > 0);
+        // Nothing on record is no removal: what such a site had before is compared with nothing.
+        let silent = figures.sites.values().filter(|counts| counts.baseline > 0 && !counts.is_known_now());
+        let (silent_sites, silent_baseline) =
+            silent.fold((0, 0), |(sites, devices), counts| (sites + 1, devices + counts.baseline));
         Self {
             baseline: all.baseline,
-            now: all.now,
-            decline_percent: decline(all.baseline, all.now),
+            now: all.known_now(),
+            decline_percent: decline(all.baseline - silent_baseline, all.now),
+            silent_sites,
+            silent_baseline,
             still: all.still,
             still_percent: share(all.still, all.baseline),
             new: all.new,
@@ -98,10 +108,10 @@ impl Key {
             reinfected: all.reinfected,
             sites_baseline,
             sites_now,
-            sites_decline_percent: decline(sites_baseline, sites_now),
+            sites_decline_percent: decline(sites_baseline - silent_sites, sites_now),
             addresses_baseline,
             addresses_now,
-            addresses_decline_percent: decline(addresses_baseline, addresses_now),
+            addresses_decline_percent: decline(addresses_baseline, addresses_now).filter(|_percent| silent_sites == 0),
             panel_sites: panel.0,
             panel_baseline: panel.1,
             panel_now: panel.2,
@@ -119,12 +129,18 @@ impl Key {
         let active = |active: Option<u64>| active.map_or_else(unknown, number);
         vec![
             ("baseline", number(self.baseline), "Devices seen in the baseline"),
-            ("now", number(self.now), "Devices seen in the window"),
+            ("now", active(self.now), "Devices seen in the window"),
             (
                 "decline_percent",
                 percent(self.decline_percent),
-                "Decline: devices of the window against those of the baseline",
+                "Decline: devices of the window against those of the baseline, of sites of which anything is on record",
             ),
+            (
+                "silent_sites",
+                number(self.silent_sites),
+                "Sites of the baseline of which nothing is on record in the window",
+            ),
+            ("silent_baseline", number(self.silent_baseline), "Devices of the baseline on these sites"),
             ("still", number(self.still), "Survivors: devices of the baseline that were seen in the window"),
             ("still_percent", percent(self.still_percent), "Survivors as a share of the baseline"),
             ("new", number(self.new), "New: devices of the window never seen before the end of the baseline"),
@@ -173,8 +189,8 @@ pub struct SiteRow {
     pub site: String,
     /// Devices seen in the baseline.
     pub baseline: u64,
-    /// Devices seen in the window.
-    pub now: u64,
+    /// Devices seen in the window; `None`: nothing is on record of it.
+    pub now: Option<u64>,
     /// How much fewer they are.
     pub decline_percent: Option<f64>,
     /// As in [`Key`].
@@ -203,8 +219,8 @@ impl SiteRow {
         Self {
             site: site.to_owned(),
             baseline: counts.baseline,
-            now: counts.now,
-            decline_percent: decline(counts.baseline, counts.now),
+            now: counts.known_now(),
+            decline_percent: counts.known_now().and_then(|now| decline(counts.baseline, now)),
             still: counts.still,
             new: counts.new,
             returned: counts.returned,

@@ -15,10 +15,9 @@ pub(super) fn render(document: &Document) -> String {
     page.table(&["", "Figure"], rows.iter().map(|(_name, value, what)| vec![text(what), text(value)]));
     page.line("## Sites");
     let site = |row: &super::key::SiteRow| {
-        let counts =
-            [row.baseline, row.now, row.still, row.new, row.returned, row.clean, row.quiet, row.unknown, row.exempt];
-        let first = [text(&row.site), number(counts[0]), number(counts[1]), text(&percent(row.decline_percent))];
-        first.into_iter().chain(counts.into_iter().skip(2).map(number)).collect()
+        let counts = [row.still, row.new, row.returned, row.clean, row.quiet, row.unknown, row.exempt];
+        let first = [text(&row.site), number(row.baseline), known(row.now), text(&percent(row.decline_percent))];
+        first.into_iter().chain(counts.map(number)).collect()
     };
     let header =
         ["Site", "Baseline", "Now", "Decline", "Still", "New", "Returned", "Clean", "Quiet", "Unknown", "Exempt"];
@@ -36,9 +35,8 @@ pub(super) fn render(document: &Document) -> String {
     let evidence = |row: &super::document::EvidenceRow| vec![text(row.evidence), number(row.baseline), number(row.now)];
     page.table(&["Grade", "Baseline", "Now"], document.evidence.iter().map(evidence));
     page.line("## Months");
-    let active = |active: Option<u64>| active.map_or_else(|| "unknown".to_owned(), number);
     let month = |row: &super::document::SpanRow| {
-        vec![text(&row.from), number(row.devices), number(row.addresses), active(row.active)]
+        vec![text(&row.from), known(row.devices), known(row.addresses), known(row.active)]
     };
     page.table(&["From", "Devices", "Addresses", "Active"], document.months.iter().map(month));
     devices(document, &mut page);
@@ -50,6 +48,11 @@ fn group(row: &super::groups::GroupRow) -> Vec<String> {
     let first = [text(&row.name), number(row.sites), number(row.baseline), number(row.now)];
     let counts = [row.still, row.new, row.clean, row.unknown].map(number);
     first.into_iter().chain([text(&percent(row.decline_percent))]).chain(counts).collect()
+}
+
+/// A count, if there is one.
+fn known(count: Option<u64>) -> String {
+    count.map_or_else(|| "unknown".to_owned(), number)
 }
 
 fn devices(document: &Document, page: &mut Page) {

@@ -13,7 +13,7 @@ use crate::policy::{Ban, EndUse};
 use crate::time::Day;
 
 /// Days before and after a date that are compared.
-const SPAN_DAYS: i32 = 7;
+const SPAN_DAYS: u8 = 7;
 
 /// A date of the law.
 #[derive(Clone, Debug, Serialize)]
@@ -76,7 +76,8 @@ pub(super) fn dates(ban: &Ban) -> BTreeMap<Day, Vec<String>> {
 
 /// The days before a date, and those from it on.
 pub(super) fn around(date: Day) -> [RangeInclusive<Day>; 2] {
-    [date.plus(-SPAN_DAYS)..=date.plus(-1), date..=date.plus(SPAN_DAYS - 1)]
+    let span = i32::from(SPAN_DAYS);
+    [date.plus(-span)..=date.plus(-1), date..=date.plus(span - 1)]
 }
 
 /// The rows; the spans of the figures are those of [`around`] each date.
@@ -84,8 +85,9 @@ pub(super) fn rows(dates: &BTreeMap<Day, Vec<String>>, figures: &Figures, asked:
     let counted = figures.spans.chunks_exact(2);
     let row = |((date, texts), counts): ((&Day, &Vec<String>), &[u64])| {
         let [before, after] = around(*date);
+        // A day of which nothing is on record would count as one without devices.
         let is_known = |days: &RangeInclusive<Day>| {
-            figures.since.is_some_and(|since| since <= *days.start()) && days.end() <= asked.window.end()
+            days.end() <= asked.window.end() && figures.known.range(days.clone()).count() == usize::from(SPAN_DAYS)
         };
         let known = |days, count: Option<&u64>| count.copied().filter(|_count| is_known(days));
         let (before, after) = (known(&before, counts.first()), known(&after, counts.last()));

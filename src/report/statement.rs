@@ -11,9 +11,10 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
     let (from, to) = (asked.window.start(), asked.window.end());
     let (start, end) = (asked.baseline.start(), asked.baseline.end());
     let seen = match key.now {
-        0 => "no device made a lookup".to_owned(),
-        1 => "1 device made lookups".to_owned(),
-        many => format!("{} devices made lookups", number(many)),
+        None => "nothing is on record; it is unknown how many devices made lookups".to_owned(),
+        Some(0) => "no device made a lookup".to_owned(),
+        Some(1) => "1 device made lookups".to_owned(),
+        Some(many) => format!("{} devices made lookups", number(many)),
     };
     let mut sentences = vec![format!(
         "From {from} to {to}, {place}, {seen} that only an installed product of {} makes. In the {} before {}, {start} to {end}, \
@@ -22,7 +23,7 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
         plural(asked.days().unsigned_abs().into(), "day"),
         asked.date(),
         plural(key.baseline, "device"),
-        change(key.decline_percent),
+        change(key),
     )];
     if key.baseline > 0 {
         sentences.push(format!(
@@ -37,11 +38,11 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
             number(key.unknown),
         ));
     }
-    if key.now > 0 {
+    if let Some(now) = key.now.filter(|now| *now > 0) {
         sentences.push(format!(
             "Of the {} of the window, {} new, {} back from before the baseline, {} confirmed and {} suspected; an exemption let \
              {} through.",
-            plural(key.now, "device"),
+            plural(now, "device"),
             are(key.new),
             are(key.returned),
             are(key.confirmed),
@@ -57,6 +58,8 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
 /// What the figures rest on, where that is not everything.
 fn coverage_of(coverage: &Coverage) -> Option<String> {
     let days = coverage.window.of_days;
+    let until =
+        coverage.record_until.as_ref().map_or_else(String::new, |day| format!(" The last day on record is {day}."));
     let (before, now) = (coverage.baseline.days, coverage.window.days);
     if before >= days && now >= days {
         return None;
@@ -68,7 +71,7 @@ fn coverage_of(coverage: &Coverage) -> Option<String> {
     }
     Some(format!(
         "Coverage is partial: which devices were active is on record for {before} of the {days} days of the baseline and for {now} \
-         of the {days} days of the window. Where nothing is on record the report says unknown, never clean."
+         of the {days} days of the window. Where nothing is on record the report says unknown, never clean.{until}"
     ))
 }
 
@@ -90,11 +93,22 @@ fn law(ban: &Ban) -> String {
     format!("By the word of its operator this network is bound by {}.", bound.join("; and by "))
 }
 
-fn change(decline: Option<f64>) -> String {
-    match decline {
-        Some(percent) if percent < 0.0 => format!(": {:.1} % more now", -percent),
-        Some(percent) => format!(": {percent:.1} % fewer now"),
+fn change(key: &Key) -> String {
+    let change = match key.decline_percent {
+        Some(percent) if percent < 0.0 => format!("{:.1} % more now", -percent),
+        Some(percent) => format!("{percent:.1} % fewer now"),
         None => String::new(),
+    };
+    // Of all of them there is nothing: the beginning of the sentence has said so.
+    match (change.is_empty(), key.silent_sites) {
+        (true, _) => change,
+        (false, 0) => format!(": {change}"),
+        (false, sites) => format!(
+            ". On {} with {} of these nothing is on record in the window; without {} there are {change}",
+            plural(sites, "site"),
+            number(key.silent_baseline),
+            if sites == 1 { "it" } else { "them" },
+        ),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn trend(document: &Document) -> Markup {
         all.into_iter().find(|(_unit, spans)| spans.len() <= COLUMNS_MAX).unwrap_or(("month", &document.months));
     let plot = Plot::of(document, spans);
     let about = &document.about;
-    let known: Vec<u64> = spans.iter().filter(|span| is_known(span)).map(|span| span.devices).collect();
+    let known: Vec<u64> = spans.iter().filter_map(|span| span.devices).collect();
     let summary = match (known.iter().min(), known.iter().max()) {
         (Some(least), Some(most)) => format!("Between {} and {} devices a {unit}.", number(*least), number(*most)),
         _ => "Nothing is on record.".to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn trend(document: &Document) -> Markup {
             }
             figcaption {
                 "Devices with a lookup that only an installed product makes, by " (unit) ". " (summary)
-                @if spans.iter().any(|span| !is_known(span)) { " Hatched: nothing is on record; that is unknown, not nought." }
+                @if spans.iter().any(|span| span.devices.is_none()) { " Hatched: nothing is on record; that is unknown, not nought." }
                 @if has_dates(&plot, document) { " Dotted lines: dates of the law, listed below." }
             }
         }
@@ -66,7 +66,7 @@ impl Plot {
     fn of(document: &Document, spans: &[SpanRow]) -> Self {
         let day = |text: &str| text.parse().unwrap_or_default();
         let first = spans.first().map_or_else(|| day(&document.about.baseline_from), |span| day(&span.from));
-        let highest = spans.iter().map(|span| span.devices).max().unwrap_or(0);
+        let highest = spans.iter().filter_map(|span| span.devices).max().unwrap_or(0);
         let step = step(highest.div_ceil(4));
         Self { first, end: day(&document.about.to).plus(1), top: highest.div_ceil(step).max(1) * step, step }
     }
@@ -99,11 +99,6 @@ fn step(least: u64) -> u64 {
     }
 }
 
-/// Whether anything says how many there were: none seen while nobody is known to have asked is no nought.
-fn is_known(span: &SpanRow) -> bool {
-    span.devices > 0 || span.active.is_some()
-}
-
 fn place(value: f64) -> String {
     format!("{value:.1}")
 }
@@ -131,10 +126,12 @@ fn column(plot: &Plot, spans: &[SpanRow], at: usize, span: &SpanRow) -> Markup {
     let begin: Day = span.from.parse().unwrap_or_default();
     let end = spans.get(at + 1).and_then(|next| next.from.parse().ok()).unwrap_or(plot.end);
     let (left, right) = (plot.x(begin), plot.x(end));
-    let (known, gap) = (is_known(span), ((right - left) * 0.18).min(3.0));
-    let (top, left) = (if known { plot.y(span.devices) } else { ROOM.1 }, left + gap / 2.0);
-    let fill = if known { "#0b6b75" } else { "url(#unknown)" };
-    let says = if known { number(span.devices) } else { "unknown".to_owned() };
+    let gap = ((right - left) * 0.18).min(3.0);
+    let left = left + gap / 2.0;
+    let (top, fill, says) = match span.devices {
+        Some(devices) => (plot.y(devices), "#0b6b75", number(devices)),
+        None => (ROOM.1, "url(#unknown)", "unknown".to_owned()),
+    };
     html! {
         rect x=(place(left)) y=(place(top)) width=(place(right - gap / 2.0 - left)) height=(place(bottom() - top)) fill=(fill) {
             title { (span.from) ": " (says) }

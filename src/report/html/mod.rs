@@ -99,7 +99,7 @@ fn summary(document: &Document) -> Markup {
         }
         ul.tiles aria-label="The figures in short" {
             (tile(&number(key.baseline), "devices in the baseline"))
-            (tile(&number(key.now), "devices in the window"))
+            (tile(&key.now.map_or_else(|| "unknown".to_owned(), number), "devices in the window"))
             (tile(&percent(key.decline_percent), "decline of devices"))
             (tile(&percent(key.still_percent), "of the baseline still there"))
         }

@@ -65,7 +65,8 @@ pub(super) fn figures(document: &Document) -> Markup {
 pub(super) fn months(document: &Document) -> Markup {
     let row = |row: &crate::report::document::SpanRow| {
         html! { tr {
-            th scope="row" { (row.from) } (count(row.devices)) (count(row.addresses)) (maybe(row.active, "unknown"))
+            th scope="row" { (row.from) } (maybe(row.devices, "unknown")) (maybe(row.addresses, "unknown"))
+            (maybe(row.active, "unknown"))
         } }
     };
     let header = ["Month from", "#Devices", "#Addresses", "#Active devices"];
@@ -80,7 +81,7 @@ pub(super) fn sites(document: &Document) -> Markup {
     let row = |row: &SiteRow| {
         html! { tr {
             th scope="row" { (plain(&row.site)) }
-            (count(row.baseline)) (count(row.now)) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
+            (count(row.baseline)) (maybe(row.now, "unknown")) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
             (count(row.returned)) (count(row.clean)) (count(row.quiet)) (count(row.unknown)) (count(row.exempt))
             td { (row.covered) }
         } }

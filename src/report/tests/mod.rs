@@ -66,16 +66,20 @@ fn history() -> History {
 }
 
 fn document(record: &Record, site: Option<&str>) -> Document {
+    document_of(record, site, &asked())
+}
+
+fn document_of(record: &Record, site: Option<&str>, asked: &Asked) -> Document {
     let store = record.store();
     let presence = store.presence().unwrap();
-    let (ban, asked, history) = (ban(), asked(), history());
+    let (ban, history) = (ban(), history());
     let lists = vec![ListRow { name: "rules.txt".to_owned(), sha256: "cd".repeat(32), rules: 3 }];
     let (configured, windows, signed_by) = (Vec::new(), Vec::new(), None);
     let canary = CategoryRow { category: "canary_relay".to_owned(), devices: 2, lookups: 9 };
     let inputs = Inputs {
         ban: &ban,
         lists,
-        asked: &asked,
+        asked,
         site,
         grouping: Grouping::default(),
         flows: false,
@@ -122,7 +126,7 @@ fn the_figures_are_those_of_the_record() {
     let told = json(&document(&record(), None));
     let figures = &told["figures"];
     let expected = json!({
-        "baseline": 3, "now": 4, "decline_percent": -33.3, "still": 2, "still_percent": 66.7, "new": 1, "returned": 1,
+        "baseline": 3, "now": 4, "decline_percent": -33.3, "silent_sites": 0, "silent_baseline": 0, "still": 2, "still_percent": 66.7, "new": 1, "returned": 1,
         "clean": 0, "quiet": 0, "unknown": 1, "exempt": 1, "confirmed": 1, "suspected": 3, "reinfected": 0,
         "sites_baseline": 2, "sites_now": 2, "sites_decline_percent": 0.0,
         "addresses_baseline": 3, "addresses_now": 4, "addresses_decline_percent": -33.3,
@@ -187,12 +191,52 @@ fn a_report_of_one_site_counts_nobody_elsewhere() {
 
 #[test]
 fn dates_of_the_law_are_told_with_the_devices_around_them() {
-    let told = json(&document(&record(), None));
+    let record = record();
+    let rows = json(&document(&record, None))["milestones"].clone();
+    // Of some of those days nothing is on record: they are no days without devices.
+    assert_eq!((&rows[0]["before"], &rows[0]["after"], &rows[1]["after"]), (&json!(null), &json!(null), &json!(null)));
+    record.active(9, "2026-01-01", 90);
+    let told = json(&document(&record, None));
     let rows = told["milestones"].as_array().unwrap();
-    // Both are on record: from the first of January to the end of the window.
     assert_eq!((&rows[0]["date"], &rows[0]["before"], &rows[0]["after"]), (&json!("2026-02-11"), &json!(2), &json!(0)));
     assert_eq!((&rows[1]["before"], &rows[1]["after"]), (&json!(0), &json!(3)));
     assert_eq!(rows[1]["texts"], json!(["Everything is to be gone.", "Act 7 (XX) takes effect."]));
+}
+
+#[test]
+fn nothing_on_record_is_no_decline() {
+    let record = record();
+    // Berlin's server died; Paris had nobody in the baseline but the one that is still there.
+    let asked = Asked::new(day("2026-05-11"), day("2026-05-20"), day("2026-02-11")).unwrap();
+    let silent = document_of(&record, None, &asked);
+    let told = json(&silent);
+    let percents = ["now", "decline_percent", "sites_decline_percent", "addresses_decline_percent"];
+    assert_eq!(
+        percents.map(|name| told["figures"][name].clone()),
+        [json!(null), json!(null), json!(null), json!(null)]
+    );
+    assert_eq!((&told["sites"][0]["now"], &told["sites"][0]["decline_percent"]), (&json!(null), &json!(null)));
+    assert_eq!((&told["days"][3]["devices"], &told["days"][2]["devices"]), (&json!(null), &json!(1)));
+    assert!(
+        silent.statement[0].contains("nothing is on record; it is unknown how many devices"),
+        "{:?}",
+        silent.statement
+    );
+    assert!(!silent.statement.join(" ").contains("fewer"), "{:?}", silent.statement);
+    // One site is known to be without, of the other one there is nothing: it is left out, and told of.
+    record.active(9, "2026-05-11", 10);
+    let half = document_of(&record, None, &asked);
+    let told = json(&half);
+    let figures =
+        ["now", "decline_percent", "silent_sites", "silent_baseline"].map(|name| told["figures"][name].clone());
+    assert_eq!(figures, [json!(0), json!(100.0), json!(1), json!(1)]);
+    let says = "On 1 site with 1 of these nothing is on record in the window; without it there are 100.0 % fewer now.";
+    assert!(half.statement[0].contains(says), "{:?}", half.statement);
+    let decline = |site: &str| {
+        let rows = told["sites"].as_array().unwrap();
+        rows.iter().find(|row| row["site"] == site).unwrap()["decline_percent"].clone()
+    };
+    assert_eq!((decline("berlin"), decline("paris")), (json!(100.0), json!(null)));
 }
 
 #[test]
