@@ -37,7 +37,7 @@ pub(in crate::journal) fn add(
         known.window = Window { from: window, devices: RoaringBitmap::new() };
     }
     let asked = seen.iter().map(|seen| Asked { address: address(seen.client), told: seen.told, at: seen.at });
-    let names = if devices.is_empty() { Vec::new() } else { devices.who(asked, ToOwned::to_owned) };
+    let names = if devices.knows_nobody() { Vec::new() } else { devices.who(asked, ToOwned::to_owned) };
     let sign = known.numbers.sign(transaction, ACTIVE)?;
     for (at, seen) in seen.iter().enumerate() {
         if at % SLICE == 0 {

@@ -134,8 +134,12 @@ impl Known {
         device: u32,
         holder: Holder<'_>,
     ) -> rusqlite::Result<()> {
-        if self.bits.insert(transaction, set, device)? {
-            let touch = "UPDATE devices SET last_day = max(last_day, ?2), client = ?3 WHERE id = ?1";
+        let is_new = self.bits.insert(transaction, set, device)?;
+        // A device that leases name may be elsewhere by noon; what an old log tells of does not move it.
+        if is_new || !holder.client.is_empty() {
+            let touch = "UPDATE devices SET last_day = max(last_day, ?2), \
+                         client = CASE WHEN ?2 >= last_day THEN ?3 ELSE client END \
+                         WHERE id = ?1 AND (?2 > last_day OR ?2 = last_day AND client <> ?3)";
             transaction.prepare_cached(touch)?.execute(params![device, set.1.0, holder.client])?;
         }
         Ok(())

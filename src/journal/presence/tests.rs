@@ -207,6 +207,39 @@ fn a_device_with_two_addresses_at_two_sites_is_one_and_its_addresses_are_two() {
 }
 
 #[test]
+fn who_a_forwarder_names_is_active_under_that_name_without_any_lease() {
+    let fixture = Fixture::new();
+    let devices = Arc::new(Devices::default());
+    let named = devices.told(&"mac:52:54:00:00:00:0a".parse().unwrap());
+    let fixture = Fixture { config: Config { devices, ..fixture.config.clone() }, ..fixture };
+    let journal = fixture.start();
+    journal.note_active(([192, 0, 2, 1].into(), named), at(1), || Arc::from("berlin"));
+    journal.note_active(([192, 0, 2, 1].into(), None), at(1), || Arc::from("berlin"));
+    journal.close(PATIENCE).unwrap();
+    let store = fixture.store();
+    let presence = store.presence().unwrap();
+    let sets = presence.sets(Sign { ban: "", evidence: None, what: What::Active }, 0, &ALL_DAYS).unwrap();
+    let active = presence.devices(sets.iter().flat_map(|(_day, bits)| bits.iter())).unwrap();
+    let names: BTreeSet<String> = active.into_iter().map(|device| device.device).collect();
+    assert_eq!(names, BTreeSet::from(["192.0.2.1".to_owned(), "mac:52:54:00:00:00:0a".to_owned()]));
+}
+
+#[test]
+fn the_last_address_is_that_of_the_last_lookup_whatever_is_written_later() {
+    let fixture = Fixture::new();
+    let devices = Arc::new(Devices::default());
+    let mac = "52:54:00:00:00:0a";
+    devices.take(&leases(&format!("192.0.2.1,{mac},0\n192.0.2.2,{mac},0\n192.0.2.3,{mac},0\n")), at(0));
+    let fixture = Fixture { config: Config { devices, ..fixture.config.clone() }, ..fixture };
+    let last = "SELECT CAST(substr(client, 9) AS INTEGER) FROM devices WHERE client <> ''";
+    // In the morning, at noon of the same day, and then a log of the day before.
+    for (client, hour) in [(1, 32), (2, 36), (3, 1)] {
+        fixture.write(&[Tried::by(client, hour)]);
+    }
+    assert_eq!(fixture.counted(last), 2);
+}
+
+#[test]
 fn the_same_address_at_two_sites_is_two_devices_in_ranges_of_their_own() {
     let fixture = Fixture::new();
     let tried = |client, site| Tried { site, ..Tried::by(client, 1) };
