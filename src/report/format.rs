@@ -50,7 +50,7 @@ impl Format {
     }
 
     /// What stands around the seal at the end.
-    pub(super) fn around_seal(self) -> (&'static str, &'static str) {
+    pub(crate) fn around_seal(self) -> (&'static str, &'static str) {
         match self {
             Self::Html | Self::Markdown => ("<!-- ", " -->\n"),
             Self::Json => (",\"seal\":\"", "\"}\n"),

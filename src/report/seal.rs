@@ -96,7 +96,7 @@ pub enum Broken {
     /// The key is not the one that was pinned.
     #[error("it is signed with another key: {0}")]
     OtherKey(String),
-    /// There is no signature where a key was pinned.
+    /// There is no signature where a key was pinned, or the report says that there is one.
     #[error("it is not signed")]
     NotSigned,
 }
@@ -119,7 +119,8 @@ pub fn seal(text: &str, format: Format, key: Option<&Key>) -> String {
 /// # Errors
 /// [`Broken`].
 pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
-    let (body, line) = Format::ALL.into_iter().find_map(|format| split(octets, format)).ok_or(Broken::NoSeal)?;
+    let parts = |format| split(octets, format).map(|(body, line)| (format, body, line));
+    let (format, body, line) = Format::ALL.into_iter().find_map(parts).ok_or(Broken::NoSeal)?;
     let mut words = line.split(' ');
     let first: Vec<&str> = words.by_ref().take(4).collect();
     if first.join(" ") != said(body) {
@@ -127,7 +128,7 @@ pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
     }
     let rest: Vec<&str> = words.collect();
     match *rest {
-        [] if pinned.is_some() => Err(Broken::NotSigned),
+        [] if pinned.is_some() || names_a_key(body, format) => Err(Broken::NotSigned),
         [] => Ok(Proof::Unsigned),
         ["ed25519", key, signature] => {
             let decode = |text: &str| HEXLOWER.decode(text.as_bytes()).map_err(|_error| Broken::NoSeal);
@@ -141,6 +142,26 @@ pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
         }
         _ => Err(Broken::NoSeal),
     }
+}
+
+/// Whether a report says that it was signed: then a seal without a signature is one from which it was cut off.
+fn names_a_key(body: &[u8], format: Format) -> bool {
+    let marks: &[&str] = match format {
+        Format::Html => &["<dt>Signed by</dt><dd>", "report verify FILE --key "],
+        Format::Json => &["\"signed_by\":\""],
+        Format::Csv => &["\"signed_by\","],
+        Format::Markdown => &["Signed with the key "],
+    };
+    let is_key = |rest: &[u8]| {
+        // The cells of a table between the name and the value may be empty, and have quotes.
+        let start = rest.iter().take_while(|octet| b",\"".contains(octet)).count();
+        rest.get(start..start + 64).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let behind = |mark: &str| {
+        let places = memchr::memmem::find_iter(body, mark).map(|at| at + mark.len());
+        places.filter_map(|at| body.get(at..)).any(is_key)
+    };
+    marks.iter().any(|mark| behind(mark))
 }
 
 /// What stands before the seal, and its line.
