@@ -233,6 +233,27 @@ impl Store {
         read().map_err(|error| self.unreadable(error))
     }
 
+    /// Who tried names of a ban, each once: the device as it was called then, empty where there was none, and its address.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read to the end.
+    pub fn who_tried(&self, ban: &str) -> Result<Vec<(String, IpAddr)>, StoreError> {
+        let sql = "SELECT DISTINCT a.device, a.client FROM attempts AS a CROSS JOIN series AS s ON s.id = a.series \
+                   WHERE s.ban = ?1 AND a.client <> '' ORDER BY a.device, a.client";
+        let read = || -> Result<Vec<(String, IpAddr)>, Unreadable> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query([ban])?;
+            let mut read = Vec::new();
+            while let Some(row) = rows.next()? {
+                let client: String = row.get(1)?;
+                let client = client.parse().map_err(|_error| Unreadable::Value(format!("`{client}` is no address")))?;
+                read.push((row.get(0)?, client));
+            }
+            Ok(read)
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
     /// How many devices tried names of each category of a ban, and how often, from one moment to before another; of one site, if
     /// there is one. An address without a device stands for one.
     ///

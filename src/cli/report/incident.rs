@@ -9,16 +9,20 @@ use super::make::unmade;
 use crate::app::{configured, history, signing_key};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
-use crate::cli::{EXIT_CODES, flags, record};
+use crate::cli::{EXIT_CODES, flags, known, record};
 use crate::config;
+use crate::identity::Devices;
 use crate::journal::{AttemptRow, BindingRow, ConnectedRow, Filter, Store, StoreError};
 use crate::report::{Format, Incident, IncidentInputs, SigningKey, seal};
+
+/// Devices told by name of those that held an address, at most.
+const HOLDERS_TOLD: usize = 20;
 
 /// Put together what the record has about one device, for whoever has to report it
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{NOTES}\n\n{}\n\n{EXIT_CODES}", record::NOTES))]
 pub(super) struct IncidentOf {
-    /// The device as `embargo attempts` and reports name it, or an address
+    /// The device as `embargo attempts` and reports name it, by any of its identifiers, or an address that one device held
     #[arg(value_name = "DEVICE")]
     device: String,
     /// The ban, by its id
@@ -52,38 +56,77 @@ impl IncidentOf {
         record::flush(console, &directory)?;
         record::look(console, &directory, "report incident", format!("of one device, ban {}", ban.id))?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
-        let (attempts, bindings, connected) = self.read(&store).map_err(record::unread)?;
+        let devices = known::devices(&loaded.settings, Some(&directory), console)?;
+        let pairs = store.who_tried(&self.ban).map_err(record::unread)?;
+        let mut bindings = store.bindings(&Filter::default()).map_err(record::unread)?;
+        let device = self.meant(&pairs, &bindings, &devices)?;
+        let (attempts, connected) = self.tried(&store, &device, &pairs, &devices).map_err(record::unread)?;
+        bindings.retain(|row| known::renamed(&row.device, &devices) == device);
         if attempts.is_empty() && bindings.is_empty() {
             return Err(Failure::usage(format!("nothing on record of the device `{}`", self.device)));
         }
         let history = history(&directory).map_err(unmade)?;
-        let mut exceptions = history.all_exceptions(&ban.id);
+        let mut exceptions = history.all_exceptions(&ban.id, console.now);
         exceptions.extend(configured(&loaded.settings, ban));
         let key = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let signed_by = key.as_ref().map(SigningKey::fingerprint);
-        let device = &self.device;
+        let device = &device;
         let inputs = IncidentInputs { ban, device, attempts: &attempts, bindings, connected, exceptions, signed_by };
         let text = self.format.render_incident(&Incident::build(&inputs));
         Ok(console.out.write_all(seal(&text, self.format, key.as_ref()).as_bytes())?)
     }
 
-    /// The lookups of the device, when it held which address, and what it connected to.
-    fn read(&self, store: &Store) -> Result<(Vec<AttemptRow>, Vec<BindingRow>, Vec<ConnectedRow>), StoreError> {
-        let address: Option<IpAddr> = self.device.parse().ok().map(|address: IpAddr| address.to_canonical());
-        let is_named = |row: &BindingRow| row.identifiers.contains(&self.device) || Some(row.client) == address;
-        let mut bindings = store.bindings(&Filter::default())?;
-        bindings.retain(is_named);
-        let addresses: BTreeSet<IpAddr> = bindings.iter().map(|row| row.client).chain(address).collect();
+    /// What stands now for the device that is meant; of an address, whoever held it at its lookups.
+    fn meant(&self, pairs: &[(String, IpAddr)], bindings: &[BindingRow], devices: &Devices) -> Result<String, Failure> {
+        let Some(address) = self.address() else { return Ok(known::renamed(&self.device, devices)) };
+        let of_lookups = pairs.iter().filter(|(_device, client)| *client == address);
+        let mut holders: BTreeSet<String> = of_lookups.map(|pair| named(pair, devices)).collect();
+        if holders.is_empty() {
+            let held = bindings.iter().filter(|row| row.client == address);
+            holders = held.map(|row| known::renamed(&row.device, devices)).collect();
+        }
+        match (holders.len(), holders.first()) {
+            (0, _) => Ok(address.to_string()),
+            (1, Some(holder)) => Ok(holder.clone()),
+            (many, _) => {
+                let some = holders.iter().take(HOLDERS_TOLD).cloned().collect::<Vec<_>>().join(", ");
+                let more = if many > HOLDERS_TOLD { ", …" } else { "" };
+                Err(Failure::usage(format!(
+                    "{many} devices held the address {address}; name one of them: {some}{more}"
+                )))
+            }
+        }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.device.parse().ok().map(|address: IpAddr| address.to_canonical())
+    }
+
+    /// The lookups and connections of the device of this name, at whatever address and whatever it was called then.
+    fn tried(
+        &self,
+        store: &Store,
+        device: &str,
+        pairs: &[(String, IpAddr)],
+        devices: &Devices,
+    ) -> Result<(Vec<AttemptRow>, Vec<ConnectedRow>), StoreError> {
+        let of_device = pairs.iter().filter(|pair| named(pair, devices) == device);
+        let addresses: BTreeSet<IpAddr> = of_device.map(|(_device, client)| *client).collect();
         let (mut attempts, mut connected) = (Vec::new(), Vec::new());
         for client in addresses {
             let filter = Filter { ban: Some(self.ban.clone()), client: Some(client), ..Filter::default() };
             let mut rows = store.attempts(&filter)?;
-            rows.retain(|row| Some(client) == address || row.device.as_ref() == Some(&self.device));
+            rows.retain(|row| named(&(row.device.clone().unwrap_or_default(), client), devices) == device);
             attempts.extend(rows);
             let mut rows = store.connected(&filter)?;
-            rows.retain(|row| Some(client) == address || row.device.as_ref() == Some(&self.device));
+            rows.retain(|row| named(&(row.device.clone().unwrap_or_default(), client), devices) == device);
             connected.extend(rows);
         }
-        Ok((attempts, bindings, connected))
+        Ok((attempts, connected))
     }
+}
+
+/// What stands now for whom a lookup is of; an address without a device stands for one.
+fn named((device, client): &(String, IpAddr), devices: &Devices) -> String {
+    if device.is_empty() { client.to_string() } else { known::renamed(device, devices) }
 }

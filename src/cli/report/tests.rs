@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::journal::{self, Attempt, Did, Journal, Series};
 use crate::metrics::Metrics;
 use crate::policy::{Evidence, Pattern};
+use crate::report::Format;
 use crate::time::{Mono, Now};
 use crate::wire::{LowerName, Transport, qtype};
 
@@ -22,21 +23,25 @@ fn record(directory: &Path) {
     let journal =
         Journal::start(journal::Config::new(directory), Arc::new(Metrics::new()), Clock::manual(now).0).unwrap();
     for (client, at) in [(7, "2024-08-30T08:00:00Z"), (8, "2024-08-30T08:00:00Z"), (7, "2024-11-30T08:00:00Z")] {
-        let (ban, category, site) = (Arc::from("acme"), Arc::from("update"), Arc::from("berlin"));
-        journal.record(&Attempt {
-            at: at.parse().unwrap(),
-            client: [192, 0, 2, client].into(),
-            told: None,
-            series: journal.series(Series { ban, category, evidence: Evidence::Installed, site }),
-            qname: &LowerName::parse("upd.acme.example").unwrap(),
-            qtype: qtype::A,
-            pattern: Pattern::parse("acme.example").unwrap().as_ref(),
-            action: Did::Nxdomain,
-            transport: Transport::Udp,
-            verified: false,
-        });
+        try_it(&journal, client, at);
     }
     journal.close(Duration::from_secs(60)).unwrap();
+}
+
+fn try_it(journal: &Journal, client: u8, at: &str) {
+    let (ban, category, site) = (Arc::from("acme"), Arc::from("update"), Arc::from("berlin"));
+    journal.record(&Attempt {
+        at: at.parse().unwrap(),
+        client: [192, 0, 2, client].into(),
+        told: None,
+        series: journal.series(Series { ban, category, evidence: Evidence::Installed, site }),
+        qname: &LowerName::parse("upd.acme.example").unwrap(),
+        qtype: qtype::A,
+        pattern: Pattern::parse("acme.example").unwrap().as_ref(),
+        action: Did::Nxdomain,
+        transport: Transport::Udp,
+        verified: false,
+    });
 }
 
 /// The command line that asks for November against what was before September.
@@ -121,6 +126,19 @@ fn a_report_is_signed_once_there_is_a_key_and_any_change_is_found() {
     assert_eq!(run(&["report", "verify", &file, "--key", &"0".repeat(64)]).code, 1);
     assert_eq!(run(&["report", "verify", &file, "--key", "x"]).code, 2);
 
+    // The signature cut off, and the digest made anew for what was changed.
+    for format in [Format::Html, Format::Json, Format::Csv, Format::Markdown] {
+        let signed = run(&asked(&state, &["--format", format.as_str()])).out;
+        let (before, after) = format.around_seal();
+        let (body, _seal) = signed.rsplit_once(before).unwrap();
+        let body = if format == Format::Json { format!("{body}}}") } else { body.to_owned() };
+        let forged = crate::report::seal(&body.replacen("2 devices", "3 devices", 1), format, None);
+        assert!(forged.ends_with(after) && !forged.contains("ed25519"));
+        save(&forged);
+        let ran = run(&["report", "verify", &file]);
+        assert!(ran.code == 1 && ran.out.contains("it is not signed"), "{format:?}: {}", ran.out);
+    }
+
     save(&signed.replacen("2 devices", "3 devices", 1));
     let ran = run(&["report", "verify", &file, "--key", &key]);
     assert!(ran.code == 1 && ran.out.starts_with("BROKEN") && ran.err.is_empty(), "{}", ran.out);
@@ -144,6 +162,48 @@ fn an_incident_is_what_the_record_has_of_one_device() {
     assert!(page.code == 0 && page.out.starts_with("<!DOCTYPE html>") && page.out == run(&asked).out);
     let unknown = run(&["report", "incident", "x", "--ban", "acme", "--config", CONFIG, "--state-dir", &state]);
     assert!(unknown.code == 2 && unknown.err.contains("nothing on record of the device `x`"), "{}", unknown.err);
+}
+
+#[test]
+fn an_incident_is_of_one_device_whoever_else_held_its_address_and_whatever_it_was_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = Now { wall: "2024-12-01T00:00:00Z".parse().unwrap(), mono: Mono::default() };
+    let config = journal::Config::new(dir.path());
+    let leases = |rows: &str| {
+        let source = crate::diag::Source::new("t", format!("address,mac,since,until\n{rows}"));
+        crate::identity::LeaseFormat::Csv.leases(&source).0
+    };
+    let (first, second) = ("52:54:00:00:00:0a", "52:54:00:00:00:0b");
+    let rows = format!(
+        "192.0.2.7,{first},2024-08-01T00:00:00Z,2024-09-01T00:00:00Z\n192.0.2.7,{second},2024-11-01T00:00:00Z,2024-12-30T00:00:00Z\n"
+    );
+    config.devices.take(&leases(&rows), "2024-08-01T00:00:00Z".parse().unwrap());
+    let journal = Journal::start(config, Arc::new(Metrics::new()), Clock::manual(now).0).unwrap();
+    try_it(&journal, 7, "2024-08-30T08:00:00Z");
+    try_it(&journal, 7, "2024-11-30T08:00:00Z");
+    try_it(&journal, 8, "2024-11-30T08:00:00Z");
+    journal.close(Duration::from_secs(60)).unwrap();
+    let state = dir.path().display().to_string();
+    let of = |device: &str| {
+        let asked = ["report", "incident", device, "--ban", "acme", "--config", CONFIG, "--state-dir", &state];
+        run(&[&asked[..], &["--format", "json"]].concat())
+    };
+    let ran = of("192.0.2.7");
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("2 devices held the address 192.0.2.7; name one of them: mac:52:54:00:00:00:0a, mac:52"));
+    let told: Value = serde_json::from_str(&of(&format!("mac:{first}")).out).unwrap();
+    assert_eq!((&told["lookups"], &told["report_by"]), (&json!(1), &json!("2024-09-04")));
+    let told: Value = serde_json::from_str(&of("192.0.2.8").out).unwrap();
+    assert_eq!((&told["lookups"], &told["device"]), (&json!(1), &json!("192.0.2.8")));
+    // An operator says that they are one; by either name it is all of it.
+    let (first, second) = (format!("mac:{first}"), format!("mac:{second}"));
+    let merge = ["devices", "merge", &first, &second, "--reason", "dock", "--state-dir", &state, "--config", CONFIG];
+    let merged = run(&merge);
+    assert_eq!(merged.code, 0, "{}", merged.err);
+    for name in [first.as_str(), &second, "192.0.2.7"] {
+        let told: Value = serde_json::from_str(&of(name).out).unwrap();
+        assert_eq!((&told["lookups"], &told["report_by"]), (&json!(2), &json!("2024-09-04")), "{name}");
+    }
 }
 
 #[test]
