@@ -193,18 +193,23 @@ impl Spool {
 }
 
 impl Inner {
-    /// Cuts off what is no whole line, and finds the end of the stream; `None`: there is nothing.
+    /// Cuts off the end of what is no whole line, and finds the end of the stream; `None`: there is nothing. A whole line that
+    /// can't be read is a row that is lost, and costs none of those behind it.
     fn recover(&mut self) -> Option<Mark> {
         let (_rows, last) = self.files.last_key_value()?;
         let mut end = before(&last.path)?;
         let path = last.path.clone();
-        let (mut whole, mut text) = (0, Vec::new());
+        let mut text = Vec::new();
         File::open(&path).and_then(|mut file| file.read_to_end(&mut text)).unwrap_or_default();
-        for line in text.split_inclusive(|octet| *octet == b'\n') {
-            let Some(placed) = line.strip_suffix(b"\n").and_then(Placed::read) else { break };
-            whole += line.len() as u64;
-            end = placed.before.past(&placed.row);
+        let whole = text.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+        for line in text[..whole].split_inclusive(|octet| *octet == b'\n') {
+            end = match line.strip_suffix(b"\n").and_then(Placed::read) {
+                Some(placed) => placed.before.past(&placed.row),
+                // Its number is not given out again; of its attempts there was at least one.
+                None => Mark { rows: end.rows + 1, attempts: end.attempts + 1 },
+            };
         }
+        let whole = whole as u64;
         if whole < text.len() as u64 {
             let file = OpenOptions::new().write(true).open(&path);
             file.and_then(|file| file.set_len(whole)).unwrap_or_default();

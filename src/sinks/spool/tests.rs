@@ -116,6 +116,24 @@ fn damage_in_the_middle_costs_the_rows_it_hit_and_they_are_counted() {
 }
 
 #[test]
+fn damage_in_the_last_file_costs_nothing_behind_it_after_a_restart() {
+    for (damaged, left, lost) in
+        [("n4.example", vec![1, 2, 3, 5, 6, 20], 4), ("n6.example", vec![1, 2, 3, 4, 5, 20], 1)]
+    {
+        let state = tempfile::tempdir().unwrap();
+        let first = spool(state.path(), ROOM);
+        append(&first, 1..7);
+        let path = first.inner().files[&0].path.clone();
+        drop(first);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen(damaged, "\0", 1)).unwrap();
+        let again = spool(state.path(), ROOM);
+        append(&again, 20..21);
+        assert_eq!(all(&again, Mark::default()), (left, 0, lost), "{damaged}");
+    }
+}
+
+#[test]
 fn a_directory_that_takes_nothing_costs_what_could_not_be_written_and_nothing_else() {
     let state = tempfile::tempdir().unwrap();
     let spool = spool(state.path(), ROOM);
