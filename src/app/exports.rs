@@ -171,7 +171,7 @@ fn write(directory: &Path, zone: &ZoneConfig, policy: &Policy, at: Timestamp) ->
 }
 
 /// When a ban changes what it does.
-fn next_change(policy: &Policy, now: Timestamp) -> Timestamp {
+pub(super) fn next_change(policy: &Policy, now: Timestamp) -> Timestamp {
     policy.bans().iter().filter_map(|ban| ban.stance.next_change(now)).min().unwrap_or(Timestamp::MAX)
 }
 

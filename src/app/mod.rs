@@ -15,6 +15,7 @@ mod cache;
 mod certificate;
 mod confined;
 pub mod control;
+mod dates;
 mod designated;
 mod desk;
 mod devices;

@@ -1,5 +1,6 @@
 //! Policy into force: from the lists as they are, or from the last good copy when they are broken.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,11 +31,15 @@ pub(super) struct Ready {
 impl Ready {
     /// What the audit says of it when it comes into force at `at`.
     pub(super) fn taken(&self, at: Timestamp) -> Reloaded {
-        let modes = self.policy.bans().iter().map(|ban| (ban.id.to_string(), ban.stance.mode_at(at)));
-        let on = modes.filter(|(_ban, mode)| *mode != Mode::Off).take(Reloaded::MODES_MAX);
-        let modes = on.map(|(ban, mode)| (ban, mode.as_str().to_owned())).collect();
-        Reloaded { why: String::new(), policy: self.digest.clone(), modes }
+        Reloaded { why: String::new(), policy: self.digest.clone(), modes: modes(&self.policy, at) }
     }
+}
+
+/// What bans do at a moment, as the audit says it.
+pub(super) fn modes(policy: &Policy, at: Timestamp) -> BTreeMap<String, String> {
+    let modes = policy.bans().iter().map(|ban| (ban.id.to_string(), ban.stance.mode_at(at)));
+    let on = modes.filter(|(_ban, mode)| *mode != Mode::Off).take(Reloaded::MODES_MAX);
+    on.map(|(ban, mode)| (ban, mode.as_str().to_owned())).collect()
 }
 
 /// What a policy is to be made of, and what there is already.

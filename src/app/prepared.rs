@@ -25,7 +25,7 @@ use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
 use super::{
-    Failure, bind, certificate, control, endpoint, exempt, exports, files, leases, map, privacy, reload, reports,
+    Failure, bind, certificate, control, dates, endpoint, exempt, exports, files, leases, map, privacy, reload, reports,
     reverse, saved, state_dir,
 };
 use crate::access::Access;
@@ -240,6 +240,7 @@ fn forwarder(parts: &Parts, settings: &Settings) -> Forwarder {
 fn keep_all(parts: &Arc<Parts>, late: Option<Late>, stop: &CancellationToken) {
     tokio::spawn(served::follow(Arc::clone(parts), stop.clone()));
     tokio::spawn(exports::keep(Arc::clone(parts), stop.clone()));
+    tokio::spawn(dates::keep(Arc::clone(parts), stop.clone()));
     tokio::spawn(exempt::keep(Arc::clone(parts), stop.clone()));
     tokio::spawn(leases::keep_neighbours(Arc::clone(parts), stop.clone()));
     tokio::spawn(reports::keep(Arc::clone(parts), stop.clone()));

@@ -1,6 +1,6 @@
 //! The file as a server has it: what it says is known, what others append is followed, what is appended is on the disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -225,6 +225,19 @@ impl Audit {
         self.append(Author::default(), at, |known| {
             let is_known = known.state.reloaded.as_ref().is_some_and(|last| last.says_as(reloaded));
             Ok((!is_known).then(|| Event::Reloaded(reloaded.clone())))
+        })?;
+        Ok(())
+    }
+
+    /// Notes what bans do from now on by their dates, under the policy that came into force last, if that is noted otherwise.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn dated(&self, modes: BTreeMap<String, String>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(Author::default(), at, |known| {
+            let last = known.state.reloaded.as_ref().filter(|last| last.modes != modes);
+            Ok(last
+                .map(|last| Event::Reloaded(Reloaded { why: "date".to_owned(), policy: last.policy.clone(), modes })))
         })?;
         Ok(())
     }

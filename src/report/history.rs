@@ -102,8 +102,8 @@ impl History {
     }
 
     /// Every exemption that could have spared somebody this ban, whenever that was.
-    pub fn all_exceptions(&self, ban: &str) -> Vec<ExceptionRow> {
-        self.exceptions_within(ban, (Timestamp::MIN, Timestamp::MAX))
+    pub fn all_exceptions(&self, ban: &str, now: Timestamp) -> Vec<ExceptionRow> {
+        self.exceptions_within(ban, (Timestamp::MIN, now))
     }
 
     /// Exemptions that could have spared somebody this ban in the time in question.
@@ -118,7 +118,9 @@ impl History {
             let end = [ended.map(|(at, _how)| *at), until].into_iter().flatten().min();
             let is_of_time = *at < whole.1 && end.is_none_or(|end| end >= whole.0);
             let is_of_ban = written.ban.as_ref().is_none_or(|other| other == ban);
-            let state = ended.map_or("granted", |(_at, how)| how);
+            // No server may have been there to note its end.
+            let is_over = until.is_some_and(|until| until < whole.1);
+            let state = ended.map_or(if is_over { "expired" } else { "granted" }, |(_at, how)| how);
             (is_of_time && is_of_ban)
                 .then(|| ExceptionRow::new(&id.to_string(), written, Some(rfc3339(*at)), state, end.map(rfc3339)))
         };
@@ -213,7 +215,7 @@ mod tests {
         let rows = history.exceptions("acme", &asked());
         let told: Vec<_> = rows.iter().map(|row| (&*row.id, row.state, row.until.as_deref())).collect();
         let expected =
-            [("2", "revoked", Some("2026-03-05T00:00:00.000Z")), ("5", "granted", Some("2026-03-07T00:00:00.000Z"))];
+            [("2", "revoked", Some("2026-03-05T00:00:00.000Z")), ("5", "expired", Some("2026-03-07T00:00:00.000Z"))];
         assert_eq!(told, expected);
         assert_eq!((&*rows[0].whom, &*rows[0].what), ("192.0.2.7", "ban acme"));
     }

@@ -155,6 +155,32 @@ fn a_policy_is_noted_when_it_is_another_or_a_ban_has_another_mode() {
 }
 
 #[test]
+fn what_bans_do_from_a_date_on_is_noted_under_the_policy_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let audit = open(directory.path());
+    let note = |mode: &str| audit.dated(reloaded(mode).modes, second(1)).unwrap();
+    let told = || {
+        let mut told = Vec::new();
+        let take = |entry: &Entry, _hash: &str| match &entry.event {
+            Event::Reloaded(reloaded) => told.push((reloaded.why.clone(), reloaded.modes["vendor"].clone())),
+            _ => (),
+        };
+        read(directory.path(), take).unwrap();
+        told
+    };
+    let said =
+        |all: &[(&str, &str)]| all.iter().map(|(why, mode)| (why.to_string(), mode.to_string())).collect::<Vec<_>>();
+    // Nothing has come into force yet.
+    note("enforce");
+    assert_eq!(told(), []);
+    audit.reloaded(&reloaded("observe"), second(0)).unwrap();
+    note("observe");
+    note("enforce");
+    note("enforce");
+    assert_eq!(told(), said(&[("test", "observe"), ("date", "enforce")]));
+}
+
+#[test]
 fn the_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
