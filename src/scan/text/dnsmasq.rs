@@ -3,25 +3,37 @@
 //! ```text
 //! Nov 28 10:00:00 dnsmasq[123]: query[A] www.example.org from 192.0.2.7
 //! Nov 28 10:00:00 dnsmasq[123]: 17 192.0.2.7/53124 query[type=65] www.example.org from 192.0.2.7
+//! Nov 28 10:00:00 dnsmasq[123]: UDP 17 192.0.2.7/53124 query[A] www.example.org from 192.0.2.7
 //! ```
-//! dnsmasq(8), "--log-queries": the second form is that of `extra`. A name ends where ` from ` begins for the last time: what
+//! dnsmasq(8), "--log-queries": the second form is that of `extra`, the third that of `proto`. A name ends where ` from ` begins for the last time: what
 //! others put into a name can't be taken for the client.
 
 use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
 use super::super::times::Times;
 use super::{address, behind, qtype};
-use crate::wire::LowerName;
+use crate::wire::{LowerName, Transport};
 
 pub(super) fn read(line: &[u8], times: &Times) -> Told {
     let Some(rest) = behind(line, b"dnsmasq").and_then(|rest| behind(rest, b": ")) else { return Ok(None) };
+    let (transport, rest) = over(rest);
     let Some(rest) = query(rest) else { return Ok(None) };
     let end = memchr::memchr(b']', rest).ok_or(Fault::Unread("the query type"))?;
     let (word, rest) = (&rest[..end], rest[end + 1..].trim_ascii_start());
     let from = memchr::memmem::rfind(rest, b" from ").ok_or(Fault::Missing("client"))?;
     let (name, client) = (&rest[..from], rest[from + b" from ".len()..].trim_ascii());
     let (at, _rest) = times.leading(line)?;
-    Ok(Some(Entry::new(at, address(client)?, name_of(name)?, type_of(word)?)))
+    let entry = Entry::new(at, address(client)?, name_of(name)?, type_of(word)?);
+    Ok(Some(match transport {
+        Some(transport) => entry.over(transport),
+        None => entry,
+    }))
+}
+
+/// How it came, where that stands in front.
+fn over(rest: &[u8]) -> (Option<Transport>, &[u8]) {
+    let behind = |word: &[u8], transport| rest.strip_prefix(word).map(|rest| (Some(transport), rest));
+    behind(b"UDP ", Transport::Udp).or_else(|| behind(b"TCP ", Transport::Tcp)).unwrap_or((None, rest))
 }
 
 /// What is behind `query[`, which stands at the beginning or behind the number and the client.
@@ -76,7 +88,24 @@ mod tests {
             "2026-11-28T10:00:00+00:00 gw dnsmasq[1]: query[PTR] 7.2.0.192.in-addr.arpa from 192.0.2.7",
             Some(read("7.2.0.192.in-addr.arpa", "PTR", "192.0.2.7")),
         );
+        let over = |transport| {
+            let verified = transport == "tcp";
+            Some(Read { transport, verified, ..read("www.example.org", "A", "192.0.2.7") })
+        };
+        check(
+            "Nov 28 10:00:00 dnsmasq[1]: UDP 17 192.0.2.7/53124 query[A] www.example.org from 192.0.2.7",
+            over("udp"),
+        );
+        check(
+            "Nov 28 10:00:00 dnsmasq[1]: TCP 18 192.0.2.7/53124 query[A] www.example.org from 192.0.2.7",
+            over("tcp"),
+        );
+        check(
+            "Sat Nov 28 10:00:00 2026 daemon.info dnsmasq[1]: 17 192.0.2.7/53124 query[A] www.example.org from 192.0.2.7",
+            Some(read("www.example.org", "A", "192.0.2.7")),
+        );
         for other in [
+            "Nov 28 10:00:00 dnsmasq[123]: UDP 17 192.0.2.7/53124 forwarded www.example.org to 192.0.2.53",
             "Nov 28 10:00:00 dnsmasq[123]: forwarded www.example.org to 192.0.2.53",
             "Nov 28 10:00:00 dnsmasq[123]: reply www.example.org is 192.0.2.1",
             "Nov 28 10:00:00 dnsmasq-dhcp[123]: DHCPACK(eth0) 192.0.2.7 02:00:00:00:00:01 laptop",

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
 use super::super::times::Times;
-use super::{address, qtype};
+use super::{address, is_of_neighbours, qtype};
+use crate::metrics::Did;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
@@ -44,7 +45,9 @@ const NAME: &[&str] = &[
 ];
 const TYPE: &[&str] =
     &["dns.question.type", "dns.rrtype", "dns.queries.0.rrtype", "qtype_name", "query_type", "qtype", "QT", "type"];
-const TRANSPORT: &[&str] = &["network.transport", "proto", "transport", "protocol"];
+const TRANSPORT: &[&str] = &["network.transport", "proto", "transport", "protocol", "CP"];
+/// Of the server that was asked.
+const PORT: &[&str] = &["id.resp_p", "dest_port", "destination.port"];
 
 impl Default for Fields {
     fn default() -> Self {
@@ -78,6 +81,15 @@ pub(super) fn read(line: &[u8], times: &Times, fields: &Fields) -> Told {
     if kind.is_some_and(|kind| !matches!(kind, "query" | "request")) {
         return Ok(None);
     }
+    // EVE repeats a query in the alert that it raised: counted, a rule for a banned name would double every lookup.
+    let event = object.get("event_type").and_then(Value::as_str);
+    if object.get("dns").is_some() && event.is_some_and(|event| event != "dns") {
+        return Ok(None);
+    }
+    let port = PORT.iter().find_map(|name| find(&object, name)).and_then(Value::as_u64);
+    if port.and_then(|port| u16::try_from(port).ok()).is_some_and(is_of_neighbours) {
+        return Ok(None);
+    }
     // Whatever else the same file logs has no name.
     let Some(name) = first(&object, &fields.name).and_then(Value::as_str) else { return Ok(None) };
     let at = time(first(&object, &fields.time).ok_or(Fault::Missing("time"))?, times)?;
@@ -86,10 +98,22 @@ pub(super) fn read(line: &[u8], times: &Times, fields: &Fields) -> Told {
     let of_zeek = object.get("id.orig_h").is_some();
     let entry = Entry::new(at, client, name_of(name, of_zeek)?, type_of(word)?);
     let transport = first(&object, &fields.transport).and_then(Value::as_str).and_then(transport);
+    let entry = Entry { did: did(&object), ..entry };
     Ok(Some(match transport {
         Some(transport) => entry.over(transport),
         None => entry,
     }))
+}
+
+/// What was done about it, where one of the logs that are known by themselves tells of a block.
+fn did(object: &Value) -> Did {
+    let word = |name: &str| find(object, name).and_then(Value::as_str);
+    if word("firewall_rule_action") == Some("BLOCK") {
+        return if word("rcode") == Some("NXDOMAIN") { Did::Nxdomain } else { Did::Nodata };
+    }
+    // By default AdGuard Home answers with an address that leads nowhere.
+    let is_filtered = find(object, "Result.IsFiltered").and_then(Value::as_bool) == Some(true);
+    if is_filtered { Did::Sinkhole } else { Did::Observe }
 }
 
 /// The first of these fields that is there and is not null.
@@ -162,6 +186,36 @@ mod tests {
     fn read(qtype: &'static str, transport: &'static str) -> Read<'static> {
         let (at, client, name) = ("2026-11-28T10:00:00.123Z", "192.0.2.7", "www.example.org");
         Read { at, client, name, qtype, transport, verified: transport == "tcp" }
+    }
+
+    #[test]
+    fn blocks_are_told_by_the_logs_that_have_them() {
+        let of = |more: &str| {
+            let line = format!(
+                r#"{{"query_timestamp":"2026-11-28T10:00:00Z","srcaddr":"192.0.2.7","query_name":"a.example","query_type":"A"{more}}}"#
+            );
+            context(Format::Json).read(line.as_bytes()).unwrap().unwrap().did
+        };
+        for (more, did) in [
+            ("", Did::Observe),
+            (r#","firewall_rule_action":"ALERT""#, Did::Observe),
+            (r#","firewall_rule_action":"BLOCK","rcode":"NXDOMAIN""#, Did::Nxdomain),
+            (r#","firewall_rule_action":"BLOCK","rcode":"NOERROR""#, Did::Nodata),
+            (r#","Result":{"IsFiltered":true,"Reason":3}"#, Did::Sinkhole),
+            (r#","Result":{}"#, Did::Observe),
+        ] {
+            assert_eq!(of(more), did, "{more}");
+        }
+    }
+
+    #[test]
+    fn alerts_and_names_asked_among_neighbours_are_no_queries() {
+        for line in [
+            r#"{"timestamp":"2026-11-28T10:00:00.123000+0000","event_type":"alert","src_ip":"192.0.2.7","dns":{"type":"request","queries":[{"rrname":"www.example.org","rrtype":"MX"}]}}"#,
+            r#"{"ts":1795860000.123,"id.orig_h":"192.0.2.7","id.resp_p":5353,"proto":"udp","query":"www.example.org","qtype":1}"#,
+        ] {
+            check(Format::Json, line, None);
+        }
     }
 
     #[test]

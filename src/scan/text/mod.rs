@@ -87,6 +87,11 @@ fn qtype(word: &[u8]) -> Result<u16, Fault> {
 }
 
 /// The words of a line, however many spaces are between them.
+/// Whether a port is one at which neighbours ask each other: NetBIOS, multicast DNS (RFC 6762) and LLMNR (RFC 4795).
+fn is_of_neighbours(port: u16) -> bool {
+    matches!(port, 137 | 5353 | 5355)
+}
+
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
-use super::{Columns, Context, address, qtype};
+use super::{Columns, Context, address, is_of_neighbours, qtype};
 use crate::wire::Transport;
 
 const WANTED: [&str; 7] = ["ts", "id.orig_h", "id.resp_p", "proto", "query", "qtype", "qtype_name"];
@@ -35,8 +35,8 @@ pub(super) fn read(line: &[u8], context: &Context) -> Told {
     let fields = columns.fields(line, b'\t')?;
     let unset = |field: &[u8]| field.is_empty() || field == b"-" || field == b"(empty)";
     let query = fields.get(QUERY);
-    // Zeek calls multicast DNS, LLMNR and the names of NetBIOS by the same name.
-    if unset(query) || matches!(fields.get(PORT), b"5353" | b"5355" | b"137") {
+    let port = str::from_utf8(fields.get(PORT)).ok().and_then(|port| port.parse().ok());
+    if unset(query) || port.is_some_and(is_of_neighbours) {
         return Ok(None);
     }
     let at = context.times.epoch(fields.get(TS)).or_else(|fault| match context.times.iso(fields.get(TS)) {

@@ -16,6 +16,8 @@ const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(26);
 const SET_FROM: i64 = 946_684_800;
 /// Years that are tried for a day and month: a leap day comes every four years, but not in 2100.
 const YEARS_TRIED: i16 = 8;
+/// A line so many days before the first of a log is out of order, and not of the next year. A month and what its length may be off.
+const OUT_OF_ORDER_DAYS: i64 = 34;
 const MONTHS: [&[u8]; 12] =
     [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
 
@@ -95,9 +97,9 @@ impl Times {
         Some(date.and_then(|date| Ok((self.local(date.to_datetime(time))?, rest))))
     }
 
-    /// `Nov 28 10:00:00`, and with a year behind it or none.
+    /// `Nov 28 10:00:00`, with a day of the week before it or none, and with a year or none.
     fn of_syslog<'l>(&self, line: &'l [u8]) -> Option<Result<(Timestamp, &'l [u8]), Fault>> {
-        let (month, rest) = split(line, b' ')?;
+        let (month, rest) = split(after_weekday(line), b' ')?;
         let (day, rest) = split(rest.trim_ascii_start(), b' ')?;
         let (month, day) = (month_of(month)?, digits(day, 1..=2)?);
         let (year, rest) = match rest {
@@ -105,6 +107,13 @@ impl Times {
             _ => (None, rest),
         };
         let (time, rest) = time_of(rest)?;
+        // As asctime(3) writes it, and so the log of OpenWrt: the year stands last.
+        let (year, rest) = match rest {
+            [b' ', a, b, c, d, b' ', ..] if year.is_none() && line.len() != after_weekday(line).len() => {
+                (digits(&[*a, *b, *c, *d], 4..=4), rest.get(5..).unwrap_or_default())
+            }
+            _ => (year, rest),
+        };
         let at = match year {
             Some(year) => date(year, month, day).and_then(|date| self.local(date.to_datetime(time))),
             None => self.without_year(month, day, time),
@@ -115,7 +124,10 @@ impl Times {
     /// A day and time of which the log does not say the year.
     fn without_year(&self, month: i64, day: i64, time: Time) -> Result<Timestamp, Fault> {
         if let Some(year) = self.year {
-            let earlier = self.begins.is_some_and(|begins| (month, day) < (i64::from(begins.0), i64::from(begins.1)));
+            // Lines come a little out of order: only one that lies far before the first is of the next year.
+            let days = |month: i64, day: i64| month * 31 + day;
+            let first = self.begins.map(|(month, day)| days(month.into(), day.into()));
+            let earlier = first.is_some_and(|first| first - days(month, day) > OUT_OF_ORDER_DAYS);
             return self.local(date(i64::from(year) + i64::from(earlier), month, day)?.to_datetime(time));
         }
         let latest = self.written.saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
@@ -185,10 +197,16 @@ impl Times {
 
 /// Month and day of a line that begins with them and tells no year.
 pub(super) fn month_and_day(line: &[u8]) -> Option<(i8, i8)> {
-    let (month, rest) = split(after_priority(line), b' ')?;
+    let (month, rest) = split(after_weekday(after_priority(line)), b' ')?;
     let (day, _rest) = split(rest.trim_ascii_start(), b' ')?;
     let small = |number: Option<i64>| i8::try_from(number?).ok();
     small(month_of(month)).zip(small(digits(day, 1..=2)))
+}
+
+/// The line behind the day of the week, if it begins with one.
+fn after_weekday(line: &[u8]) -> &[u8] {
+    const DAYS: [&[u8]; 7] = [b"Mon ", b"Tue ", b"Wed ", b"Thu ", b"Fri ", b"Sat ", b"Sun "];
+    DAYS.iter().find_map(|day| line.strip_prefix(*day)).unwrap_or(line)
 }
 
 /// The line behind `<30>` and the version of RFC 5424.

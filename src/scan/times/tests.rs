@@ -45,6 +45,11 @@ fn a_year_that_is_given_is_that_of_the_first_line() {
     let given = |year, begins| Times { year: Some(year), begins: Some(begins), ..times("UTC", "2026-11-28T12:00:00Z") };
     check(&given(2023, (12, 30)), "Dec 31 23:59:59 x", Ok("2023-12-31T23:59:59Z"));
     check(&given(2023, (12, 30)), "Jan  1 00:00:01 x", Ok("2024-01-01T00:00:01Z"));
+    // Another thread was late with it: it is not of a year later.
+    check(&given(2023, (11, 28)), "Nov 27 23:59:59 x", Ok("2023-11-27T23:59:59Z"));
+    check(&given(2023, (12, 1)), "Nov 30 23:59:59 x", Ok("2023-11-30T23:59:59Z"));
+    check(&given(2023, (11, 28)), "Oct  1 00:00:00 x", Ok("2024-10-01T00:00:00Z"));
+    check(&times("UTC", "2026-11-28T12:00:00Z"), "Sat Nov 28 10:00:00 2026 x", Ok("2026-11-28T10:00:00Z"));
     check(&given(2023, (2, 28)), "Feb 29 00:00:01 x", Err(Fault::Day));
     check(&given(2024, (2, 28)), "Feb 29 00:00:01 x", Ok("2024-02-29T00:00:01Z"));
 }
