@@ -104,8 +104,15 @@ pub struct Bindings {
 }
 
 impl Bindings {
-    /// Adds those that were known before, in any order. None goes on when the next of its address has begun.
+    /// Adds those that were known before, in any order, and keeps the newest of each address.
     pub fn restore(&mut self, known: impl IntoIterator<Item = Binding>) {
+        self.restore_all(known);
+        self.of.values_mut().for_each(keep_the_newest);
+    }
+
+    /// Adds those that were known before, in any order, and keeps them all, for whoever asks of a time long ago. None goes on when
+    /// the next of its address has begun.
+    pub fn restore_all(&mut self, known: impl IntoIterator<Item = Binding>) {
         for binding in known {
             self.of.entry(binding.address).or_default().push(binding);
         }
@@ -115,7 +122,6 @@ impl Bindings {
             for (binding, next) in bindings.iter_mut().zip(begins) {
                 binding.until = Some(binding.until.map_or(next, |until| until.min(next)));
             }
-            keep_the_newest(bindings);
         }
     }
 
@@ -421,6 +427,23 @@ mod tests {
         assert!(!bindings.is_empty());
         bindings.take(&[], moment(90 + 86_401));
         assert!(bindings.is_empty());
+    }
+
+    #[test]
+    fn whoever_asks_of_a_time_long_ago_is_told_of_every_holder() {
+        let mut all = Vec::new();
+        for number in 0..20_i64 {
+            let mut one = Bindings::default();
+            let (since, until) = (number * 100, number * 100 + 90);
+            one.take(&leases(&format!("10.0.0.7,52:54:00:00:00:{number:02x},,{since},{until}\n")), moment(since));
+            all.extend(one.held(moment(since)).cloned());
+        }
+        let (mut kept, mut newest) = (Bindings::default(), Bindings::default());
+        kept.restore_all(all.clone());
+        newest.restore(all);
+        let first = |bindings: &Bindings| bindings.at("10.0.0.7".parse().unwrap(), moment(50)).map(shown);
+        assert_eq!(first(&kept).as_deref(), Some("0..90 mac:52:54:00:00:00:00"));
+        assert_eq!(first(&newest), None);
     }
 
     #[test]

@@ -33,6 +33,13 @@ impl Devices {
         inner.learn();
     }
 
+    /// Adds all that was known before, for whoever asks of a time long ago.
+    pub fn restore_all(&self, known: impl IntoIterator<Item = Binding>) {
+        let mut inner = self.lock();
+        inner.bindings.restore_all(known);
+        inner.learn();
+    }
+
     /// Adds what was said together before, by those whose bindings are over.
     pub fn remember(&self, together: &[Vec<Identifier>]) {
         self.lock().joins.learn(together.iter().map(Vec::as_slice));

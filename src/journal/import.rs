@@ -116,7 +116,7 @@ impl Import {
         // A log of a day is read in a minute: what limits rows by the second of the clock has no meaning here.
         let config = Config { rows_per_second_max: u32::MAX, rows_in_memory_max: ROWS_MAX, ..config.clone() };
         let mut database = Database::open(&config, rand::random::<i64>())?;
-        config.devices.restore(database.all_bindings()?);
+        config.devices.restore_all(database.all_bindings()?);
         config.devices.remember(&database.said_together()?);
         database.note_levels(&config.privacy, now)?;
         Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), now })
