@@ -35,10 +35,11 @@ impl Foreign<'_> {
 }
 
 impl Guard {
-    /// Whether the query is an attempt; `None`: there is no policy yet. One that is none is noted by its name, where names are
-    /// recorded.
+    /// Whether the query is an attempt; `None`: there is no policy yet. Its client is noted as active; one that is none is noted
+    /// by its name, where names are recorded.
     pub fn is_foreign_attempt(&self, foreign: &Foreign<'_>) -> Option<bool> {
         let in_force = self.in_force()?;
+        self.journal.note_active((foreign.client, None), foreign.at, || in_force.site_of(foreign.client));
         let Spared { verdict, hits } = foreign.judge(&in_force);
         let is_pass = matches!(verdict.decision, Decision::Pass | Decision::Allow(_));
         let is_attempt = !is_pass || !verdict.also.is_empty() || !hits.is_empty();

@@ -8,8 +8,8 @@ use embargo::clock::Clock;
 use embargo::dnstap::{
     Control, Dnstap, Frame, Kind, Message, Policy, PolicyAction, SocketProtocol, read_frame, write_control, write_data,
 };
-use embargo::journal::{AttemptRow, Did};
-use embargo::time::Timestamp;
+use embargo::journal::{AttemptRow, Did, Sign, Store, What};
+use embargo::time::{Day, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -177,6 +177,23 @@ async fn queries_and_their_responses_are_one_attempt_with_what_the_response_show
     assert_eq!(server.metric("attempts_total", &[("ban", "vendor")]).await, 4);
     // Nothing was asked here.
     assert_eq!(server.metric("dns_queries_total", &[]).await, 0);
+}
+
+#[tokio::test]
+async fn who_asks_another_resolver_for_anything_is_on_record_as_active() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("tap.sock");
+    let server = server(&at_socket(&socket)).await;
+    let mut sender = at(&socket).await.begin().await;
+    sender.query(1, "free.example", now()).await;
+    until("it is taken", async || (messages(&server, "clean").await == 1).then_some(())).await;
+    let directory = server.stop().await;
+    let store = Store::open_read_only(&directory.path().join("state")).unwrap();
+    let presence = store.presence().unwrap();
+    let active = Sign { ban: "", evidence: None, what: What::Active };
+    let sets = presence.sets(active, 0, &(Day(0)..=Day(i32::MAX))).unwrap();
+    let devices = presence.devices(sets.iter().flat_map(|(_day, bits)| bits.iter())).unwrap();
+    assert_eq!(devices.into_iter().map(|row| row.device).collect::<Vec<_>>(), [CLIENT]);
 }
 
 #[tokio::test]
