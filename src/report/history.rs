@@ -89,8 +89,8 @@ impl History {
             Event::Revoked(id) => drop(self.ended.insert(*id, (entry.at, "revoked"))),
             Event::Expired(id) => drop(self.ended.insert(*id, (entry.at, "expired"))),
             Event::Reloaded(reloaded) => self.reloaded.push((entry.at, reloaded.clone())),
-            // What makes devices one is in the record's numbers, not in what a ban did when.
-            // How much was erased the store says.
+            // Says of no ban what it did when. Figures know devices by the names under which they were recorded, and how much was
+            // erased the store says.
             Event::Merged(_)
             | Event::Split(_)
             | Event::Undone(_)

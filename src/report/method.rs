@@ -14,6 +14,10 @@ pub(super) fn method(asked: &Asked) -> Vec<String> {
         "A device is what DHCP leases or an inventory name; where none do, an address of one site stands for one. Identity is that \
          of the moment of the lookup: an address that changes hands later changes nothing."
             .to_owned(),
+        "A device keeps the number of the name under which it was first recorded, and counts at the site where it was first seen. \
+         One that leases or an inventory began to name in between, or that was merged since, is counted under both names: the \
+         former as unknown or gone quiet, the latter as new."
+            .to_owned(),
         "Seen: a lookup whose evidence is `installed`, which only an installed product makes. Other grades are counted apart and \
          prove no installation."
             .to_owned(),
