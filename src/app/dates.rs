@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::exempt::tell_noted;
 use super::exports::next_change;
 use super::parts::Parts;
 use super::policy::modes;
@@ -43,6 +44,6 @@ impl Parts {
         let Some(in_force) = self.guard.in_force() else { return };
         let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
         let noted = tokio::task::spawn_blocking(move || audit.dated(modes(&in_force.policy, now), now)).await;
-        self.tell_noted(noted);
+        tell_noted(noted);
     }
 }

@@ -50,8 +50,8 @@ pub(super) fn about(head: &[u8], mut context: Context) -> Context {
         Format::ZeekConn => context.columns = lines(head).find_map(conn_columns),
         Format::Windows => {
             // Some lines are less than a second of a busy server: the more are looked at, the sooner one tells.
-            let all = head.split(|&octet| octet == b'\n');
-            context.times.day_first = all.into_iter().find_map(has_day_first).unwrap_or(true);
+            let mut all = head.split(|&octet| octet == b'\n');
+            context.times.day_first = all.find_map(has_day_first).unwrap_or(true);
         }
         Format::Unbound => context.replies = only_replies(lines(head).filter_map(is_unbound_query)),
         Format::Dnstap => context.replies = only_replies(has_queries(head).into_iter()),

@@ -236,7 +236,7 @@ fn report(directory: &Path) -> Found {
     Found {
         organisations: (key.sites_baseline, key.sites_now, key.sites_decline_percent),
         addresses: (key.addresses_baseline, key.addresses_now, key.addresses_decline_percent),
-        devices: (key.baseline, key.now),
+        devices: (key.baseline, key.now.unwrap_or_default()),
         still: key.still,
         new: key.new,
         countries,

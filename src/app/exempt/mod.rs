@@ -186,17 +186,17 @@ impl Parts {
     pub(super) async fn note(&self, taken: Reloaded, why: &str) {
         let taken = Reloaded { why: why.to_owned(), ..taken };
         let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
-        self.tell_noted(tokio::task::spawn_blocking(move || audit.reloaded(&taken, now)).await);
+        tell_noted(tokio::task::spawn_blocking(move || audit.reloaded(&taken, now)).await);
     }
+}
 
-    /// Tells that the audit log does not say what is in force, if so.
-    pub(super) fn tell_noted(&self, noted: Result<Result<(), Refusal>, tokio::task::JoinError>) {
-        match noted {
-            // What is wrong with the file is said by whoever follows it.
-            Ok(Ok(()) | Err(Refusal::Damaged { .. })) => (),
-            Ok(Err(error)) => tracing::error!(%error, "The audit log does not have the policy that is in force."),
-            Err(error) => tracing::error!(%error, "The audit log does not have the policy that is in force."),
-        }
+/// Tells that the audit log does not say what is in force, if so.
+pub(super) fn tell_noted(noted: Result<Result<(), Refusal>, tokio::task::JoinError>) {
+    match noted {
+        // What is wrong with the file is said by whoever follows it.
+        Ok(Ok(()) | Err(Refusal::Damaged { .. })) => (),
+        Ok(Err(error)) => tracing::error!(%error, "The audit log does not have the policy that is in force."),
+        Err(error) => tracing::error!(%error, "The audit log does not have the policy that is in force."),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::audit::{Audit, Event, Merged};
 use crate::cli::tests::{json_of, run};
 use crate::clock::Clock;
 use crate::journal::{self, Attempt, Did, Journal, Series};
@@ -174,10 +175,10 @@ fn an_incident_is_of_one_device_whoever_else_held_its_address_and_whatever_it_wa
         crate::identity::LeaseFormat::Csv.leases(&source).0
     };
     let (first, second) = ("52:54:00:00:00:0a", "52:54:00:00:00:0b");
-    let rows = format!(
-        "192.0.2.7,{first},2024-08-01T00:00:00Z,2024-09-01T00:00:00Z\n192.0.2.7,{second},2024-11-01T00:00:00Z,2024-12-30T00:00:00Z\n"
-    );
-    config.devices.take(&leases(&rows), "2024-08-01T00:00:00Z".parse().unwrap());
+    for (mac, since, until) in [(first, "2024-08-01", "2024-09-01"), (second, "2024-11-01", "2024-12-30")] {
+        let row = format!("192.0.2.7,{mac},{since}T00:00:00Z,{until}T00:00:00Z\n");
+        config.devices.take(&leases(&row), format!("{since}T00:00:00Z").parse().unwrap());
+    }
     let journal = Journal::start(config, Arc::new(Metrics::new()), Clock::manual(now).0).unwrap();
     try_it(&journal, 7, "2024-08-30T08:00:00Z");
     try_it(&journal, 7, "2024-11-30T08:00:00Z");
@@ -197,9 +198,8 @@ fn an_incident_is_of_one_device_whoever_else_held_its_address_and_whatever_it_wa
     assert_eq!((&told["lookups"], &told["device"]), (&json!(1), &json!("192.0.2.8")));
     // An operator says that they are one; by either name it is all of it.
     let (first, second) = (format!("mac:{first}"), format!("mac:{second}"));
-    let merge = ["devices", "merge", &first, &second, "--reason", "dock", "--state-dir", &state, "--config", CONFIG];
-    let merged = run(&merge);
-    assert_eq!(merged.code, 0, "{}", merged.err);
+    let merged = Merged { device: first.clone(), with: second.clone(), reason: "dock".to_owned() };
+    Audit::new(dir.path()).say(Event::Merged(merged), None, now.wall).unwrap();
     for name in [first.as_str(), &second, "192.0.2.7"] {
         let told: Value = serde_json::from_str(&of(name).out).unwrap();
         assert_eq!((&told["lookups"], &told["report_by"]), (&json!(2), &json!("2024-09-04")), "{name}");

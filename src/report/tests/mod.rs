@@ -206,7 +206,7 @@ fn dates_of_the_law_are_told_with_the_devices_around_them() {
 #[test]
 fn nothing_on_record_is_no_decline() {
     let record = record();
-    // Berlin's server died; Paris had nobody in the baseline but the one that is still there.
+    // The servers of both sites died.
     let asked = Asked::new(day("2026-05-11"), day("2026-05-20"), day("2026-02-11")).unwrap();
     let silent = document_of(&record, None, &asked);
     let told = json(&silent);
