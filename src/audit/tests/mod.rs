@@ -161,15 +161,15 @@ fn what_bans_do_from_a_date_on_is_noted_under_the_policy_in_force() {
     let note = |mode: &str| audit.dated(reloaded(mode).modes, second(1)).unwrap();
     let told = || {
         let mut told = Vec::new();
-        let take = |entry: &Entry, _hash: &str| match &entry.event {
-            Event::Reloaded(reloaded) => told.push((reloaded.why.clone(), reloaded.modes["vendor"].clone())),
-            _ => (),
+        let take = |entry: &Entry, _hash: &str| {
+            if let Event::Reloaded(reloaded) = &entry.event {
+                told.push((reloaded.why.clone(), reloaded.modes["vendor"].clone()));
+            }
         };
         read(directory.path(), take).unwrap();
         told
     };
-    let said =
-        |all: &[(&str, &str)]| all.iter().map(|(why, mode)| (why.to_string(), mode.to_string())).collect::<Vec<_>>();
+    let said = |all: [(&str, &str); 2]| all.map(|(why, mode)| (why.to_owned(), mode.to_owned()));
     // Nothing has come into force yet.
     note("enforce");
     assert_eq!(told(), []);
@@ -177,7 +177,7 @@ fn what_bans_do_from_a_date_on_is_noted_under_the_policy_in_force() {
     note("observe");
     note("enforce");
     note("enforce");
-    assert_eq!(told(), said(&[("test", "observe"), ("date", "enforce")]));
+    assert_eq!(told(), said([("test", "observe"), ("date", "enforce")]));
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! Nov 28 10:00:00 dnsmasq[123]: 17 192.0.2.7/53124 query[type=65] www.example.org from 192.0.2.7
 //! Nov 28 10:00:00 dnsmasq[123]: UDP 17 192.0.2.7/53124 query[A] www.example.org from 192.0.2.7
 //! ```
-//! dnsmasq(8), "--log-queries": the second form is that of `extra`, the third that of `proto`. A name ends where ` from ` begins for the last time: what
-//! others put into a name can't be taken for the client.
+//! dnsmasq(8), "--log-queries": the second form is that of `extra`, the third that of `proto`. A name ends where ` from ` begins
+//! for the last time: what others put into a name can't be taken for the client.
 
 use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
@@ -88,7 +88,7 @@ mod tests {
             "2026-11-28T10:00:00+00:00 gw dnsmasq[1]: query[PTR] 7.2.0.192.in-addr.arpa from 192.0.2.7",
             Some(read("7.2.0.192.in-addr.arpa", "PTR", "192.0.2.7")),
         );
-        let over = |transport| {
+        let over = |transport: &'static str| {
             let verified = transport == "tcp";
             Some(Read { transport, verified, ..read("www.example.org", "A", "192.0.2.7") })
         };

@@ -194,7 +194,7 @@ mod tests {
             let line = format!(
                 r#"{{"query_timestamp":"2026-11-28T10:00:00Z","srcaddr":"192.0.2.7","query_name":"a.example","query_type":"A"{more}}}"#
             );
-            context(Format::Json).read(line.as_bytes()).unwrap().unwrap().did
+            context(Format::Json, "").read(line.as_bytes()).unwrap().unwrap().did
         };
         for (more, did) in [
             ("", Did::Observe),
