@@ -45,6 +45,24 @@ pub(super) fn joined(directory: &Path, console: &mut Console<'_>) -> io::Result<
             Devices::default()
         }
     };
+    hear(&devices, directory, console)?;
+    Ok(devices)
+}
+
+/// Devices joined and parted by the inventory and as operators have said, and nothing of who held which address: whoever opens the
+/// record adds that.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn said(settings: &Settings, directory: &Path, console: &mut Console<'_>) -> io::Result<Devices> {
+    let devices = Devices::default();
+    hear(&devices, directory, console)?;
+    devices.take_assets(settings.assets.iter().flat_map(|file| file.read().assets.unwrap_or_default()).collect());
+    Ok(devices)
+}
+
+/// Takes over what operators have said of devices.
+fn hear(devices: &Devices, directory: &Path, console: &mut Console<'_>) -> io::Result<()> {
     match audit::read(directory, |_entry, _hash| ()) {
         Ok(reading) => devices.take_words(reading.words),
         Err(error) => {
@@ -55,7 +73,7 @@ pub(super) fn joined(directory: &Path, console: &mut Console<'_>) -> io::Result<
             )?;
         }
     }
-    Ok(devices)
+    Ok(())
 }
 
 /// The name that stands now for the device that the record calls so.

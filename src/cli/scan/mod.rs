@@ -1,5 +1,7 @@
 //! `embargo scan`: logs and captures of others, read into the record.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io::IsTerminal;
@@ -17,11 +19,11 @@ use serde::Serialize;
 use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::flags::one_of;
-use super::{EXIT_CODES, record};
+use super::{EXIT_CODES, known, record};
 use crate::app::{journal_config, privacy_wanted};
 use crate::config::{self, Loaded, PolicyLoad};
 use crate::diag::shown;
-use crate::journal::{Import, Privacy};
+use crate::journal::{self, Import, Privacy};
 use crate::policy::Policy;
 use crate::scan::{FaultAt, Fields, FileScanned, Format, PARTS, Packing, Progress, Scan as Scanning, Standing};
 use crate::time::{Timestamp, rfc3339};
@@ -127,8 +129,9 @@ impl Scan {
         let zone = self.time_zone.as_deref().map(zone).transpose()?;
         let (loaded, policy, told) = self.load(console)?;
         write_lines(&told, console.err)?;
-        let mut config = journal_config(&loaded);
-        config.privacy = Self::privacy(&loaded, console)?;
+        let devices = Arc::new(known::said(&loaded.settings, &loaded.state_dir, console)?);
+        let privacy = Self::privacy(&loaded, console)?;
+        let config = journal::Config { devices, privacy, ..journal_config(&loaded) };
         let mut import = Import::open(&config, console.now).map_err(record::unread)?;
         let progress = Progress::default();
         let scan = Scanning {
