@@ -25,8 +25,8 @@ use super::status::Reload;
 use super::upstreams::Wanted;
 use super::watch::Watch;
 use super::{
-    Failure, bind, certificate, control, dates, endpoint, exempt, exports, files, leases, map, privacy, reload, reports,
-    reverse, saved, state_dir,
+    Failure, bind, certificate, control, dates, endpoint, exempt, exports, files, leases, map, privacy, reload,
+    reports, reverse, saved, state_dir,
 };
 use crate::access::Access;
 use crate::admin;

@@ -32,10 +32,10 @@ pub trait Outlet: fmt::Debug + Send + Sync {
 /// The rows of a batch in words.
 pub(super) fn rows<'b>(
     batch: &'b Batch,
-    (clients, _holders): (&'b Clients, &'b Holders),
+    (clients, holders): (&'b Clients, &'b Holders),
 ) -> impl Iterator<Item = AttemptRow> + 'b {
     let parts = batch.parts.iter().flat_map(|part| part.rows().iter().map(move |row| (part, row)));
-    let whole = parts.map(move |(part, row)| AttemptRow {
+    let whole = parts.enumerate().map(move |(place, (part, row))| AttemptRow {
         client: clients.address(row.client),
         device: holders.of_row(place).map(str::to_owned),
         ..whole(batch, part, row)

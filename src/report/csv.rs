@@ -63,10 +63,11 @@ pub(super) fn render(document: &Document) -> String {
         }
     }
     for row in &document.groups {
-        let counts = [("sites", row.sites), ("baseline", row.baseline), ("now", row.now), ("still", row.still)];
+        let counts = [("sites", row.sites), ("baseline", row.baseline), ("still", row.still)];
+        let now = row.now.map(|now| ("now", now));
         let more = [("new", row.new), ("returned", row.returned), ("clean", row.clean), ("quiet", row.quiet)];
         let last = [("unknown", row.unknown), ("exempt", row.exempt), ("confirmed", row.confirmed)];
-        for (name, value) in counts.into_iter().chain(more).chain(last) {
+        for (name, value) in counts.into_iter().chain(now).chain(more).chain(last) {
             add(Row { section: row.by, item: &row.name, name, value: value.to_string(), ..Row::default() });
         }
     }

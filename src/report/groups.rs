@@ -79,8 +79,8 @@ pub struct GroupRow {
     pub sites: u64,
     /// As in [`SiteRow`](super::SiteRow), as all that follow.
     pub baseline: u64,
-    /// Devices seen in the window.
-    pub now: u64,
+    /// Devices seen in the window; `None`: nothing is on record of it.
+    pub now: Option<u64>,
     /// How much fewer they are.
     pub decline_percent: Option<f64>,
     /// Devices of the baseline seen in the window.
@@ -117,13 +117,15 @@ impl Grouping {
     }
 
     fn by(&self, by: By, figures: &Figures) -> Vec<GroupRow> {
-        let mut groups = BTreeMap::<&str, (u64, Counts)>::new();
+        let mut groups = BTreeMap::<&str, (u64, Counts, u64)>::new();
         for (site, counts) in &figures.sites {
             let tags = self.tags.iter().find(|tags| *tags.site == **site);
             let name = tags.and_then(|tags| tags.of(by)).map_or(UNTAGGED, |name| &**name);
-            let (sites, sum) = groups.entry(name).or_default();
+            let (sites, sum, silent) = groups.entry(name).or_default();
             *sites += 1;
             *sum += *counts;
+            // As in the key table: nothing on record is no removal.
+            *silent += if counts.is_known_now() { 0 } else { counts.baseline };
         }
         let mut rows: Vec<_> = groups.into_iter().map(|(name, sum)| row(by, name, sum)).collect();
         rows.sort_by(|a, b| (b.now, b.baseline, &a.name).cmp(&(a.now, a.baseline, &b.name)));
@@ -131,14 +133,14 @@ impl Grouping {
     }
 }
 
-fn row(by: By, name: &str, (sites, counts): (u64, Counts)) -> GroupRow {
+fn row(by: By, name: &str, (sites, counts, silent): (u64, Counts, u64)) -> GroupRow {
     GroupRow {
         by: by.as_str(),
         name: name.to_owned(),
         sites,
         baseline: counts.baseline,
-        now: counts.now,
-        decline_percent: decline(counts.baseline, counts.now),
+        now: counts.known_now(),
+        decline_percent: counts.known_now().and_then(|now| decline(counts.baseline - silent, now)),
         still: counts.still,
         new: counts.new,
         returned: counts.returned,

@@ -45,7 +45,7 @@ pub(super) fn render(document: &Document) -> String {
 }
 
 fn group(row: &super::groups::GroupRow) -> Vec<String> {
-    let first = [text(&row.name), number(row.sites), number(row.baseline), number(row.now)];
+    let first = [text(&row.name), number(row.sites), number(row.baseline), known(row.now)];
     let counts = [row.still, row.new, row.clean, row.unknown].map(number);
     first.into_iter().chain([text(&percent(row.decline_percent))]).chain(counts).collect()
 }

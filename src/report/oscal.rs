@@ -18,6 +18,8 @@ const NAMESPACE: &str = "urn:embargo:report";
 /// The namespace of our UUIDs.
 const UUIDS: [u8; 16] =
     [0x6f, 0x2b, 0x5d, 0x0e, 0x31, 0x84, 0x4c, 0x9a, 0xb1, 0x57, 0x0c, 0x8e, 0x9d, 0x42, 0x7a, 0x13];
+/// What stands before the fingerprint of the key that signs.
+pub(super) const SIGNED_BY: &str = "\"name\":\"signed_by\",\"ns\":\"urn:embargo:report\",\"value\":\"";
 /// What stands around the seal: it is the description of the last resource, and ends the document.
 pub(super) const AROUND_SEAL: (&str, &str) = (
     ",{\"uuid\":\"5ea1ed01-e3ba-5a90-8000-5ea1ed5ea1ed\",\"title\":\"Seal of all that stands before it\",\"description\":\"",
@@ -60,6 +62,8 @@ impl Oscal<'_> {
     fn results(&self) -> Value {
         let about = &self.document.about;
         let title = format!("{}: devices from {} to {}", plain(&about.title), about.from, about.to);
+        let signed_by = about.signed_by.as_deref().map(|key| prop("signed_by", key));
+        let props: Vec<_> = std::iter::once(prop("software", about.software)).chain(signed_by).collect();
         json!({
             "uuid": self.uuid("results"),
             "metadata": {
@@ -67,7 +71,7 @@ impl Oscal<'_> {
                 "last-modified": self.end(),
                 "version": "1",
                 "oscal-version": VERSION,
-                "props": [prop("software", about.software)],
+                "props": props,
             },
             "import-ap": {"href": format!("#{}", self.uuid("method")), "remarks": "What was looked for, and how."},
             "results": [self.result(&title)],
@@ -114,7 +118,6 @@ impl Oscal<'_> {
         for row in &document.sites {
             let counts = [
                 ("baseline", row.baseline),
-                ("now", row.now),
                 ("still", row.still),
                 ("new", row.new),
                 ("returned", row.returned),
@@ -123,9 +126,11 @@ impl Oscal<'_> {
                 ("unknown", row.unknown),
                 ("exempt", row.exempt),
             ];
-            let props: Vec<_> = counts.into_iter().map(|(name, count)| prop(name, &count.to_string())).collect();
+            let counts = counts.into_iter().chain(row.now.map(|now| ("now", now)));
+            let props: Vec<_> = counts.map(|(name, count)| prop(name, &count.to_string())).collect();
             let site = plain(&row.site);
-            let says = format!("{} devices in the baseline, {} in the window.", row.baseline, row.now);
+            let now = row.now.map_or_else(|| "an unknown number".to_owned(), |now| now.to_string());
+            let says = format!("{} devices in the baseline, {now} in the window.", row.baseline);
             all.push(self.observation(&format!("site/{}", row.site), &format!("Site {site}"), &says, &props));
         }
         if !document.open.devices.is_empty() {
@@ -188,7 +193,8 @@ impl Oscal<'_> {
     fn finding(&self) -> Value {
         let (document, about) = (self.document, &self.document.about);
         let covered = document.coverage.window.days == document.coverage.window.of_days;
-        let (state, reason, says) = match document.figures.now.saturating_sub(document.figures.exempt) {
+        let seen = document.figures.now.unwrap_or_default();
+        let (state, reason, says) = match seen.saturating_sub(document.figures.exempt) {
             0 if covered => ("satisfied", "pass", "No device without an exemption was seen in the window."),
             0 => ("not-satisfied", "other", "No such device was seen, but not all days of the window are on record."),
             _ => ("not-satisfied", "fail", "Devices without an exemption were seen in the window."),

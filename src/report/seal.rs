@@ -13,6 +13,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use super::format::Format;
+use super::oscal;
 
 const WORD: &str = "embargo-seal";
 /// The beginning of every key file.
@@ -151,6 +152,7 @@ fn names_a_key(body: &[u8], format: Format) -> bool {
         Format::Json => &["\"signed_by\":\""],
         Format::Csv => &["\"signed_by\","],
         Format::Markdown => &["Signed with the key "],
+        Format::Oscal => &[oscal::SIGNED_BY],
     };
     let is_key = |rest: &[u8]| {
         // The cells of a table between the name and the value may be empty, and have quotes.

@@ -53,7 +53,7 @@ fn tiles(scope: &Scope, key: &Key, inventory: &Inventory, exceptions: usize) -> 
     };
     html! {
         ul.tiles aria-label="The figures in short" {
-            li { a href=(to(Class::Now)) { b { (number(key.now)) } span { "devices still attempting" } } }
+            li { a href=(to(Class::Now)) { b { (key.now.map_or_else(|| "unknown".to_owned(), number)) } span { "devices still attempting" } } }
             li { a href=(to(Class::Baseline)) { b { (decline) } span { "against the baseline of " (number(key.baseline)) } } }
             li { a href=(to(Class::New)) { b { (number(key.new)) } span { "new: never seen before" } } }
             li { a href=(super::asked::link("/system", &[("ban", &scope.ban.id)])) { b { (exceptions) } span { "exemptions on file" } } }
@@ -87,7 +87,7 @@ fn sites(scope: &Scope, inventory: &Inventory) -> Table {
         table.rows.push(vec![
             Cell::text(site).to(scope.link("/", &[("site", site)])),
             count(row.baseline, Class::Baseline),
-            count(row.now, Class::Now),
+            row.now.map_or_else(|| Cell::text("unknown"), |now| count(now, Class::Now)),
             Cell::percent(row.decline_percent),
             count(row.new, Class::New),
             count(row.clean, Class::Clean),

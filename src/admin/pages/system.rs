@@ -261,8 +261,9 @@ pub(super) fn exceptions(desk: &Desk<'_>, only: Option<&Ban>) -> Result<Vec<Exce
         .map_err(|error| Trouble::File(format!("the audit log can't be read: {error}")))?;
     let policy = desk.policy();
     let bans = policy.iter().flat_map(|policy| policy.bans()).filter(|ban| only.is_none_or(|only| only.id == ban.id));
-    let mut rows: Vec<ExceptionRow> =
-        bans.flat_map(|ban| history.all_exceptions(&ban.id).into_iter().chain(desk.configured(ban))).collect();
+    let mut rows: Vec<ExceptionRow> = bans
+        .flat_map(|ban| history.all_exceptions(&ban.id, desk.now()).into_iter().chain(desk.configured(ban)))
+        .collect();
     // One that is of no single ban is that of each.
     rows.sort_by(|a, b| (&b.granted, &a.id).cmp(&(&a.granted, &b.id)));
     rows.dedup_by(|a, b| a.id == b.id && a.granted == b.granted);

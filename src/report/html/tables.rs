@@ -113,7 +113,7 @@ pub(super) fn groups(document: &Document) -> Markup {
     let row = |row: &&GroupRow| {
         html! { tr {
             th scope="row" { (plain(&row.name)) } (count(row.sites))
-            (count(row.baseline)) (count(row.now)) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
+            (count(row.baseline)) (maybe(row.now, "unknown")) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
             (count(row.clean)) (count(row.unknown))
         } }
     };
