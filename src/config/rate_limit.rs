@@ -32,6 +32,25 @@ pub(super) struct SharedAddress {
 /// Responses a second that can be set, and clients that one address can stand for.
 const NUMBER_MAX: i64 = 1_000_000;
 
+/// `[rate_limit]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RateLimit {
+    responses_per_second: Count,
+    ipv4_prefix: Count,
+    ipv6_prefix: Count,
+    exempt: Texts,
+    shared: Vec<Spanned<SharedAddress>>,
+}
+
+/// One of `shared` in `[rate_limit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SharedAddress {
+    network: Text,
+    clients: Count,
+}
+
 /// Limits on responses to clients that prove nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitSettings {
