@@ -35,24 +35,24 @@ fn page(_room: &Room, _call: &Call) -> Result<Value, Problem> {
 }
 
 /// What may go wrong with every request, and with those that change something.
-const PROBLEMS: [(u16, &str); 9] = [
+const PROBLEMS: [(u16, &str); 10] = [
     (400, "A parameter, a field or the path can't be meant."),
     (401, "Nobody known: no token, or one that is not valid."),
     (403, "Not allowed: a scope is missing, it would go in clear, or a form was not ours."),
     (404, "There is no such thing."),
     (406, "Nothing that is accepted can be sent."),
     (421, "This server is not called so."),
+    (422, "What is asked for can't be meant here and now."),
     (429, "Too many attempts."),
     (500, "A fault of the server; its log says more."),
     (503, "It can't be done now."),
 ];
-const PROBLEMS_OF_BODIES: [(u16, &str); 6] = [
+const PROBLEMS_OF_BODIES: [(u16, &str); 5] = [
     (408, "The body did not come in time."),
     (409, "It is another thing by now."),
     (412, "It has changed since it was read (If-Match)."),
     (413, "The body is too large."),
     (415, "The body is no JSON."),
-    (422, "What is asked for can't be meant here and now."),
 ];
 
 /// The whole description.
