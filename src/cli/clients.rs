@@ -67,7 +67,7 @@ impl Clients {
                 if let Some(device) = row.device.as_mut() {
                     *device = known::renamed(device, &devices);
                 }
-                Row { many: crowds.contains(&row.client.to_string()), connected, row }
+                Line { many: crowds.contains(&row.client.to_string()), connected, row }
             };
             Ok(rows.into_iter().map(with).collect())
         };
@@ -77,7 +77,7 @@ impl Clients {
 
 /// A client, and whether its address was seen to stand for many. Its JSON is an interface.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct Line {
     #[serde(flatten)]
     row: ClientRow,
     many: bool,
@@ -93,7 +93,7 @@ fn crowds(directory: &Path) -> Vec<String> {
 }
 
 /// One row for each client, ban and evidence.
-pub(super) fn table(console: &Console<'_>, rows: &[Row]) -> String {
+pub(super) fn table(console: &Console<'_>, rows: &[Line]) -> String {
     // A column only where there is something in it: most servers know no leases.
     let device = rows.iter().any(|with| with.row.device.is_some());
     let header = ["LAST SEEN", "FIRST SEEN", "CLIENT"].into_iter().chain(device.then_some("DEVICE"));
@@ -101,7 +101,7 @@ pub(super) fn table(console: &Console<'_>, rows: &[Row]) -> String {
     let header = header.chain(["BAN", "EVIDENCE", "#COUNT"]).chain(connected.then_some("CONNECTED TO"));
     let header: Vec<_> = header.collect();
     let mut table = Table::new(console.look, &header);
-    for Row { row, many, connected: to } in rows {
+    for Line { row, many, connected: to } in rows {
         let client = if *many { format!("{} (many)", row.client) } else { row.client.to_string() };
         let who = [to_the_second(row.last_seen), to_the_second(row.first_seen), client];
         let what = [row.ban.clone(), row.evidence.as_str().to_owned(), row.count.to_string()];

@@ -10,25 +10,6 @@ use super::convert::{each, network};
 use super::file::{Count, Text, Texts};
 use super::reader::Reader;
 
-/// `[rate_limit]` as written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RateLimit {
-    pub(super) responses_per_second: Count,
-    pub(super) ipv4_prefix: Count,
-    pub(super) ipv6_prefix: Count,
-    pub(super) exempt: Texts,
-    pub(super) shared: Vec<Spanned<SharedAddress>>,
-}
-
-/// One of `shared` in `[rate_limit]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct SharedAddress {
-    pub(super) network: Text,
-    pub(super) clients: Count,
-}
-
 /// Responses a second that can be set, and clients that one address can stand for.
 const NUMBER_MAX: i64 = 1_000_000;
 

@@ -98,7 +98,7 @@ impl Store {
                    WHERE ifnull(until_ms > ?1, true) AND from_ms <= ?2 AND (?4 IS NULL OR client = ?4) \
                    AND ?3 IS NULL AND ?5 IS NULL ORDER BY from_ms DESC, client LIMIT ?6";
         let rows = self.rows(sql, filter, |row| Ok(binding(row)?))?;
-        Ok(rows.into_iter().flatten().filter_map(told).collect())
+        Ok(rows.into_iter().flatten().filter_map(|binding| told(&binding)).collect())
     }
 
     /// Who holds addresses, and which identifiers were said together, as a running server knows it.
@@ -127,10 +127,10 @@ pub(super) fn visit(
 }
 
 /// A binding in words.
-pub(super) fn told(binding: Binding) -> Option<BindingRow> {
+pub(super) fn told(binding: &Binding) -> Option<BindingRow> {
     let identifiers: Vec<_> = binding.identifiers.iter().map(ToString::to_string).collect();
     let (device, confidence) = (identifiers.first()?.clone(), binding.strongest()?.confidence());
-    let Binding { address: client, from, until, method, estimated, .. } = binding;
+    let &Binding { address: client, from, until, method, estimated, .. } = binding;
     let method = method.as_str();
     Some(BindingRow { client, device, identifiers, from, until, method, confidence, estimated })
 }

@@ -75,10 +75,10 @@ async fn a_lease_file_that_is_written_anew_is_waited_for_and_one_that_was_cut_ch
     server.follow_leases().await;
     try_it(&server).await;
     // Cut for good, as by a full disk.
-    std::fs::write(&file, &whole[..whole.len() - 10]).unwrap();
+    std::fs::write(&file, whole.split_at(whole.len() - 10).0).unwrap();
     server.follow_leases().await;
     try_it(&server).await;
-    assert_eq!(devices(&server).await, [one.clone()]);
+    assert_eq!(devices(&server).await, std::slice::from_ref(&one));
     // Given back.
     std::fs::write(&file, "0 52:54:00:00:00:0c 127.0.1.9 pc *\n").unwrap();
     server.follow_leases().await;

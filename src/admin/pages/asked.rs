@@ -46,9 +46,9 @@ impl Asked {
 
     /// This address with other values of some fields, or without them.
     pub(super) fn with(&self, changes: &[(&str, Option<&str>)]) -> String {
-        let names: Vec<&str> = changes.iter().map(|(name, _value)| *name).collect();
-        let changed = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
-        let fields: Vec<(&str, &str)> = self.others(&names).chain(changed).collect();
+        let meant: Vec<&str> = changes.iter().map(|(name, _value)| *name).collect();
+        let given = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let fields: Vec<(&str, &str)> = self.others(&meant).chain(given).collect();
         joined(self.path.clone(), &fields)
     }
 }

@@ -19,18 +19,18 @@ const DIGEST: usize = 16;
 pub(super) fn all(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     view.title("Bans & lists");
     let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
-    let bans = view.table(bans(view, &policy));
-    let lists = view.table(lists(&policy, None));
+    let all_bans = view.table(bans(view, &policy));
+    let all_lists = view.table(lists(&policy, None));
     let status = desk.status();
     let sources = view.table(super::system::sources(&status));
-    let disk = view.asked.get("disk").is_some().then(|| rules::on_disk(desk, view, &policy));
+    let checked = view.asked.get("disk").is_some().then(|| rules::on_disk(desk, view, &policy));
     Ok(html! {
-        (bans)
-        h2 { "Lists in force" } (lists)
+        (all_bans)
+        h2 { "Lists in force" } (all_lists)
         h2 { "Lists from elsewhere" } (sources)
         h2 { "What is on the disk" }
-        @match disk {
-            Some(disk) => (disk),
+        @match checked {
+            Some(found) => (found),
             None => {
                 p { "The server takes changed files over by itself, unless they have mistakes. Here you see what it would take over now." }
                 form method="get" action="/bans" { button type="submit" name="disk" value="1" { "Check the files" } }
@@ -157,7 +157,7 @@ fn laws(ban: &Ban) -> Table {
         Column::text("Binds this network", ""),
     ];
     let mut table = Table::new("laws", "Legal bases", columns);
-    table.empty = "None is named: this is the policy of this network.".to_owned();
+    "None is named: this is the policy of this network.".clone_into(&mut table.empty);
     for law in &ban.laws {
         let end_use = match law.end_use {
             EndUse::Yes => "yes",

@@ -30,7 +30,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let lookups = view.table(lookups(&device, &known.lookups));
     let addresses = view.table(addresses(&known.addresses));
     let mut newest = activity::table("newest", "The newest attempts of this device", desk, &page.rows);
-    newest.empty = "None of its attempts is among those that are kept one by one.".to_owned();
+    "None of its attempts is among those that are kept one by one.".clone_into(&mut newest.empty);
     let newest = view.table(newest);
     let total: u64 = known.lookups.iter().map(|row| row.count).sum();
     let all = link("/activity", &[("device", &device.device)]);
@@ -107,7 +107,7 @@ fn addresses(rows: &[BindingRow]) -> Table {
         Column::text("As good as", ""),
     ];
     let mut table = Table::new("addresses", "Addresses that it held, and when", columns);
-    table.empty = "No lease, neighbour table or name says who held its addresses.".to_owned();
+    "No lease, neighbour table or name says who held its addresses.".clone_into(&mut table.empty);
     for row in rows {
         let until = row.until.map_or_else(|| "no end known".to_owned(), to_the_second);
         let about = if row.estimated { " (about)" } else { "" };

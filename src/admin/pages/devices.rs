@@ -24,11 +24,11 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let (sort, falling) = sort(view);
     let numbers = kept.numbers(&presence, (class, sort, falling))?;
     let rows_max = view.rows_of("devices");
-    let from = view.from_of("devices").min(numbers.len());
+    let from = view.first_of("devices").min(numbers.len());
     let shown = numbers.get(from..(from + rows_max).min(numbers.len())).unwrap_or_default();
     let rows = kept.inventory.rows(&presence, &kept.of.subject(), shown)?;
     let mut table = Table::new("devices", meaning(class), columns(numbers.len()));
-    table.empty = "No device is counted here.".to_owned();
+    "No device is counted here.".clone_into(&mut table.empty);
     table.rows = rows.iter().map(|row| cells(desk, &scope, row)).collect();
     table.turned = Some(view.turned("devices", (from, shown.len(), numbers.len())));
     let table = view.table(table);

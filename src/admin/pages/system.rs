@@ -183,7 +183,7 @@ fn upstreams(status: &Value) -> Table {
         Column::text("Trouble", ""),
     ];
     let mut table = Table::new("upstreams", "Servers that are asked", columns);
-    table.empty = "None.".to_owned();
+    "None.".clone_into(&mut table.empty);
     for upstream in items(status, "upstreams") {
         let healthy = is(upstream, "healthy");
         let count = |field: &str| Cell::number(upstream.get(field).and_then(Value::as_u64).unwrap_or(0));
@@ -214,7 +214,7 @@ pub(super) fn sources(status: &Value) -> Table {
         Column::text("Result", "result"),
     ];
     let mut table = Table::new("sources", "Lists from elsewhere", columns);
-    table.empty = "No list comes from elsewhere.".to_owned();
+    "No list comes from elsewhere.".clone_into(&mut table.empty);
     for row in items(status, "sources") {
         let field = |name: &str| Cell::text(text(row, name));
         let error = row.get("error").and_then(Value::as_str);
@@ -240,7 +240,7 @@ fn crowds(status: &Value) -> Table {
         Column::text("Seen", "seen"),
     ];
     let mut table = Table::new("crowds", "Addresses that stand for many clients", columns);
-    table.empty = "None was seen.".to_owned();
+    "None was seen.".clone_into(&mut table.empty);
     for row in items(status, "crowds") {
         let count = |field: &str| Cell::number(row.get(field).and_then(Value::as_u64).unwrap_or(0));
         let address = text(row, "address");
@@ -283,7 +283,7 @@ fn exceptions_table(rows: &[ExceptionRow]) -> Table {
         Column::text("Ticket", "ticket"),
     ];
     let mut table = Table::new("exemptions", "Exemptions", columns);
-    table.empty = "Nobody was ever spared.".to_owned();
+    "Nobody was ever spared.".clone_into(&mut table.empty);
     for row in rows {
         table.rows.push(vec![
             Cell::text(&row.id),
@@ -316,7 +316,7 @@ fn audit_log(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
         Column::text("What", "what"),
     ];
     let mut table = Table::new("audit", "The newest entries of the audit log", columns);
-    table.empty = "Nothing was changed yet.".to_owned();
+    "Nothing was changed yet.".clone_into(&mut table.empty);
     for entry in newest.iter().rev() {
         let who = author(entry);
         let what = serde_json::to_value(&entry.event).map(|event| said(&event)).unwrap_or_default();

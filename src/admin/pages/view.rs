@@ -66,7 +66,7 @@ impl View {
     }
 
     /// How many rows of a table are to be left out.
-    pub(super) fn from_of(&self, id: &str) -> usize {
+    pub(super) fn first_of(&self, id: &str) -> usize {
         let from = self.asked.get("from").and_then(|from| from.split_once('.'));
         from.filter(|(table, _at)| *table == id).and_then(|(_table, at)| at.parse().ok()).unwrap_or(0)
     }
@@ -99,7 +99,7 @@ impl View {
             if let Some((key, falling)) = &sorted {
                 table.sort(key, *falling);
             }
-            let (all, from) = (table.rows.len(), self.from_of(table.id).min(table.rows.len()));
+            let (all, from) = (table.rows.len(), self.first_of(table.id).min(table.rows.len()));
             let rows = self.rows_of(table.id);
             table.rows = table.rows.into_iter().skip(from).take(rows).collect();
             if all > ROWS || from > 0 {

@@ -56,7 +56,7 @@ impl Store {
             if name.parse::<std::net::IpAddr>().is_ok() {
                 addresses.extend(self.held_at(name)?);
             }
-            addresses.sort_by(|a, b| b.from.cmp(&a.from));
+            addresses.sort_by_key(|row| std::cmp::Reverse(row.from));
             addresses.dedup();
             Ok(Known { lookups, addresses })
         };
@@ -100,7 +100,7 @@ impl Store {
         let mut rows = select.query(params![name, ROWS_MAX])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.extend(binding(row)?.and_then(told));
+            found.extend(binding(row)?.and_then(|binding| told(&binding)));
         }
         Ok(found)
     }

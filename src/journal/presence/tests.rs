@@ -220,8 +220,8 @@ fn who_a_forwarder_names_is_active_under_that_name_without_any_lease() {
     let presence = store.presence().unwrap();
     let sets = presence.sets(Sign { ban: "", evidence: None, what: What::Active }, 0, &ALL_DAYS).unwrap();
     let active = presence.devices(sets.iter().flat_map(|(_day, bits)| bits.iter())).unwrap();
-    let names: BTreeSet<String> = active.into_iter().map(|device| device.device).collect();
-    assert_eq!(names, BTreeSet::from(["192.0.2.1".to_owned(), "mac:52:54:00:00:00:0a".to_owned()]));
+    let all: BTreeSet<String> = active.into_iter().map(|device| device.device).collect();
+    assert_eq!(all, BTreeSet::from(["192.0.2.1".to_owned(), "mac:52:54:00:00:00:0a".to_owned()]));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn qtype(word: &[u8]) -> Result<u16, Fault> {
 }
 
 /// The words of a line, however many spaces are between them.
-/// Whether a port is one at which neighbours ask each other: NetBIOS, multicast DNS (RFC 6762) and LLMNR (RFC 4795).
+/// Whether a port is one at which neighbours ask each other: `NetBIOS`, multicast DNS (RFC 6762) and LLMNR (RFC 4795).
 fn is_of_neighbours(port: u16) -> bool {
     matches!(port, 137 | 5353 | 5355)
 }

@@ -71,7 +71,7 @@ impl Ask<'_> {
 
     pub(super) async fn send(self) -> Answer {
         let Self { server, method, target, host, headers, body } = self;
-        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let lines: String = headers.iter().flat_map(|line| [line.as_ref(), "\r\n"]).collect();
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}{length}\r\n");
         let mut stream = TcpStream::connect(server.admin()).await.unwrap();

@@ -169,7 +169,7 @@ async fn each_device_is_told_once_also_across_a_restart() {
     assert_eq!(clients, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
     assert_eq!(posts[0].head[0], "POST /first?a=b HTTP/1.1");
     assert_eq!(posts[0].field("content-type"), Some("application/json"));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64.decode(SECRET[6..].as_bytes()).unwrap());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64.decode(&SECRET.as_bytes()[6..]).unwrap());
     for post in &posts {
         let [id, at] = ["webhook-id", "webhook-timestamp"].map(|name| post.field(name).unwrap());
         let signed = format!("{id}.{at}.{}", post.body);
