@@ -1,9 +1,9 @@
 //! The key of pseudonyms: a file of the state directory, made once, for its owner alone.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -97,7 +97,10 @@ impl Key {
         let octets: [u8; SIZE] = rand::random();
         let (path, beside) = (state_dir.join(FILE), state_dir.join(format!("{FILE}.new")));
         let text = format!("{}\n", HEXLOWER_PERMISSIVE.encode(&octets));
-        replace(&path, beside, text.as_bytes()).map_err(|source| KeyError::File { path, source })?;
+        // A scan into a new directory comes before there is a store in it.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
+        let written = made.and_then(|()| replace(&path, beside, text.as_bytes()));
+        written.map_err(|source| KeyError::File { path, source })?;
         Ok(Self::from(&octets))
     }
 

@@ -160,19 +160,20 @@ fn the_store_says_since_when_how_much_is_recorded_of_whom() {
 #[test]
 fn a_key_is_made_once_for_its_owner_alone_and_none_in_the_place_of_one_that_is_wrong() {
     use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("privacy.key");
+    let above = tempfile::tempdir().unwrap();
+    let directory = above.path().join("state");
+    let path = directory.join("privacy.key");
     let hash = |key: &Key| key.hash("address", b"x");
-    let key = Key::of(directory.path()).unwrap();
-    assert_eq!(hash(&Key::of(directory.path()).unwrap()), hash(&key));
+    let key = Key::of(&directory).unwrap();
+    assert_eq!(hash(&Key::of(&directory).unwrap()), hash(&key));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     mode(0o640);
-    let error = Key::of(directory.path()).unwrap_err().to_string();
+    let error = Key::of(&directory).unwrap_err().to_string();
     assert!(error.contains("640") && error.contains("chmod 600"), "{error}");
     mode(0o600);
     for wrong in ["", "abc\n", &"0".repeat(63), &"g".repeat(64), &"0".repeat(4096)] {
         std::fs::write(&path, wrong).unwrap();
-        assert!(matches!(Key::of(directory.path()), Err(KeyError::Wrong { .. })), "{wrong}");
+        assert!(matches!(Key::of(&directory), Err(KeyError::Wrong { .. })), "{wrong}");
     }
 }
