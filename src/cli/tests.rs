@@ -249,7 +249,10 @@ fn the_record_is_read_without_a_server_as_table_and_as_json() {
     assert_eq!((&rows[0]["count"], &rows[0]["first"]), (&json!(2), &json!("2025-03-10T12:00:00.123Z")));
     let clients = json_of(&["clients", "--json", "--state-dir", &state]);
     let names: Vec<&str> = clients[0].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["ban", "client", "count", "device", "evidence", "first_seen", "last_seen", "many", "site"]);
+    assert_eq!(
+        names,
+        ["ban", "client", "connected", "count", "device", "evidence", "first_seen", "last_seen", "many", "site"]
+    );
     assert_eq!(json_of(&["attempts", "--json", "--state-dir", &state, "--until", "1h"]), json!([]));
     let new = |since: &str| json_of(&["clients", "--json", "--state-dir", &state, "--new-since", since]);
     assert_eq!((new("2025-03-10").as_array().unwrap().len(), new("2025-03-11")), (2, json!([])));

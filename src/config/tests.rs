@@ -46,7 +46,7 @@ fn is_setting(line: &str) -> bool {
     let word = line.split(' ').next().unwrap_or_default();
     line.starts_with('[')
         || (line.split(' ').nth(1) == Some("=")
-            && word.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_'))
+            && word.bytes().all(|octet| octet.is_ascii_lowercase() || b"_.".contains(&octet)))
 }
 
 fn is_key_of(line: &str, key: &str) -> bool {

@@ -129,7 +129,7 @@ pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
     }
     let rest: Vec<&str> = words.collect();
     match *rest {
-        [] if pinned.is_some() || names_a_key(body, format) => Err(Broken::NotSigned),
+        [] if pinned.is_some() || names_a_key(body) => Err(Broken::NotSigned),
         [] => Ok(Proof::Unsigned),
         ["ed25519", key, signature] => {
             let decode = |text: &str| HEXLOWER.decode(text.as_bytes()).map_err(|_error| Broken::NoSeal);
@@ -145,15 +145,16 @@ pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
     }
 }
 
-/// Whether a report says that it was signed: then a seal without a signature is one from which it was cut off.
-fn names_a_key(body: &[u8], format: Format) -> bool {
-    let marks: &[&str] = match format {
-        Format::Html => &["<dt>Signed by</dt><dd>", "report verify FILE --key "],
-        Format::Json => &["\"signed_by\":\""],
-        Format::Csv => &["\"signed_by\","],
-        Format::Markdown => &["Signed with the key "],
-        Format::Oscal => &[oscal::SIGNED_BY],
-    };
+/// Whether a report says, in whatever form, that it was signed: then a seal without a signature is one from which it was cut off.
+fn names_a_key(body: &[u8]) -> bool {
+    const MARKS: [&str; 6] = [
+        "<dt>Signed by</dt><dd>",
+        "report verify FILE --key ",
+        "\"signed_by\":\"",
+        "\"signed_by\",",
+        "Signed with the key ",
+        oscal::SIGNED_BY,
+    ];
     let is_key = |rest: &[u8]| {
         // The cells of a table between the name and the value may be empty, and have quotes.
         let start = rest.iter().take_while(|octet| b",\"".contains(octet)).count();
@@ -163,7 +164,7 @@ fn names_a_key(body: &[u8], format: Format) -> bool {
         let places = memchr::memmem::find_iter(body, mark).map(|at| at + mark.len());
         places.filter_map(|at| body.get(at..)).any(is_key)
     };
-    marks.iter().any(|mark| behind(mark))
+    MARKS.into_iter().any(behind)
 }
 
 /// What stands before the seal, and its line.

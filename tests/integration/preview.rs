@@ -75,7 +75,7 @@ async fn a_list_that_adds_a_name_names_exactly_the_clients_that_asked_below_it_b
     let expected = [row("127.0.0.1", "tcp.example.com www.example.com", 3), row("127.0.0.2", "a.b.example.com", 1)];
     let previewed = preview(&root, &[]).await;
     assert_eq!(clients(&previewed), expected);
-    assert_eq!(previewed["blocks"], json!({"clients": 2, "names": 3, "queries": 4, "at_least": true}));
+    assert_eq!(previewed["blocks"], json!({"clients": 2, "names": 3, "queries": 4, "at_least": false}));
     let released = preview(&root, &["--ban", "vendor", "--mode", "off"]).await;
     assert_eq!(clients(&released), [row("127.0.0.3", "vendor.test", 1)]);
     assert_eq!(server.metric("names_stored_total", &[]).await, 6, "the attempt is not among them");

@@ -34,6 +34,9 @@ fn an_attempt_of_a_log_is_of_the_device_as_operators_have_said() {
     let state = dir.path().display().to_string();
     let ran = run(&["scan", "--config", CONFIG, "--state-dir", &state, &log]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let rows = Store::open_read_only(dir.path()).unwrap().attempts(&Filter::default()).unwrap();
-    assert_eq!(rows.iter().map(|row| row.device.as_deref()).collect::<Vec<_>>(), [Some("asset:INV-7")]);
+    let rows = Store::open_read_only(dir.path())
+        .unwrap()
+        .attempts(&Filter { ban: Some("acme".to_owned()), ..Filter::default() })
+        .unwrap();
+    assert_eq!(rows.iter().map(|row| row.device.as_deref()).collect::<Vec<_>>(), [Some("asset:INV-7")], "{rows:?}");
 }

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::journal::{Attempt, AttemptRow, Config, Filter, Journal, Series, Store};
 use crate::metrics::{Did, Metrics};
 use crate::policy::{Evidence, Pattern};
-use crate::time::Timestamp;
+use crate::time::{Mono, Now, Timestamp};
 use crate::wire::{LowerName, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +25,9 @@ fn client(number: u8) -> IpAddr {
 /// A store with `minutes` minutes of attempts: of client 1 in every one of them, of client 2 in one of a hundred.
 fn store(minutes: i64) -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::start(Config::new(directory.path()), Arc::new(Metrics::new()), Clock::system()).unwrap();
+    // Of a day that is still kept hour by hour, whenever the test is run.
+    let (clock, _hands) = Clock::manual(Now { wall: at(minutes, 0), mono: Mono(0) });
+    let journal = Journal::start(Config::new(directory.path()), Arc::new(Metrics::new()), clock).unwrap();
     let series = |evidence, category: &str| {
         let (ban, site) = ("acme".into(), "hq".into());
         journal.series(Series { ban, category: category.into(), evidence, site })

@@ -66,7 +66,7 @@ fn a_connection_is_kept_with_its_name_and_its_device_is_in_the_set_of_the_day() 
     }
     journal.flush(PATIENCE).unwrap();
     connect(&journal, "192.0.2.7", "C.acme.example", Evidence::Installed);
-    connect(&journal, "192.0.2.8", "x\\0;.acme.example", Evidence::None);
+    connect(&journal, "192.0.2.8", "x0\\;.acme.example", Evidence::None);
     journal.close(PATIENCE).unwrap();
 
     let mut rows = fixture.rows();
@@ -77,7 +77,7 @@ fn a_connection_is_kept_with_its_name_and_its_device_is_in_the_set_of_the_day() 
         told,
         [
             (client("192.0.2.7"), "branch", "c.acme.example", Said::Sni, 3),
-            (client("192.0.2.8"), "branch", "x0\\;.acme.example", Said::Sni, 1),
+            (client("192.0.2.8"), "branch", "x0\\059.acme.example", Said::Sni, 1),
         ]
     );
     assert!(rows[0].first <= rows[0].last);
@@ -112,8 +112,8 @@ fn a_store_of_format_6_gets_the_table_and_keeps_its_rows() {
     journal.flush(PATIENCE).unwrap();
     journal.close(PATIENCE).unwrap();
     let connection = Connection::open(fixture.directory.path().join(FILE)).unwrap();
-    let before =
-        "DROP TABLE connected; INSERT INTO windows VALUES (3600000, 7200000, 9, 1, 0, 0); PRAGMA user_version = 6";
+    let before = "DROP TABLE connected; INSERT INTO windows VALUES ((unixepoch() - 7200) * 1000, (unixepoch() - 3600) * 1000, 9, 1, 0, 0); \
+                  PRAGMA user_version = 6";
     connection.execute_batch(before).unwrap();
     drop(connection);
 

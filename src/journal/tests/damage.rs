@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use super::super::database::FILE;
+use super::super::database::{FILE, FORMAT};
 use super::*;
 
 /// The files of a store that was flushed and then killed: file and write-ahead log as octets.
@@ -155,9 +155,10 @@ fn a_newer_format_is_left_alone_and_said() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = Store::open_read_only(fixture.path()).unwrap_err();
-    assert!(error.to_string().ends_with("written by a newer Embargo (format 99, this one knows 6); run that one"));
+    let message = format!("written by a newer Embargo (format 99, this one knows {FORMAT}); run that one");
+    assert!(error.to_string().ends_with(&message), "{error}");
     let error = go_on(&fixture.directory).unwrap_err();
-    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: 6, .. })));
+    assert!(matches!(error, JournalError::Store(StoreError::Newer { found: 99, known: FORMAT, .. })));
 }
 
 #[test]

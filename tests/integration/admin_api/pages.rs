@@ -32,7 +32,7 @@ async fn attacked(directory: &Path) -> RunningServer {
         HOSTILE[0], HOSTILE[1], HOSTILE[0]
     );
     let upstream = FakeUpstream::start().await;
-    let rules = "a.example update installed\nwww.b.example web visit\n";
+    let rules = "a.example update installed\nwww.b.example web visit enforce\n";
     let server = TestServer::new().ban_with("vendor", &declared, rules).upstream(&upstream).setting(&settings);
     let server = server.start().await;
     let names = HOSTILE.map(|text| text.replace('.', "\\046") + ".a.example");

@@ -137,9 +137,12 @@ fn write_settings(root: &Path, lines: &str) {
 fn write_ban(root: &Path, id: &str, declared: &str, rules: &str) {
     let folder = root.join("blocklists").join(id);
     std::fs::create_dir_all(&folder).unwrap();
-    let ban = format!(
-        "version = 1\nid = \"{id}\"\ntitle = \"{id}\"\nvendor = \"Example\"\nlists = [\"rules.txt\"]\n{declared}"
-    );
+    let own = |key: &str, value: &str| {
+        let is_declared = declared.lines().any(|line| line.starts_with(&format!("{key} = ")));
+        if is_declared { String::new() } else { format!("{key} = \"{value}\"\n") }
+    };
+    let (title, vendor) = (own("title", id), own("vendor", "Example"));
+    let ban = format!("version = 1\nid = \"{id}\"\n{title}{vendor}lists = [\"rules.txt\"]\n{declared}");
     std::fs::write(folder.join("ban.toml"), ban).unwrap();
     std::fs::write(folder.join("rules.txt"), rules).unwrap();
 }

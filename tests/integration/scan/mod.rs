@@ -36,9 +36,9 @@ fn what_a_log_tells_is_shown_as_what_clients_ask_us_is() {
         place.json(&["clients"]),
         json!([
             {"client": "192.0.2.8", "device": null, "site": "default", "ban": "acme", "evidence": "visit",
-             "first_seen": "2024-04-15T10:00:03.000Z", "last_seen": "2024-04-15T10:00:03.000Z", "count": 1, "many": false},
+             "first_seen": "2024-04-15T10:00:03.000Z", "last_seen": "2024-04-15T10:00:03.000Z", "count": 1, "many": false, "connected": null},
             {"client": "192.0.2.7", "device": null, "site": "default", "ban": "acme", "evidence": "installed",
-             "first_seen": "2024-04-15T10:00:00.123Z", "last_seen": "2024-04-15T10:00:01.000Z", "count": 2, "many": false},
+             "first_seen": "2024-04-15T10:00:00.123Z", "last_seen": "2024-04-15T10:00:01.000Z", "count": 2, "many": false, "connected": null},
         ])
     );
     let attempts = place.json(&["attempts", "--client", "192.0.2.7"]);

@@ -304,7 +304,7 @@ fn a_line_that_another_one_takes_back_is_none_wherever_they_stand() {
         ListFormat::Adblock,
         "||a.example^\n||x.example^$badfilter\n||y.example^$badfilter\n",
         &["1:a.example"],
-        &["3:1 2 lines take back (`badfilter`) what is no line of this list: `||x.example^`"],
+        &["4:1 2 lines take back (`badfilter`) what is no line of this list: `||x.example^`"],
     );
 }
 
