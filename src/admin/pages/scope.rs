@@ -103,7 +103,7 @@ impl Scope {
                         option value=(site) selected[self.site.as_ref() == Some(site)] { (crate::diag::shown(site)) }
                     }
                 } }
-                div { label for="days" { "Window" } select #days name="days" {
+                div { label for="window" { "Window" } select #window name="days" {
                     @for days in windows { option value=(days) selected[days == self.days] {
                         @if days == 1 { "Today" } @else { "Last " (days) " days" }
                     } }

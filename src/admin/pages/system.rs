@@ -52,11 +52,11 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
         h2 { "Addresses that stand for many" }
         p.note { "Behind these, devices can't be told apart: they are counted as at least one each." }
         (crowds)
-        h2 #exemptions { "Exemptions" }
+        h2 { "Exemptions" }
         @if let Some(ban) = &only { p { "Those that could spare somebody " b { (ban.title) } ". " a href="/system#exemptions" { "All" } } }
         (exceptions)
         (change::exempt(desk, desk.policy().as_deref()))
-        h2 #audit { "Audit" } (audit)
+        h2 { "Audit" } (audit)
     })
 }
 
