@@ -120,8 +120,8 @@ pub fn seal(text: &str, format: Format, key: Option<&Key>) -> String {
 /// # Errors
 /// [`Broken`].
 pub fn verify(octets: &[u8], pinned: Option<&str>) -> Result<Proof, Broken> {
-    let parts = |format| split(octets, format).map(|(body, line)| (format, body, line));
-    let (format, body, line) = Format::ALL.into_iter().find_map(parts).ok_or(Broken::NoSeal)?;
+    let parts = |format| split(octets, format);
+    let (body, line) = Format::ALL.into_iter().find_map(parts).ok_or(Broken::NoSeal)?;
     let mut words = line.split(' ');
     let first: Vec<&str> = words.by_ref().take(4).collect();
     if first.join(" ") != said(body) {

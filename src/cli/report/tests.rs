@@ -185,7 +185,9 @@ fn an_incident_is_of_one_device_whoever_else_held_its_address_and_whatever_it_wa
         let then = Now { wall: at.parse().unwrap(), mono: Mono::default() };
         config.devices.take(&leases(&row), then.wall);
         let journal = Journal::start(config, Arc::new(Metrics::new()), Clock::manual(then).0).unwrap();
-        clients.iter().for_each(|client| try_it(&journal, *client, at));
+        for client in clients {
+            try_it(&journal, *client, at);
+        }
         journal.close(Duration::from_secs(60)).unwrap();
     }
     let state = dir.path().display().to_string();
