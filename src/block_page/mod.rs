@@ -11,7 +11,7 @@
 //! reply      one request: which name, which ban, which language
 //! page       the page, in `words` of five languages
 //! ```
-//! Leaves what is banned to [`Guard`](crate::serve::Guard) and the record to [`journal`](crate::journal).
+//! Leaves what is banned to [`Guard`] and the record to [`journal`](crate::journal).
 
 mod accept;
 mod converse;
