@@ -17,7 +17,7 @@ use crate::upstream_fake::certificates::Authority;
 use receiver::Receiver;
 
 /// Longer than anything takes here; only a fault lets a test wait for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Looks until it is so.
 async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
