@@ -93,7 +93,10 @@ fn rows_have_the_fields_that_scripts_rely_on() {
     let time = attempt["first"].as_str().unwrap();
     assert!(time.len() == "2026-01-31T00:00:00.000Z".len() && time.ends_with('Z'), "{time}");
     let client = &server.json(&["clients"])[0];
-    assert_eq!(sorted(&names(client)), sorted("client device site ban evidence first_seen last_seen count many connected"));
+    assert_eq!(
+        sorted(&names(client)),
+        sorted("client device site ban evidence first_seen last_seen count many connected")
+    );
     let explained = server.json(&["explain", "a.upd.kaspersky.com", "--type", "AAAA", "--client", "192.0.2.7"]);
     let fields = "name type client at verdict ban pattern file line category evidence action mode others";
     let missing: Vec<&str> = fields.split(' ').filter(|field| explained.get(field).is_none()).collect();
