@@ -85,8 +85,7 @@ fn rows_have_the_fields_that_scripts_rely_on() {
         words.join(" ")
     };
     let attempt = &server.json(&["attempts"])[0];
-    let fields =
-        "first last client device site qname qtype ban category evidence pattern action transport verified count";
+    let fields = "first last client device site qname qtype ban category evidence pattern action transport verified count connected";
     assert_eq!(sorted(&names(attempt)), sorted(fields));
     assert_eq!(attempt["pattern"], "upd.kaspersky.com");
     assert_eq!([&attempt["device"], &attempt["verified"]], [&Value::Null, &Value::Bool(false)]);
