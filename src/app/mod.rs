@@ -72,7 +72,7 @@ pub use log::count_panics;
 pub(crate) use map::journal as journal_config;
 use prepared::Prepared;
 pub(crate) use privacy::{ERASE, note as note_erasure, of as privacy_wanted};
-pub(crate) use reports::{Making, Unmade, configured, history, key_path, signing_key};
+pub(crate) use reports::{Making, Unmade, history, signing_key};
 pub use server::Server;
 pub(crate) use status::{BanRow, ListRow};
 pub(crate) use upstreams::out_of_place;

@@ -4,12 +4,10 @@ use std::path::Path;
 
 use super::key::{self, KeyFault};
 use crate::audit;
-use crate::config::{Loaded, Settings};
+use crate::config::Loaded;
 use crate::journal::{Presence, Store, StoreError};
-use crate::policy::{Ban, BanKind, GroupKind, ListInfo, Policy, Spares};
-use crate::report::{
-    Asked, By, Document, ExceptionRow, Format, Grouping, History, Inputs, ListRow, SignalRow, SigningKey, seal,
-};
+use crate::policy::{Ban, BanKind, GroupKind, ListInfo, Policy};
+use crate::report::{Asked, By, Document, Format, Grouping, History, Inputs, ListRow, SignalRow, SigningKey, seal};
 use crate::scan::{self, FALLBACK};
 
 /// Sites that a message offers at most.
@@ -70,7 +68,7 @@ impl Making<'_> {
             windows: store.windows(since, until)?,
             signals: self.signals(&store)?,
             flows: self.flows(&store)?,
-            configured: configured(&self.loaded.settings, self.ban),
+            configured: self.loaded.settings.exceptions_of(self.ban),
             signed_by: key.as_ref().map(SigningKey::fingerprint),
             rows_max: 0,
         };
@@ -132,21 +130,10 @@ impl Making<'_> {
 /// # Errors
 /// [`Unmade`].
 pub(crate) fn history(directory: &Path) -> Result<History, Unmade> {
-    let mut history = History::default();
-    let reading = audit::read(directory, |entry, _hash| history.take(entry));
     let path = audit::path(directory);
-    let reading = reading.map_err(|error| Unmade::Audit(format!("{}: {error}", path.display())))?;
-    history.damage = reading.damage.map(|(_entry, damage)| damage.to_string());
-    (history.count, history.head) = (reading.entries, reading.head);
+    let unread = |error| Unmade::Audit(format!("{}: {error}", path.display()));
+    let mut history = History::read(directory).map_err(unread)?;
     let store = Store::open_read_only(directory)?;
     (history.levels, history.erasures) = (store.levels()?, store.erasures()?);
     Ok(history)
-}
-
-/// Exemptions of the configuration that could spare somebody this ban.
-pub(crate) fn configured(settings: &Settings, ban: &Ban) -> Vec<ExceptionRow> {
-    let all =
-        settings.exemptions.iter().flat_map(|exemption| exemption.terms.iter().map(|terms| (&exemption.id, terms)));
-    let of_ban = all.filter(|(_id, terms)| !matches!(&terms.what, Spares::Ban(other) if *other != ban.id));
-    of_ban.map(|(id, terms)| ExceptionRow::configured(id, terms)).collect()
 }

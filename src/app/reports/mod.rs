@@ -6,5 +6,5 @@ mod make;
 mod plan;
 
 pub(super) use keep::keep;
-pub(crate) use key::{path as key_path, read as signing_key};
-pub(crate) use make::{Making, Unmade, configured, history};
+pub(crate) use key::read as signing_key;
+pub(crate) use make::{Making, Unmade, history};

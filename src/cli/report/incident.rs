@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::make::unmade;
-use crate::app::{configured, history, signing_key};
+use crate::app::{history, signing_key};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags, known, record};
@@ -67,7 +67,7 @@ impl IncidentOf {
         }
         let history = history(&directory).map_err(unmade)?;
         let mut exceptions = history.all_exceptions(&ban.id, console.now);
-        exceptions.extend(configured(&loaded.settings, ban));
+        exceptions.extend(loaded.settings.exceptions_of(ban));
         let key = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let signed_by = key.as_ref().map(SigningKey::fingerprint);
         let device = &device;

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::make::unmade;
-use crate::app::{key_path, signing_key};
+use crate::app::signing_key;
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags};
@@ -34,7 +34,7 @@ impl Key {
     /// Makes or reads it, and prints its fingerprint.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let directory = self.state.directory(console)?;
-        let path = key_path(&directory);
+        let path = SigningKey::path(&directory);
         let found = signing_key(&directory).map_err(|fault| unmade(fault.into()))?;
         let made = found.is_none();
         let key = match found {

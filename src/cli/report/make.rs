@@ -44,7 +44,7 @@ pub(super) fn unmade(error: Unmade) -> Failure {
         Unmade::Site(why) => Failure::usage(why),
         Unmade::Audit(why) => Failure::cannot(why, ""),
         Unmade::Key(fault) => {
-            let next = fault.next;
+            let next = fault.next();
             Failure::cannot(fault, next)
         }
     }
