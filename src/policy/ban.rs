@@ -97,7 +97,7 @@ impl Evidence {
         [Self::Installed, Self::Likely, Self::DeviceOrApp, Self::Ambiguous, Self::Service, Self::Visit, Self::None];
 
     /// The word for it in files, JSON and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Installed => "installed",
             Self::Likely => "likely",

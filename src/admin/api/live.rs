@@ -1,6 +1,5 @@
 //! Attempts as they come (server-sent events): one reader of the record for all who follow, and nobody waited for.
 
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,15 +10,14 @@ use axum::response::Response;
 use futures_util::stream;
 use tokio::sync::{broadcast, mpsc};
 
+use super::filter::{OF_NEWS, wanted};
 use super::record::sent;
 use crate::access::Scope;
 use crate::admin::Room;
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
-use crate::admin::route::{About, Answered, Parameter, Route, Work};
-use crate::admin::shape::Shape;
-use crate::journal::{AttemptRow, Filter, Follower, Store};
-use crate::policy::Evidence;
+use crate::admin::route::{About, Answered, Route, Work};
+use crate::journal::{AttemptRow, Filter, Follower, Store, Wanted};
 
 /// Who may follow at a time.
 const FOLLOWERS_MAX: usize = 32;
@@ -34,20 +32,12 @@ const STALLED: Duration = Duration::from_secs(10);
 /// A client that there is nothing to tell is told so, and proxies keep the connection; then, too, it is asked whether it still may.
 const STILL: Duration = Duration::from_secs(15);
 
-const BAN: Parameter = Parameter { name: "ban", shape: Shape::Text, about: "Only this ban, by its id." };
-const CLIENT: Parameter = Parameter { name: "client", shape: Shape::Address, about: "Only this client." };
-const EVIDENCE: Parameter = Parameter {
-    name: "evidence",
-    shape: Shape::Word(&["installed", "likely", "device_or_app", "ambiguous", "service", "visit", "none"]),
-    about: "Only this evidence.",
-};
-
 /// The routes.
 pub(super) static ROUTES: [Route; 1] = [Route {
     method: Method::GET,
     path: "/api/v1/attempts/live",
     needs: Some(Scope::Read),
-    query: &[BAN, CLIENT, EVIDENCE],
+    query: &OF_NEWS,
     work: Work::Stream(follow),
     about: Some(&About {
         id: "attempts_live",
@@ -73,27 +63,8 @@ impl Default for Live {
     }
 }
 
-/// What one client wants to see.
-struct Wanted {
-    ban: Option<String>,
-    client: Option<IpAddr>,
-    evidence: Option<Evidence>,
-}
-
-impl Wanted {
-    fn holds(&self, row: &AttemptRow) -> bool {
-        self.ban.as_ref().is_none_or(|ban| row.ban == *ban)
-            && self.client.is_none_or(|client| row.client == Some(client.to_canonical()))
-            && self.evidence.is_none_or(|evidence| row.evidence == evidence)
-    }
-}
-
 fn follow(room: &Room, call: Call) -> Result<Response, Problem> {
-    let wanted = Wanted {
-        ban: call.given("ban").map(str::to_owned),
-        client: call.read("client", |text| text.parse().ok(), "address")?,
-        evidence: call.given("evidence").and_then(|word| Evidence::ALL.into_iter().find(|all| all.as_str() == word)),
-    };
+    let wanted = wanted(&call)?;
     if call.is_head {
         return Ok(events(Body::empty()));
     }

@@ -5,7 +5,9 @@
 
 mod audit;
 mod bans;
+mod devices;
 mod exempt;
+mod filter;
 mod live;
 mod openapi;
 mod pages;
@@ -26,11 +28,12 @@ use super::route::Route;
 use crate::orders::{Answer, Request};
 
 /// Every endpoint of the API.
-pub(super) static TABLES: [&[Route]; 8] = [
+pub(super) static TABLES: [&[Route]; 9] = [
     &openapi::ROUTES,
     &state::ROUTES,
     &bans::ROUTES,
     &record::ROUTES,
+    &devices::ROUTES,
     &exempt::ROUTES,
     &audit::ROUTES,
     &verbs::ROUTES,

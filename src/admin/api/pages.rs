@@ -1,12 +1,18 @@
 //! Lists that come in pages.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::admin::Room;
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::route::Parameter;
 use crate::admin::shape::Shape;
+use crate::journal::{Store, StoreError};
 
 /// Rows of a page, if nothing is said.
 const ROWS: usize = 100;
@@ -47,6 +53,34 @@ pub(super) fn page(rows: &[Value], next: Option<&str>) -> Value {
     json!({"items": rows, "next": next})
 }
 
+/// The place in the record that the page before has told.
+///
+/// # Errors
+/// The cursor is none of ours.
+pub(super) fn place<P: FromStr>(call: &Call) -> Result<Option<P>, Problem> {
+    let place = cursor(call)?.map(|cursor| cursor.parse()).transpose();
+    place.map_err(|_no_place| Problem::bad("cursor", "is none that a page has told"))
+}
+
+/// A page of the record, read; an empty one when nothing was recorded yet.
+///
+/// # Errors
+/// The record can't be read.
+pub(super) fn read_page<P: Default>(
+    room: &Room,
+    read: impl FnOnce(&Store) -> Result<P, StoreError>,
+) -> Result<P, Problem> {
+    match Store::open_read_only(room.house()?.state_dir()) {
+        Err(StoreError::Missing { .. }) => Ok(P::default()),
+        store => store.and_then(|store| read(&store)).map_err(|error| Problem::cannot(error.to_string())),
+    }
+}
+
+/// The same as it is sent.
+pub(super) fn of_record(rows: &[impl Serialize], next: Option<&impl Display>) -> Value {
+    json!({"items": rows, "next": next.map(|place| told(&place.to_string()))})
+}
+
 /// The rows from a number on, of all that there are.
 ///
 /// # Errors
@@ -63,7 +97,6 @@ pub(super) fn numbered(call: &Call, rows: impl Iterator<Item = Value>) -> Result
 ///
 /// # Errors
 /// The cursor is none of ours.
-pub(super) fn from(call: &Call) -> Result<usize, Problem> {
-    let Some(cursor) = cursor(call)? else { return Ok(0) };
-    cursor.parse().map_err(|_no_number| Problem::bad("cursor", "is none that a page has told"))
+fn from(call: &Call) -> Result<usize, Problem> {
+    Ok(place(call)?.unwrap_or(0))
 }

@@ -37,9 +37,18 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let table = view.table(table);
     Ok(html! {
         (form(desk, view))
-        p.live hidden data-live { button type="button" aria-pressed="false" { "Follow live" } " " span role="status" {} }
+        p.live hidden data-live=(live(view)) { button type="button" aria-pressed="false" { "Follow live" } " " span role="status" {} }
         (table)
     })
+}
+
+/// Where what is to come of the same is told.
+fn live(view: &View) -> String {
+    let fields = ["ban", "evidence", "category", "site", "action", "client", "device", "name", "rule"];
+    // The row's own word for a rule.
+    let word = |field: &'static str| if field == "rule" { "pattern" } else { field };
+    let given: Vec<_> = fields.into_iter().filter_map(|field| Some((word(field), view.asked.get(field)?))).collect();
+    link("/api/v1/attempts/live", &given)
 }
 
 fn wanted(view: &View) -> Result<Wanted, Trouble> {
@@ -49,7 +58,6 @@ fn wanted(view: &View) -> Result<Wanted, Trouble> {
     let client = client.map_err(|_error| Trouble::Wrong("Client is no address; write it as 192.0.2.7".to_owned()))?;
     let evidence = known(view, "evidence", Evidence::ALL.map(|evidence| (evidence, evidence.as_str())))?;
     let action = known(view, "action", Did::ALL.map(|did| (did, did.as_str())))?;
-    let name = view.asked.get("name").map(|name| name.trim_matches('.').to_ascii_lowercase());
     Ok(Wanted {
         ban: text("ban"),
         evidence,
@@ -58,7 +66,7 @@ fn wanted(view: &View) -> Result<Wanted, Trouble> {
         action,
         client,
         device: text("device"),
-        name: name.filter(|name| !name.is_empty()),
+        name: view.asked.get("name").and_then(Wanted::name_of),
         pattern: text("rule"),
         since: time("Since", "since")?,
         until: time("Until", "until")?,

@@ -41,8 +41,36 @@ pub struct Wanted {
     pub until: Option<Timestamp>,
 }
 
+impl Wanted {
+    /// A name as people write it in the form in which [`Wanted::name`] is one; `None`: it is all names.
+    pub fn name_of(text: &str) -> Option<String> {
+        Some(text.trim_matches('.').to_ascii_lowercase()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether it is wanted.
+    pub fn holds(&self, row: &AttemptRow) -> bool {
+        let is = |wanted: &Option<String>, told: Option<&str>| wanted.as_deref().is_none_or(|wanted| told == Some(wanted));
+        let client = row.client.map(|client| client.to_string());
+        let is_below = |name: &String| {
+            let front = row.qname.as_ref().and_then(|qname| qname.strip_suffix(name.as_str()));
+            front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+        };
+        is(&self.ban, Some(&row.ban))
+            && self.evidence.is_none_or(|evidence| row.evidence == evidence)
+            && is(&self.category, Some(&row.category))
+            && is(&self.site, Some(&row.site))
+            && self.action.is_none_or(|action| row.action == action)
+            && self.client.is_none_or(|client| row.client == Some(client.to_canonical()))
+            && is(&self.device, row.device.as_deref().or(client.as_deref()))
+            && self.name.as_ref().is_none_or(is_below)
+            && is(&self.pattern, row.pattern.as_deref())
+            && self.since.is_none_or(|since| row.last >= since)
+            && self.until.is_none_or(|until| row.first <= until)
+    }
+}
+
 /// A page of attempts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptPage {
     /// The newest first.
     pub rows: Vec<AttemptRow>,

@@ -4,13 +4,17 @@
 //! it has looked, and the next one goes on from there.
 
 mod attempts;
+mod clients;
 mod device;
+mod held;
 mod hours;
 mod place;
 
 pub(super) use attempts::Common;
 pub use attempts::{AttemptPage, Wanted};
+pub use clients::{ClientPage, ClientPlace};
 pub use device::Known;
+pub use held::{HeldPage, HeldPlace};
 pub use place::Place;
 
 /// Rows that one page looks at, at most.

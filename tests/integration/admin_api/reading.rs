@@ -73,10 +73,49 @@ async fn attempts_come_in_pages_and_can_be_narrowed() {
         ("client=192.0.2.7", 0),
         ("since=2020-01-01T00:00:00Z", 3),
         ("until=2020-01-01T00:00:00%2B01:00", 0),
+        ("site=lab&category=update&action=nxdomain&pattern=upd.acme.example&name=ACME.example.", 3),
+        ("name=a.upd.acme.example", 1),
+        ("name=pd.acme.example", 0),
+        ("device=127.0.0.1", 3),
+        ("action=observe", 0),
+        ("pattern=acme.example", 0),
+        ("site=hq", 0),
+        ("category=web", 0),
     ] {
         let page = read(&server, &format!("/api/v1/attempts?{filter}")).await;
         assert_eq!(page["items"].as_array().unwrap().len(), rows, "{filter}: {page}");
+        assert_eq!(page["looked_to"], Value::Null, "to the end of the record: {page}");
     }
+    for (filter, rows) in [
+        ("", 1),
+        ("ban=acme&evidence=installed&site=lab&client=127.0.0.1&device=127.0.0.1&since=2020-01-01T00:00:00Z", 1),
+        ("device=127.0.0.2", 0),
+        ("site=hq", 0),
+        ("evidence=visit", 0),
+        ("until=2020-01-01T00:00:00Z", 0),
+    ] {
+        let page = read(&server, &format!("/api/v1/clients?{filter}")).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), rows, "{filter}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn cursors_lead_through_all_clients_whatever_is_recorded_meanwhile() {
+    let server = server().await;
+    server.query("www.acme.example", A).await;
+    server.attempts().await;
+    let mut evidence = Vec::new();
+    let mut target = "/api/v1/clients?limit=1".to_owned();
+    loop {
+        let page = read(&server, &target).await;
+        evidence.extend(page["items"].as_array().unwrap().iter().map(|row| row["evidence"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        target = format!("/api/v1/clients?limit=1&cursor={next}");
+        // What was seen last moves to the front of whatever is ordered by that.
+        server.query("d.upd.acme.example", A).await;
+        server.attempts().await;
+    }
+    assert_eq!(evidence, ["installed", "visit"]);
 }
 
 #[tokio::test]

@@ -50,6 +50,12 @@ async fn what_cannot_be_meant_is_a_problem_that_names_its_place() {
         ("/api/v1/attempts?cursor=%00", 400, "%00"),
         ("/api/v1/attempts?cursor=zz", 400, "cursor"),
         ("/api/v1/attempts?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ", 400, "cursor"),
+        // Well told, and by nobody: `[1,2]`, `{}`, and a number.
+        ("/api/v1/attempts?cursor=WzEsMl0", 400, "cursor"),
+        ("/api/v1/clients?cursor=e30", 400, "cursor"),
+        ("/api/v1/devices?cursor=MTA", 400, "cursor"),
+        ("/api/v1/attempts?action=bite", 400, "action"),
+        ("/api/v1/clients?name=a.example", 400, "name"),
         ("/api/v1/attempts?what=1", 400, "what"),
         ("/api/v1/attempts?until=", 400, "until"),
         ("/api/v1/attempts?ban=", 400, "ban"),

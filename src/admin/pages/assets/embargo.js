@@ -98,7 +98,7 @@
         timer = null;
         return;
       }
-      source = new EventSource("/api/v1/attempts/live");
+      source = new EventSource(place.dataset.live);
       source.onmessage = soon;
       source.addEventListener("attempt", soon);
       source.onerror = () => { state.textContent = "The server does not answer; trying again."; };

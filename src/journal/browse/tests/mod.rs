@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod clients;
+
 use super::{Place, Wanted};
 use crate::clock::Clock;
 use crate::journal::{Attempt, AttemptRow, Config, Filter, Journal, Series, Store};
@@ -121,6 +123,29 @@ fn each_field_narrows() {
     assert_eq!(count(Wanted { device: Some("192.0.2.2".to_owned()), ..Wanted::default() }), 2);
     let (since, until) = (Some(at(150, 0)), Some(at(160, 0)));
     assert_eq!(count(Wanted { since, until, ..Wanted::default() }), 10);
+}
+
+#[test]
+fn what_follows_is_narrowed_as_the_record_is() {
+    let (_directory, store) = store(150);
+    let all = leaf(&store, &Wanted::default(), 1_000, 1_000).0;
+    let text = |text: &str| Some(text.to_owned());
+    for wanted in [
+        Wanted::default(),
+        Wanted { evidence: Some(Evidence::Visit), ..Wanted::default() },
+        Wanted { category: text("update"), ban: text("acme"), ..Wanted::default() },
+        Wanted { site: text("elsewhere"), ..Wanted::default() },
+        Wanted { action: Some(Did::Nxdomain), client: Some(client(2)), ..Wanted::default() },
+        Wanted { device: text("192.0.2.1"), ..Wanted::default() },
+        Wanted { name: Wanted::name_of(".UPD.example."), ..Wanted::default() },
+        Wanted { name: text("www.upd.example"), ..Wanted::default() },
+        Wanted { name: text("pd.example"), ..Wanted::default() },
+        Wanted { pattern: text("upd.example"), ..Wanted::default() },
+        Wanted { since: Some(at(20, 0)), until: Some(at(120, 0)), ..Wanted::default() },
+    ] {
+        let held: Vec<_> = all.iter().filter(|row| wanted.holds(row)).cloned().collect();
+        assert_eq!(held, leaf(&store, &wanted, 1_000, 1_000).0, "{wanted:?}");
+    }
 }
 
 #[test]
