@@ -118,6 +118,23 @@ fn every_alert_has_a_runbook_and_a_test_that_it_fires_and_one_that_it_does_not()
 }
 
 #[test]
+fn whatever_is_lost_is_told_by_an_alert() {
+    let rules = read("config/prometheus/rules.yml");
+    let asked: BTreeSet<String> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "))
+        .flat_map(asked)
+        .map(|(name, _labels)| name)
+        .collect();
+    let words = ["lost", "shed", "overflow", "panics"];
+    let losses: Vec<String> =
+        documented().into_keys().filter(|name| name.split('_').any(|word| words.contains(&word))).collect();
+    assert!(losses.len() >= 8, "{losses:?}");
+    let untold: Vec<&String> = losses.iter().filter(|name| !asked.contains(*name)).collect();
+    assert_eq!(untold, Vec::<&String>::new());
+}
+
+#[test]
 fn every_panel_says_what_it_shows_and_in_which_unit_and_can_be_pointed_at_any_server() {
     for (path, board) in boards() {
         let panels = board["panels"].as_array().unwrap();
