@@ -38,13 +38,15 @@ pub enum Class {
     Suspected,
     /// Of the window, let through by an exemption.
     Exempt,
+    /// Of the window, connected to the block page.
+    Connected,
     /// Clean, and seen again.
     Reinfected,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Now,
         Self::New,
         Self::Still,
@@ -52,6 +54,7 @@ impl Class {
         Self::Confirmed,
         Self::Suspected,
         Self::Exempt,
+        Self::Connected,
         Self::Reinfected,
         Self::Baseline,
         Self::Clean,
@@ -73,6 +76,7 @@ impl Class {
             Self::Confirmed => "confirmed",
             Self::Suspected => "suspected",
             Self::Exempt => "exempt",
+            Self::Connected => "connected",
             Self::Reinfected => "reinfected",
         }
     }
@@ -90,6 +94,7 @@ impl Class {
             Self::Confirmed => cohort.confirmed.clone(),
             Self::Suspected => &cohort.now - &cohort.confirmed,
             Self::Exempt => cohort.exempt.clone(),
+            Self::Connected => cohort.connected.clone(),
             Self::Reinfected => cohort.reinfected.clone(),
         }
     }
@@ -156,6 +161,8 @@ pub struct InventoryRow {
     pub days: usize,
     /// Its lookups in the window, as far as days are kept one by one.
     pub lookups: u64,
+    /// Whether it connected to the block page in the window.
+    pub connected: bool,
 }
 
 /// The figures, and who is in them.
@@ -345,6 +352,7 @@ impl Inventory {
                 last: day(|seen| &seen.last),
                 days: seen.map_or(0, |seen| seen.days(low)),
                 lookups,
+                connected: is_in(|cohort| &cohort.connected),
             });
         }
         Ok(rows)

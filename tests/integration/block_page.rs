@@ -172,6 +172,36 @@ async fn over_https_a_name_is_read_and_turned_away_unless_there_is_a_certificate
 }
 
 #[tokio::test]
+async fn who_connects_is_shown_as_connected_and_a_renewed_certificate_to_whoever_comes_next() {
+    let (old, new, files) = (Authority::new(), Authority::new(), tempfile::tempdir().unwrap());
+    let (chain, key) = (files.path().join("chain.pem"), files.path().join("key.pem"));
+    let write = |authority: &Authority| {
+        let made = authority.issue(&["a.upd.acme.example"]);
+        std::fs::write(&chain, &made.pem).unwrap();
+        std::fs::write(&key, made.key.serialize_pem()).unwrap();
+    };
+    write(&old);
+    let server = server(&format!("{PAGE}certificate = {chain:?}\nkey = {key:?}\n")).await;
+    assert_eq!(server.query("a.upd.acme.example", A).await.answers().len(), 1);
+    let page = https(&server, "a.upd.acme.example", &old.trust()).await.unwrap();
+    assert!(page.contains("403 ") && page.contains("a.upd.acme.example"), "{page}");
+
+    write(&new);
+    server.reload().await;
+    https(&server, "a.upd.acme.example", &old.trust()).await.unwrap_err();
+    https(&server, "a.upd.acme.example", &new.trust()).await.unwrap();
+
+    assert_eq!(connected(&server).await.iter().map(|row| row.count).sum::<u64>(), 3);
+    let (_status, devices) = server.http("/devices?ban=acme").await;
+    assert!(devices.contains(">Connected</th>") && devices.contains("<td>yes</td>"), "{devices}");
+    let (_status, only) = server.http("/devices?ban=acme&class=connected").await;
+    assert!(only.contains("/devices/0\">127.0.0.1<"), "{only}");
+    let (_status, device) = server.http("/devices/0").await;
+    assert!(device.contains("Connections to the block page") && device.contains("<td>TLS greeting</td>"), "{device}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn silent_connections_leave_room_for_others_and_dns_is_answered_beside_them() {
     let server = server(&format!("{PAGE}connections_max = 16\n")).await;
     let mut silent = Vec::new();

@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use super::view::View;
 use crate::diag::shown;
 use crate::identity::Identifier;
-use crate::journal::{BindingRow, ClientRow, DeviceRow, Store, Wanted};
+use crate::journal::{BindingRow, ClientRow, ConnectedRow, DeviceRow, Said, Store, Wanted};
 
 /// The newest attempts that are shown.
 const ATTEMPTS: usize = 25;
@@ -29,6 +29,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let page = store.attempts_page(&of_device, None, ATTEMPTS)?;
     let lookups = view.table(lookups(&device, &known.lookups));
     let addresses = view.table(addresses(&known.addresses));
+    let connections = (!known.connected.is_empty()).then(|| view.table(connections(&known.connected)));
     let mut newest = activity::table("newest", "The newest attempts of this device", desk, &page.rows);
     "None of its attempts is among those that are kept one by one.".clone_into(&mut newest.empty);
     let newest = view.table(newest);
@@ -47,6 +48,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
         }
         h2 { "What its lookups show" } (lookups)
         h2 { "Why it is held for one device" } (why(&device, &known.addresses))
+        @if let Some(connections) = connections { h2 { "Connections to the block page" } (connections) }
         h2 { "Addresses" } (addresses)
         h2 { "Timeline" } (newest)
         @if page.next.is_some() { p { a href=(all) { "All attempts of this device" } } }
@@ -92,6 +94,38 @@ fn lookups(device: &DeviceRow, rows: &[ClientRow]) -> Table {
             Cell::time(row.first_seen),
             Cell::time(row.last_seen),
             Cell::number(row.count).to(link("/activity", &fields)),
+        ]);
+    }
+    table
+}
+
+/// It did not only look these names up, but tried to use them.
+fn connections(rows: &[ConnectedRow]) -> Table {
+    let columns = vec![
+        Column::text("First", "first"),
+        Column::text("Last", "last"),
+        Column::text("Address", "address"),
+        Column::text("Ban", "ban"),
+        Column::text("Proof", "proof"),
+        Column::text("Last name", "name"),
+        Column::text("Said in", "said"),
+        Column::number("Connections", "connections"),
+    ];
+    let mut table = Table::new("connections", "Connections to the block page, by day, ban and proof", columns);
+    for row in rows {
+        let said = match row.said {
+            Said::Sni => "TLS greeting",
+            Said::Host => "HTTP",
+        };
+        table.rows.push(vec![
+            Cell::time(row.first),
+            Cell::time(row.last),
+            Cell::text(row.client.to_string()),
+            Cell::text(&row.ban).to(format!("/bans/{}", super::asked::encoded(&row.ban))),
+            Cell::text(words(row.evidence)),
+            Cell::text(&row.name).mark("name"),
+            Cell::text(said),
+            Cell::number(row.count),
         ]);
     }
     table

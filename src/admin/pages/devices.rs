@@ -71,6 +71,7 @@ fn meaning(class: Class) -> &'static str {
         Class::Confirmed => "Devices seen in the window by two names or hours of a verified source",
         Class::Suspected => "Devices seen in the window that are not confirmed",
         Class::Exempt => "Devices seen in the window that an exemption let through",
+        Class::Connected => "Devices seen in the window that connected to the block page",
         Class::Reinfected => "Devices that were clean and were seen again",
     }
 }
@@ -91,6 +92,7 @@ fn columns(devices: usize) -> Vec<Column> {
         Column::text("Last address", ""),
         Column::text("State", ""),
         Column::text("Against the baseline", ""),
+        Column::text("Connected", ""),
         Column::text("First seen", "first"),
         Column::text("Last seen", "last"),
         Column::number("Days", "days"),
@@ -119,6 +121,7 @@ fn cells(desk: &Desk<'_>, scope: &Scope, row: &InventoryRow) -> Vec<Cell> {
         Cell::maybe(row.client.as_ref()),
         Cell::text(state).mark(row.state),
         Cell::text(row.since_baseline),
+        Cell::text(if row.connected { "yes" } else { "" }),
         Cell::maybe(row.first.as_ref()).mark("t"),
         Cell::maybe(row.last.as_ref()).mark("t"),
         Cell::number(row.days as u64),

@@ -1,13 +1,15 @@
-//! One device: what it is called, what its lookups come to, and which addresses it held.
+//! One device: what it is called, what its lookups come to, which addresses it held, and where it connected.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::params;
 use serde::Serialize;
 
 use crate::journal::bindings::{binding, told};
+use crate::journal::connected::connected_row;
 use crate::journal::read::{ClientRow, Unreadable, client_row};
-use crate::journal::{BindingRow, DeviceRow, Store, StoreError};
+use crate::journal::{BindingRow, ConnectedRow, DeviceRow, Store, StoreError};
 
 /// Rows of each kind at most.
 const ROWS_MAX: i64 = 500;
@@ -19,6 +21,8 @@ pub struct Known {
     pub lookups: Vec<ClientRow>,
     /// Which addresses it held, the newest first.
     pub addresses: Vec<BindingRow>,
+    /// Its connections to the block page, by day, ban and evidence; the newest first.
+    pub connected: Vec<ConnectedRow>,
 }
 
 impl Store {
@@ -58,7 +62,8 @@ impl Store {
             }
             addresses.sort_by_key(|row| std::cmp::Reverse(row.from));
             addresses.dedup();
-            Ok(Known { lookups, addresses })
+            let connected = self.connected_by(&lookups)?;
+            Ok(Known { lookups, addresses, connected })
         };
         read().map_err(|error| self.unreadable(error))
     }
@@ -78,6 +83,24 @@ impl Store {
                 found.push(client_row(row)?);
             }
         }
+        Ok(found)
+    }
+
+    /// Connections of the addresses by which it made these lookups, as this device.
+    fn connected_by(&self, lookups: &[ClientRow]) -> Result<Vec<ConnectedRow>, Unreadable> {
+        let sql = "SELECT first_ms, last_ms, client, device, site, ban, evidence, name, said, count FROM connected \
+                   WHERE client = ?1 AND device = ?2 ORDER BY day DESC LIMIT ?3";
+        let holders: BTreeSet<_> = lookups.iter().map(|row| (row.client, row.device.as_deref())).collect();
+        let mut select = self.connection.prepare_cached(sql)?;
+        let mut found = Vec::new();
+        for (client, device) in holders {
+            let mut rows = select.query(params![client.to_string(), device.unwrap_or_default(), ROWS_MAX])?;
+            while let Some(row) = rows.next()? {
+                found.push(connected_row(row)?);
+            }
+        }
+        found.sort_by_key(|row| std::cmp::Reverse((row.last, row.client)));
+        found.truncate(usize::try_from(ROWS_MAX).unwrap_or(usize::MAX));
         Ok(found)
     }
 
