@@ -2,7 +2,9 @@
 //!
 //! Before the first thread: what is made later inherits it.
 
+use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::handover::Before;
@@ -17,7 +19,7 @@ use crate::socket;
 /// Read by the C library, by what tells of the system's name servers, and by the process about itself.
 const READ: [&str; 10] =
     ["/etc", "/usr", "/lib", "/lib64", "/proc", "/sys", "/run", "/dev/null", "/dev/urandom", "/nix/store"];
-/// Written by the store while it sorts more than fits in memory.
+/// Written by the store while it sorts more than fits in memory, or is written anew; and where `TMPDIR` says.
 const WRITTEN: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Confines the process as its settings have it. Returns the configuration as the process can read it then.
@@ -46,8 +48,12 @@ pub(super) fn enter(args: &Args, loaded: Loaded, before: &mut Before) -> Result<
         return Ok(loaded);
     }
     if process.landlock.unwrap_or(dropped) {
-        // It has to be there to be allowed.
+        // They have to be there to be allowed.
         state_dir::make(&loaded.state_dir)?;
+        for report in &loaded.settings.reports {
+            // One that can't be made now is told of when there is a report to put there.
+            drop(DirBuilder::new().recursive(true).mode(0o700).create(&report.directory));
+        }
         let (read, written) = (read(&loaded), written(&loaded));
         match confine_files(&read, &written).map_err(cannot)? {
             Confined::By { abi } => {
@@ -117,8 +123,9 @@ fn written(loaded: &Loaded) -> Vec<PathBuf> {
         IntakeDoor::Unix { path, .. } => Some(folder(path.clone())),
         IntakeDoor::Tcp { .. } => None,
     });
-    let own = std::iter::once(loaded.state_dir.clone()).chain(files).chain(doors);
-    distinct(own.chain(WRITTEN.into_iter().map(PathBuf::from)))
+    let reports = settings.reports.iter().map(|report| report.directory.clone());
+    let own = std::iter::once(loaded.state_dir.clone()).chain(files).chain(doors).chain(reports);
+    distinct(own.chain(WRITTEN.into_iter().map(PathBuf::from)).chain([std::env::temp_dir()]))
 }
 
 /// A folder itself, or that of a file.

@@ -13,7 +13,7 @@ use super::server::{Server, Setup};
 const USER: &str = "nobody";
 
 /// A server that is to become that user.
-fn setup(dns: SocketAddr) -> Option<Setup> {
+pub(crate) fn setup(dns: SocketAddr) -> Option<Setup> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let entry = passwd.lines().find_map(|line| line.strip_prefix("nobody:"));

@@ -38,6 +38,7 @@ mod packaged;
 mod partner;
 mod process;
 mod quickstart;
+mod reach;
 mod record;
 mod reload;
 mod said;
