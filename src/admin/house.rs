@@ -1,5 +1,6 @@
 //! The running server as handlers of the admin server ask it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,6 +48,9 @@ pub trait House: Send + Sync + 'static {
 
     /// What tells the device best that has these identifiers.
     fn device(&self, identifiers: &[Identifier]) -> Option<String>;
+
+    /// What tells the device best that holds an address now.
+    fn held_by(&self, address: IpAddr) -> Option<String>;
 
     /// Runs a command of the command line with these arguments, about this server's configuration and state.
     ///

@@ -5,7 +5,7 @@
 //! server   connections, in clear or over TLS, and their bounds
 //! route    the way of one request: host, caller, scope, body, CSRF, then the handler
 //! caller   who asks: a token, a session, a proxy's word; gate: sessions and failures
-//! call     what a handler is given; reply and problem: what it gives back
+//! call     what a handler is given; reply and problem: what it gives back; ran: what commands print
 //! ```
 //! The first three endpoints show how often what was tried, never by whom, and whoever reaches the address may read them. All
 //! else goes through `route`. Handlers ask the running server by [`House`], and read the record themselves.
@@ -23,6 +23,7 @@ mod login;
 mod metrics;
 mod pages;
 mod problem;
+mod ran;
 mod reply;
 mod route;
 mod server;

@@ -1,5 +1,6 @@
 //! The admin server's way to the parts.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, TryLockError};
 
@@ -84,6 +85,12 @@ impl House for Seen {
 
     fn device(&self, identifiers: &[Identifier]) -> Option<String> {
         self.parts.devices.device(identifiers).map(|device| device.to_string())
+    }
+
+    fn held_by(&self, address: IpAddr) -> Option<String> {
+        let devices = &self.parts.devices;
+        let holder = devices.at(address, self.parts.clock.now().wall)?;
+        Some(devices.device_of(&holder).to_string())
     }
 
     fn run(&self, command: &Command) -> Result<Ran, &'static str> {

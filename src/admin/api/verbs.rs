@@ -1,25 +1,19 @@
 //! What is asked of the command line as well, and answered by it: why a name is blocked, what a change would do, what the record
 //! proves.
 
-use std::fs;
-use std::path::PathBuf;
-
 use axum::http::{Method, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::access::Scope;
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
+use crate::admin::ran::{Passing, json, run};
 use crate::admin::reply::Reply;
 use crate::admin::route::{About, Answered, Parameter, Route, Work};
 use crate::admin::shape::{Shape, field, optional};
 use crate::admin::{Command, Room};
-use crate::orders::Ran;
 use crate::report::Format;
-
-/// Characters of what a command says that are told.
-const SAID_MAX: usize = 2000;
 
 const fn parameter(name: &'static str, shape: Shape, about: &'static str) -> Parameter {
     Parameter { name, shape, about }
@@ -162,28 +156,6 @@ pub(super) static ROUTES: [Route; 4] = [
     },
 ];
 
-/// Runs a command, and returns what it has printed.
-fn run(room: &Room, command: &Command) -> Result<Vec<u8>, Problem> {
-    let ran = room.house()?.run(command).map_err(|why| Problem { retry_after: Some(5), ..Problem::cannot(why) })?;
-    let Ran { code, out, err } = ran;
-    if code == 0 {
-        return Ok(out);
-    }
-    let said = String::from_utf8_lossy(&err);
-    let said: String =
-        said.trim().trim_start_matches("error: ").trim_start_matches("embargo: ").chars().take(SAID_MAX).collect();
-    // What follows is about flags, which nobody has typed.
-    let said = said.split("\n\n").next().unwrap_or_default().to_owned();
-    match code {
-        1 | 2 => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, said)),
-        _ => Err(Problem::cannot(said)),
-    }
-}
-
-fn parsed(out: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(out).map_err(|error| Problem::cannot(format!("what came is no JSON: {error}")))
-}
-
 /// A parameter as a flag of the same name, if it is given.
 fn flag(call: &Call, name: &str) -> Option<String> {
     call.given(name).map(|value| format!("--{name}={value}"))
@@ -194,7 +166,7 @@ fn explain(room: &Room, call: &Call) -> Result<Value, Problem> {
     let mut arguments = vec!["--json".to_owned()];
     arguments.extend(["type", "client", "answer", "at"].iter().filter_map(|name| flag(call, name)));
     arguments.extend(["--".to_owned(), name.to_owned()]);
-    parsed(&run(room, &Command { verb: "explain", on_disk: true, arguments })?)
+    json(room.house()?, &Command { verb: "explain", on_disk: true, arguments })
 }
 
 #[derive(Deserialize)]
@@ -206,15 +178,6 @@ struct Preview {
     at: Option<String>,
 }
 
-/// A list that is gone when it is dropped.
-struct Passing(PathBuf);
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
-    }
-}
-
 fn preview(room: &Room, call: &Call) -> Result<Value, Problem> {
     let Preview { ban, mode, list, since, at } = call.json()?;
     if ban.is_some() != mode.is_some() {
@@ -223,20 +186,12 @@ fn preview(room: &Room, call: &Call) -> Result<Value, Problem> {
     if ban.is_none() && list.is_none() {
         return Err(Problem::bad("body", "give `ban` and `mode`, or a `list`"));
     }
-    let passing = list.map(|list| passing(room, &list)).transpose()?;
+    let passing = list.map(|list| Passing::new(room.house()?, &list)).transpose()?;
     let mut arguments = vec!["--json".to_owned()];
     let flags = [("ban", ban), ("mode", mode), ("since", since), ("at", at)];
     arguments.extend(flags.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value?))));
-    arguments.extend(passing.as_ref().map(|passing| format!("--list={}", passing.0.display())));
-    parsed(&run(room, &Command { verb: "preview", on_disk: true, arguments })?)
-}
-
-/// Writes a list where a command finds it. Each has a name of its own, since several may wait.
-fn passing(room: &Room, list: &str) -> Result<Passing, Problem> {
-    let name = format!("preview-{}.txt", crate::access::random_text().chars().take(12).collect::<String>());
-    let passing = Passing(room.house()?.state_dir().join(name));
-    fs::write(&passing.0, list).map_err(|error| Problem::cannot(format!("the list could not be kept: {error}")))?;
-    Ok(passing)
+    arguments.extend(passing.as_ref().map(Passing::flag));
+    json(room.house()?, &Command { verb: "preview", on_disk: true, arguments })
 }
 
 /// The arguments of a report.
@@ -251,8 +206,8 @@ fn analysis(room: &Room, call: &Call) -> Result<Value, Problem> {
     const PARTS: [&str; 10] =
         ["about", "statement", "figures", "coverage", "sites", "evidence", "days", "weeks", "months", "limits"];
     let arguments = asked(call, Format::Json.as_str());
-    let mut document = parsed(&run(room, &Command { verb: "report", on_disk: false, arguments })?)?;
-    let mut figures = json!({});
+    let mut document = json(room.house()?, &Command { verb: "report", on_disk: false, arguments })?;
+    let mut figures = Value::Object(Map::new());
     for part in PARTS {
         if let (Some(value), Some(object)) = (document.get_mut(part), figures.as_object_mut()) {
             object.insert(part.to_owned(), value.take());
@@ -264,7 +219,7 @@ fn analysis(room: &Room, call: &Call) -> Result<Value, Problem> {
 fn report(room: &Room, call: &Call) -> Result<Reply, Problem> {
     let format = call.given("format").unwrap_or("html");
     let arguments = asked(call, format);
-    let document = run(room, &Command { verb: "report", on_disk: false, arguments })?;
+    let document = run(room.house()?, &Command { verb: "report", on_disk: false, arguments })?;
     let content_type = match format {
         "json" => "application/json",
         "csv" => "text/csv; charset=utf-8",

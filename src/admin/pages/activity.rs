@@ -10,9 +10,13 @@ use super::times::{moment, to_the_second};
 use super::trouble::Trouble;
 use super::view::View;
 use crate::diag::shown;
-use crate::journal::{AttemptRow, Place, Wanted};
+use crate::journal::{AttemptPage, AttemptRow, Place, Wanted};
 use crate::metrics::Did;
 use crate::policy::Evidence;
+use crate::report;
+
+/// Attempts that are sorted at most.
+const SORTED_MAX: usize = 10_000;
 
 /// The page.
 pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
@@ -21,25 +25,43 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let after = view.asked.get("after").map(str::parse::<Place>).transpose();
     let after = after.map_err(|error| Trouble::Wrong(error.to_string()))?;
     let store = desk.store()?;
-    let page = store.attempts_page(&wanted, after.as_ref(), view.rows_of("attempts"))?;
-    let mut table = table("attempts", "Attempts, newest first", desk, &page.rows);
-    let on = page.next.as_ref().map(|place| view.asked.with(&[("after", Some(&place.to_string())), ("csv", None)]));
-    let says = match (page.looked_to, page.rows.last()) {
-        (Some(looked), _) => format!("{} rows, looked through back to {}", page.rows.len(), to_the_second(looked)),
-        (None, _) => format!("{} rows, to the end of the record", page.rows.len()),
-    };
+    let sorted = view.sort_of("attempts").is_some();
+    let rows = if sorted { SORTED_MAX } else { view.rows_of("attempts") };
+    let page = store.attempts_page(&wanted, after.as_ref(), rows)?;
+    let caption = if sorted { sorted_caption(&page) } else { "Attempts, newest first".to_owned() };
+    let mut table = table("attempts", &caption, desk, &page.rows);
     table.empty = match page.looked_to {
         Some(looked) => format!("None back to {}; Next looks further.", to_the_second(looked)),
         None => "Nothing on record matches.".to_owned(),
     };
-    let back = after.is_some().then(|| view.asked.with(&[("after", None), ("csv", None)]));
-    table.turned = Some(Turned { says, back, on });
+    if !sorted {
+        table.turned = Some(turned(view, &page, after.is_some()));
+    }
     let table = view.table(table);
     Ok(html! {
         (form(desk, view))
         p.live hidden data-live=(live(view)) { button type="button" aria-pressed="false" { "Follow live" } " " span role="status" {} }
         (table)
     })
+}
+
+/// Attempts in another order than the record's are so many of the newest that match.
+fn sorted_caption(page: &AttemptPage) -> String {
+    let rows = report::number(page.rows.len() as u64);
+    match page.looked_to {
+        Some(looked) => format!("The newest {rows} attempts that match, back to {}, sorted", to_the_second(looked)),
+        None => format!("All {rows} attempts that match, sorted"),
+    }
+}
+
+/// Where a page of them stands, in the order of the record.
+fn turned(view: &View, page: &AttemptPage, has_before: bool) -> Turned {
+    let says = match page.looked_to {
+        Some(looked) => format!("{} rows, looked through back to {}", page.rows.len(), to_the_second(looked)),
+        None => format!("{} rows, to the end of the record", page.rows.len()),
+    };
+    let on = page.next.as_ref().map(|place| view.asked.with(&[("after", Some(&place.to_string())), ("csv", None)]));
+    Turned { says, back: has_before.then(|| view.asked.with(&[("after", None), ("csv", None)])), on }
 }
 
 /// Where what is to come of the same is told.
@@ -122,20 +144,19 @@ fn form(desk: &Desk<'_>, view: &View) -> Markup {
 
 /// A table of attempts.
 pub(super) fn table(id: &'static str, caption: &str, desk: &Desk<'_>, rows: &[AttemptRow]) -> Table {
-    // A record is turned over in the order in which it lies; who wants another takes a part of it along.
     let columns = vec![
-        Column::text("Last", ""),
-        Column::text("Client", ""),
-        Column::text("Device", ""),
-        Column::text("Site", ""),
-        Column::text("Name", ""),
-        Column::text("Type", ""),
-        Column::text("Ban", ""),
-        Column::text("Proof", ""),
-        Column::text("Rule", ""),
-        Column::text("Action", ""),
-        Column::text("Way", ""),
-        Column::number("Count", ""),
+        Column::text("Last", "last"),
+        Column::text("Client", "client"),
+        Column::text("Device", "device"),
+        Column::text("Site", "site"),
+        Column::text("Name", "name"),
+        Column::text("Type", "type"),
+        Column::text("Ban", "ban"),
+        Column::text("Proof", "proof"),
+        Column::text("Rule", "rule"),
+        Column::text("Action", "action"),
+        Column::text("Way", "way"),
+        Column::number("Count", "count"),
     ];
     let mut table = Table::new(id, caption, columns);
     for row in rows {

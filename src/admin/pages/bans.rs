@@ -26,6 +26,7 @@ pub(super) fn all(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     let checked = view.asked.get("disk").is_some().then(|| rules::on_disk(desk, view, &policy));
     Ok(html! {
         (all_bans)
+        p { a href="/preview" { "Preview a change" } ": which clients another mode or a new list would touch." }
         h2 { "Lists in force" } (all_lists)
         h2 { "Lists from elsewhere" } (sources)
         h2 { "What is on the disk" }
@@ -115,7 +116,7 @@ pub(super) fn one(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     Ok(html! {
         (facts(ban, view))
         p { a href=(link("/", &[("ban", &ban.id)])) { "Figures" } " · " a href=(link("/devices", &[("ban", &ban.id)])) { "Devices" }
-            " · " a href=(link("/activity", &[("ban", &ban.id)])) { "Attempts" } " · " a href=(link("/reports", &[("ban", &ban.id)])) { "Report" } }
+            " · " a href=(link("/activity", &[("ban", &ban.id)])) { "Attempts" } " · " a href=(link("/reports", &[("ban", &ban.id)])) { "Report" } " · " a href=(link("/preview", &[("ban", &ban.id)])) { "Preview another mode" } }
         h2 { "Law" } (laws)
         h2 { "Dates" } (dates)
         h2 { "Lists" } (lists)

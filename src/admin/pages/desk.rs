@@ -1,8 +1,10 @@
 //! What a page reads: the record, the policy in force, the running server, and who looks.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::memo::Memo;
@@ -10,7 +12,8 @@ use super::trouble::Trouble;
 use crate::access::Scope;
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
-use crate::admin::{House, Room};
+use crate::admin::ran::{self, Passing};
+use crate::admin::{Command, House, Room};
 use crate::audit::Author;
 use crate::journal::Store;
 use crate::orders::{Answer, Request};
@@ -68,6 +71,19 @@ impl<'r> Desk<'r> {
         known.unwrap_or_else(|| recorded.to_owned())
     }
 
+    /// The device that holds an address now.
+    pub(super) fn held_by(&self, address: IpAddr) -> Option<String> {
+        self.house.held_by(address)
+    }
+
+    /// What a change would do, as `embargo preview --json` says it: by these flags, and by a list.
+    pub(super) fn preview(&self, flags: &[String], list: Option<&str>) -> Result<Value, Trouble> {
+        let passing = list.map(|list| Passing::new(self.house, list)).transpose().map_err(told)?;
+        let flags = flags.iter().cloned().chain(passing.as_ref().map(Passing::flag));
+        let arguments = std::iter::once("--json".to_owned()).chain(flags).collect();
+        ran::json(self.house, &Command { verb: "preview", on_disk: true, arguments }).map_err(told)
+    }
+
     /// Exemptions of the configuration that could spare somebody this ban.
     pub(super) fn configured(&self, ban: &Ban) -> Vec<ExceptionRow> {
         self.house.exceptions_of(ban)
@@ -110,5 +126,13 @@ impl<'r> Desk<'r> {
     /// Whether whoever looks may do that by a form.
     pub(super) fn may(&self, scope: Scope) -> bool {
         self.csrf().is_some() && self.call.caller.scopes.allow(scope)
+    }
+}
+
+/// Why a command has printed nothing.
+fn told(problem: Problem) -> Trouble {
+    match problem.status {
+        StatusCode::UNPROCESSABLE_ENTITY => Trouble::Wrong(problem.detail),
+        _ => Trouble::File(problem.detail),
     }
 }

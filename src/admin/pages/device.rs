@@ -7,12 +7,14 @@ use super::asked::link;
 use super::desk::Desk;
 use super::scope::words;
 use super::table::{Cell, Column, Table};
+use super::timeline::{self, Timeline};
 use super::times::to_the_second;
 use super::trouble::Trouble;
 use super::view::View;
 use crate::diag::shown;
 use crate::identity::Identifier;
 use crate::journal::{BindingRow, ClientRow, ConnectedRow, DeviceRow, Said, Store, Wanted};
+use crate::time::Day;
 
 /// The newest attempts that are shown.
 const ATTEMPTS: usize = 25;
@@ -27,10 +29,14 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let known = store.known_of(&device.device)?;
     let of_device = Wanted { device: Some(device.device.clone()), ..Wanted::default() };
     let page = store.attempts_page(&of_device, None, ATTEMPTS)?;
+    let days = timeline::days(Day::of(view.now));
+    let done = store.days_of(device.number, &days)?;
+    let timeline =
+        Timeline { device: &device.device, days, done: &done, addresses: &known.addresses }.drawn(view);
     let lookups = view.table(lookups(&device, &known.lookups));
     let addresses = view.table(addresses(&known.addresses));
     let connections = (!known.connected.is_empty()).then(|| view.table(connections(&known.connected)));
-    let mut newest = activity::table("newest", "The newest attempts of this device", desk, &page.rows);
+    let mut newest = activity::table("newest", "Its attempts, newest first", desk, &page.rows);
     "None of its attempts is among those that are kept one by one.".clone_into(&mut newest.empty);
     let newest = view.table(newest);
     let total: u64 = known.lookups.iter().map(|row| row.count).sum();
@@ -46,11 +52,12 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
             div { dt { "Attempts on record" } dd { a href=(all) { (crate::report::number(total)) } } }
             @if now != device.device { div { dt { "Recorded as" } dd { (shown(&device.device)) } } }
         }
+        h2 { "Timeline" } (timeline)
         h2 { "What its lookups show" } (lookups)
         h2 { "Why it is held for one device" } (why(&device, &known.addresses))
         @if let Some(connections) = connections { h2 { "Connections to the block page" } (connections) }
         h2 { "Addresses" } (addresses)
-        h2 { "Timeline" } (newest)
+        h2 { "The newest attempts" } (newest)
         @if page.next.is_some() { p { a href=(all) { "All attempts of this device" } } }
         p.note { "The whole of it as a file to sign: " code { "embargo report incident --device '" (shown(&device.device)) "'" } "." }
     })

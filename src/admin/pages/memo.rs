@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::pasted::Pasted;
 use super::trouble::Trouble;
 use crate::journal::{Presence, Store};
 use crate::policy::Evidence;
@@ -62,6 +63,8 @@ impl Kept {
 #[derive(Default)]
 pub(in crate::admin) struct Memo {
     kept: Mutex<Vec<Arc<Kept>>>,
+    /// Lists to be previewed.
+    pub(super) pasted: Pasted,
     /// Whether some are being read beside those who look.
     renewing: AtomicBool,
 }

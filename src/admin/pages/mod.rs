@@ -9,10 +9,10 @@
 //! desk      what pages read: the record, the policy, the server
 //! view      one page being made: its tables and their CSV; frame: what stands around it
 //! table     a table
-//! plot      a picture of devices by day, beside the same as a table
+//! plot      a picture of devices by day, beside the same as a table; timeline: of one device
 //! memo      figures of some moments ago, so that pages are fast
 //! scope     which ban, site and time a page is about
-//! overview, devices, device, activity, bans, reports, system    the pages
+//! overview, devices, device, activity, bans, preview, reports, system    the pages
 //! change    what can be changed by them
 //! asset     style and script, by names with their digest
 //! ```
@@ -28,16 +28,20 @@ mod devices;
 mod frame;
 mod memo;
 mod overview;
+mod pasted;
 mod plot;
+mod preview;
 mod reports;
 mod rules;
 mod scope;
 mod system;
 mod table;
+mod timeline;
 mod times;
 mod trouble;
 mod view;
 
+use axum::http::Method;
 use maud::Markup;
 
 use self::asked::Asked;
@@ -48,8 +52,9 @@ use super::Room;
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::route::{Parameter, Route};
+use super::route::{Parameter, Route, Work};
 use super::shape::Shape;
+use crate::access::Scope;
 
 pub(super) use frame::login;
 pub(super) use memo::Memo;
@@ -62,7 +67,7 @@ const fn text(name: &'static str, about: &'static str) -> Parameter {
 }
 
 /// What the address of a page may say. Each page reads what it knows of, and says itself what can't be meant.
-static KEYS: [Parameter; 22] = [
+static KEYS: [Parameter; 24] = [
     text("ban", "Only this ban."),
     text("site", "Only this site."),
     text("days", "Days of the window."),
@@ -82,19 +87,30 @@ static KEYS: [Parameter; 22] = [
     text("action", "Only what was done so."),
     text("since", "Only what was seen since then."),
     text("until", "Only what was seen until then."),
+    text("mode", "The mode that a ban would have."),
+    text("list", "The list that was pasted."),
     text("disk", "Whether the files on the disk are read."),
     text("to", "The last day of a report."),
     text("as", "The form of a report."),
 ];
 
 /// The pages. To add one: a file beside this one, a line here and in [`frame::PLACES`].
-pub(super) static ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 11] = [
     Route::page("/", &KEYS, |room, call| show(room, call, overview::page)),
     Route::page("/devices", &KEYS, |room, call| show(room, call, devices::page)),
     Route::page("/devices/{part}", &KEYS, |room, call| show(room, call, device::page)),
     Route::page("/activity", &KEYS, |room, call| show(room, call, activity::page)),
     Route::page("/bans", &KEYS, |room, call| show(room, call, bans::all)),
     Route::page("/bans/{part}", &KEYS, |room, call| show(room, call, bans::one)),
+    Route::page("/preview", &KEYS, |room, call| show(room, call, preview::page)),
+    Route {
+        method: Method::POST,
+        path: "/preview",
+        needs: Some(Scope::Read),
+        query: &[],
+        work: Work::Whole(preview::paste),
+        about: None,
+    },
     Route::page("/reports", &KEYS, |room, call| show(room, call, reports::page)),
     Route::page("/reports/{part}", &KEYS, made),
     Route::page("/system", &KEYS, |room, call| show(room, call, system::page)),

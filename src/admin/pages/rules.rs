@@ -53,7 +53,15 @@ pub(super) fn hits(desk: &Desk<'_>, view: &mut View, policy: &Policy, ban: &Ban)
         Column::number("Clients", "clients"),
         Column::text("Last", "last"),
     ];
-    let mut table = Table::new("rules", "Rules by their hits", columns);
+    let since = page.looked_to;
+    let caption = since.map_or_else(
+        || "Rules by their hits in the whole record".to_owned(),
+        |looked| {
+            let rows = number(LOOK_MAX as u64);
+            format!("Rules by their hits since {}, in the newest {rows} rows of the record", to_the_second(looked))
+        },
+    );
+    let mut table = Table::new("rules", caption, columns);
     let (mut never, mut all) = (0_u64, 0_u64);
     for (list, pattern) in policy.rules() {
         if policy.bans().get(list.ban.0).is_none_or(|of| of.id != ban.id) {
@@ -63,33 +71,36 @@ pub(super) fn hits(desk: &Desk<'_>, view: &mut View, policy: &Policy, ban: &Ban)
         let sum = sums.remove(&pattern);
         (all, never) = (all + 1, never + u64::from(sum.is_none()));
         if table.rows.len() < RULES_MAX {
-            table.rows.push(rule(ban, &pattern, &list.name, sum));
+            table.rows.push(rule(ban, &pattern, &list.name, sum, since));
         }
     }
     for (pattern, sum) in sums {
-        table.rows.push(rule(ban, &pattern, "gone since", Some(sum)));
+        table.rows.push(rule(ban, &pattern, "gone since", Some(sum), since));
     }
     table.sort("attempts", true);
-    let of = page
-        .looked_to
-        .map_or_else(|| "of the whole record".to_owned(), |looked| format!("back to {}", to_the_second(looked)));
+    let of = since.map_or_else(
+        || "by no attempt on record".to_owned(),
+        |looked| format!("since {}; attempts before are not counted here", to_the_second(looked)),
+    );
     let table = view.table(table);
     Ok(html! {
         h2 { "Rules" }
-        p.note { (number(never)) " of " (number(all)) " rules were not hit in the attempts " (of) ". "
+        p.note { (number(never)) " of " (number(all)) " rules were not hit " (of) ". "
             code { "embargo lists hits --ban " (ban.id) " --never --shadowed" } " counts over any time and names the rules that others leave nothing to do." }
         (table)
     })
 }
 
-fn rule(ban: &Ban, pattern: &str, list: &str, sum: Option<Hits>) -> Vec<Cell> {
+/// `since`: from when on hits are counted, if not from the beginning of the record.
+fn rule(ban: &Ban, pattern: &str, list: &str, sum: Option<Hits>, since: Option<Timestamp>) -> Vec<Cell> {
+    let never = if since.is_some() { "not since then" } else { "never" };
     let Hits { attempts, clients, last } = sum.unwrap_or_default();
     vec![
         Cell::text(pattern).mark("name"),
         Cell::text(list),
         Cell::number(attempts).to(link("/activity", &[("ban", &ban.id), ("rule", pattern)])),
         Cell::number(clients.len() as u64),
-        if attempts == 0 { Cell::text("never") } else { Cell::time(last) },
+        if attempts == 0 { Cell::text(never) } else { Cell::time(last) },
     ]
 }
 
@@ -110,7 +121,7 @@ pub(super) fn on_disk(desk: &Desk<'_>, view: &mut View, policy: &Policy) -> Mark
             Some((_some, table)) => { p { "What would change:" } (table) },
             None => p { "Nothing of them would be taken over." },
         }
-        p.note { code { "embargo preview" } " tells whom a change would touch, by the names that were asked." }
+        p.note { a href="/preview" { "Preview" } " tells which clients a list or another mode would touch, by the names that were asked." }
     }
 }
 

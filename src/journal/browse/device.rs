@@ -1,6 +1,7 @@
 //! One device: what it is called, what its lookups come to, which addresses it held, and where it connected.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rusqlite::params;
@@ -8,8 +9,10 @@ use serde::Serialize;
 
 use crate::journal::bindings::{binding, told};
 use crate::journal::connected::connected_row;
-use crate::journal::read::{ClientRow, Unreadable, client_row};
+use crate::journal::read::{ClientRow, Unreadable, client_row, count, word};
 use crate::journal::{BindingRow, ConnectedRow, DeviceRow, Store, StoreError};
+use crate::policy::Evidence;
+use crate::time::Day;
 
 /// Rows of each kind at most.
 const ROWS_MAX: i64 = 500;
@@ -23,6 +26,21 @@ pub struct Known {
     pub addresses: Vec<BindingRow>,
     /// Its connections to the block page, by day, ban and evidence; the newest first.
     pub connected: Vec<ConnectedRow>,
+}
+
+/// What a device did on one day with one ban. Days are kept one by one for a while only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceDay {
+    /// Which day.
+    pub day: Day,
+    /// The ban's id.
+    pub ban: String,
+    /// What the lookups prove.
+    pub evidence: Evidence,
+    /// How many lookups.
+    pub count: u64,
+    /// The hours in which it made them; bit 0 is the one from midnight.
+    pub hours: u32,
 }
 
 impl Store {
@@ -64,6 +82,30 @@ impl Store {
             addresses.dedup();
             let connected = self.connected_by(&lookups)?;
             Ok(Known { lookups, addresses, connected })
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
+    /// What a device did on each of these days, by ban and evidence, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read.
+    pub fn days_of(&self, number: u32, days: &RangeInclusive<Day>) -> Result<Vec<DeviceDay>, StoreError> {
+        // Day by day: the table begins with sign and day, and would else be read whole.
+        let sql = "WITH RECURSIVE days (day) AS (SELECT ?2 UNION ALL SELECT day + 1 FROM days WHERE day < ?3) \
+                   SELECT d.day, s.ban, s.evidence, d.count, d.hours FROM signs AS s CROSS JOIN days \
+                   CROSS JOIN device_days AS d ON d.sign = s.id AND d.day = days.day AND d.device = ?1 \
+                   WHERE s.what = 'seen' ORDER BY d.day, s.ban, s.evidence";
+        let read = || -> Result<Vec<DeviceDay>, Unreadable> {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query(params![number, days.start().0, days.end().0])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let evidence = word(Evidence::ALL, Evidence::as_str, &row.get::<_, String>(2)?)?;
+                let (day, ban, count) = (Day(row.get(0)?), row.get(1)?, count(row.get(3)?)?);
+                found.push(DeviceDay { day, ban, evidence, count, hours: row.get(4)? });
+            }
+            Ok(found)
         };
         read().map_err(|error| self.unreadable(error))
     }

@@ -13,7 +13,7 @@ mod place;
 pub(super) use attempts::Common;
 pub use attempts::{AttemptPage, Wanted};
 pub use clients::{ClientPage, ClientPlace};
-pub use device::Known;
+pub use device::{DeviceDay, Known};
 pub use held::{HeldPage, HeldPlace};
 pub use place::Place;
 

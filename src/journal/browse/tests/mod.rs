@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::journal::{Attempt, AttemptRow, Config, Filter, Journal, Series, Store};
 use crate::metrics::{Did, Metrics};
 use crate::policy::{Evidence, Pattern};
-use crate::time::{Mono, Now, Timestamp};
+use crate::time::{Day, Mono, Now, Timestamp};
 use crate::wire::{LowerName, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,4 +156,9 @@ fn a_device_is_found_with_what_its_lookups_come_to() {
     let number = store.device_number("192.0.2.2").unwrap().unwrap();
     assert_eq!(store.device(number).unwrap().unwrap().device, "192.0.2.2");
     assert_eq!(store.device(9_999).unwrap(), None);
+    let day = Day::of(at(0, 0));
+    let days = store.days_of(number, &(day.plus(-3)..=day.plus(3))).unwrap();
+    assert_eq!((days.len(), days[0].day, days[0].evidence), (1, day, Evidence::Visit));
+    assert_eq!((days[0].count, days[0].hours.count_ones(), &*days[0].ban), (2, 2, "acme"));
+    assert_eq!(store.days_of(number, &(day.plus(1)..=day.plus(3))).unwrap(), []);
 }
