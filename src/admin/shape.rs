@@ -30,6 +30,8 @@ pub(super) enum Shape {
     Needed(&'static Shape),
     /// So many of that as there are.
     List(&'static Shape),
+    /// A page of a list of that: its rows, and where the next page begins.
+    Page(&'static Shape),
     /// These fields, and no others.
     Object(&'static [Field]),
     /// A form of its own, told elsewhere.
@@ -85,7 +87,8 @@ impl Shape {
             }
             (Self::List(_), _) => wrong("has to be a list"),
             (Self::Object(fields), Value::Object(object)) => check_object(fields, object, place),
-            (Self::Object(_), _) => wrong("has to be an object"),
+            (Self::Page(inner), Value::Object(object)) => check_object(&page(inner), object, place),
+            (Self::Object(_) | Self::Page(_), _) => wrong("has to be an object"),
         }
     }
 
@@ -133,16 +136,22 @@ impl Shape {
             Self::Needed(inner) => inner.schema(),
             Self::Maybe(inner) => json!({"anyOf": [inner.schema(), {"type": "null"}]}),
             Self::List(inner) => json!({"type": "array", "items": inner.schema()}),
-            Self::Object(fields) => {
-                let properties: Map<String, Value> =
-                    fields.iter().map(|field| (field.name.to_owned(), field.shape.schema())).collect();
-                let required: Vec<&str> =
-                    fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-                json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
-            }
+            Self::Object(fields) => object(fields),
+            Self::Page(inner) => object(&page(inner)),
             Self::Free => json!({}),
         }
     }
+}
+
+fn page(inner: &'static Shape) -> [Field; 2] {
+    [field("items", Shape::List(inner)), field("next", Shape::Maybe(&Shape::Text))]
+}
+
+fn object(fields: &[Field]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), field.shape.schema())).collect();
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 fn check_object(fields: &[Field], object: &Map<String, Value>, place: &str) -> Result<(), Problem> {

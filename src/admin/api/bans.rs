@@ -108,10 +108,7 @@ pub(super) static ROUTES: [Route; 6] = [
             summary: "Every ban, with its law, its dates, and what it does now.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&BAN)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&BAN)),
         }),
     },
     Route {
@@ -141,10 +138,7 @@ pub(super) static ROUTES: [Route; 6] = [
             summary: "The rules in force. A cursor holds as long as the policy: after a reload begin anew.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&RULE)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&RULE)),
         }),
     },
     Route {
@@ -192,10 +186,7 @@ pub(super) static ROUTES: [Route; 6] = [
             summary: "Sites, departments and groups of the configuration.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&SITE)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&SITE)),
         }),
     },
 ];

@@ -48,10 +48,7 @@ pub(super) static ROUTES: [Route; 3] = [
             summary: "Which device held which address when: by address, the newest of each first.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&DEVICE)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&DEVICE)),
         }),
     },
     Route {

@@ -69,10 +69,7 @@ pub(super) static ROUTES: [Route; 4] = [
             summary: "Who is spared what, until when, and who answers for it.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&EXEMPTION)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&EXEMPTION)),
         }),
     },
     Route {

@@ -97,6 +97,6 @@ pub(super) fn numbered(call: &Call, rows: impl Iterator<Item = Value>) -> Result
 ///
 /// # Errors
 /// The cursor is none of ours.
-fn from(call: &Call) -> Result<usize, Problem> {
+pub(super) fn from(call: &Call) -> Result<usize, Problem> {
     Ok(place(call)?.unwrap_or(0))
 }

@@ -79,10 +79,7 @@ pub(super) static ROUTES: [Route; 2] = [
                       leads on.",
             body: None,
             status: StatusCode::OK,
-            answer: Answered::Json(Shape::Object(&[
-                field("items", Shape::List(&CLIENT)),
-                field("next", Shape::Maybe(&Shape::Text)),
-            ])),
+            answer: Answered::Json(Shape::Page(&CLIENT)),
         }),
     },
 ];

@@ -3,6 +3,7 @@
 mod access;
 mod changes;
 mod client;
+mod looks;
 mod pages;
 mod reading;
 mod rude;

@@ -20,7 +20,7 @@ const CLIENT: [u8; 4] = [127, 0, 5, 7];
 const PAGES_MAX: usize = 400;
 
 /// A server whose record, leases, audit log and bans hold what somebody hostile would have put there.
-async fn attacked(directory: &Path) -> RunningServer {
+pub(super) async fn attacked(directory: &Path) -> RunningServer {
     let leases = directory.join("dnsmasq.leases");
     std::fs::write(&leases, format!("0 52:54:00:00:00:0a 127.0.5.7 {} *\n", HOSTILE[3])).unwrap();
     let settings = format!(
