@@ -108,8 +108,8 @@ struct Room {
 }
 
 /// The route table. To add an endpoint: a file beside this one, and a line here, or in the table of the API or of the pages.
-fn routes(desk: Desk) -> Router {
-    let has_house = desk.house.is_some();
+fn routes(room: Room) -> Router {
+    let has_house = room.desk.house.is_some();
     let mut router = Router::new()
         .route("/metrics", get(metrics::page))
         .route("/livez", get(health::live))
@@ -125,7 +125,7 @@ fn routes(desk: Desk) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::map_response(harden))
-        .with_state(Room::new(desk))
+        .with_state(room)
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::caller::Peer;
+use super::pages::keep_warm;
 use super::problem::Problem;
-use super::{Desk, is_api, routes};
+use super::{Desk, Room, is_api, routes};
 use crate::tls::{Speech, TlsAcceptor};
 
 /// Octets of a request's head at most.
@@ -72,7 +73,11 @@ pub async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let limits = desk.limits;
     let tls = desk.tls.as_ref().map(|tls| tls.acceptor(Speech::Http)).transpose().map_err(std::io::Error::other)?;
-    let router = routes(desk)
+    let room = Room::new(desk);
+    if room.desk.house.is_some() {
+        tokio::spawn(keep_warm(room.clone(), stop.clone()));
+    }
+    let router = routes(room)
         .layer(middleware::from_fn(move |request: Request, next: Next| answer_within(limits, request, next)));
     let free = Arc::new(Semaphore::new(limits.connections_max));
     let connections = TaskTracker::new();

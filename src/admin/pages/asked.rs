@@ -18,6 +18,11 @@ impl Asked {
         Self::new(call.uri.path(), call.part("part"), call.query.clone())
     }
 
+    /// Nothing in particular.
+    pub(super) fn nothing() -> Self {
+        Self::new("/", "", Vec::new())
+    }
+
     fn new(path: &str, part: &str, mut fields: Vec<(String, String)>) -> Self {
         fields.retain(|(_name, value)| !value.is_empty());
         Self { path: path.to_owned(), part: part.to_owned(), fields }

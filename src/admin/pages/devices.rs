@@ -4,11 +4,15 @@ use maud::{Markup, html};
 
 use super::asked;
 use super::desk::Desk;
+use super::memo::Order;
 use super::scope::{Scope, words};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use super::view::View;
 use crate::report::{Class, Inventory, InventoryRow, Sort};
+
+/// What is shown when nobody asks for anything else: who was seen last.
+pub(super) const FIRST_ORDER: Order = (Class::Now, Sort::Last, true);
 
 /// The page.
 pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
@@ -16,7 +20,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
         return found(desk, view, &wanted);
     }
     let store = desk.store()?;
-    let scope = Scope::of(desk, &store, view)?;
+    let scope = Scope::of_page(desk, &store, view)?;
     let class = class(view)?;
     view.title(&format!("{}: devices", scope.ban.title));
     let kept = desk.memo.figures(&store, &scope.figures(), view.now)?;
@@ -44,7 +48,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
 }
 
 fn class(view: &View) -> Result<Class, Trouble> {
-    let Some(word) = view.asked.get("class") else { return Ok(Class::Now) };
+    let Some(word) = view.asked.get("class") else { return Ok(FIRST_ORDER.0) };
     let known = Class::ALL.into_iter().find(|known| known.as_str() == word);
     known.ok_or_else(|| Trouble::Wrong(format!("unknown class `{}`", crate::diag::shown(word))))
 }
@@ -54,7 +58,7 @@ fn sort(view: &View) -> (Sort, bool) {
     let asked = view.sort_of("devices");
     let known =
         asked.and_then(|(key, falling)| Some((Sort::ALL.into_iter().find(|sort| sort.as_str() == key)?, falling)));
-    known.unwrap_or((Sort::Last, true))
+    known.unwrap_or((FIRST_ORDER.1, FIRST_ORDER.2))
 }
 
 /// What the devices of a class have in common.

@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 const FRESH_MS: i64 = 30_000;
 /// … and not shown any more when they are so old.
 const OLD_MS: i64 = 600_000;
+/// Those that are to be there before anybody asks are read again when they are so old.
+const WARM_MS: i64 = 300_000;
 /// Figures that are kept at most: each holds some megabytes where there are a million devices.
 const KEPT_MAX: usize = 6;
 
@@ -34,7 +36,7 @@ impl Of {
 }
 
 /// An order of devices.
-type Order = (Class, Sort, bool);
+pub(super) type Order = (Class, Sort, bool);
 
 /// Figures, and the orders that were asked for.
 pub(super) struct Kept {
@@ -59,33 +61,81 @@ impl Kept {
     }
 }
 
-/// The figures that are kept, the newest first.
+/// The figures that are kept.
 #[derive(Default)]
 pub(in crate::admin) struct Memo {
-    kept: Mutex<Vec<Arc<Kept>>>,
-    /// Lists to be previewed.
-    pub(super) pasted: Pasted,
+    shelf: Mutex<Shelf>,
+    /// Held by whoever reads figures that were not there, so that nobody reads the same beside it; nobody else waits for it.
+    reads: Mutex<()>,
     /// Whether some are being read beside those who look.
     renewing: AtomicBool,
+    /// Lists to be previewed.
+    pub(super) pasted: Pasted,
+}
+
+/// What is kept, the newest first, and what always is.
+#[derive(Default)]
+struct Shelf {
+    kept: Vec<Arc<Kept>>,
+    first: Option<Of>,
+}
+
+impl Shelf {
+    fn find(&self, of: &Of) -> Option<Arc<Kept>> {
+        self.kept.iter().find(|kept| kept.of == *of).map(Arc::clone)
+    }
+
+    /// Keeps these in place of those before; the oldest make room for them.
+    fn put(&mut self, kept: &Arc<Kept>) {
+        self.kept.retain(|known| known.of != kept.of);
+        if self.kept.len() >= KEPT_MAX
+            && let Some(oldest) = self.kept.iter().rposition(|known| Some(&known.of) != self.first.as_ref())
+        {
+            self.kept.remove(oldest);
+        }
+        self.kept.insert(0, Arc::clone(kept));
+    }
 }
 
 impl Memo {
     /// The figures, read now or some moments ago: old ones are shown once more while new ones are read, so that nobody waits
-    /// but the first who asks for them. Held while that one reads them: whoever wants the same waits too.
+    /// but the first who asks for them.
     pub(super) fn figures(self: &Arc<Self>, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
-        let mut all = self.lock();
-        // A clock that was set back must not keep them for ever.
-        all.retain(|kept| (0..OLD_MS).contains(&age(kept, now)));
-        if let Some(kept) = all.iter().find(|kept| kept.of == *of) {
-            let kept = Arc::clone(kept);
-            drop(all);
+        if let Some(kept) = self.known(of, now) {
             if age(&kept, now) >= FRESH_MS {
                 self.renew(store, of, now);
             }
             return Ok(kept);
         }
-        let kept = Arc::new(read(store, of, now)?);
-        keep(&mut all, Arc::clone(&kept));
+        let _alone = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have read them meanwhile.
+        match self.known(of, now) {
+            Some(kept) => Ok(kept),
+            None => self.read(store, of, now),
+        }
+    }
+
+    /// The figures that are to be there before anybody asks, read now unless they are fresh. They never make room for others.
+    pub(super) fn warm(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+        self.shelf().first = Some(of.clone());
+        match self.known(of, now).filter(|kept| age(kept, now) < WARM_MS) {
+            Some(kept) => Ok(kept),
+            None => self.read(store, of, now),
+        }
+    }
+
+    /// What is kept of these, unless it is too old.
+    fn known(&self, of: &Of, now: Timestamp) -> Option<Arc<Kept>> {
+        let mut shelf = self.shelf();
+        // A clock that was set back must not keep them for ever.
+        shelf.kept.retain(|kept| (0..OLD_MS).contains(&age(kept, now)));
+        shelf.find(of)
+    }
+
+    fn read(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+        let inventory = Inventory::read(&store.presence()?, &of.subject())?;
+        let kept = Arc::new(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() });
+        self.shelf().put(&kept);
         Ok(kept)
     }
 
@@ -97,14 +147,9 @@ impl Memo {
         let (memo, directory, of) = (Arc::clone(self), store.directory(), of.clone());
         let work = move || {
             yield_to_serving();
-            let kept =
-                Store::open_read_only(&directory).map_err(Trouble::from).and_then(|store| read(&store, &of, now));
+            let store = Store::open_read_only(&directory).map_err(Trouble::from);
             // What can't be read now is told to whoever asks when these are too old.
-            if let Ok(kept) = kept {
-                let mut all = memo.lock();
-                all.retain(|kept| kept.of != of);
-                keep(&mut all, Arc::new(kept));
-            }
+            drop(store.and_then(|store| memo.read(&store, &of, now)));
             memo.renewing.store(false, Ordering::Relaxed);
         };
         if std::thread::Builder::new().name("figures".to_owned()).spawn(work).is_err() {
@@ -112,8 +157,8 @@ impl Memo {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,12 +166,37 @@ fn age(kept: &Kept, now: Timestamp) -> i64 {
     now.as_millisecond().saturating_sub(kept.read.as_millisecond())
 }
 
-fn keep(all: &mut Vec<Arc<Kept>>, kept: Arc<Kept>) {
-    all.truncate(KEPT_MAX - 1);
-    all.insert(0, kept);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Day;
 
-fn read(store: &Store, of: &Of, now: Timestamp) -> Result<Kept, Trouble> {
-    let inventory = Inventory::read(&store.presence()?, &of.subject())?;
-    Ok(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() })
+    fn of(ban: usize) -> Of {
+        let asked = Asked::new(Day(40), Day(49), Day(30)).unwrap();
+        Of { ban: ban.to_string(), evidence: Evidence::Installed, asked, site: None }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_772_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn what_is_to_be_there_stays_whatever_else_is_looked_at_and_is_read_again_when_it_is_old() {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, _hands) = crate::clock::Clock::manual(crate::time::Now { wall: at(0), mono: crate::time::Mono(0) });
+        let config = crate::journal::Config::new(directory.path());
+        let journal = crate::journal::Journal::start(config, Arc::default(), clock).unwrap();
+        journal.close(std::time::Duration::from_secs(20)).unwrap();
+        let (memo, store) = (Arc::new(Memo::default()), Store::open_read_only(directory.path()).unwrap());
+        let warm = |second| memo.warm(&store, &of(0), at(second)).unwrap().read;
+        assert_eq!((warm(0), warm(299), warm(300)), (at(0), at(0), at(300)));
+        for other in 1..=2 * KEPT_MAX {
+            memo.figures(&store, &of(other), at(310)).unwrap();
+        }
+        assert_eq!(memo.figures(&store, &of(0), at(320)).unwrap().read, at(300), "it was not read again");
+        assert_eq!(memo.shelf().kept.len(), KEPT_MAX);
+        assert_eq!(memo.figures(&store, &of(1), at(320)).unwrap().read, at(320), "it had made room");
+        assert_eq!(memo.figures(&store, &of(0), at(200)).unwrap().read, at(200), "the clock was set back");
+        assert_eq!(memo.figures(&store, &of(0), at(1_000)).unwrap().read, at(1_000), "it was too old to be shown");
+    }
 }

@@ -10,7 +10,7 @@
 //! view      one page being made: its tables and their CSV; frame: what stands around it
 //! table     a table
 //! plot      a picture of devices by day, beside the same as a table; timeline: of one device
-//! memo      figures of some moments ago, so that pages are fast
+//! memo      figures of some moments ago, so that pages are fast; warm: those that are seen first
 //! scope     which ban, site and time a page is about
 //! overview, devices, device, activity, bans, preview, reports, system    the pages
 //! change    what can be changed by them
@@ -40,6 +40,7 @@ mod timeline;
 mod times;
 mod trouble;
 mod view;
+mod warm;
 
 use axum::http::Method;
 use maud::Markup;
@@ -58,6 +59,7 @@ use crate::access::Scope;
 
 pub(super) use frame::login;
 pub(super) use memo::Memo;
+pub(super) use warm::keep as keep_warm;
 
 /// A page: what stands between its head and its foot.
 type Page = fn(&Desk<'_>, &mut View) -> Result<Markup, Trouble>;

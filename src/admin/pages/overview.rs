@@ -15,7 +15,7 @@ use crate::time::rfc3339;
 /// The page.
 pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> {
     let store = desk.store()?;
-    let scope = Scope::of(desk, &store, view)?;
+    let scope = Scope::of_page(desk, &store, view)?;
     view.title(&format!("{}: overview", scope.ban.title));
     let kept = desk.memo.figures(&store, &scope.figures(), view.now)?;
     let inventory = &kept.inventory;

@@ -35,26 +35,30 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What the address asks for.
-    pub(super) fn of(desk: &Desk<'_>, store: &Store, view: &View) -> Result<Self, Trouble> {
-        let policy = desk.policy().ok_or(Trouble::NoPolicy)?;
-        let ban = Arc::clone(ban(&policy, view.asked.get("ban"))?);
-        let evidence = view.asked.get("evidence").map_or(Ok(Evidence::Installed), |word| {
+    /// What the address of a page asks for.
+    pub(super) fn of_page(desk: &Desk<'_>, store: &Store, view: &View) -> Result<Self, Trouble> {
+        Self::of(desk.policy().ok_or(Trouble::NoPolicy)?, store, &view.asked, view.now)
+    }
+
+    /// What an address asks for at this moment.
+    pub(super) fn of(policy: Arc<Policy>, store: &Store, address: &Asked, now: Timestamp) -> Result<Self, Trouble> {
+        let ban = Arc::clone(ban(&policy, address.get("ban"))?);
+        let evidence = address.get("evidence").map_or(Ok(Evidence::Installed), |word| {
             let known = Evidence::ALL.into_iter().find(|known| known.as_str() == word);
             known.ok_or_else(|| Trouble::Wrong(format!("unknown evidence `{}`", crate::diag::shown(word))))
         })?;
-        let days = match view.asked.get("days") {
+        let days = match address.get("days") {
             None => WINDOW,
             Some(days) => {
                 let days = days.parse().ok().filter(|days| (1..=366).contains(days));
                 days.ok_or_else(|| Trouble::Wrong("days are a number from 1 to 366".to_owned()))?
             }
         };
-        let baseline = view.asked.get("baseline").map(|text| day("Baseline", text)).transpose()?;
+        let baseline = address.get("baseline").map(|text| day("Baseline", text)).transpose()?;
         let presence = store.presence()?;
         let since = presence.days(Sign { ban: &ban.id, evidence: Some(evidence), what: What::Seen })?;
         let since = since.map(|days| *days.start());
-        let to = Day::of(view.now);
+        let to = Day::of(now);
         let from = to.plus(1 - days);
         let date = baseline.unwrap_or_else(|| date(&ban, since, days, from)).min(from);
         let asked =
@@ -62,7 +66,7 @@ impl Scope {
         let mut sites: Vec<String> = presence.numbered()?.into_iter().map(|range| range.site).collect();
         sites.sort_unstable();
         sites.dedup();
-        let site = view.asked.get("site").map(str::to_owned);
+        let site = address.get("site").map(str::to_owned);
         if let Some(site) = site.as_ref().filter(|site| !sites.contains(site)) {
             return Err(Trouble::Nothing(format!("no device of a site `{}` is on record", crate::diag::shown(site))));
         }
