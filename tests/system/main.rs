@@ -13,6 +13,7 @@
 #![expect(clippy::print_stderr, reason = "a failed test shows what the server logged")]
 
 mod blocked;
+mod browser;
 mod client;
 mod clients;
 mod confined;
@@ -43,6 +44,7 @@ mod record;
 mod reload;
 mod said;
 mod scrape;
+mod seen;
 mod server;
 mod start;
 mod stop;
