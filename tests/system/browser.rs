@@ -105,7 +105,9 @@ impl Browser {
                 }
                 "Runtime.exceptionThrown" => seen.faults.push(of["exceptionDetails"].to_string()),
                 "Runtime.consoleAPICalled" => seen.faults.push(of["args"].to_string()),
-                "Log.entryAdded" => seen.faults.push(of["entry"].to_string()),
+                "Log.entryAdded" if of["entry"]["level"] != "info" && of["entry"]["level"] != "verbose" => {
+                    seen.faults.push(of["entry"].to_string());
+                }
                 _ => (),
             }
         }
