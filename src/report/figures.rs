@@ -222,7 +222,7 @@ impl Figures {
         for evidence in Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::None) {
             let sign = Sign { ban: subject.ban, evidence: Some(evidence), what: What::Seen };
             let seen = |days: &RangeInclusive<Day>| -> Result<u64, StoreError> {
-                if evidence == Evidence::Installed {
+                if evidence == subject.evidence {
                     return Ok(union(within(&piece.sets.seen, days)).len());
                 }
                 let all = union(&presence.sets(sign, piece.block, days)?);

@@ -386,6 +386,25 @@ fn what_privacy_left_out_is_said_and_never_of_whom() {
 }
 
 #[test]
+fn each_kind_of_proof_has_its_own_devices_whichever_the_figures_are_of() {
+    let record = Record::new();
+    let visit = |client, at| Tried { evidence: Evidence::Visit, ..Tried::by(client, at) };
+    record.write(&[
+        Tried::by(1, "2026-02-03T08:00:00Z"),
+        Tried::by(1, "2026-03-12T08:00:00Z"),
+        visit(2, "2026-03-12T08:00:00Z"),
+        visit(3, "2026-03-12T08:00:00Z"),
+    ]);
+    let store = record.store();
+    let presence = store.presence().unwrap();
+    for evidence in [Evidence::Installed, Evidence::Visit, Evidence::Likely] {
+        let subject = Subject { ban: "acme", evidence, asked: &asked(), site: None, spans: &[] };
+        let found = Figures::read(&presence, &subject).unwrap().evidence;
+        assert_eq!((found[&Evidence::Installed], found[&Evidence::Visit]), ((1, 1), (0, 2)), "{evidence:?}");
+    }
+}
+
+#[test]
 fn rows_beyond_the_limit_are_counted() {
     let record = record();
     let store = record.store();
