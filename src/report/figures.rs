@@ -9,7 +9,11 @@ use super::cohort::{Asked, Cohort, Sets, cohort, union, within};
 use super::lifetime::Lifetimes;
 use crate::journal::{BLOCK, Numbered, Presence, Set, Sign, StoreError, What};
 use crate::policy::Evidence;
+use crate::priority::make_way;
 use crate::time::Day;
+
+/// Days that are counted before whoever waits for the processor gets it.
+const DAYS_AT_ONCE: usize = 16;
 
 /// How many devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -260,7 +264,10 @@ impl Figures {
         let (active, seen): (Vec<Day>, Vec<Day>) = (days(&piece.sets.active), days(&piece.sets.seen));
         self.known.extend(active.iter().chain(&seen));
         self.covered.extend(active);
-        for day in each(&whole, |day| day.plus(1)) {
+        for (at, day) in each(&whole, |day| day.plus(1)).enumerate() {
+            if at % DAYS_AT_ONCE == 0 {
+                make_way();
+            }
             *self.days.entry(*day.start()).or_default() += piece.distinct(plain, &day).0;
         }
         for week in each(&(monday(*whole.start())..=*whole.end()), |day| day.plus(7)) {

@@ -116,8 +116,10 @@ impl Memo {
     }
 
     /// The figures that are to be there before anybody asks, read now unless they are fresh. They never make room for others.
+    /// Whoever asks for them meanwhile waits for them.
     pub(super) fn warm(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
         self.shelf().first = Some(of.clone());
+        let _alone = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         match self.known(of, now).filter(|kept| age(kept, now) < WARM_MS) {
             Some(kept) => Ok(kept),
             None => self.read(store, of, now),

@@ -7,11 +7,12 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::hours::Span;
-use super::{LOOK_MAX, Place};
+use super::{LOOK_MAX, Place, SLICE};
 use crate::journal::read::{AttemptRow, Unreadable, attempt_of, moment, text_is, word};
 use crate::journal::{Store, StoreError};
 use crate::metrics::Did;
 use crate::policy::Evidence;
+use crate::priority::make_way;
 use crate::time::Timestamp;
 
 /// Which attempts are wanted; every field that is set narrows.
@@ -197,6 +198,9 @@ impl Look<'_> {
                 return Ok(false);
             }
             self.left -= 1;
+            if self.left.is_multiple_of(SLICE) {
+                make_way();
+            }
             let is_last = self.left == 0;
             if let Some(common) = self.wants(row)? {
                 let row = attempt_of(row, common)?;

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::place::NoPlace;
-use super::{LOOK_MAX, Wanted};
+use super::{LOOK_MAX, SLICE, Wanted};
 use crate::journal::read::{ClientRow, Unreadable, client_row, text_is};
 use crate::journal::{Store, StoreError};
-use crate::policy::Evidence;
+use crate::priority::make_way;
 
 /// A page of clients.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,6 +137,9 @@ impl<'w> Look<'w> {
                 return Ok(false);
             }
             self.left = self.left.saturating_sub(1);
+            if self.left.is_multiple_of(SLICE) {
+                make_way();
+            }
             if self.wants(row) {
                 self.page.rows.push(client_row(row)?);
             }

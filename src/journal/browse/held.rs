@@ -7,11 +7,12 @@ use std::str::FromStr;
 use rusqlite::params;
 use serde_json::json;
 
-use super::LOOK_MAX;
 use super::place::NoPlace;
+use super::{LOOK_MAX, SLICE};
 use crate::journal::bindings::{binding, told};
 use crate::journal::read::Unreadable;
 use crate::journal::{BindingRow, Store, StoreError};
+use crate::priority::make_way;
 use crate::time::Timestamp;
 
 /// A page of them.
@@ -90,6 +91,9 @@ impl Store {
                     break;
                 }
                 left = left.saturating_sub(1);
+                if left.is_multiple_of(SLICE) {
+                    make_way();
+                }
                 page.rows.extend(binding(row)?.and_then(|binding| told(&binding)).filter(holds));
                 if left == 0 || page.rows.len() >= limit {
                     end = Some(HeldPlace { client: row.get(0)?, from_ms: row.get(1)? });

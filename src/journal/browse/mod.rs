@@ -20,6 +20,9 @@ pub use place::Place;
 /// Rows that one page looks at, at most.
 pub const LOOK_MAX: usize = 60_000;
 
+/// Rows after which whoever waits for the processor gets it.
+const SLICE: usize = 128;
+
 /// Adds the indexes that pages need, of columns that never change: they cost the writer only what is new. They are no
 /// format of their own, since whoever does not know them does not miss them.
 pub(super) fn make_indexes(connection: &rusqlite::Connection) -> rusqlite::Result<()> {

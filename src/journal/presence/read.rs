@@ -9,7 +9,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{BLOCK, Sign};
 use crate::journal::read::Unreadable;
 use crate::journal::{Store, StoreError};
+use crate::priority::make_way;
 use crate::time::Day;
+
+/// Sets that are read before whoever waits for the processor gets it.
+const SETS_AT_ONCE: usize = 16;
 
 /// Presence as it was at one moment, however much is written meanwhile.
 #[derive(Debug)]
@@ -124,6 +128,9 @@ impl Presence<'_> {
                 let bits = RoaringBitmap::deserialize_from(octets)
                     .map_err(|error| Unreadable::Value(format!("set of devices: {error}")))?;
                 sets.push((Day(row.get(0)?), bits));
+                if sets.len().is_multiple_of(SETS_AT_ONCE) {
+                    make_way();
+                }
             }
             Ok(sets)
         };
