@@ -1,4 +1,5 @@
-//! Figures of some moments ago: what is read of years of presence is kept for a while, since a page is looked at again and again.
+//! Figures of some moments ago: what is read of years of presence of many devices is kept for a while, since a page is looked at
+//! again and again. Those of few devices are read anew each time: whoever tries the server out sees at once what it has recorded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,8 @@ const FRESH_MS: i64 = 30_000;
 const OLD_MS: i64 = 600_000;
 /// Those that are to be there before anybody asks are read again when they are so old.
 const WARM_MS: i64 = 300_000;
+/// Figures are kept from so many devices on; those of fewer are read in some hundredths of a second.
+const DEVICES_MIN: u32 = 20_000;
 /// Figures that are kept at most: each holds some megabytes where there are a million devices.
 const KEPT_MAX: usize = 6;
 
@@ -62,9 +65,10 @@ impl Kept {
 }
 
 /// The figures that are kept.
-#[derive(Default)]
 pub(in crate::admin) struct Memo {
     shelf: Mutex<Shelf>,
+    /// From how many devices on.
+    devices_min: u32,
     /// Held by whoever reads figures that were not there, so that nobody reads the same beside it; nobody else waits for it.
     reads: Mutex<()>,
     /// Whether some are being read beside those who look.
@@ -94,6 +98,13 @@ impl Shelf {
             self.kept.remove(oldest);
         }
         self.kept.insert(0, Arc::clone(kept));
+    }
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        let (shelf, reads, renewing, pasted) = Default::default();
+        Self { shelf, devices_min: DEVICES_MIN, reads, renewing, pasted }
     }
 }
 
@@ -135,9 +146,13 @@ impl Memo {
     }
 
     fn read(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
-        let inventory = Inventory::read(&store.presence()?, &of.subject())?;
+        let presence = store.presence()?;
+        let devices = presence.numbered()?.iter().fold(0, |sum: u32, range| sum.saturating_add(range.end - range.first));
+        let inventory = Inventory::read(&presence, &of.subject())?;
         let kept = Arc::new(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() });
-        self.shelf().put(&kept);
+        if devices >= self.devices_min {
+            self.shelf().put(&kept);
+        }
         Ok(kept)
     }
 
@@ -189,7 +204,7 @@ mod tests {
         let config = crate::journal::Config::new(directory.path());
         let journal = crate::journal::Journal::start(config, Arc::default(), clock).unwrap();
         journal.close(std::time::Duration::from_secs(20)).unwrap();
-        let (memo, store) = (Arc::new(Memo::default()), Store::open_read_only(directory.path()).unwrap());
+        let (memo, store) = (Arc::new(Memo { devices_min: 0, ..Memo::default() }), Store::open_read_only(directory.path()).unwrap());
         let warm = |second| memo.warm(&store, &of(0), at(second)).unwrap().read;
         assert_eq!((warm(0), warm(299), warm(300)), (at(0), at(0), at(300)));
         for other in 1..=2 * KEPT_MAX {
@@ -200,5 +215,8 @@ mod tests {
         assert_eq!(memo.figures(&store, &of(1), at(320)).unwrap().read, at(320), "it had made room");
         assert_eq!(memo.figures(&store, &of(0), at(200)).unwrap().read, at(200), "the clock was set back");
         assert_eq!(memo.figures(&store, &of(0), at(1_000)).unwrap().read, at(1_000), "it was too old to be shown");
+        let memo = Arc::new(Memo::default());
+        assert_eq!(memo.warm(&store, &of(0), at(0)).unwrap().read, at(0));
+        assert_eq!(memo.figures(&store, &of(0), at(1)).unwrap().read, at(1), "so few are read anew each time");
     }
 }

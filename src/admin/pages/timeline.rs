@@ -101,10 +101,11 @@ impl<'d> Timeline<'d> {
             }
             let day = |at: crate::time::Timestamp| at.duration_since(first).as_secs_f64() / 86_400.0;
             let (address, held) = (row.client.to_string(), (day(from), day(until)));
+            let is_full = lanes.len() >= LANES_MAX;
             match lanes.iter_mut().find(|(known, _times)| *known == address) {
                 Some((_address, times)) => times.push(held),
-                None if lanes.len() < LANES_MAX => lanes.push((address, vec![held])),
-                None => (),
+                None if is_full => (),
+                None => lanes.push((address, vec![held])),
             }
         }
         lanes
