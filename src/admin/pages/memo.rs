@@ -103,8 +103,13 @@ impl Shelf {
 
 impl Default for Memo {
     fn default() -> Self {
-        let (shelf, reads, renewing, pasted) = Default::default();
-        Self { shelf, devices_min: DEVICES_MIN, reads, renewing, pasted }
+        Self {
+            shelf: Mutex::default(),
+            devices_min: DEVICES_MIN,
+            reads: Mutex::default(),
+            renewing: AtomicBool::default(),
+            pasted: Pasted::default(),
+        }
     }
 }
 
