@@ -46,7 +46,9 @@ use std::time::Duration;
 
 pub use activity::WindowRow;
 pub use bindings::BindingRow;
-pub use browse::{AttemptPage, ClientPage, ClientPlace, DeviceDay, HeldPage, HeldPlace, Known, LOOK_MAX, Place, Wanted};
+pub use browse::{
+    AttemptPage, ClientPage, ClientPlace, DeviceDay, HeldPage, HeldPlace, Known, LOOK_MAX, Place, Wanted,
+};
 pub use config::Config;
 pub use connected::{Connected, ConnectedRow, Said};
 pub use error::{JournalError, StoreError};

@@ -60,7 +60,9 @@ impl Browser {
         let (tell, from) = mpsc::channel();
         thread::spawn(move || {
             for message in BufReader::new(said).split(0) {
-                let Some(message) = message.ok().and_then(|octets| serde_json::from_slice(&octets).ok()) else { return };
+                let Some(message) = message.ok().and_then(|octets| serde_json::from_slice(&octets).ok()) else {
+                    return;
+                };
                 if tell.send(message).is_err() {
                     return;
                 }
@@ -69,8 +71,7 @@ impl Browser {
         let mut browser =
             Self { child, to, from, last_id: 0, session: String::new(), events: Vec::new(), _directory: directory };
         let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
-        let attached =
-            browser.call("Target.attachToTarget", &json!({"targetId": target["targetId"], "flatten": true}));
+        let attached = browser.call("Target.attachToTarget", &json!({"targetId": target["targetId"], "flatten": true}));
         attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"] {
             browser.call(&format!("{domain}.enable"), &json!({}));

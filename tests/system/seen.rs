@@ -84,7 +84,8 @@ fn wrong(browser: &mut Browser, server: &Server, page: &str, look: Look) -> Vec<
     let told = browser.told();
     let nameless = told.iter().filter(|(role, name)| USED.contains(&&**role) && name.trim().is_empty());
     wrong.extend(nameless.map(|(role, _name)| format!("has a {role} without a name")));
-    let plots = browser.value("[document.querySelectorAll('.plot').length, document.querySelectorAll('.plot canvas').length]");
+    let plots =
+        browser.value("[document.querySelectorAll('.plot').length, document.querySelectorAll('.plot canvas').length]");
     let expected = if look.scripts { plots[0].clone() } else { Value::from(0) };
     if plots[1] != expected {
         wrong.push(format!("plots are drawn otherwise: {plots}"));

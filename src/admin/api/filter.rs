@@ -44,15 +44,12 @@ const SINCE: Parameter = parameter("since", Shape::Time, "Only what was last see
 const UNTIL: Parameter = parameter("until", Shape::Time, "Only what was first seen then or before.");
 
 /// Of attempts.
-pub(super) static OF_ATTEMPTS: [Parameter; 13] = [
-    BAN, EVIDENCE_, CATEGORY, SITE, ACTION_, CLIENT, DEVICE, NAME, PATTERN, SINCE, UNTIL, LIMIT, CURSOR,
-];
+pub(super) static OF_ATTEMPTS: [Parameter; 13] =
+    [BAN, EVIDENCE_, CATEGORY, SITE, ACTION_, CLIENT, DEVICE, NAME, PATTERN, SINCE, UNTIL, LIMIT, CURSOR];
 /// Of attempts that are yet to come.
-pub(super) static OF_NEWS: [Parameter; 9] =
-    [BAN, EVIDENCE_, CATEGORY, SITE, ACTION_, CLIENT, DEVICE, NAME, PATTERN];
+pub(super) static OF_NEWS: [Parameter; 9] = [BAN, EVIDENCE_, CATEGORY, SITE, ACTION_, CLIENT, DEVICE, NAME, PATTERN];
 /// Of clients.
-pub(super) static OF_CLIENTS: [Parameter; 9] =
-    [BAN, EVIDENCE_, SITE, CLIENT, DEVICE, SINCE, UNTIL, LIMIT, CURSOR];
+pub(super) static OF_CLIENTS: [Parameter; 9] = [BAN, EVIDENCE_, SITE, CLIENT, DEVICE, SINCE, UNTIL, LIMIT, CURSOR];
 
 /// What a request wants to see.
 ///

@@ -31,8 +31,7 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let page = store.attempts_page(&of_device, None, ATTEMPTS)?;
     let days = timeline::days(Day::of(view.now));
     let done = store.days_of(device.number, &days)?;
-    let timeline =
-        Timeline { device: &device.device, days, done: &done, addresses: &known.addresses }.drawn(view);
+    let timeline = Timeline { device: &device.device, days, done: &done, addresses: &known.addresses }.drawn(view);
     let lookups = view.table(lookups(&device, &known.lookups));
     let addresses = view.table(addresses(&known.addresses));
     let connections = (!known.connected.is_empty()).then(|| view.table(connections(&known.connected)));

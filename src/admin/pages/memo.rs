@@ -152,7 +152,8 @@ impl Memo {
 
     fn read(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
         let presence = store.presence()?;
-        let devices = presence.numbered()?.iter().fold(0, |sum: u32, range| sum.saturating_add(range.end - range.first));
+        let devices =
+            presence.numbered()?.iter().fold(0, |sum: u32, range| sum.saturating_add(range.end - range.first));
         let inventory = Inventory::read(&presence, &of.subject())?;
         let kept = Arc::new(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() });
         if devices >= self.devices_min {
@@ -209,7 +210,8 @@ mod tests {
         let config = crate::journal::Config::new(directory.path());
         let journal = crate::journal::Journal::start(config, Arc::default(), clock).unwrap();
         journal.close(std::time::Duration::from_secs(20)).unwrap();
-        let (memo, store) = (Arc::new(Memo { devices_min: 0, ..Memo::default() }), Store::open_read_only(directory.path()).unwrap());
+        let (memo, store) =
+            (Arc::new(Memo { devices_min: 0, ..Memo::default() }), Store::open_read_only(directory.path()).unwrap());
         let warm = |second| memo.warm(&store, &of(0), at(second)).unwrap().read;
         assert_eq!((warm(0), warm(299), warm(300)), (at(0), at(0), at(300)));
         for other in 1..=2 * KEPT_MAX {

@@ -155,7 +155,12 @@ fn effects(found: &Value) -> Table {
         let part = &found[of];
         let more = if part["at_least"] == true { " (at least)" } else { "" };
         let number = |of: &str| Cell::number(count(part, of));
-        table.rows.push(vec![Cell::text(format!("{said}{more}")), number("clients"), number("names"), number("queries")]);
+        table.rows.push(vec![
+            Cell::text(format!("{said}{more}")),
+            number("clients"),
+            number("names"),
+            number("queries"),
+        ]);
     }
     table
 }

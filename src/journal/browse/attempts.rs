@@ -50,7 +50,8 @@ impl Wanted {
 
     /// Whether it is wanted.
     pub fn holds(&self, row: &AttemptRow) -> bool {
-        let is = |wanted: &Option<String>, told: Option<&str>| wanted.as_deref().is_none_or(|wanted| told == Some(wanted));
+        let is =
+            |wanted: &Option<String>, told: Option<&str>| wanted.as_deref().is_none_or(|wanted| told == Some(wanted));
         let client = row.client.map(|client| client.to_string());
         let is_below = |name: &String| {
             let front = row.qname.as_ref().and_then(|qname| qname.strip_suffix(name.as_str()));

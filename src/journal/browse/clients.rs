@@ -97,7 +97,8 @@ impl Store {
     /// Before every client of the next ban and evidence that there are.
     fn proof_after(&self, ban: &str, evidence: &str) -> rusqlite::Result<Option<ClientPlace>> {
         let sql = "SELECT ban, evidence FROM clients WHERE (ban, evidence) > (?1, ?2) ORDER BY ban, evidence LIMIT 1";
-        let place = |row: &Row<'_>| Ok(ClientPlace { ban: row.get(0)?, evidence: row.get(1)?, ..ClientPlace::default() });
+        let place =
+            |row: &Row<'_>| Ok(ClientPlace { ban: row.get(0)?, evidence: row.get(1)?, ..ClientPlace::default() });
         self.connection.prepare_cached(sql)?.query_row([ban, evidence], place).optional()
     }
 }
