@@ -144,10 +144,10 @@ impl Memo {
 
     /// What is kept of these, unless it is too old.
     fn known(&self, of: &Of, now: Timestamp) -> Option<Arc<Kept>> {
-        let mut shelf = self.shelf();
+        let mut all = self.shelf();
         // A clock that was set back must not keep them for ever.
-        shelf.kept.retain(|kept| (0..OLD_MS).contains(&age(kept, now)));
-        shelf.find(of)
+        all.kept.retain(|kept| (0..OLD_MS).contains(&age(kept, now)));
+        all.find(of)
     }
 
     fn read(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
