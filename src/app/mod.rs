@@ -66,7 +66,7 @@ use handover::Before;
 
 pub use block_page::Places as BlockPagePlaces;
 pub use endpoint::{Endpoint, Spoken};
-pub(crate) use exempt::{ExemptionRow, RowState, rows};
+pub(crate) use exempt::{ExemptionRow, ROWS_MAX, RowState, idle_exemptions, rows};
 pub(crate) use lists::{fetch_alone, kept_lists};
 pub use log::count_panics;
 pub(crate) use map::journal as journal_config;

@@ -31,7 +31,7 @@ pub(super) struct Ready {
 impl Ready {
     /// What the audit says of it when it comes into force at `at`.
     pub(super) fn taken(&self, at: Timestamp) -> Reloaded {
-        Reloaded { why: String::new(), policy: self.digest.clone(), modes: modes(&self.policy, at) }
+        Reloaded { policy: self.digest.clone(), modes: modes(&self.policy, at), ..Reloaded::default() }
     }
 }
 

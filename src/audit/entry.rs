@@ -46,6 +46,10 @@ impl From<Option<u32>> for Author {
 pub enum Event {
     /// An exemption, which has the number of this entry.
     Granted(Box<Terms>),
+    /// An exemption that stands in the configuration from now on. It has the number of this entry here.
+    Configured(Box<Terms>),
+    /// The exemption with this number stands in the configuration no longer.
+    Unconfigured(u64),
     /// The exemption with this number was taken back.
     Revoked(u64),
     /// The exemption with this number came to its end. It does not come back, whatever the clock says later.
@@ -129,12 +133,15 @@ impl Event {
 }
 
 /// A policy that came into force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// What asked for it.
     pub why: String,
     /// One digest over all files of bans and lists.
     pub policy: String,
+    /// SHA-256 of the configuration, which says to whom bans do what; empty: the embedded one, or not noted yet.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub configuration: String,
     /// By ban: its mode at that moment. Bans that are off are left out.
     pub modes: BTreeMap<String, String>,
 }
@@ -143,9 +150,10 @@ impl Reloaded {
     /// Bans told by name at most; a change of more shows in the digest alone.
     pub const MODES_MAX: usize = 256;
 
-    /// Whether it is the same policy with the same modes.
+    /// Whether it is the same policy by the same configuration, with the same modes.
     pub(super) fn says_as(&self, other: &Self) -> bool {
-        (&self.policy, &self.modes) == (&other.policy, &other.modes)
+        let Self { why: _, policy, configuration, modes } = self;
+        (policy, configuration, modes) == (&other.policy, &other.configuration, &other.modes)
     }
 }
 

@@ -161,30 +161,39 @@ impl Audit {
         Ok(())
     }
 
-    /// Notes which exemptions are over at `at`, so that none of them comes back; returns those that are written down now.
+    /// Notes which exemptions are over at `at`, so that none that was granted comes back; returns those that are written down
+    /// now.
     ///
     /// # Errors
-    /// The first [`Refusal`]; what is over is over all the same.
-    pub fn expire(&self, at: Timestamp) -> Result<Vec<u64>, Refusal> {
-        let over: Vec<u64> = {
-            let mut known = self.known();
-            let is_over = |granted: &&Granted| granted.terms.until.is_some_and(|until| until <= at);
-            let over: Vec<u64> = known.state.live.values().filter(is_over).map(|granted| granted.number).collect();
-            known.over.extend(&over);
-            over
-        };
-        let mut written = Vec::new();
-        for number in over {
-            // Another process may have been faster.
-            let still = |known: &Known| Ok(known.state.live.contains_key(&number).then_some(Event::Expired(number)));
-            if self.append(Author::default(), at, still)?.is_some() {
-                written.push(number);
-            }
+    /// [`Refusal`]; what is over is over all the same.
+    pub fn expire(&self, at: Timestamp) -> Result<Vec<(u64, Terms)>, Refusal> {
+        let mut known = self.known();
+        let over = known.state.over(at);
+        if over.is_empty() {
+            return Ok(Vec::new());
         }
+        let Known { state, over: seen, .. } = &mut *known;
+        seen.extend(over.keys().filter(|number| state.live.contains_key(number)));
+        drop(known);
+        let mut written = Vec::new();
+        self.append_all(Author::default(), at, |known| {
+            // Another process may have been faster.
+            written = known.state.over(at).into_iter().collect();
+            Ok(written.iter().map(|(number, _terms)| Event::Expired(*number)).collect())
+        })?;
         let mut known = self.known();
         let Known { state, over, .. } = &mut *known;
         over.retain(|number| state.live.contains_key(number));
         Ok(written)
+    }
+
+    /// Notes which exemptions the configuration has from now on and which it has no longer, if that is not as it was.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn configured(&self, terms: &[Terms], at: Timestamp) -> Result<(), Refusal> {
+        let changes = |known: &Known| Ok(known.state.changes_to(terms, at));
+        self.append_all(Author::default(), at, changes).map(drop)
     }
 
     /// Notes that something was erased, or looked at.
@@ -236,8 +245,7 @@ impl Audit {
     pub fn dated(&self, modes: BTreeMap<String, String>, at: Timestamp) -> Result<(), Refusal> {
         self.append(Author::default(), at, |known| {
             let last = known.state.reloaded.as_ref().filter(|last| last.modes != modes);
-            Ok(last
-                .map(|last| Event::Reloaded(Reloaded { why: "date".to_owned(), policy: last.policy.clone(), modes })))
+            Ok(last.map(|last| Event::Reloaded(Reloaded { why: "date".to_owned(), modes, ..last.clone() })))
         })?;
         Ok(())
     }
@@ -249,28 +257,35 @@ impl Audit {
         at: Timestamp,
         event: impl FnOnce(&Known) -> Result<Option<Event>, Refusal>,
     ) -> Result<Option<Entry>, Refusal> {
+        let all = self.append_all(author, at, |known| Ok(event(known)?.into_iter().collect()))?;
+        Ok(all.into_iter().next())
+    }
+
+    /// The same of several, all of them or none.
+    fn append_all(
+        &self,
+        author: Author,
+        at: Timestamp,
+        events: impl FnOnce(&Known) -> Result<Vec<Event>, Refusal>,
+    ) -> Result<Vec<Entry>, Refusal> {
         let io = |source| self.io(source);
+        let file = self.locked()?;
         let mut known = self.known();
         known.sound()?;
-        let (file, is_new) = self.locked(&known)?;
+        let is_new = known.file.is_none() && file.metadata().map_err(io)?.len() == 0;
         known.catch_up(&file).map_err(io)??;
-        let Some(event) = event(&known)? else { return Ok(None) };
+        let events = events(&known)?;
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
         let start = known.state.octets;
-        let room = match event {
-            Event::Granted(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) => self.octets_max,
-            // What a script may do all day is not to keep anybody from being spared.
-            Event::Did(_) | Event::Looked(_) => self.octets_max / 2,
-            Event::Revoked(_) | Event::Expired(_) | Event::Undone(_) | Event::Erased(_) | Event::Looks(_) => u64::MAX,
-        };
-        if start >= room {
+        if events.iter().any(|event| start >= self.room(event)) {
             return Err(Refusal::Full);
         }
-        let Author { uid, by } = author;
-        let entry = Entry { number: known.state.next, at, uid, by, event };
-        let (line, _hash) = entry.line(&known.state.head).map_err(|error| io(error.into()))?;
+        let lines = known.state.lines(events, &author, at).map_err(|error| io(error.into()))?;
         let parent = self.path.parent().filter(|_parent| is_new);
         let written = cut_off(&file, start)
-            .and_then(|()| (&file).write_all(line.as_bytes()))
+            .and_then(|()| (&file).write_all(lines.concat().as_bytes()))
             .and_then(|()| file.sync_data())
             .and_then(|()| parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all()));
         if let Err(error) = written {
@@ -280,24 +295,47 @@ impl Audit {
             }
             return Err(io(error));
         }
-        let taken = known.state.take(line.trim_end_matches('\n').as_bytes());
-        let number = known.state.next;
-        Ok(Some(taken.map_err(|damage| Refusal::Damaged { number, damage })?))
+        let mut taken = Vec::new();
+        for line in lines {
+            let number = known.state.next;
+            let entry = known.state.take(line.trim_end_matches('\n').as_bytes());
+            taken.push(entry.map_err(|damage| Refusal::Damaged { number, damage })?);
+        }
+        Ok(taken)
     }
 
-    /// The file, for this process alone; whether it was made just now.
-    fn locked(&self, known: &Known) -> Result<(File, bool), Refusal> {
+    /// The octets of the file from which on it takes no such entry.
+    fn room(&self, event: &Event) -> u64 {
+        match event {
+            Event::Granted(_) | Event::Configured(_) | Event::Reloaded(_) | Event::Merged(_) | Event::Split(_) => {
+                self.octets_max
+            }
+            // What a script may do all day is not to keep anybody from being spared.
+            Event::Did(_) | Event::Looked(_) => self.octets_max / 2,
+            Event::Revoked(_)
+            | Event::Unconfigured(_)
+            | Event::Expired(_)
+            | Event::Undone(_)
+            | Event::Erased(_)
+            | Event::Looks(_) => u64::MAX,
+        }
+    }
+
+    /// The file, for this thread alone. What is known may be read meanwhile: whoever holds the lock may hold it for long.
+    fn locked(&self) -> Result<File, Refusal> {
         let io = |source| self.io(source);
+        let is_new = {
+            let known = self.known();
+            known.sound()?;
+            known.file.is_none()
+        };
         let mut options = OpenOptions::new();
         options.read(true).append(true).mode(0o600);
         // One that is gone is not to be made anew: that would hide it.
-        let file = options.create(known.file.is_none()).open(&self.path).map_err(io)?;
+        let file = options.create(is_new).open(&self.path).map_err(io)?;
         for _try in 0..TRIES {
             match file.try_lock() {
-                Ok(()) => {
-                    let is_new = known.file.is_none() && file.metadata().map_err(io)?.len() == 0;
-                    return Ok((file, is_new));
-                }
+                Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN),
                 Err(TryLockError::Error(error)) => return Err(io(error)),
             }

@@ -1,4 +1,5 @@
-//! Exemptions that were granted by command, and the audit of who granted what to whom, why, and when it ended.
+//! Exemptions that were granted by command, and the audit of who granted what to whom, why, and when it ended; of exemptions that
+//! stand in the configuration, when they came, ended and went.
 //!
 //! One file in the state directory, `audit.log`, is both: exemptions in force are what is left when it is replayed. It is only
 //! ever appended to, one JSON object a line:

@@ -128,13 +128,17 @@ fn row((entry, hash): &(Entry, String)) -> Row {
 /// What happened, in a line.
 fn told(event: &Event) -> String {
     match event {
-        Event::Granted(terms) => granted(terms),
+        Event::Granted(terms) => format!("granted: {}", spared(terms)),
+        Event::Configured(terms) => format!("configured: {}", spared(terms)),
+        Event::Unconfigured(id) => format!("no longer configured: {id}"),
         Event::Revoked(id) => format!("revoked {id}"),
         Event::Expired(id) => format!("expired {id}"),
-        Event::Reloaded(Reloaded { why, policy, modes }) => {
+        Event::Reloaded(Reloaded { why, policy, configuration, modes }) => {
             let modes: Vec<_> = modes.iter().map(|(ban, mode)| format!("{ban} {mode}")).collect();
-            let digest: String = policy.chars().take(12).collect();
-            format!("policy {digest}… ({why}): {}", modes.join(", "))
+            let short = |digest: &str| digest.chars().take(12).collect::<String>();
+            let by = Some(short(configuration)).filter(|digest| !digest.is_empty());
+            let by = by.map(|digest| format!(" by configuration {digest}…")).unwrap_or_default();
+            format!("policy {}…{by} ({why}): {}", short(policy), modes.join(", "))
         }
         Event::Merged(Merged { device, with, reason }) => format!("merged devices {device} and {with}: {reason}"),
         Event::Split(Split { device, reason }) => format!("split device {device} from all others: {reason}"),
@@ -152,12 +156,12 @@ fn told(event: &Event) -> String {
     }
 }
 
-fn granted(terms: &Terms) -> String {
+fn spared(terms: &Terms) -> String {
     let Written { client, group, ban, category, name, until, owner, reason, ticket, .. } = terms.clone().into();
     let named = |kind: &str, id: Option<String>| id.map(|id| format!("{kind}{id}"));
     let whom = named("", client).or_else(|| named("group ", group)).unwrap_or_default();
     let what = named("ban ", ban).or_else(|| named("category ", category)).or_else(|| named("name ", name));
     let (what, until) = (what.unwrap_or_default(), named("until ", until).unwrap_or_else(|| "without end".to_owned()));
     let ticket = named(", ticket ", ticket).unwrap_or_default();
-    format!("granted: {whom} is spared {what} {until}; {owner}: {reason}{ticket}")
+    format!("{whom} is spared {what} {until}; {owner}: {reason}{ticket}")
 }

@@ -7,7 +7,7 @@ use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::table::Table;
 use super::{EXIT_CODES, flags};
-use crate::app::{BanRow, ListRow, out_of_place};
+use crate::app::{BanRow, ListRow, idle_exemptions, out_of_place};
 use crate::config::{self, AssetsRead, LeaseFile, LeasesRead};
 use crate::diag::{Diagnostic, Severity, shown};
 use crate::identity::{Held, Lease};
@@ -83,6 +83,7 @@ impl Check {
         diagnostics.append(&mut found.policy.diagnostics);
         if let (Some(loaded), Some(policy)) = (&found.loaded, &found.policy.policy) {
             diagnostics.extend(config::advice(&loaded.settings, policy));
+            diagnostics.extend(idle_exemptions(&loaded.state_dir, policy));
         }
         if !diagnostics.iter().any(Diagnostic::is_error) {
             diagnostics.extend(found.loaded.as_ref().and_then(out_of_place));

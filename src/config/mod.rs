@@ -65,7 +65,7 @@ pub use disk::{Origin, ReadError};
 pub use exemption::FileExemption;
 pub use export::{ExportSettings, KeyFile};
 pub use further::{Elsewhere, ListFile, Subscribed, Way};
-pub use last_good::{LastGoodError, SavedList, last_good, last_good_list, save, saved_list};
+pub use last_good::{LastGoodError, SavedList, last_good, last_good_list, save, saved_bans, saved_list};
 pub use leases::{AssetFile, AssetsRead, LeaseFile, LeasesRead};
 pub use list::{Judged, ListRead, file_digest, judge_list, list_policy, read_list, survey_list};
 pub use local::{LocalLoad, local};
@@ -87,6 +87,7 @@ pub use unreadable::Unreadable;
 pub use zone::ZoneList;
 
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::digest::hex_digest;
 use crate::policy::{ListFormat, Strictness};
 use crate::tls::{Identity, Trust};
 use crate::upstream::{UpstreamSpec, Validation};
@@ -124,6 +125,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The file; `None`: the embedded default.
     pub file: Option<PathBuf>,
+    /// SHA-256 of that file's octets, in hexadecimal.
+    pub digest: Option<String>,
     /// The state directory.
     pub state_dir: PathBuf,
     /// As whom clients are shown this server.
@@ -264,7 +267,7 @@ struct Gathered {
 
 fn gather(args: &Args, environment: &Environment) -> Gathered {
     let file = environment.config_file(args);
-    let (mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
+    let (digest, mut settings, mut mistakes) = file.as_deref().map_or_else(Default::default, read);
     lay_over(&mut settings, args, &mut mistakes);
     hop::read_secrets(&mut settings.hop, &mut mistakes);
     export::read_keys(settings.key_files(), &mut mistakes);
@@ -287,6 +290,7 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     let loaded = state_dir.map(|state_dir| Loaded {
         settings: settings.clone(),
         file,
+        digest,
         state_dir,
         identity,
         block_page,
@@ -298,24 +302,26 @@ fn gather(args: &Args, environment: &Environment) -> Gathered {
     Gathered { loaded, settings, papers, mistakes }
 }
 
-/// The settings of a file; the defaults beside its mistake when it can't be read at all.
-fn read(path: &Path) -> (Settings, Vec<Diagnostic>) {
+/// The digest and the settings of a file; the defaults beside its mistake when it can't be read at all.
+fn read(path: &Path) -> (Option<String>, Settings, Vec<Diagnostic>) {
     let name: Arc<str> = path.display().to_string().into();
     let octets = match (Origin::File(path.to_path_buf())).read(CONFIG_MAX) {
         Ok(octets) => octets,
         Err(error) => {
             let mistake = Diagnostic::whole(Severity::Error, name, error.to_string());
-            return (Settings::default(), vec![mistake]);
+            return (None, Settings::default(), vec![mistake]);
         }
     };
-    match String::from_utf8(octets) {
+    let digest = Some(hex_digest(&octets));
+    let (settings, mistakes) = match String::from_utf8(octets) {
         Ok(text) => convert::settings(&Source::new(name, text), path.parent().unwrap_or(Path::new(""))),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let source = Source::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
             (Settings::default(), vec![source.error(at..at + 1, "is not UTF-8 from here")])
         }
-    }
+    };
+    (digest, settings, mistakes)
 }
 
 /// Flags over settings; a mistake in a flag points into what was typed.

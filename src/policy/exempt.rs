@@ -79,6 +79,17 @@ pub struct Spared<'p> {
     pub hits: Vec<SparedHit<'p>>,
 }
 
+/// What was said of the name that was asked for, as far as it settles which bans have their say on where its answer leads: one
+/// that had its say on the name has none there, since its rule for that name is the operator's word. One that spares the client in
+/// a category has not had it: where the name leads may be of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoken<'s, 'p> {
+    /// What is done with the name.
+    pub verdict: &'s Verdict<'p>,
+    /// The winning rules of the bans that spare.
+    pub spared: &'s [SparedHit<'p>],
+}
+
 /// A rule that would have observed or enforced.
 #[derive(Clone, Debug)]
 pub struct SparedHit<'p> {
@@ -92,6 +103,46 @@ impl Exemption {
     /// Whether it holds at this moment.
     pub fn holds_at(&self, at: Timestamp) -> bool {
         self.until.is_none_or(|until| at < until)
+    }
+
+    /// What it speaks of and a policy does not have, in words: then it spares nobody. Categories come and go with the lists.
+    pub fn missing_in(&self, policy: &Policy) -> Option<String> {
+        if let Whom::Group(id) = &self.whom
+            && !policy.who.groups().iter().any(|group| group.id == *id)
+        {
+            return Some(format!("group `{id}`"));
+        }
+        match &self.what {
+            Spares::Ban(id) if !policy.bans.iter().any(|ban| ban.id == *id) => Some(format!("ban `{id}`")),
+            Spares::Ban(_) | Spares::Category(_) | Spares::Name(_) => None,
+        }
+    }
+}
+
+impl<'p> Spared<'p> {
+    /// What it says of the name as far as it is heard of where the answer leads.
+    pub fn spoken<'s>(&'s self) -> Spoken<'s, 'p> {
+        Spoken { verdict: &self.verdict, spared: &self.hits }
+    }
+}
+
+impl Spoken<'_, '_> {
+    /// Whether a ban has no say on names that the answer leads to.
+    pub fn of_names(self, ban: BanIndex) -> bool {
+        let spared = self.spared.iter().filter(|spared| !spared.is_by_category()).map(|spared| &spared.hit);
+        attempts(self.verdict).chain(self.verdict.decision.hit()).chain(spared).any(|hit| hit.ban_index == ban)
+    }
+
+    /// Whether a ban has no say on addresses in the answer to `name`.
+    pub fn of_addresses(self, policy: &Policy, ban: BanIndex, name: &LowerName, client: &Client) -> bool {
+        let in_category = || self.spared.iter().any(|spared| spared.hit.ban_index == ban && spared.is_by_category());
+        policy.has_spoken(ban, name, client) && !in_category()
+    }
+}
+
+impl SparedHit<'_> {
+    fn is_by_category(&self) -> bool {
+        matches!(self.by.what, Spares::Category(_))
     }
 }
 

@@ -53,7 +53,7 @@ pub use ban::{Action, Ban, BanKind, Ede, EndUse, Evidence, Law, Milestone, Mode}
 pub use builder::{PolicyBuilder, RuleRefused};
 pub use compare::{Comparison, RuleRow, VerdictChange};
 pub use entrance::{Door, Entrance, Word};
-pub use exempt::{Exemption, Exemptions, Spared, SparedHit, Spares, Whom};
+pub use exempt::{Exemption, Exemptions, Spared, SparedHit, Spares, Spoken, Whom};
 pub use explain::{Candidate, Explanation, Lost, Standing};
 pub use export::{ExportFormat, Exported};
 pub use language::{Language, PageText};

@@ -1,6 +1,6 @@
 //! What the audit log says of the time in question: who was spared, and which policy was in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -15,6 +15,8 @@ use crate::time::{Timestamp, rfc3339};
 #[derive(Clone, Debug, Default)]
 pub struct History {
     granted: BTreeMap<u64, (Timestamp, Written)>,
+    /// Those of them that stand in the configuration, which tells of them itself.
+    standing: BTreeSet<u64>,
     ended: BTreeMap<u64, (Timestamp, &'static str)>,
     reloaded: Vec<(Timestamp, Reloaded)>,
     /// Entries that are as they were written.
@@ -86,6 +88,14 @@ impl History {
             Event::Granted(terms) => {
                 self.granted.insert(entry.number, (entry.at, Terms::clone(terms).into()));
             }
+            Event::Configured(terms) => {
+                self.granted.insert(entry.number, (entry.at, Terms::clone(terms).into()));
+                self.standing.insert(entry.number);
+            }
+            Event::Unconfigured(id) => {
+                self.standing.remove(id);
+                self.ended.entry(*id).or_insert((entry.at, "revoked"));
+            }
             Event::Revoked(id) => drop(self.ended.insert(*id, (entry.at, "revoked"))),
             Event::Expired(id) => drop(self.ended.insert(*id, (entry.at, "expired"))),
             Event::Reloaded(reloaded) => self.reloaded.push((entry.at, reloaded.clone())),
@@ -124,14 +134,14 @@ impl History {
             (is_of_time && is_of_ban)
                 .then(|| ExceptionRow::new(&id.to_string(), written, Some(rfc3339(*at)), state, end.map(rfc3339)))
         };
-        self.granted.iter().filter_map(row).collect()
+        self.granted.iter().filter(|(id, _granted)| !self.standing.contains(id)).filter_map(row).collect()
     }
 
     /// Policies that were in force in the time in question. Entries that say the same of this ban by the same lists are one.
     pub(super) fn enforcement(&self, ban: &str, asked: &Asked) -> Vec<EnforcementRow> {
         let whole = asked.moments();
         let mut rows: Vec<(Timestamp, EnforcementRow)> = Vec::new();
-        for (at, Reloaded { why, policy, modes }) in self.reloaded.iter().filter(|(at, _reloaded)| *at < whole.1) {
+        for (at, Reloaded { why, policy, modes, .. }) in self.reloaded.iter().filter(|(at, _reloaded)| *at < whole.1) {
             let untold = modes.len() >= Reloaded::MODES_MAX;
             let mode = modes.get(ban).cloned().or_else(|| (!untold).then(|| "off".to_owned()));
             let (from, policy, why) = (rfc3339(*at), policy.clone(), why.clone());
@@ -197,9 +207,18 @@ mod tests {
         Event::Granted(Box::new(Terms::try_from(written).unwrap()))
     }
 
+    /// The same in the configuration.
+    fn configured(ban: &str) -> Event {
+        match granted(ban, None) {
+            Event::Granted(terms) => Event::Configured(terms),
+            other => other,
+        }
+    }
+
     fn reloaded(policy: &str, mode: &str) -> Event {
         let modes = [("acme".to_owned(), mode.to_owned())].into();
-        Event::Reloaded(Reloaded { why: "start".to_owned(), policy: policy.to_owned(), modes })
+        let (why, policy) = ("start".to_owned(), policy.to_owned());
+        Event::Reloaded(Reloaded { why, policy, modes, ..Reloaded::default() })
     }
 
     #[test]
@@ -211,11 +230,18 @@ mod tests {
             ("2026-03-05T00:00:00Z", Event::Revoked(2)),
             ("2026-03-06T00:00:00Z", granted("acme", Some("2026-03-07T00:00:00Z"))),
             ("2026-03-21T00:00:00Z", granted("acme", None)),
+            ("2026-03-12T00:00:00Z", configured("acme")),
+            ("2026-03-13T00:00:00Z", configured("acme")),
+            ("2026-03-14T00:00:00Z", Event::Unconfigured(7)),
         ]);
         let rows = history.exceptions("acme", &asked());
         let told: Vec<_> = rows.iter().map(|row| (&*row.id, row.state, row.until.as_deref())).collect();
-        let expected =
-            [("2", "revoked", Some("2026-03-05T00:00:00.000Z")), ("5", "expired", Some("2026-03-07T00:00:00.000Z"))];
+        let expected = [
+            ("2", "revoked", Some("2026-03-05T00:00:00.000Z")),
+            ("5", "expired", Some("2026-03-07T00:00:00.000Z")),
+            // Where it stood it is no longer told of.
+            ("7", "revoked", Some("2026-03-14T00:00:00.000Z")),
+        ];
         assert_eq!(told, expected);
         assert_eq!((&*rows[0].whom, &*rows[0].what), ("192.0.2.7", "ban acme"));
     }

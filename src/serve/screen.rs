@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::cache::Entry;
 use crate::metrics::Outcome;
-use crate::policy::{BanIndex, Blocked, Decision, Evidence, Hit, Spared, SparedHit, Spares};
+use crate::policy::{Blocked, Decision, Evidence, Hit, Spared, Spoken};
 use crate::wire::{Held, LowerName, Response, Target, chain, qtype, rcode, whole_chain};
 
 use super::blocked;
@@ -51,7 +51,7 @@ pub(super) fn find<'a, 'e>(judged: &Judged<'a>, entry: &'e Entry) -> Led<'a, 'e>
     let mut led = Led::default();
     for target in entry.answer.targets() {
         let name = LowerName::from(&target.name);
-        let verdict = judged.in_force.judge_led(judged, &name, |ban| has_spoken(judged, ban));
+        let verdict = judged.in_force.judge_led(judged, &name, |ban| spoken(judged).of_names(ban));
         if led.ends_with(verdict, To::Name(target)) {
             return led;
         }
@@ -67,13 +67,12 @@ fn find_address<'a>(judged: &Judged<'a>, entry: &Entry, led: &mut Led<'a, '_>) {
     let Judged { in_force, query, client, .. } = judged;
     let (policy, client) = (&in_force.policy, client.for_policy());
     let names = || entry.answer.targets().iter().map(|target| LowerName::from(&target.name));
-    let in_category = |ban| judged.spared.iter().any(|spared| spared.hit.ban_index == ban && is_by_category(spared));
-    let spoken = |ban| {
-        let of_name = policy.has_spoken(ban, &query.name, &client) && !in_category(ban);
+    let has_spoken = |ban| {
+        let of_name = spoken(judged).of_addresses(policy, ban, &query.name, &client);
         of_name || names().any(|name| policy.has_spoken(ban, &name, &client))
     };
     for held in entry.answer.addresses() {
-        let verdict = in_force.judge_address(judged, held.address, spoken);
+        let verdict = in_force.judge_address(judged, held.address, has_spoken);
         if led.ends_with(verdict, To::Address(held)) {
             return;
         }
@@ -110,16 +109,9 @@ impl<'p, 'e> Led<'p, 'e> {
     }
 }
 
-/// Whether `ban` already had its say on the name that was asked for. One that spares the client in a category has not: where
-/// the name leads may be of another.
-fn has_spoken(judged: &Judged<'_>, ban: BanIndex) -> bool {
-    let own = &judged.verdict;
-    let spared = judged.spared.iter().filter(|spared| !is_by_category(spared)).map(|spared| &spared.hit);
-    own.decision.hit().into_iter().chain(&own.also).chain(spared).any(|own| own.ban_index == ban)
-}
-
-fn is_by_category(spared: &SparedHit<'_>) -> bool {
-    matches!(spared.by.what, Spares::Category(_))
+/// What was said of the name that was asked for.
+fn spoken<'j, 'a>(judged: &'j Judged<'a>) -> Spoken<'j, 'a> {
+    Spoken { verdict: &judged.verdict, spared: &judged.spared }
 }
 
 /// The answer in place of one that leads to an enforced name or address: the chain up to it, then what its ban demands. Record

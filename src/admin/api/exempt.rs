@@ -17,7 +17,7 @@ use crate::orders::{Exempt, Request};
 
 const EXEMPTION: Shape = Shape::Object(&[
     field("id", Shape::Text),
-    field("state", Shape::Word(&["live", "expired", "revoked", "void"])),
+    field("state", Shape::Word(&["live", "idle", "expired", "revoked", "void"])),
     field("client", Shape::Maybe(&Shape::Text)),
     field("group", Shape::Maybe(&Shape::Text)),
     field("ban", Shape::Maybe(&Shape::Text)),
@@ -180,7 +180,7 @@ fn add(room: &Room, call: &Call) -> Result<Value, Problem> {
 fn revoke(room: &Room, call: &Call) -> Result<Reply, Problem> {
     let row = one(room, call)?;
     call.still(&tag_of(&row))?;
-    if row.get("state").and_then(Value::as_str) != Some("live") {
+    if !row.get("state").and_then(Value::as_str).is_some_and(|state| matches!(state, "live" | "idle")) {
         return Err(Problem::new(StatusCode::CONFLICT, "it has ended already"));
     }
     let id = call.part("id").to_owned();

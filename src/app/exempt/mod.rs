@@ -2,6 +2,8 @@
 
 mod row;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::Exempt;
 use super::parts::Parts;
-use crate::audit::{Author, Granted, Refusal, Reloaded, Terms, Written};
+use crate::audit::{self, Author, Granted, Refusal, Reloaded, Terms, Written};
 use crate::config::{FileExemption, nearest_first};
-use crate::diag::shown;
+use crate::diag::{Diagnostic, Severity, shown};
 use crate::orders::Answer;
 use crate::policy::{Exemption, Exemptions, GroupKind, Policy, Spares, Whom};
 use crate::time::{Timestamp, rfc3339};
 
-pub(crate) use row::{ExemptionRow, RowState, rows};
+pub(crate) use row::{ExemptionRow, ROWS_MAX, RowState, rows};
 
 /// What another process has appended is seen within this time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,8 +45,9 @@ impl Parts {
         self.metrics.banned.audit_intact.set(u64::from(followed.is_ok()));
         let noted = followed.and_then(|()| self.audit.expire(self.clock.now().wall));
         if let Ok(over) = &noted {
-            for id in over {
-                tracing::info!(id, "An exemption has expired.");
+            for (id, terms) in over {
+                let Written { client, group, ban, category, name, owner, .. } = terms.clone().into();
+                tracing::info!(id, client, group, ban, category, name, owner, "An exemption has expired.");
             }
         }
         self.tell_trouble(noted.err());
@@ -168,6 +171,7 @@ impl Parts {
         let loaded = self.loaded.load_full();
         let mut listed: Vec<_> =
             loaded.settings.exemptions.iter().flat_map(|exemption| ExemptionRow::of_file(exemption, now)).collect();
+        let live = self.audit.live();
         if all {
             let state_dir = self.first.state_dir.clone();
             match tokio::task::spawn_blocking(move || rows(&state_dir, now)).await {
@@ -176,18 +180,58 @@ impl Parts {
                 Err(error) => return Answer::Failed(error.to_string()),
             }
         } else {
-            listed.extend(self.audit.live().iter().map(|granted| ExemptionRow::granted(granted, now)));
+            listed.extend(live.iter().map(|granted| ExemptionRow::granted(granted, now)));
             listed.retain(|row| row.state == RowState::Live);
+        }
+        if let Some(in_force) = self.guard.in_force() {
+            let idle = live.iter().filter(|granted| granted.exemption().missing_in(&in_force.policy).is_some());
+            let idle: BTreeSet<String> = idle.map(|granted| granted.number.to_string()).collect();
+            listed = listed
+                .into_iter()
+                .map(|row| {
+                    let is_idle = idle.contains(&row.id);
+                    row.idling(is_idle)
+                })
+                .collect();
         }
         done(&listed)
     }
 
-    /// Notes in the audit log that a policy came into force, if it is another than before.
+    /// Notes in the audit log that a policy came into force, if it is another than before, and whom the configuration spares.
     pub(super) async fn note(&self, taken: Reloaded, why: &str) {
-        let taken = Reloaded { why: why.to_owned(), ..taken };
-        let (audit, now) = (Arc::clone(&self.audit), self.clock.now().wall);
-        tell_noted(tokio::task::spawn_blocking(move || audit.reloaded(&taken, now)).await);
+        let (audit, now, loaded) = (Arc::clone(&self.audit), self.clock.now().wall, self.loaded.load_full());
+        let configuration = loaded.digest.clone().unwrap_or_default();
+        let taken = Reloaded { why: why.to_owned(), configuration, ..taken };
+        let noted = tokio::task::spawn_blocking(move || {
+            audit.reloaded(&taken, now)?;
+            let spared = loaded.settings.exemptions.iter().flat_map(|exemption| exemption.terms.clone());
+            audit.configured(&spared.collect::<Vec<_>>(), now)
+        });
+        tell_noted(noted.await);
+        if let Some(in_force) = self.guard.in_force() {
+            for warning in idle(&self.audit.live(), &in_force.policy, &audit::path(&self.first.state_dir)) {
+                tracing::warn!("{warning}");
+            }
+        }
     }
+}
+
+/// Warnings of exemptions that were granted by the log of a state directory, and spare nobody under a policy.
+pub(crate) fn idle_exemptions(state_dir: &Path, policy: &Policy) -> Vec<Diagnostic> {
+    let reading = audit::read(state_dir, |_entry, _hash| ());
+    let live = reading.map(|reading| reading.live).unwrap_or_default();
+    idle(&live, policy, &audit::path(state_dir))
+}
+
+fn idle(live: &[Granted], policy: &Policy, log: &Path) -> Vec<Diagnostic> {
+    let told = |granted: &Granted| {
+        let (number, missing) = (granted.number, granted.exemption().missing_in(policy)?);
+        let message = format!(
+            "exemption {number} spares nobody: there is no {missing}. Revoke it, or it spares whoever gets that id next"
+        );
+        Some(Diagnostic::whole(Severity::Warning, log.display().to_string(), message))
+    };
+    live.iter().filter_map(told).collect()
 }
 
 /// Tells that the audit log does not say what is in force, if so.

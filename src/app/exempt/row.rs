@@ -1,6 +1,6 @@
 //! Exemptions as they are listed: those in force, and what the audit log knows of those that have ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use crate::audit::{self, Entry, Event, Granted, Reading, Terms, Written};
 use crate::config::FileExemption;
 use crate::time::{Timestamp, rfc3339};
 
-/// Rows at most, the newest.
-const ROWS_MAX: usize = 10_000;
+/// Rows at most; beyond, the oldest of those that have ended are left out.
+pub(crate) const ROWS_MAX: usize = 10_000;
 
 /// One exemption.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub(crate) struct ExemptionRow {
 pub(crate) enum RowState {
     /// It holds.
     Live,
+    /// It would hold, but the policy has no such group or ban.
+    Idle,
     /// Its time is over.
     Expired,
     /// It was taken back.
@@ -61,6 +63,7 @@ impl RowState {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Idle => "idle",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::Void => "void",
@@ -73,6 +76,11 @@ impl ExemptionRow {
     pub(crate) fn granted(granted: &Granted, now: Timestamp) -> Self {
         let row = Self::new(granted.number.to_string(), &granted.terms, now);
         Self { granted: Some(rfc3339(granted.at)), uid: granted.uid, by: granted.by.clone(), ..row }
+    }
+
+    /// The same where this is missing in the policy in force, if anything is.
+    pub(crate) fn idling(self, missing: bool) -> Self {
+        if missing && self.state == RowState::Live { Self { state: RowState::Idle, ..self } } else { self }
     }
 
     /// Those of one `[[exemption]]`.
@@ -117,24 +125,47 @@ impl ExemptionRow {
 /// # Errors
 /// The operating system's.
 pub(crate) fn rows(state_dir: &Path, now: Timestamp) -> io::Result<(Vec<ExemptionRow>, Reading)> {
-    let mut rows = BTreeMap::new();
-    let reading = audit::read(state_dir, |entry, _hash| {
+    let mut listed = Listed::default();
+    let reading = audit::read(state_dir, |entry, _hash| listed.take(entry, now))?;
+    let rows = listed.rows.into_iter().filter(|(id, _row)| !listed.standing.contains(id));
+    let mut rows: Vec<_> = rows.map(|(_id, row)| row).collect();
+    if reading.damage.is_some() {
+        for row in rows.iter_mut().filter(|row| row.state == RowState::Live) {
+            (row.state, row.left_seconds) = (RowState::Void, None);
+        }
+    }
+    Ok((rows, reading))
+}
+
+/// Exemptions as one entry after another tells of them.
+#[derive(Debug, Default)]
+struct Listed {
+    rows: BTreeMap<u64, ExemptionRow>,
+    /// Those that stand in the configuration, which tells of them itself.
+    standing: BTreeSet<u64>,
+}
+
+impl Listed {
+    fn take(&mut self, entry: &Entry, now: Timestamp) {
         let Entry { number, at, uid, ref by, .. } = *entry;
-        let ended = |id: &u64, state, rows: &mut BTreeMap<u64, ExemptionRow>| {
-            if let Some(row) = rows.get_mut(id) {
-                row.end(state, entry);
-            }
-        };
         match &entry.event {
-            Event::Granted(terms) => {
+            Event::Granted(terms) | Event::Configured(terms) => {
+                if matches!(entry.event, Event::Configured(_)) {
+                    self.standing.insert(number);
+                }
                 let granted = Granted { number, at, uid, by: by.clone(), terms: Terms::clone(terms) };
-                rows.insert(number, ExemptionRow::granted(&granted, now));
-                if rows.len() > ROWS_MAX {
-                    rows.pop_first();
+                self.rows.insert(number, ExemptionRow::granted(&granted, now));
+                self.bound();
+            }
+            Event::Revoked(id) => self.end(*id, RowState::Revoked, entry),
+            Event::Expired(id) => self.end(*id, RowState::Expired, entry),
+            Event::Unconfigured(id) => {
+                self.standing.remove(id);
+                let ended_before = |row: &ExemptionRow| row.until.as_ref().is_some_and(|until| *until <= rfc3339(at));
+                if !self.rows.get(id).is_some_and(ended_before) {
+                    self.end(*id, RowState::Revoked, entry);
                 }
             }
-            Event::Revoked(id) => ended(id, RowState::Revoked, &mut rows),
-            Event::Expired(id) => ended(id, RowState::Expired, &mut rows),
             // Nobody was spared anything by these.
             Event::Reloaded(_)
             | Event::Merged(_)
@@ -145,12 +176,56 @@ pub(crate) fn rows(state_dir: &Path, now: Timestamp) -> io::Result<(Vec<Exemptio
             | Event::Looked(_)
             | Event::Looks(_) => (),
         }
-    })?;
-    let mut rows: Vec<_> = rows.into_values().collect();
-    if reading.damage.is_some() {
-        for row in rows.iter_mut().filter(|row| row.state == RowState::Live) {
-            (row.state, row.left_seconds) = (RowState::Void, None);
+    }
+
+    fn end(&mut self, id: u64, state: RowState, entry: &Entry) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.end(state, entry);
         }
     }
-    Ok((rows, reading))
+
+    /// Lets the oldest go that frees nobody any more: what is in force is always told.
+    fn bound(&mut self) {
+        if self.rows.len() > ROWS_MAX {
+            let is_over = |(_id, row): &(&u64, &ExemptionRow)| row.state != RowState::Live;
+            let oldest = self.rows.iter().find(is_over).map(|(id, _row)| *id);
+            oldest.map(|id| self.rows.remove(&id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One for each of these, the first with the number 1.
+    fn listed(events: impl IntoIterator<Item = Event>) -> Listed {
+        let (mut listed, now) = (Listed::default(), "2027-01-01T00:00:00Z".parse().unwrap());
+        for (number, event) in (1..).zip(events) {
+            listed.take(&Entry { number, at: now, uid: None, by: None, event }, now);
+        }
+        listed
+    }
+
+    fn terms() -> Box<Terms> {
+        let (client, ban) = (Some("192.0.2.7".to_owned()), Some("acme".to_owned()));
+        let (owner, reason) = ("o".to_owned(), "r".to_owned());
+        Box::new(Written { client, ban, endless: true, owner, reason, ..Written::default() }.try_into().unwrap())
+    }
+
+    #[test]
+    fn what_is_in_force_is_listed_however_much_was_granted_and_revoked_since() {
+        let most = u64::try_from(ROWS_MAX).unwrap();
+        let later = (0..most).flat_map(|pair| [Event::Granted(terms()), Event::Revoked(pair * 2 + 2)]);
+        let listed = listed([Event::Granted(terms())].into_iter().chain(later));
+        assert_eq!(listed.rows.len(), ROWS_MAX);
+        assert_eq!((listed.rows[&1].state, listed.rows.keys().nth(1)), (RowState::Live, Some(&4)));
+    }
+
+    #[test]
+    fn what_has_left_the_configuration_is_listed_and_what_stands_there_is_told_by_it() {
+        let listed = listed([Event::Configured(terms()), Event::Configured(terms()), Event::Unconfigured(2)]);
+        assert_eq!(listed.standing, BTreeSet::from([1]));
+        assert_eq!((listed.rows[&2].state, listed.rows[&2].ended.is_some()), (RowState::Revoked, true));
+    }
 }

@@ -76,7 +76,7 @@ fn what_has_expired_does_not_come_back_when_the_clock_jumps_back() {
     let audit = open(directory.path());
     let id = grant(&audit);
     assert!(audit.expire(second(29)).unwrap().is_empty());
-    assert_eq!(audit.expire(second(30)).unwrap(), [id]);
+    assert_eq!(audit.expire(second(30)).unwrap(), [(id, terms())]);
     assert!(audit.expire(second(31)).unwrap().is_empty(), "it is noted once");
     for log in [audit, open(directory.path())] {
         assert!(log.expire(second(1)).unwrap().is_empty());
@@ -93,7 +93,8 @@ fn two_processes_see_what_the_other_has_written_and_write_on_one_chain() {
     assert_eq!((live(&one), live(&other)), (vec![1, 2, 3], vec![1, 2, 3]));
     one.revoke(2, None, second(1)).unwrap();
     assert!(matches!(other.revoke(2, None, second(1)), Err(Refusal::Unknown(2))), "seen before it is written");
-    assert_eq!((one.expire(second(30)).unwrap(), other.expire(second(30)).unwrap()), (vec![1, 3], vec![]));
+    let over = [&one, &other].map(|audit| audit.expire(second(30)).unwrap().into_iter().map(|(number, _terms)| number));
+    assert_eq!(over.map(Iterator::collect::<Vec<_>>), [vec![1, 3], vec![]]);
     let reading = read(directory.path(), |_entry, _hash| ()).unwrap();
     assert_eq!((reading.entries, reading.damage, reading.head), (6, None, one.head()));
 }
@@ -138,7 +139,7 @@ fn a_file_of_its_full_size_takes_no_grant_and_still_takes_what_ends_one() {
 
 fn reloaded(mode: &str) -> Reloaded {
     let modes = [("vendor".to_owned(), mode.to_owned())].into();
-    Reloaded { why: "test".to_owned(), policy: "abc".to_owned(), modes }
+    Reloaded { why: "test".to_owned(), policy: "abc".to_owned(), modes, ..Reloaded::default() }
 }
 
 #[test]
@@ -152,6 +153,69 @@ fn a_policy_is_noted_when_it_is_another_or_a_ban_has_another_mode() {
     assert_eq!(note(Reloaded { why: "another".to_owned(), ..reloaded("observe") }), 1);
     assert_eq!(note(reloaded("enforce")), 2);
     assert_eq!(note(Reloaded { policy: "def".to_owned(), ..reloaded("enforce") }), 3);
+    // As by an exemption or a group that is another.
+    let by = |configuration: &str| Reloaded { configuration: configuration.to_owned(), ..reloaded("enforce") };
+    assert_eq!((note(by("1")), note(by("1")), note(by("2"))), (4, 4, 5));
+}
+
+/// The same for this owner.
+fn configured(owner: &str, until: Option<&str>) -> Terms {
+    let (until, endless) = (until.map(str::to_owned), until.is_none());
+    Written { until, endless, owner: owner.to_owned(), ..written() }.try_into().unwrap()
+}
+
+#[test]
+fn whom_the_configuration_spares_is_noted_once_and_so_is_each_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ends, endless) = (configured("a", Some("2027-01-01T12:00:30.000400Z")), configured("b", None));
+    let note = |terms: &[&Terms]| {
+        let terms: Vec<Terms> = terms.iter().copied().cloned().collect();
+        // A process of its own each time.
+        open(directory.path()).configured(&terms, second(0)).unwrap();
+    };
+    note(&[&ends, &endless]);
+    note(&[&endless, &ends]);
+    note(&[&ends, &endless, &endless]);
+    note(&[&ends]);
+    let audit = open(directory.path());
+    assert!(audit.live().is_empty(), "nobody was granted any");
+    let over: Vec<_> = audit.expire(second(31)).unwrap().into_iter().map(|(number, _terms)| number).collect();
+    assert_eq!(over, [1]);
+    assert!(open(directory.path()).expire(second(32)).unwrap().is_empty());
+    // It is there as before, but over; then the clock is set back; then it is gone.
+    open(directory.path()).configured(&[ends.clone()], second(33)).unwrap();
+    note(&[&ends]);
+    note(&[]);
+    let mut told = Vec::new();
+    let reading = read(directory.path(), |entry, _hash| {
+        told.push(match &entry.event {
+            Event::Configured(terms) => format!("configured {}", terms.owner),
+            Event::Unconfigured(number) => format!("unconfigured {number}"),
+            Event::Expired(number) => format!("expired {number}"),
+            other => panic!("{other:?}"),
+        });
+    });
+    let expected = ["configured a", "configured b", "configured b", "unconfigured 2", "unconfigured 3", "expired 1"];
+    let expected = [&expected[..], &["unconfigured 1", "configured a", "unconfigured 8"]].concat();
+    assert_eq!((told, reading.unwrap().damage), (expected.into_iter().map(str::to_owned).collect(), None));
+}
+
+#[test]
+fn what_is_known_is_told_while_another_process_holds_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let audit = open(directory.path());
+    grant(&audit);
+    let held = fs::File::open(path(directory.path())).unwrap();
+    held.lock().unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| audit.revoke(1, None, second(1)));
+        for _look in 0..10_000 {
+            assert_eq!(live(&audit), [1], "whoever waits for the file keeps nobody from knowing");
+        }
+        held.unlock().unwrap();
+        waits.join().unwrap().unwrap();
+    });
+    assert!(live(&audit).is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{PATIENCE, until, what, whom};
 use crate::app::control::{self, ControlError, Request};
-use crate::app::{ExemptionRow, RowState, rows};
+use crate::app::{ExemptionRow, ROWS_MAX, RowState, rows};
 use crate::cli::audit::missing;
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
@@ -34,6 +34,11 @@ A running server is asked. Without one the audit log is read: what stands in [[e
 impl List {
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let listed = self.listed(console)?;
+        if listed.len() >= ROWS_MAX {
+            let message =
+                "embargo: the oldest exemptions that have ended may be left out; `embargo audit` has them all";
+            writeln!(console.err, "{message}")?;
+        }
         if self.json {
             return Ok(console.json(&listed)?);
         }

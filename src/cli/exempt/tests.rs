@@ -102,3 +102,20 @@ fn what_was_granted_is_shown_from_the_log_when_no_server_runs() {
         assert!(ran.out.contains(part), "{}", ran.out);
     }
 }
+
+#[test]
+fn one_of_a_group_that_there_is_not_is_told_of_by_a_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let (owner, reason) = ("o".to_owned(), "r".to_owned());
+    let written = Written {
+        group: Some("lab".to_owned()),
+        ban: Some("kaspersky".to_owned()),
+        endless: true,
+        ..Written::default()
+    };
+    let terms = Terms::try_from(Written { owner, reason, ..written }).unwrap();
+    Audit::new(directory.path()).grant(terms, None, 0, "2025-03-10T07:00:00Z".parse().unwrap()).unwrap();
+    let ran = run(&["check", "--state-dir", &directory.path().display().to_string()]);
+    let told = "audit.log: warning: exemption 1 spares nobody: there is no group `lab`. Revoke it, or it spares whoever gets that id next";
+    assert!(ran.code == 0 && ran.out.contains(told), "{}{}", ran.out, ran.err);
+}

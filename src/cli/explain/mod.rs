@@ -22,8 +22,7 @@ use super::when::When;
 use crate::audit::Terms;
 use crate::config::{self, PolicyLoad};
 use crate::policy::{
-    Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Holder, Named, Policy, Roster,
-    Spared, SparedHit, Spares,
+    Candidate, Client, Decision, EndUse, Exemption, Exemptions, Explanation, Hit, Holder, Named, Policy, Roster, Spared,
 };
 use crate::time::{Timestamp, rfc3339};
 use crate::wire::{LowerName, qtype as number, reached, rtype};
@@ -75,8 +74,8 @@ Examples:
 const NOTES: &str = "\
 The verdict is enforce, observe, exempt, allow or none; each of them is exit code 0. Configuration and lists \
 are read as they are on disk: after a change with a mistake, a running server still does as before. With --client, exemptions \
-of the configuration and of the state directory count; without, it is what clients of no group get, and of a ban that is rolled \
-out those that it has reached.";
+of the configuration and of the state directory count, at a time that has passed those that the audit log has then; without, it is \
+what clients of no group get, and of a ban that is rolled out those that it has reached.";
 
 /// What `--json` prints; its names are an interface.
 #[derive(Debug, Serialize)]
@@ -145,8 +144,10 @@ impl Explain {
         let about = |settings: &config::Settings| config::policy_about(settings, &self.name);
         let (settings, load, policy) = self.on_disk.load_by(console, about)?;
         let at = self.at.map_or(console.now, |at| at.resolve(console.now, &settings.time_zone));
-        let all =
-            self.client.map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), console)).transpose()?;
+        let all = self
+            .client
+            .map(|_client| super::exempt::all(&settings, self.state_dir.as_deref(), at, console))
+            .transpose()?;
         let all = all.unwrap_or_default();
         let known = self.known(&settings, &policy, &all, console)?;
         self.tell((&policy, &all), &load, (at, &known), console)
@@ -220,10 +221,7 @@ impl Explain {
         let of_name = policy.decide_sparing(exemptions, &self.name, self.qtype, client, at);
         let is_blocked = matches!(of_name.verdict.decision, Decision::Enforce(..));
         let Some(address) = self.answer.filter(|_address| !is_blocked).map(reached) else { return of_name };
-        // As in screening: a ban that has had its say on the name has none on the answer, unless it spares a category alone.
-        let by_category = |spared: &SparedHit<'_>| matches!(spared.by.what, Spares::Category(_));
-        let in_category = |ban| of_name.hits.iter().any(|spared| spared.hit.ban_index == ban && by_category(spared));
-        let spoken = |ban| policy.has_spoken(ban, &self.name, client) && !in_category(ban);
+        let spoken = |ban| of_name.spoken().of_addresses(policy, ban, &self.name, client);
         let of_answer = policy.decide_address_sparing(exemptions, address, &self.name, (client, at), spoken);
         if of_answer.hits.is_empty() && of_answer.verdict.is_pass() { of_name } else { of_answer }
     }

@@ -270,6 +270,35 @@ fn an_exemption_of_the_state_directory_frees_its_client_until_its_end_and_nobody
 }
 
 #[test]
+fn at_a_time_that_has_passed_those_are_exempt_who_were_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let terms = |client: &str| -> Terms {
+        let (client, ban) = (Some(client.to_owned()), Some("acme".to_owned()));
+        let (owner, reason) = ("o".to_owned(), "r".to_owned());
+        Written { client, ban, endless: true, owner, reason, ..Written::default() }.try_into().unwrap()
+    };
+    let at = |time: &str| format!("2025-03-10T{time}:00Z").parse().unwrap();
+    let audit = Audit::new(dir.path());
+    audit.configured(&[terms("192.0.2.8")], at("10:00")).unwrap();
+    audit.grant(terms("192.0.2.7"), None, 0, at("11:00")).unwrap();
+    audit.configured(&[], at("11:15")).unwrap();
+    audit.revoke(2, None, at("11:30")).unwrap();
+    let state = dir.path().display().to_string();
+    let check = |client: &str, time: &str, expected: &str| {
+        let at = format!("2025-03-10T{time}:00Z");
+        verdict(&["upd.acme.example", "--state-dir", &state, "--client", client, "--at", &at], expected);
+    };
+    check("192.0.2.7", "10:59", "enforce");
+    check("192.0.2.7", "11:00", "exempt");
+    check("192.0.2.7", "11:29", "exempt");
+    check("192.0.2.7", "11:30", "enforce");
+    check("192.0.2.7", "13:00", "enforce");
+    check("192.0.2.8", "09:59", "enforce");
+    check("192.0.2.8", "11:14", "exempt");
+    check("192.0.2.8", "11:15", "enforce");
+}
+
+#[test]
 fn a_client_that_is_exempt_from_one_ban_is_told_which_other_one_blocks_it() {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("mine.txt");

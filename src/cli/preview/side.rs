@@ -7,15 +7,12 @@ use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{exempt, known};
 use crate::config::Settings;
+use crate::metrics::Did;
 use crate::policy::{
-    BanIndex, Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, PatternRef, Policy, Roster,
-    Spared, SparedHit, Spares,
+    Client, Decision, Exemptions, Group, Hit, Holder, Pattern, PatternKind, PatternRef, Policy, Roster, Spared,
 };
 use crate::time::Timestamp;
 use crate::wire::{LowerName, qtype};
-
-/// The word for what a spared client gets.
-const EXEMPT: &str = "exempt";
 
 /// A policy, and whom it spares.
 #[derive(Debug)]
@@ -62,7 +59,7 @@ impl Side {
         (settings, state_dir): (&Settings, &Path),
         console: &mut Console<'_>,
     ) -> Result<Self, Failure> {
-        let all = exempt::all(settings, Some(state_dir), console)?;
+        let all = exempt::all(settings, Some(state_dir), console.now, console)?;
         let all: Vec<_> = all.into_iter().map(|(exemption, _terms)| exemption).collect();
         let devices = known::devices(settings, Some(state_dir), console)?;
         let roster = policy.with_groups(known::roster(settings, &all, &devices, console.now));
@@ -94,28 +91,16 @@ impl Side {
         if of_answer.hit.is_some_and(|hit| !hit.allow) { of_answer } else { said }
     }
 
-    /// As in screening: a ban that has had its say on the name has none on the answer.
+    /// What is said of where an answer led, in view of what is said of the name.
     fn says_led(&self, asked: &Asked<'_>, led: &LedTo, own: &Spared<'_>, at: Timestamp) -> Spared<'_> {
         let Asked { name, client, .. } = asked;
-        let by_category = |spared: &SparedHit<'_>| matches!(spared.by.what, Spares::Category(_));
-        let in_category = |ban| own.hits.iter().any(|spared| spared.hit.ban_index == ban && by_category(spared));
         match led {
             LedTo::Name(target) => {
-                let spared = own.hits.iter().filter(|spared| !by_category(spared)).map(|spared| &spared.hit);
-                let heard: Vec<BanIndex> = own
-                    .verdict
-                    .decision
-                    .hit()
-                    .into_iter()
-                    .chain(&own.verdict.also)
-                    .chain(spared)
-                    .map(|hit| hit.ban_index)
-                    .collect();
-                let spoken = |ban| heard.contains(&ban);
+                let spoken = |ban| own.spoken().of_names(ban);
                 self.policy.decide_led(&self.exemptions, (target, name), (qtype::A, client, at), spoken)
             }
             LedTo::Address(address) => {
-                let spoken = |ban| self.policy.has_spoken(ban, name, client) && !in_category(ban);
+                let spoken = |ban| own.spoken().of_addresses(&self.policy, ban, name, client);
                 self.policy.decide_address_sparing(&self.exemptions, *address, name, (client, at), spoken)
             }
         }
@@ -172,7 +157,7 @@ impl<'p> Said<'p> {
         let decision = &spared.verdict.decision;
         let enforced = matches!(decision, Decision::Enforce(..));
         match spared.hits.first() {
-            Some(free) if !enforced => Self { word: EXEMPT, enforced, hit: Some(free.hit) },
+            Some(free) if !enforced => Self { word: Did::Exempt.as_str(), enforced, hit: Some(free.hit) },
             _ => Self { word: decision.as_str(), enforced, hit: decision.hit().copied() },
         }
     }

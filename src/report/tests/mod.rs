@@ -48,7 +48,7 @@ fn ban() -> Ban {
 fn history() -> History {
     let mut history = History::default();
     let (modes, why) = ([("acme".to_owned(), "enforce".to_owned())].into(), "start".to_owned());
-    let reloaded = Event::Reloaded(Reloaded { why, policy: "5f1c".to_owned(), modes });
+    let reloaded = Event::Reloaded(Reloaded { why, policy: "5f1c".to_owned(), modes, ..Reloaded::default() });
     let written = Written {
         client: Some("192.0.2.3".to_owned()),
         ban: Some("acme".to_owned()),

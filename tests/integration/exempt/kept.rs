@@ -91,6 +91,47 @@ async fn a_policy_that_comes_into_force_is_in_the_audit_with_the_modes_of_its_ba
     assert_eq!(reading.unwrap().damage, None);
 }
 
+#[tokio::test]
+async fn whom_the_configuration_spares_is_in_the_audit_and_so_is_each_other_change_of_it() {
+    let (clock, hands) = clock();
+    let server = TestServer::new().clock(&clock).ban("vendor", "a.example").start().await;
+    let told = || {
+        let mut told = Vec::new();
+        let reading = audit::read(&server.state_dir(), |entry, _hash| {
+            told.push(match &entry.event {
+                Event::Reloaded(reloaded) => format!("by {}", reloaded.configuration),
+                Event::Configured(terms) => format!("configured for {}", terms.owner),
+                Event::Unconfigured(number) => format!("unconfigured {number}"),
+                Event::Expired(number) => format!("expired {number}"),
+                other => panic!("{other:?}"),
+            });
+        });
+        assert_eq!(reading.unwrap().damage, None);
+        told
+    };
+    let groups = "[[group]]\nid = \"lab\"\nnetworks = [\"127.0.2.0/24\"]\n";
+    let exemption = "[[exemption]]\nclients = [\"127.0.0.2\"]\nban = \"vendor\"\nuntil = 2027-01-31T12:00:10Z\n";
+    let exemption = format!("{groups}{exemption}owner = \"soc\"\nreason = \"test\"\n");
+    server.change_settings(&exemption).await;
+    let configuration = Path::new(&server.state_dir()).parent().unwrap().join("embargo.toml");
+    let digest = embargo::digest::hex_digest(&fs::read(configuration).unwrap());
+    assert_eq!(told()[1..], [format!("by {digest}"), "configured for soc".to_owned()]);
+    server.reload().await;
+    assert_eq!(told().len(), 3, "what changes nothing is not noted");
+
+    hands.advance(Duration::from_secs(10));
+    let over = async || {
+        while told().len() < 4 {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), over()).await.expect("its end is noted");
+    assert_eq!(told()[3], "expired 3");
+    let term = "[[ban.vendor.for]]\ngroups = [\"lab\"]\nmode = \"off\"\n";
+    server.change_settings(&format!("{groups}{term}")).await;
+    assert_eq!((&*told()[5], told().len()), ("unconfigured 3", 6), "a term alone is noted too");
+}
+
 /// A process of its own, and where it serves DNS.
 fn start(directory: &Path) -> (Child, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_embargo"));

@@ -147,6 +147,24 @@ async fn groups_and_sites_are_freed_and_ones_that_there_are_not_are_refused() {
 }
 
 #[tokio::test]
+async fn one_of_a_group_that_is_gone_is_told_of_before_another_group_gets_that_id() {
+    let upstream = FakeUpstream::start().await;
+    let server = TestServer::new().ban("vendor", "a.example").upstream(&upstream).setting(GROUPS).start().await;
+    add(&server, for_group("lab", false)).await;
+    let state = async || ask(&server, Request::ExemptList { all: false }).await.unwrap()[0]["state"].clone();
+    assert_eq!(state().await, "live");
+    server.change_settings("").await;
+    assert_eq!(state().await, "idle");
+    let listed = ask(&server, Request::ExemptList { all: true }).await.unwrap();
+    assert_eq!(listed[0]["state"], "idle");
+    server.change_settings(GROUPS).await;
+    assert_eq!(state().await, "live");
+    server.change_settings("").await;
+    ask(&server, Request::ExemptRevoke("2".to_owned())).await.unwrap();
+    assert_eq!(ask(&server, Request::ExemptList { all: false }).await.unwrap(), serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn a_name_or_category_is_freed_whatever_its_ban_and_nothing_else_of_it() {
     let upstream = FakeUpstream::start().await;
     let bans = TestServer::new().ban("one", "a.example update\nb.example web\n").ban("two", "x.a.example update\n");
