@@ -5,6 +5,7 @@
 //! and it is shorter now       refused: it was cut, or its writer stands still
 //! much of a long list is gone refused, as of lists from elsewhere
 //! all ban folders are gone    refused: their disk is not mounted, or they are being written anew
+//! one of an enforced ban is   refused: a mode of `off` ends a ban, and nothing else does in silence
 //! ```
 //! What is refused is not in force: the policy before stays. At a start the last good copy is that policy. Without one there is
 //! nothing to compare with and nothing to fall back on; then a list is enforced as it is, its last line included, with a warning:
@@ -18,10 +19,10 @@ use std::time::Duration;
 
 use super::policy::Loading;
 use super::watch::Mark;
-use crate::config::{Blocklists, ListTried, PolicyLoad, Read, saved_list};
+use crate::config::{Blocklists, ListTried, PolicyLoad, Read, last_good, saved_bans, saved_list};
 use crate::diag::{Diagnostic, Severity};
 use crate::lists::Guards;
-use crate::policy::{ListInfo, Policy};
+use crate::policy::{ListInfo, Mode, Policy};
 
 /// A file that ends within a line is to rest for this long: who copies one over a network pauses longer than an editor.
 const REST: Duration = Duration::from_secs(2);
@@ -91,11 +92,64 @@ impl Loading<'_> {
             refusals.push(refusal);
         }
         load.diagnostics.extend(warnings);
-        refusals.extend(self.emptied(&load.tried));
+        match self.emptied(&load.tried) {
+            Some(emptied) => refusals.push(emptied),
+            None => refusals.extend(self.ended(load)),
+        }
         refusals
     }
 
-    /// That no ban folder is left where some were read before. One that is removed among others is an operator's affair.
+    /// That bans are gone with their folders: of those that were enforced, why it is not taken; of the others, a warning.
+    fn ended(&self, load: &mut PolicyLoad) -> Vec<Diagnostic> {
+        let Blocklists::Directory(directory) = &self.settings.blocklists else { return Vec::new() };
+        let Some(policy) = load.policy.as_ref() else { return Vec::new() };
+        let has = |id: &str| policy.bans().iter().any(|ban| *ban.id == *id);
+        let saved;
+        let before = match self.in_force {
+            Some(in_force) => in_force,
+            // To load the copy too costs as much as the start: only where it has what is gone.
+            None if saved_bans(self.state_dir, &directory.value).iter().all(|id| has(id)) => return Vec::new(),
+            None => match last_good(self.state_dir, self.settings, self.generation).ok().and_then(|copy| copy.policy) {
+                Some(policy) => {
+                    saved = policy;
+                    &saved
+                }
+                None => return Vec::new(),
+            },
+        };
+        let (mut refusals, mut warnings, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, ban) in before.bans().iter().enumerate().filter(|(_index, ban)| !has(&ban.id)) {
+            let lists = before.lists().iter().filter(|list| list.ban.0 == index && list.entries > 0);
+            let lists: Vec<_> = lists.filter(|list| self.is_of_folder(&list.name, &directory.value, &ban.id)).collect();
+            let id = &ban.id;
+            match ban.ceiling() {
+                _no_rule if lists.is_empty() => (),
+                Mode::Enforce if !self.any_size => {
+                    refusals.push(directory.error(format!(
+                        "the ban `{id}` is enforced, and its folder is gone; it stays in force until the folder comes again. To \
+                         end it, bring the folder back with mode = \"off\" in [ban.{id}] first, or {WAY_OUT}"
+                    )));
+                    gone.extend(lists.iter().map(|list| ListTried::gone(id, &list.name)));
+                }
+                Mode::Enforce | Mode::Observe => {
+                    warnings.push(directory.warning(format!("the ban `{id}` is gone with its folder")));
+                }
+                Mode::Off => (),
+            }
+        }
+        load.tried.extend(gone);
+        load.diagnostics.extend(warnings);
+        refusals
+    }
+
+    /// Whether a list is of a ban folder in that directory, or of the last good copy of one.
+    fn is_of_folder(&self, list: &str, directory: &Path, ban: &str) -> bool {
+        let Some(folder) = Path::new(list).parent() else { return false };
+        let is_copy = folder.starts_with(self.state_dir) && folder.ends_with(Path::new("bans").join(ban));
+        is_copy || folder == directory.join(ban)
+    }
+
+    /// That no ban folder is left where some were read before.
     fn emptied(&self, tried: &[ListTried]) -> Option<Diagnostic> {
         let Blocklists::Directory(directory) = &self.settings.blocklists else { return None };
         let within = |name: &str| Path::new(name).starts_with(&directory.value);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <state>/policy/current          names the copy in use; replaced by rename
+//! <state>/policy/blocklists       the directory that its bans were read in; empty: they were the embedded ones
 //! <state>/policy/<digest>/bans/<id>/ban.toml, …
 //! <state>/policy/<digest>/lists/<format>/<id>
 //! ```
@@ -26,6 +27,10 @@ use crate::replace::{replace, sync_directory};
 const CURRENT: &str = "current";
 /// Octets of that file at most.
 const CURRENT_MAX: u64 = 128;
+/// The file that names the directory of its bans.
+const BLOCKLISTS: &str = "blocklists";
+/// Octets of a path at most.
+const PATH_MAX: u64 = 4096;
 
 /// Why a copy can't be saved or used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +69,7 @@ pub fn save(state_dir: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
     let digest = load.digest();
     let copy = parent.join(&digest);
     if current(&parent).is_some_and(|name| name == digest) && copy.is_dir() {
-        return Ok(());
+        return name_directory(&parent, load);
     }
     make_directory(&parent)?;
     if !copy.is_dir() {
@@ -77,6 +82,7 @@ pub fn save(state_dir: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
         sync_tree(&new)?;
         with_path(&copy, fs::rename(&new, &copy))?;
     }
+    name_directory(&parent, load)?;
     point_to(&parent, &digest)?;
     remove_others(&parent, &digest)
 }
@@ -96,6 +102,17 @@ pub fn last_good(state_dir: &Path, settings: &Settings, generation: u64) -> Resu
     };
     let load = load(&saved, generation, UnknownBan::Tolerated);
     if load.digest() == name { Ok(load) } else { Err(LastGoodError::Damaged { path: copy }) }
+}
+
+/// Ids of the bans that the last good copy has of this directory: none if it is of another.
+pub fn saved_bans(state_dir: &Path, directory: &Path) -> Vec<String> {
+    let parent = state_dir.join("policy");
+    if directory_of(&parent).is_none_or(|named| named.is_empty() || named != octets_of(directory)) {
+        return Vec::new();
+    }
+    let folders = current(&parent).and_then(|name| fs::read_dir(parent.join(name).join("bans")).ok());
+    let names = folders.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.collect()
 }
 
 /// Where the last good copy has the list that makes this ban, if it has it and is what was saved.
@@ -248,6 +265,30 @@ fn point_to(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
     with_path(&place, replace(&place, beside, format!("{digest}\n").as_bytes()))
 }
 
+/// Names the directory in which the bans of a load were read, if another is named.
+fn name_directory(parent: &Path, load: &PolicyLoad) -> Result<(), LastGoodError> {
+    let of_ban = load.files.iter().find(|file| file.saved_as.starts_with("bans"));
+    let directory = of_ban.and_then(|file| match &file.origin {
+        Origin::File(path) => path.parent()?.parent(),
+        Origin::Shipped(_) => None,
+    });
+    let octets = directory.map(octets_of).unwrap_or_default();
+    if directory_of(parent).is_some_and(|named| named == octets) {
+        return Ok(());
+    }
+    let (place, beside) = (parent.join(BLOCKLISTS), parent.join(format!("{BLOCKLISTS}.new")));
+    with_path(&place, replace(&place, beside, &octets))
+}
+
+fn directory_of(parent: &Path) -> Option<Vec<u8>> {
+    Origin::File(parent.join(BLOCKLISTS)).read(PATH_MAX).ok()
+}
+
+fn octets_of(directory: &Path) -> Vec<u8> {
+    let path = std::path::absolute(directory).unwrap_or_else(|_error| directory.to_path_buf());
+    path.into_os_string().into_encoded_bytes()
+}
+
 fn remove_others(parent: &Path, digest: &str) -> Result<(), LastGoodError> {
     let entries = fs::read_dir(parent).map_err(|error| LastGoodError::Io { path: parent.to_owned(), error })?;
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
@@ -344,6 +385,22 @@ mod tests {
         assert_eq!(shape(&last_good(&state, &settings, 4).unwrap()).1, [1, 2]);
         let copies = fs::read_dir(state.join("policy")).unwrap().flatten().filter(|entry| entry.path().is_dir());
         assert_eq!(copies.count(), 1);
+    }
+
+    #[test]
+    fn a_copy_knows_its_bans_and_of_which_directory_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, state) = (settings(directory.path()), directory.path().join("state"));
+        let (own, other) = (directory.path().join("blocklists"), directory.path().join("other"));
+        assert_eq!(saved_bans(&state, &own), [""; 0]);
+        save(&state, &policy(&settings, 1)).unwrap();
+        assert_eq!((saved_bans(&state, &own), saved_bans(&state, &other)), (vec!["vendor".to_owned()], vec![]));
+        // A copy of before does not say so yet.
+        fs::remove_file(state.join("policy").join(BLOCKLISTS)).unwrap();
+        save(&state, &policy(&settings, 1)).unwrap();
+        assert_eq!(saved_bans(&state, &own), ["vendor"]);
+        save(&state, &policy(&Settings::default(), 1)).unwrap();
+        assert_eq!((saved_bans(&state, &own), saved_bans(&state, Path::new(""))), (vec![], vec![]));
     }
 
     #[test]

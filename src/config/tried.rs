@@ -45,6 +45,12 @@ pub struct Wanting {
 }
 
 impl ListTried {
+    /// A list of a ban that is gone and is not to be.
+    pub fn gone(ban: &Arc<str>, name: &Arc<str>) -> Self {
+        let (ban, name) = (Arc::clone(ban), Arc::clone(name));
+        Self { ban, name, off: false, good: false, shrink_max_percent: None, read: None }
+    }
+
     /// A list with this to be said of it.
     pub(super) fn new(
         (ban, added): (&Arc<str>, Option<&Ban>),

@@ -214,3 +214,49 @@ async fn ban_folders_that_are_all_gone_leave_the_policy_before_in_force_until_an
     assert_eq!(rcode_of(&server, "geo.example").await, rcode::NOERROR);
     assert_eq!(rcode_of(&server, "n99.example").await, rcode::NXDOMAIN);
 }
+
+#[tokio::test]
+async fn an_enforced_ban_does_not_end_because_its_folder_is_gone_and_one_that_is_off_may_go() {
+    let upstream = FakeUpstream::start().await;
+    let start =
+        async |directory| TestServer::after(directory).ban("kept", "kept.example\n").upstream(&upstream).start().await;
+    let server = TestServer::new().ban("kept", "kept.example\n").ban("gone", "gone.example\n").upstream(&upstream);
+    let server = server.start().await;
+    let folders = server.state_dir().with_file_name("blocklists");
+    fs::rename(folders.join("gone"), folders.with_file_name("elsewhere")).unwrap();
+    let refused = async |server: &RunningServer| {
+        let status = server.control(Request::Status).await;
+        let mistakes = status["last_reload"]["mistakes"].to_string();
+        assert!(mistakes.contains("the ban `gone` is enforced, and its folder is gone"), "{mistakes}");
+        assert_eq!(rcode_of(server, "gone.example").await, rcode::NXDOMAIN);
+        assert_eq!(rcode_of(server, "kept.example").await, rcode::NXDOMAIN);
+    };
+    server.reload().await;
+    refused(&server).await;
+    assert_eq!(server.metric("list_last_reload_successful", &[("list", "gone/rules.txt")]).await, 0);
+    // As by a directory that is laid over another one, and was not when the server started.
+    let server = start(server.stop().await).await;
+    refused(&server).await;
+    server.reload().await;
+    refused(&server).await;
+
+    // An operator who says so first.
+    fs::rename(folders.with_file_name("elsewhere"), folders.join("gone")).unwrap();
+    server.change_settings("[ban.gone]\nmode = \"off\"\n").await;
+    assert_eq!(rcode_of(&server, "gone.example").await, rcode::NOERROR);
+    fs::rename(folders.join("gone"), folders.with_file_name("elsewhere")).unwrap();
+    server.change_settings("").await;
+    assert_eq!(server.control(Request::Status).await["last_reload"]["ok"], true);
+
+    // Or afterwards.
+    fs::rename(folders.with_file_name("elsewhere"), folders.join("gone")).unwrap();
+    server.reload().await;
+    assert_eq!(rcode_of(&server, "gone.example").await, rcode::NXDOMAIN);
+    fs::remove_file(folders.join("gone/ban.toml")).unwrap();
+    server.reload().await;
+    refused(&server).await;
+    assert_eq!(server.control(Request::ReloadAnySize).await["ok"], true);
+    assert_eq!(rcode_of(&server, "gone.example").await, rcode::NOERROR);
+    let server = start(server.stop().await).await;
+    assert_eq!(server.control(Request::Status).await["policy"]["last_good"], false);
+}
