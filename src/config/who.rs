@@ -58,6 +58,7 @@ pub(super) fn groups(written: &[Spanned<file::Group>], reader: &mut Reader<'_>) 
         let (networks, devices) = (networks(group, kind, &id, &mut seen, reader), devices(group, kind, reader));
         groups.push(Group { id, kind, networks, devices });
     }
+    networks_bounded(written, &groups, reader);
     devices_bounded(written, &groups, reader);
     if let Some(first_beyond) = written.get(Who::GROUPS_MAX) {
         reader.error(first_beyond.span(), format!("at most {} groups", Who::GROUPS_MAX));
@@ -174,12 +175,19 @@ fn networks(
         }
         networks.push(network);
     }
-    if seen.len() > Who::NETWORKS_MAX
-        && let Some(written) = &group.networks
-    {
-        reader.error(written.span(), format!("at most {} networks in all groups", Who::NETWORKS_MAX));
-    }
     networks
+}
+
+/// What is beyond would be of no group, whatever is said of that group.
+fn networks_bounded(written: &[Spanned<file::Group>], groups: &[Group], reader: &mut Reader<'_>) {
+    let mut count = 0;
+    let beyond = written.iter().zip(groups).find(|(_written, group)| {
+        count += group.networks.len();
+        count > Who::NETWORKS_MAX
+    });
+    if let Some(networks) = beyond.and_then(|(written, _group)| written.get_ref().networks.as_ref()) {
+        reader.error(networks.span(), format!("at most {} networks in all groups", Who::NETWORKS_MAX));
+    }
 }
 
 /// The devices of a group, each by one of its identifiers. Whoever moves is of no place, so only a group has any.
@@ -228,4 +236,36 @@ pub(super) fn named(written: &file::Texts, groups: &[Group], reader: &mut Reader
         reader.error(text.span(), format!("unknown group `{}`; {known}", text.get_ref()));
     }
     named
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::convert;
+    use crate::diag::Source;
+
+    /// The mistakes in two groups of so many networks each.
+    fn mistakes(counts: [usize; 2]) -> Vec<String> {
+        let mut text = String::new();
+        for (number, count) in counts.into_iter().enumerate() {
+            write!(text, "[[group]]\nid = \"g{number}\"\nnetworks = [\n").unwrap();
+            for host in 0..u32::try_from(count).unwrap() {
+                writeln!(text, "\"{}\",", std::net::Ipv4Addr::from_bits(host)).unwrap();
+            }
+            writeln!(text, "]").unwrap();
+        }
+        let (_settings, mistakes) = convert::settings(&Source::new("x.toml", text), Path::new(""));
+        mistakes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn networks_of_any_kind_of_group_are_bounded_together() {
+        assert_eq!(mistakes([Who::NETWORKS_MAX - 1, 1]), [""; 0]);
+        let beyond = mistakes([Who::NETWORKS_MAX - 1, 2]);
+        assert!(beyond[0].starts_with("x.toml:65542:12: at most 65536 networks in all groups"), "{beyond:?}");
+        assert_eq!(beyond.len(), 1);
+    }
 }
