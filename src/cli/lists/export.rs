@@ -29,8 +29,8 @@ Examples:
 
 const NOTES: &str = "\
 Names are judged as this server judges them now. What the format can't say stands in the output as a comment, `Not said \
-here: …`, and is summed up on standard error. Clients of the other resolver are not recorded. Export again when a list, a mode \
-or a date changes.";
+here: …`, and is summed up on standard error. Clients of the other resolver are not recorded, and none of them is exempt: whom \
+`embargo exempt` or [[exemption]] spares here is blocked there. Export again when a list, a mode or a date changes.";
 
 /// How each resolver loads the zone, with the options without which it would let names through.
 const SNIPPETS: &str = "\

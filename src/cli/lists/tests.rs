@@ -112,7 +112,7 @@ fn export_writes_the_bans_in_force_and_tells_what_the_format_can_not_say() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     insta::assert_snapshot!(ran.out, @r"
     ; Bans of Embargo as of 2025-03-10T12:00:00.123Z: acme
-    ; Names that are observed or excepted are let through, but for those that a line here tells of.
+    ; Names that are observed or excepted are let through, but for those that a line here tells of. Clients that are exempt here are blocked there.
     $TTL 30
     @ SOA localhost. hostmaster.localhost. 1741608000 3600 600 86400 30
     @ NS localhost.

@@ -1,10 +1,10 @@
 //! The names that rules name, ancestors first, and what the policy says of each and below it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ipnet::IpNet;
 
-use crate::policy::ban::{Action, Ban};
+use crate::policy::ban::{Action, Ban, Mode};
 use crate::policy::network;
 use crate::policy::networks::Row;
 use crate::policy::pattern::{PatternKind, PatternRef};
@@ -99,6 +99,17 @@ impl<'p, 'c> Judge<'p, 'c> {
         };
         let rules = self.policy.attributes.iter().filter(|rule| self.is_told(BanIndex(rule.ban)));
         !self.tcp_only && rules.into_iter().any(|rule| does(rule.does, &self.policy.bans[rule.ban]))
+    }
+
+    /// What rules do that is not to deny a name or its data.
+    pub(super) fn actions(&self) -> BTreeSet<Action> {
+        let enforces = |ban: usize| self.policy.bans[ban].stance.mode_at(self.at) == Mode::Enforce;
+        let rules = self.policy.attributes.iter().filter(|rule| self.is_told(BanIndex(rule.ban)) && enforces(rule.ban));
+        let actions = rules.filter_map(|rule| match rule.ceiling {
+            Effect::Enforce(action @ (Action::Sinkhole | Action::Refuse | Action::Drop)) => Some(action),
+            _otherwise => None,
+        });
+        actions.collect()
     }
 
     fn counts(&self, attributes: u16) -> bool {

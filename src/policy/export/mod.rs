@@ -64,6 +64,11 @@ impl ExportFormat {
         }
     }
 
+    /// Whether it can say how a name is blocked.
+    fn has_actions(self) -> bool {
+        matches!(self, Self::Rpz | Self::Unbound | Self::Dnsmasq)
+    }
+
     /// What a comment begins with.
     fn comment(self) -> &'static str {
         match self {
@@ -120,6 +125,12 @@ impl Policy {
         if judge.leaves_out_tcp_only() {
             page.unsaid(format_args!("names whose clients are sent to TCP (`tcp_only`): they are let through"))?;
         }
+        if !format.has_actions() {
+            for action in judge.actions() {
+                let word = action.as_str();
+                page.unsaid(format_args!("some names are answered by `{word}` here: there as all others are"))?;
+            }
+        }
         for glob in judge.globs() {
             page.unsaid(format_args!("`{glob}`: no `*` inside a label"))?;
         }
@@ -167,7 +178,7 @@ impl Policy {
         let ids: Vec<&str> = bans().map(|(_index, ban)| &*ban.id).collect();
         page.comment(format_args!("Bans of Embargo as of {}: {}", rfc3339(at), ids.join(", ")))?;
         page.comment(format_args!(
-            "Names that are observed or excepted are let through, but for those that a line here tells of."
+            "Names that are observed or excepted are let through, but for those that a line here tells of. Clients that are exempt here are blocked there."
         ))?;
         if format == ExportFormat::Rpz {
             let ttl = bans().map(|(_index, ban)| ban.ttl.as_secs()).min().unwrap_or(30);

@@ -71,8 +71,11 @@ pub(super) fn unbound(entry: &Entry<'_>, page: &mut Page<'_>) -> io::Result<()> 
             }
             Ok(())
         }
-        (Said::Blocked(..), _passes) => {
+        (Said::Blocked(action, _ban), _passes) => {
             page.count();
+            if !matches!(action, Action::Nxdomain | Action::Nodata) {
+                page.unsaid(format_args!("`{name}` alone by {}; there it is 0.0.0.0", action.as_str()))?;
+            }
             // Types that a name of such a zone has no data of do not exist; names below it are looked up.
             zone(name, "transparent", page)?;
             page.line(format_args!("local-data: \"{} A 0.0.0.0\"", quoted(name)))?;

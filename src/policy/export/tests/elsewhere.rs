@@ -106,7 +106,7 @@ fn what_a_format_can_not_let_through_is_said_to_be_blocked_there() {
     check(rules, ExportFormat::Unbound, &[zone, &apex, only[0], only[1], only[2], &seen]);
     for format in ExportFormat::ALL {
         let head = export(&policy(ListFormat::Rules, rules), format).0;
-        let told = "Names that are observed or excepted are let through, but for those that a line here tells of.";
+        let told = "Names that are observed or excepted are let through, but for those that a line here tells of. Clients that are exempt here are blocked there.";
         assert!(head.contains(told), "{head}");
     }
 }

@@ -190,6 +190,7 @@ fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
         RULES,
         ExportFormat::Hosts,
         &[
+            "# Not said here: some names are answered by `sinkhole` here: there as all others are",
             "0.0.0.0 geo.example",
             "# Not said here: names below `geo.example`",
             "0.0.0.0 one.example",
@@ -200,6 +201,7 @@ fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
         RULES,
         ExportFormat::Domains,
         &[
+            "# Not said here: some names are answered by `sinkhole` here: there as all others are",
             "geo.example",
             "# Not said here: `ok.geo.example` and names below it are let through",
             "# Not said here: `one.example` alone",
@@ -222,6 +224,7 @@ fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
         &[
             "local-zone: \"geo.example.\" always_nxdomain",
             "local-zone: \"ok.geo.example.\" always_transparent",
+            "# Not said here: `one.example` alone by sinkhole; there it is 0.0.0.0",
             "local-zone: \"one.example.\" transparent",
             "local-data: \"one.example. A 0.0.0.0\"",
             "local-data: \"one.example. AAAA ::\"",
@@ -239,6 +242,13 @@ fn what_a_format_can_not_say_is_a_comment_and_never_left_out() {
             "|one.example^",
             "||*.sub.example^",
         ],
+    );
+    let lost = |action| format!("! Not said here: some names are answered by `{action}` here: there as all others are");
+    let rules = "a.example c none drop\nb.example c none refuse\n=c.example c none nodata\n";
+    check(
+        rules,
+        ExportFormat::Adblock,
+        &[&lost("refuse"), &lost("drop"), "||a.example^", "||b.example^", "|c.example^"],
     );
 }
 
