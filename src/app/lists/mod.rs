@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
@@ -81,6 +82,14 @@ pub(super) struct Wish {
     any_size: bool,
     /// Dropped when it is done, however it went.
     _done: oneshot::Sender<()>,
+}
+
+impl Wish {
+    /// This one and all that wait behind it: to ask once is enough for all of them.
+    fn and_waiting(self, wishes: &mut mpsc::Receiver<Self>) -> Vec<Self> {
+        let waiting = std::iter::from_fn(|| wishes.try_recv().ok());
+        std::iter::once(self).chain(waiting).take(WISHES_MAX).collect()
+    }
 }
 
 /// A version of a list that is to be kept and put in force.
@@ -214,19 +223,18 @@ impl Lists {
     /// # Errors
     /// An id that no list has.
     pub(super) async fn fetch(&self, ids: &[String], any_size: bool) -> Result<(), String> {
-        let mut waiting = Vec::new();
-        for (id, wishes) in self.wanted(ids)? {
-            let (done, told) = oneshot::channel();
-            // A full queue holds wishes that are as good as this one, unless this one says more.
-            match wishes.try_send(Wish { any_size, _done: done }) {
-                Ok(()) => waiting.push(told),
-                Err(_full) => return Err(format!("`{id}` is asked for already")),
-            }
+        let mut wished = JoinSet::new();
+        for (_id, wishes) in self.wanted(ids)? {
+            wished.spawn(async move {
+                let (done, told) = oneshot::channel();
+                // Where many wait already there is room once those have been taken. A list that is followed no longer is done with.
+                if wishes.send(Wish { any_size, _done: done }).await.is_ok() {
+                    // Dropped, which is an error to the channel and the sign to us.
+                    drop(told.await);
+                }
+            });
         }
-        for told in waiting {
-            // Dropped, which is an error to the channel and the sign to us.
-            drop(told.await);
-        }
+        wished.join_all().await;
         Ok(())
     }
 
@@ -260,5 +268,27 @@ fn no_such_list(id: &str, known: &[&str]) -> String {
         format!("no list comes from elsewhere, so there is no `{id}`; a [[list]] with a `url` would")
     } else {
         format!("no list `{id}` comes from elsewhere; those that do: {}", known.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn wishes_that_wait_are_met_together_and_one_of_an_operator_who_has_looked_counts_for_all() {
+        let (sender, mut wishes) = mpsc::channel(WISHES_MAX);
+        let mut told = Vec::new();
+        for any_size in [false, true, false] {
+            let (done, end) = oneshot::channel();
+            assert!(sender.try_send(Wish { any_size, _done: done }).is_ok());
+            told.push(end);
+        }
+        let first = wishes.recv().await.unwrap();
+        let all = first.and_waiting(&mut wishes);
+        assert!(wishes.is_empty() && all.iter().any(|wish| wish.any_size));
+        assert!(told.iter_mut().all(|end| end.try_recv() == Err(oneshot::error::TryRecvError::Empty)));
+        drop(all);
+        assert!(told.iter_mut().all(|end| end.try_recv() == Err(oneshot::error::TryRecvError::Closed)));
     }
 }

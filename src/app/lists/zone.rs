@@ -65,17 +65,19 @@ impl Watched {
         (self.name.clone(), *self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shows in metrics and to who asks what is kept of a zone and how old that is, and says loudly when the zone itself says that
-    /// it is too old: it stays in force, since nobody has said that what it bans is allowed.
+    /// Shows in metrics and to who asks what is kept of a zone and how old that is, and says loudly once when the zone itself says
+    /// that it is too old: it stays in force, since nobody has said that what it bans is allowed.
     fn show(&self, metrics: &Metrics, copy: &Copy, clock: &Clock) {
         let Copy { kept, held, triggers, .. } = copy;
-        let (refreshed, triggers) = (kept.checked, *triggers);
-        let age = Duration::try_from(clock.now().wall.duration_since(refreshed)).unwrap_or_default();
+        let ((refreshed, age), triggers) = (refreshed(kept, clock.now().wall), *triggers);
         let (name, serial) = (LowerName::from(&self.name).to_string(), held.soa.serial);
-        let expired = age > held.soa.expire();
-        if expired {
+        let expired = age.is_some_and(|age| age > held.soa.expire());
+        let told = self.state.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|before| before.expired);
+        if let Some(age) = age.filter(|_age| expired && !told) {
             let age = age.as_secs();
             tracing::error!(zone = name, serial, age_seconds = age, "A zone has expired; it stays in force.");
+        } else if told && !expired {
+            tracing::info!(zone = name, serial, "A zone that had expired is refreshed.");
         }
         metrics.zones.received(&name).serial.set(u64::from(serial));
         metrics.zones.show_received(&name, &triggers.all());
@@ -90,6 +92,13 @@ impl Watched {
         let since = looked.map_or(PAUSE, |looked| clock.now().mono.since(looked));
         tokio::time::sleep(PAUSE.saturating_sub(since)).await;
     }
+}
+
+/// When a primary last said that a zone is the newest, or else when it came; and how long ago the former was, if anybody knows: a
+/// copy that was mended was checked nobody knows when, and is asked for soon.
+fn refreshed(kept: &Kept, now: Timestamp) -> (Timestamp, Option<Duration>) {
+    let age = kept.checked().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    (kept.checked().unwrap_or(kept.fetched), age)
 }
 
 /// What is kept of a zone, read and found whole.
@@ -150,7 +159,8 @@ pub(super) async fn follow(
                 Some(wish) => Some(wish),
             },
         };
-        let any_size = wish.as_ref().is_some_and(|wish| wish.any_size);
+        let wished = wish.map(|wish| wish.and_waiting(&mut wishes)).unwrap_or_default();
+        let any_size = wished.iter().any(|wish| wish.any_size);
         let _progress = lists.board.began(&id);
         let source = (&elsewhere, &*zone);
         let asked = ask((&lists.store, &id), &list, source, copy.as_ref(), (clock, metrics), any_size).await;
@@ -235,5 +245,31 @@ fn is_refusal(fault: &Fault) -> bool {
     match fault {
         Fault::Signature(_) | Fault::Malformed(_) | Fault::Foreign(_) | Fault::TooLarge | Fault::Older { .. } => true,
         Fault::Io(_) | Fault::Cut { .. } | Fault::Slow { .. } | Fault::Rcode(_) | Fault::Unfit => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_that_was_mended_is_as_old_as_its_copy_and_not_expired() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let (came, now) = (at("2027-01-01T00:00:00Z"), at("2027-01-02T00:00:00Z"));
+        let kept = Kept {
+            source: "rpz.test".to_owned(),
+            digest: "5f1c".to_owned(),
+            digest_before: None,
+            bytes: 1,
+            rules: 1,
+            fetched: came,
+            checked: Kept::UNCHECKED,
+            etag: None,
+            last_modified: None,
+            signed_by: None,
+        };
+        assert_eq!(refreshed(&kept, now), (came, None));
+        let checked = at("2027-01-01T23:59:00Z");
+        assert_eq!(refreshed(&Kept { checked, ..kept }, now), (checked, Some(Duration::from_secs(60))));
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use embargo::app::control::{self, Request};
 use embargo::wire::rcode;
 use serde_json::Value;
 
+use super::PATIENCE;
 use super::subscribed::{rcode_of, subscribed};
 use super::web::{Page, Web};
 use crate::harness::TestServer;
@@ -63,4 +65,28 @@ async fn the_running_server_fetches_and_enforces_what_a_command_asks_for() {
         String::from_utf8_lossy(&unknown.stderr).contains("no list `near` comes from elsewhere; those that do: far")
     );
     assert_eq!(rows(&embargo(directory, &["lists", "status", "--json"]).await)[0]["id"], "far");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_want_a_list_at_once_each_is_told_how_it_ended() {
+    let web = Web::start().await;
+    web.put("/names", Page::new("far.example\n").hanging_after(3));
+    let server = TestServer::new().setting(&subscribed(&web.url("/names"), "")).start().await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _impatient in 0..12 {
+        let state_dir = server.state_dir();
+        let request = Request::ListsFetch { ids: Vec::new(), any_size: false };
+        asking.spawn_blocking(move || control::ask(&state_dir, &request, PATIENCE));
+    }
+    while web.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _moment in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    // Nobody is there any more.
+    drop(web);
+    for answer in asking.join_all().await {
+        assert_eq!(answer.unwrap()[0]["result"], "failed");
+    }
 }
