@@ -11,7 +11,9 @@ use super::refused::{Refused, bans_nothing, unusable};
 use super::settings::Reading;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::digest::Digest;
-use crate::policy::{Does, HEAD, Line, ListFormat, ListInfo, ListReader, Mode, Parsed, Policy, PolicyBuilder, Rule};
+use crate::policy::{
+    Does, HEAD, Line, ListFormat, ListIndex, ListInfo, ListReader, Mode, Parsed, Policy, PolicyBuilder, Rule,
+};
 use crate::priority::make_way;
 
 /// Rules read before whoever waits for the processor may have it: some hundred microseconds of work.
@@ -83,14 +85,7 @@ pub fn judge_list(path: &Path, name: String, reading: Reading) -> Result<Judged,
     let unread = |error: ReadError| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), error.to_string())];
     let format = reading.format.map_or_else(|| detect(&origin), Ok).map_err(unread)?;
     let mut reader = ListReader::new(format, Arc::clone(&name), reading.strictness);
-    let mut diagnostics = Vec::new();
-    let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
-    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &[], &mut diagnostics) else {
-        return Err(diagnostics);
-    };
-    let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
-    let ban = builder.ban(ban);
-    let list = builder.list(ListInfo::new(Arc::clone(&name), ban, format, ""));
+    let (mut builder, list) = alone(&name, format)?;
     let (mut read_rules, mut banning) = (0_u64, 0_u64);
     let mut count = |rule: &Rule, _line: &Line<'_>| {
         read_rules += 1;
@@ -151,14 +146,13 @@ pub fn survey_list(origin: &Origin, reading: Reading) -> Result<(ListFormat, usi
 pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagnostic>) {
     let origin = Origin::File(path.to_path_buf());
     let name: Arc<str> = origin.name().into();
-    let mut diagnostics = Vec::new();
-    let place = At::new((), &Source::new(Arc::clone(&name), ""), 0..0);
-    let Some(ban) = Declared::of_list("list".into(), "list", place).into_ban(None, &[], &mut diagnostics) else {
-        return (None, diagnostics);
+    let unread = |error: ReadError| vec![Diagnostic::whole(Severity::Error, Arc::clone(&name), error.to_string())];
+    let format = reading.format.map_or_else(|| detect(&origin), Ok).map_err(unread);
+    let (mut builder, list) = match format.and_then(|format| alone(&name, format)) {
+        Ok(alone) => alone,
+        Err(diagnostics) => return (None, diagnostics),
     };
-    let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
-    let ban = builder.ban(ban);
-    let list = builder.list(ListInfo::new(Arc::clone(&name), ban, ListFormat::Domains, ""));
+    let mut diagnostics = Vec::new();
     let mut refused = Refused::default();
     let read = read_list(&origin, reading, &mut |rule, line| {
         if let Err(error) = builder.rule(list, rule) {
@@ -170,12 +164,24 @@ pub fn list_policy(path: &Path, reading: Reading) -> (Option<Policy>, Vec<Diagno
             diagnostics.extend(read.parsed.diagnostics);
             diagnostics.extend(refused.finish(&name));
         }
-        Err(error) => diagnostics.push(Diagnostic::whole(Severity::Error, name, error.to_string())),
+        Err(error) => diagnostics.extend(unread(error)),
     }
     let (policy, conflicts) = builder.build(0);
     diagnostics.extend(conflicts);
     let policy = Some(policy).filter(|_policy| !diagnostics.iter().any(Diagnostic::is_error));
     (policy, diagnostics)
+}
+
+/// A ban that always enforces, with one list, which messages call `name`.
+fn alone(name: &Arc<str>, format: ListFormat) -> Result<(PolicyBuilder, ListIndex), Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let place = At::new((), &Source::new(Arc::clone(name), ""), 0..0);
+    let ban =
+        Declared::of_list("list".into(), "list", place).into_ban(None, &[], &mut diagnostics).ok_or(diagnostics)?;
+    let mut builder = PolicyBuilder::new(rand::random(), Vec::new());
+    let ban = builder.ban(ban);
+    let list = builder.list(ListInfo::new(Arc::clone(name), ban, format, ""));
+    Ok((builder, list))
 }
 
 /// The format that a list's first lines tell; names alone if they tell none.

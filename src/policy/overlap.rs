@@ -6,6 +6,7 @@
 //! bits under a key of its own, so that ten million rules take some 270 MB. Nearly every look at them waits for memory, so
 //! rules are taken some at a time: their waits are then one.
 
+use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
@@ -100,7 +101,9 @@ pub struct Overlaps {
     room: usize,
     entries: Vec<Entry>,
     columns: Vec<Columns>,
-    globs: Vec<(Pattern, u16, u32)>,
+    /// By the hash of what stands behind their last `*`, as a policy has them.
+    globs: HashMap<u64, Vec<(Pattern, u16, u32)>>,
+    glob_count: usize,
     /// Bit n: some rule for all below a name has n labels.
     broad: u128,
     left_out: u64,
@@ -123,7 +126,8 @@ impl Overlaps {
             room,
             entries: Vec::with_capacity(room),
             columns: Vec::new(),
-            globs: Vec::new(),
+            globs: HashMap::new(),
+            glob_count: 0,
             broad: 0,
             left_out: 0,
             waiting: Vec::with_capacity(TOGETHER),
@@ -273,22 +277,31 @@ impl Overlaps {
 
     fn add_glob(&mut self, pattern: &Pattern, columns: u16, line: u32) -> Option<(Why, u32)> {
         let name = pattern.name();
-        let found = self.globs.iter().find(|(glob, _, _)| glob.name() == name && glob.allow() == pattern.allow());
-        if let Some(&(_, known, line)) = found {
-            return Some((same(known, columns), line));
+        let suffix = self.key.suffixes(name).nth(glob::literal_labels(name))?.1;
+        let beside = self.globs.entry(suffix).or_default();
+        let mut opposite = None;
+        for (found, known, line) in beside.iter().filter(|(found, _, _)| found.name() == name) {
+            if found.allow() == pattern.allow() {
+                return Some((same(*known, columns), *line));
+            }
+            opposite = Some((OPPOSITE, *line));
         }
-        if self.globs.len() < glob::GLOBS_PER_SUFFIX_MAX {
-            self.globs.push((pattern.clone(), columns, line));
+        // More a policy does not take.
+        if beside.len() < glob::GLOBS_PER_SUFFIX_MAX && self.glob_count < glob::GLOBS_MAX {
+            beside.push((pattern.clone(), columns, line));
+            self.glob_count += 1;
         } else {
             self.left_out += 1;
         }
-        None
+        opposite
     }
 
     /// Whether a glob with as many labels would decide at this name without the rule, and say something else.
     fn is_kept_by_glob(&self, name: &LowerName, own: Entry) -> bool {
         let others = |(glob, columns, _): &&(Pattern, u16, u32)| (glob.allow(), *columns) != (own.allow, own.columns);
-        self.globs.iter().filter(others).any(|(glob, _, _)| glob::matches(glob.name().wire(), name.wire()))
+        let above = self.key.suffixes(name).filter_map(|(_depth, hash)| self.globs.get(&hash)).flatten();
+        !self.globs.is_empty()
+            && above.filter(others).any(|(glob, _, _)| glob::matches(glob.name().wire(), name.wire()))
     }
 
     /// The number of what a rule says beside its pattern; `None`: there are too many.
@@ -373,6 +386,8 @@ mod tests {
         check("a.example\n!a.example\n", &[(2, opposite)]);
         check("!a.example\na.example\n", &[(2, opposite)]);
         check("k*.example\nk*.example\n", &[(2, "stands already in line 1")]);
+        check("k*.example\n!k*.example\n", &[(2, opposite)]);
+        check("!k*.a.example\nk*.b.example\nk*.a.example\n", &[(3, opposite)]);
         check("a.example\n=a.example x visit\n*.a.example x visit\nb.example\n", &[]);
     }
 
@@ -466,6 +481,12 @@ mod tests {
             builder.rule(list, rule).unwrap();
         });
         builder.build(1).0
+    }
+
+    #[test]
+    fn as_many_globs_are_compared_as_a_policy_takes() {
+        let lines = (0..2_000).map(|number| format!("k{number}-*.n{}.example\n", number % 7));
+        check(&(lines.collect::<String>() + "k1999-*.n4.example\n"), &[(2_001, "stands already in line 2000")]);
     }
 
     #[test]

@@ -38,17 +38,25 @@ pub(super) fn read(line: &mut Line<'_>, out: &mut Out<'_>) -> Result<(), Fault> 
     if text.is_empty() || text.starts_with('!') || (text.starts_with('[') && text.ends_with(']')) {
         return Ok(());
     }
+    if is_comment(text) {
+        return Ok(());
+    }
     if text.contains(['#', '$']) && COSMETIC.iter().any(|mark| text.contains(mark)) {
         return Err(Fault::new(start..start + text.len(), "about the elements of a page; DNS sees names only"));
-    }
-    if text.starts_with('#') {
-        return Ok(());
     }
     // These lists may have lines of hosts files among them.
     if text.contains([' ', '\t']) && !text.contains(['|', '$']) {
         return hosts::read(line, out);
     }
     rule(line, start, text, out)
+}
+
+/// Whether a line is for people: `# so`, `#so`, a ruler, but not `##.ad`, which is about all pages.
+fn is_comment(text: &str) -> bool {
+    let words = text.trim_start_matches('#');
+    let is_marked = words.len() < text.len();
+    let is_apart = words.is_empty() || words.starts_with([' ', '\t']);
+    is_marked && (is_apart || !COSMETIC.iter().any(|mark| text.starts_with(mark)))
 }
 
 fn rule(line: &mut Line<'_>, start: usize, text: &str, out: &mut Out<'_>) -> Result<(), Fault> {

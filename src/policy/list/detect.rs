@@ -1,5 +1,7 @@
 //! Which format a list is in, by reading its beginning in every one.
 
+use std::sync::Arc;
+
 use super::{Line, LineReader, ListFormat};
 use crate::policy::rule::Rule;
 
@@ -38,7 +40,7 @@ pub(super) fn detect(head: &[u8]) -> Option<ListFormat> {
 fn score(format: ListFormat, text: &str) -> (usize, std::cmp::Reverse<usize>) {
     let mut reader = LineReader::new(format);
     let (mut good, mut bad) = (0, 0);
-    let source = "".into();
+    let source: Arc<str> = "".into();
     // The same lines for every format: one that passes over what another takes for a rule understands less.
     let lines = text.split('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).enumerate();
     let says = |(_index, text): &(usize, &str)| {
@@ -54,6 +56,7 @@ fn score(format: ListFormat, text: &str) -> (usize, std::cmp::Reverse<usize>) {
             (_rules, _fault) => good += 1,
         }
     }
+    good += reader.rest(&source, &mut |_rule, _line| ());
     (good, std::cmp::Reverse(bad))
 }
 

@@ -70,14 +70,19 @@ impl Bounded {
 
     /// Adds a bad line; `partly`: some rules of it count.
     pub(super) fn add(&mut self, line: &Line<'_>, fault: Fault, partly: bool) {
+        let skipped = match (self.severity, partly) {
+            (Severity::Error, _) => "",
+            (Severity::Warning, false) => "; the line is skipped",
+            (Severity::Warning, true) => "; this part of the line is skipped",
+        };
+        let message = format!("{}{skipped}", fault.message);
+        self.add_whole(line, Fault::new(fault.span, message));
+    }
+
+    /// Adds a bad line of which the message says what becomes of it.
+    pub(super) fn add_whole(&mut self, line: &Line<'_>, fault: Fault) {
         if self.diagnostics.len() < DIAGNOSTICS_MAX {
-            let skipped = match (self.severity, partly) {
-                (Severity::Error, _) => "",
-                (Severity::Warning, false) => "; the line is skipped",
-                (Severity::Warning, true) => "; this part of the line is skipped",
-            };
-            let message = format!("{}{skipped}", fault.message);
-            self.diagnostics.push(line.at(self.severity, fault.span, message));
+            self.diagnostics.push(line.at(self.severity, fault.span, fault.message));
         }
         self.bad_lines += 1;
     }

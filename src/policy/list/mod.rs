@@ -194,14 +194,31 @@ impl LineReader {
         }
     }
 
-    /// What the end of the list leaves open: a message about its last line.
-    fn finish(&self) -> Option<Fault> {
+    /// Gives the rules of lines that waited for more, and returns their number.
+    fn rest(&mut self, source: &Arc<str>, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> usize {
+        let mut out = Out::new(&mut self.last, sink);
+        if let Format::Unbound(state) = &mut self.format {
+            state.rest(source, &mut out);
+        }
+        out.rules
+    }
+
+    /// What the end of the list leaves open.
+    fn finish(&self) -> Option<Unended> {
         match &self.format {
-            Format::Rpz(zone) => zone.finish(),
+            Format::Rpz(zone) => zone.finish().map(Unended::LastLine),
             Format::Adblock(weights) => weights.unmet(),
             _ => None,
         }
     }
+}
+
+/// What is wrong that shows only at the end of a list.
+enum Unended {
+    /// Its last line.
+    LastLine(Fault),
+    /// A line before, by its number and its text.
+    Line(usize, Box<str>, Fault),
 }
 
 /// Reads a line of an ad blocker's list, without the rules that heavier ones stand above.
@@ -216,7 +233,9 @@ fn weighed(
         return (0, Some(fault));
     }
     // The line that takes another back is not the one that is met.
-    if !takes_back(line.text) && weights.is_taken_back(line.text) {
+    if takes_back(line.text) {
+        weights.stands(line);
+    } else if weights.is_taken_back(line.text) {
         return (0, None);
     }
     let mut silent = 0;

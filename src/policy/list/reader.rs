@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::line::{Bounded, LINE_MAX, Line};
 use super::sieve::Sieve;
-use super::{Fault, LineReader, ListFormat, Parsed, Strictness};
+use super::{Fault, LineReader, ListFormat, Parsed, Strictness, Unended};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::rule::Rule;
 use crate::wire::LowerName;
@@ -187,10 +187,20 @@ impl ListReader {
     pub fn finish(mut self, sink: &mut dyn FnMut(&Rule, &Line<'_>)) -> Parsed {
         let line = std::mem::take(&mut self.open);
         self.line(&line, sink);
+        if self.no_list.is_none() {
+            self.rules += self.lines.rest(&self.name, sink);
+        }
         // Of lines that were passed over nobody knows.
-        if let Some(fault) = self.lines.finish().filter(|_fault| self.sieve.is_none()) {
-            let line = Line { source: &self.name, number: self.number, text: "", pattern: 0..0 };
-            self.faults.add(&line, fault, false);
+        match self.lines.finish().filter(|_unended| self.sieve.is_none()) {
+            Some(Unended::LastLine(fault)) => {
+                let line = Line { source: &self.name, number: self.number, text: "", pattern: 0..0 };
+                self.faults.add(&line, fault, false);
+            }
+            Some(Unended::Line(number, text, fault)) => {
+                let line = Line { source: &self.name, number, text: &text, pattern: 0..0 };
+                self.faults.add_whole(&line, fault);
+            }
+            None => (),
         }
         let (bad_lines, diagnostics) = self.faults.finish();
         match self.no_list {

@@ -2,16 +2,42 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Fault, Line, Out, hosts, plain};
+use super::{Fault, Line, Out, by_address, hosts, plain};
 use crate::policy::ban::{Action, Mode};
-use crate::policy::pattern::PatternKind;
+use crate::policy::pattern::{Pattern, PatternKind};
 use crate::policy::rule::Does;
 
 /// What is remembered from line to line: the last zone that answers everything from its own data.
 #[derive(Default)]
 pub(super) struct State {
     redirected: String,
+    /// Its rule, until its first address is known.
+    held: Option<Held>,
+}
+
+/// A rule and the line that it stands on.
+struct Held {
+    text: String,
+    number: usize,
+    span: Range<usize>,
+    pattern: Pattern,
+}
+
+impl State {
+    /// Gives the rule of the last zone, whose data says that it does this.
+    fn give(&mut self, source: &Arc<str>, does: Option<Does>, out: &mut Out<'_>) {
+        if let Some(Held { text, number, span, pattern }) = self.held.take() {
+            let mut line = Line { source, number, text: &text, pattern: 0..0 };
+            out.give(&mut line, span, pattern, does);
+        }
+    }
+
+    /// Gives what is left at the end of the list. A zone without an address of its own blocks by what the ban does.
+    pub(super) fn rest(&mut self, source: &Arc<str>, out: &mut Out<'_>) {
+        self.give(source, None, out);
+    }
 }
 
 /// The line's rule.
@@ -48,11 +74,15 @@ fn zone(state: &mut State, line: &mut Line<'_>, at: usize, out: &mut Out<'_>) ->
             "a type of zone that says nothing for us; known: always_nxdomain, static, refuse, deny, …",
         )
     })?;
+    let pattern = plain(&name_span, name, PatternKind::Suffix, allow)?;
+    state.rest(line.source, out);
     if does == Some(Does::Action(Action::Sinkhole)) {
         name.clone_into(&mut state.redirected);
+        let (text, number) = (line.text.to_owned(), line.number);
+        state.held = Some(Held { text, number, span: name_span, pattern });
+    } else {
+        out.give(line, name_span, pattern, does);
     }
-    let pattern = plain(&name_span, name, PatternKind::Suffix, allow)?;
-    out.give(line, name_span, pattern, does);
     Ok(())
 }
 
@@ -63,7 +93,7 @@ fn meant(kind: &str) -> Option<(bool, Option<Does>)> {
         "always_nodata" => Does::Action(Action::Nodata),
         "refuse" | "always_refuse" => Does::Action(Action::Refuse),
         "deny" | "always_deny" | "inform_deny" => Does::Action(Action::Drop),
-        // What it answers stands in lines of `local-data`; here the ban's own addresses take their place.
+        // What it answers stands in lines of `local-data`: here the ban's own addresses take the place of any to go to.
         "redirect" | "inform_redirect" => Does::Action(Action::Sinkhole),
         "inform" => Does::Mode(Mode::Observe),
         // By null addresses: as every ban does in its way.
@@ -74,7 +104,7 @@ fn meant(kind: &str) -> Option<(bool, Option<Does>)> {
     Some((false, Some(does)))
 }
 
-fn data(state: &State, line: &mut Line<'_>, at: usize, out: &mut Out<'_>) -> Result<(), Fault> {
+fn data(state: &mut State, line: &mut Line<'_>, at: usize, out: &mut Out<'_>) -> Result<(), Fault> {
     let (span, record) =
         word(line.text, at).ok_or_else(|| Fault::new(at..line.text.len(), "not `local-data: \"RECORD\"`"))?;
     let is_time_or_class =
@@ -86,6 +116,7 @@ fn data(state: &State, line: &mut Line<'_>, at: usize, out: &mut Out<'_>) -> Res
     let is_address =
         (kind.eq_ignore_ascii_case("A") || kind.eq_ignore_ascii_case("AAAA")) && value.parse::<IpAddr>().is_ok();
     if is_address && name.trim_end_matches('.').eq_ignore_ascii_case(state.redirected.trim_end_matches('.')) {
+        state.give(line.source, by_address(value), out);
         return Ok(());
     }
     if !is_address || hosts::is_nowhere(value) != Some(true) {
@@ -94,6 +125,7 @@ fn data(state: &State, line: &mut Line<'_>, at: usize, out: &mut Out<'_>) -> Res
     let name_at = span.start + record.find(name).unwrap_or_default();
     let name_span = name_at..name_at + name.len();
     let pattern = plain(&name_span, name, PatternKind::Exact, false)?;
+    state.rest(line.source, out);
     out.give(line, name_span, pattern, None);
     Ok(())
 }

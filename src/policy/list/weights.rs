@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::Fault;
+use super::{Fault, Line, Unended};
 use crate::policy::pattern::{Pattern, PatternKind};
 
 /// Names of exceptions and of important blocks at most: some 150 MB.
@@ -36,6 +36,8 @@ struct TakenBack {
     weights: Vec<(Box<[u8]>, u32)>,
     /// Whether it was met.
     met: bool,
+    /// The first line that takes it back: its number and its text.
+    by: Option<(usize, Box<str>)>,
 }
 
 /// A block has none, an exception 1, an important block 2, an important exception 3.
@@ -78,7 +80,7 @@ impl Weights {
         let weight = weight(text);
         let weights = patterns.iter().filter(|pattern| counts(pattern, weight));
         let weights = weights.map(|pattern| (pattern.name().wire().into(), bit(weight, pattern.kind()))).collect();
-        self.taken_back.insert(text.into(), TakenBack { weights, met: false });
+        self.taken_back.insert(text.into(), TakenBack { weights, met: false, by: None });
     }
 
     /// All lines have been seen: what is taken back weighs nothing, unless it stands with other modifiers too.
@@ -99,12 +101,26 @@ impl Weights {
         taken_back.map(|taken_back| taken_back.met = true).is_some()
     }
 
-    /// What is wrong with lines that take back none.
-    pub(super) fn unmet(&self) -> Option<Fault> {
-        let unmet = self.taken_back.iter().filter(|(_text, taken_back)| !taken_back.met).map(|(text, _)| text);
-        let (count, first) = (unmet.clone().count(), unmet.min()?);
-        let lines = if count == 1 { "a line takes".to_owned() } else { format!("{count} lines take") };
-        Some(Fault::new(0..0, format!("{lines} back (`{BADFILTER}`) what is no line of this list: `{first}`")))
+    /// A line that takes another one back stands here.
+    pub(super) fn stands(&mut self, line: &Line<'_>) {
+        if let Some(taken_back) = self.taken_back.get_mut(&*rule_text(line.text)) {
+            taken_back.by.get_or_insert_with(|| (line.number, line.text.into()));
+        }
+    }
+
+    /// What is wrong with lines that take back none: all of them where the first one stands, since lists take back what others hold.
+    pub(super) fn unmet(&self) -> Option<Unended> {
+        let unmet = self.taken_back.values().filter(|taken_back| !taken_back.met);
+        let (count, first) = (unmet.clone().count(), unmet.filter_map(|taken_back| taken_back.by.as_ref()).min()?);
+        let (number, text) = first.clone();
+        let more = match count - 1 {
+            0 => String::new(),
+            1 => ", and so does 1 more".to_owned(),
+            more => format!(", and so do {more} more"),
+        };
+        let message = format!("takes back (`{BADFILTER}`) what is no line of this list{more}");
+        let fault = Fault::new(0..text.len(), message);
+        Some(Unended::Line(number, text, fault))
     }
 
     /// Takes a rule of a line that has this weight.

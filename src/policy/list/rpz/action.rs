@@ -16,15 +16,25 @@ pub(super) enum Meaning {
     Action { allow: bool, does: Option<Does> },
 }
 
-/// Types of records about the zone itself and its signatures.
-const ABOUT_THE_ZONE: [&str; 9] =
-    ["SOA", "NS", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "ZONEMD", "TYPE65534"];
+/// Types of records by which a zone is signed: they stand at any owner.
+const SIGNATURES: [&str; 3] = ["RRSIG", "NSEC", "NSEC3"];
+/// Types of records about the zone itself: they stand at its own name.
+const ABOUT_THE_ZONE: [&str; 6] = ["SOA", "NS", "NSEC3PARAM", "DNSKEY", "ZONEMD", "TYPE65534"];
 
 /// What a record of this type with this value means at its owner.
 pub(super) fn meaning(record_type: &Token<'_>, value: Option<&Token<'_>>, owner: &str) -> Result<Meaning, Fault> {
     let is = |word: &str| record_type.word.eq_ignore_ascii_case(word);
-    if ABOUT_THE_ZONE.iter().any(|word| is(word)) {
+    let about_the_zone = ABOUT_THE_ZONE.iter().any(|word| is(word));
+    if SIGNATURES.iter().any(|word| is(word)) || (about_the_zone && owner.is_empty()) {
         return Ok(Meaning::Nothing);
+    }
+    if about_the_zone {
+        let message = "about a zone, and stands at a name in this one; a trigger has CNAME, A or AAAA";
+        return Err(Fault::new(record_type.span.clone(), message));
+    }
+    if is("CNAME") && owner.is_empty() {
+        let message = "stands at the zone's own name, which is no trigger; every name is `*`";
+        return Err(Fault::new(record_type.span.clone(), message));
     }
     let does = |does| Ok(Meaning::Action { allow: false, does });
     let missing = || Fault::new(record_type.span.clone(), "a record without data");

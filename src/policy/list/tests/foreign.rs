@@ -58,7 +58,8 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
         "[Adblock Plus 2.0]\n! Title: x\n# comment\n||a.example^\n@@||b.a.example^|\n|c.example^\nd.example\n||*.e.example^\n\
          @@||f.example^$important\n||g.example^$denyallow=h.g.example|i.example\n||j.example^$dnsrewrite=NXDOMAIN\n\
          ||k.example^$dnsrewrite=NOERROR;A;192.0.2.1\n||l.example^$important,dnsrewrite=0.0.0.0\n0.0.0.0 m.example\n\
-         ||n.example^$dnsrewrite=REFUSED\n||o.example^$dnsrewrite=NOERROR\n  ||p.example^  \n||пример.example^\n",
+         ||n.example^$dnsrewrite=REFUSED\n||o.example^$dnsrewrite=NOERROR\n  ||p.example^  \n||пример.example^\n\
+         ########\n## Section\n# price in $$\n#no $$ either\n",
         &[
             "4:a.example",
             "5:!b.a.example",
@@ -85,7 +86,7 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
          ||a.example^$badfilter=x\n||a.example^$dnstype=AAAA\n||a.example^$client=192.0.2.1\n||a.example^$important,ctag=x\n\
          ||192.0.2.1^\n||a.example^$dnsrewrite=SERVFAIL\n||^\na.example$$script\n||a.example:443^\n\
          ||a.example^$denyallow=b.a.example|b..a.example\n||a.example^$denyallow=b.a.example,denyallow=c.a.example\n\
-         ||a.example^$denyallow\n@@||a.example^$dnsrewrite\n",
+         ||a.example^$denyallow\n@@||a.example^$dnsrewrite\n##.ad\n#@#.ad\n",
         &[],
         &[
             "1:1 about the elements of a page",
@@ -107,6 +108,8 @@ fn an_ad_blockers_list_is_read_as_far_as_it_is_about_names() {
             "17:36 stands twice",
             "18:14 of a block only",
             "19:16 takes back another line's answer",
+            "20:1 about the elements",
+            "21:1 about the elements",
         ],
     );
 }
@@ -159,7 +162,9 @@ fn unbound_blocks_by_zones_and_by_data_that_leads_nowhere() {
          \tlocal-zone:'c.example'  refuse\nlocal-zone: \"d.example\" deny\nlocal-zone: \"e.example\" always_null\n\
          local-zone: \"f.a.example\" transparent\nlocal-zone: \"g.example\" redirect\n\
          local-data: \"g.example 30 IN A 192.0.2.1\"\nlocal-data: 'h.example A 0.0.0.0'\nlocal-zone: i.example inform\n\
-         local-zone: \"j.example\" always_nodata\n",
+         local-zone: \"j.example\" always_nodata\nlocal-zone: \"k.example\" redirect\n\
+         local-data: \"k.example A 0.0.0.0\"\nlocal-data: \"k.example AAAA ::\"\nlocal-zone: l.example redirect\n\
+         local-zone: m.example redirect\n",
         &[
             "3:a.example nxdomain",
             "4:b.example nxdomain",
@@ -171,6 +176,10 @@ fn unbound_blocks_by_zones_and_by_data_that_leads_nowhere() {
             "11:=h.example",
             "12:i.example observe",
             "13:j.example nodata",
+            // By addresses that lead nowhere, or by none: as the ban does.
+            "14:k.example",
+            "17:l.example",
+            "18:m.example",
         ],
         &[],
     );
@@ -225,7 +234,8 @@ fn a_policy_zone_says_what_is_done_with_which_names() {
         "a.example CNAME rpz-passthru\n24.0.2.0.192.rpz-ip CNAME .\n32.zz.db8.2001.rpz-client-ip CNAME rpz-drop.\n\
          ns.example.rpz-nsdname CNAME .\n8.0.0.0.10.rpz-nsip CNAME .\nb.example TXT \"(x\"\nc.example CNAME\nd.example\n\
          e..example CNAME .\n$INCLUDE x\n24.1.2.0.192.rpz-ip CNAME .\nf.example CNAME rpz-tcp-only.\ng.example A x\n)\n\
-         x.*.example CNAME .\nh.other. CNAME .\n",
+         x.*.example CNAME .\nh.other. CNAME .\ni.example NS ns.other.\nj.example DNSKEY 256 3 8 AwEA\n\
+         j.example RRSIG x\n@ CNAME .\n@ A 127.0.0.1\n",
         &["2:answer:192.0.2.0/24 nxdomain", "3:client:2001:db8::/32 drop", "12:=f.example tcp_only"],
         &[
             "1:17 without a dot at its end",
@@ -241,6 +251,9 @@ fn a_policy_zone_says_what_is_done_with_which_names() {
             "14:1 no `(`",
             "15:3 `*` can't stand here",
             "16:1 not below the zone's name",
+            "17:11 about a zone, and stands at a name in this one",
+            "18:11 about a zone",
+            "20:3 stands at the zone's own name",
         ],
     );
 }
@@ -304,7 +317,16 @@ fn a_line_that_another_one_takes_back_is_none_wherever_they_stand() {
         ListFormat::Adblock,
         "||a.example^\n||x.example^$badfilter\n||y.example^$badfilter\n",
         &["1:a.example"],
-        &["4:1 2 lines take back (`badfilter`) what is no line of this list: `||x.example^`"],
+        &["2:1 takes back (`badfilter`) what is no line of this list, and so does 1 more"],
+    );
+    let (_rules, parsed) = parse(ListFormat::Adblock, Strictness::Lenient, "||x.example^$badfilter\n||a.example^\n");
+    let told: Vec<_> = parsed.diagnostics.iter().map(|diagnostic| &*diagnostic.message).collect();
+    assert_eq!(told, ["takes back (`badfilter`) what is no line of this list"], "nothing of it is skipped");
+    check(
+        ListFormat::Adblock,
+        "||a.example^\n||a.example^$badfilter\n||x.example^$badfilter",
+        &[],
+        &["3:1 takes back (`badfilter`) what is no line of this list"],
     );
 }
 
