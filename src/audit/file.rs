@@ -176,7 +176,7 @@ impl Audit {
         seen.extend(over.keys().filter(|number| state.live.contains_key(number)));
         drop(known);
         let mut written = Vec::new();
-        self.append_all(Author::default(), at, |known| {
+        self.append_all(&Author::default(), at, |known| {
             // Another process may have been faster.
             written = known.state.over(at).into_iter().collect();
             Ok(written.iter().map(|(number, _terms)| Event::Expired(*number)).collect())
@@ -193,7 +193,7 @@ impl Audit {
     /// [`Refusal`].
     pub fn configured(&self, terms: &[Terms], at: Timestamp) -> Result<(), Refusal> {
         let changes = |known: &Known| Ok(known.state.changes_to(terms, at));
-        self.append_all(Author::default(), at, changes).map(drop)
+        self.append_all(&Author::default(), at, changes).map(drop)
     }
 
     /// Notes that something was erased, or looked at.
@@ -257,14 +257,14 @@ impl Audit {
         at: Timestamp,
         event: impl FnOnce(&Known) -> Result<Option<Event>, Refusal>,
     ) -> Result<Option<Entry>, Refusal> {
-        let all = self.append_all(author, at, |known| Ok(event(known)?.into_iter().collect()))?;
+        let all = self.append_all(&author, at, |known| Ok(event(known)?.into_iter().collect()))?;
         Ok(all.into_iter().next())
     }
 
     /// The same of several, all of them or none.
     fn append_all(
         &self,
-        author: Author,
+        author: &Author,
         at: Timestamp,
         events: impl FnOnce(&Known) -> Result<Vec<Event>, Refusal>,
     ) -> Result<Vec<Entry>, Refusal> {
@@ -282,7 +282,7 @@ impl Audit {
         if events.iter().any(|event| start >= self.room(event)) {
             return Err(Refusal::Full);
         }
-        let lines = known.state.lines(events, &author, at).map_err(|error| io(error.into()))?;
+        let lines = known.state.lines(events, author, at).map_err(|error| io(error.into()))?;
         let parent = self.path.parent().filter(|_parent| is_new);
         let written = cut_off(&file, start)
             .and_then(|()| (&file).write_all(lines.concat().as_bytes()))

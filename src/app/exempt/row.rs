@@ -207,24 +207,32 @@ mod tests {
         listed
     }
 
-    fn terms() -> Box<Terms> {
+    fn terms() -> Terms {
         let (client, ban) = (Some("192.0.2.7".to_owned()), Some("acme".to_owned()));
         let (owner, reason) = ("o".to_owned(), "r".to_owned());
-        Box::new(Written { client, ban, endless: true, owner, reason, ..Written::default() }.try_into().unwrap())
+        Written { client, ban, endless: true, owner, reason, ..Written::default() }.try_into().unwrap()
+    }
+
+    fn granted() -> Event {
+        Event::Granted(Box::new(terms()))
+    }
+
+    fn configured() -> Event {
+        Event::Configured(Box::new(terms()))
     }
 
     #[test]
     fn what_is_in_force_is_listed_however_much_was_granted_and_revoked_since() {
         let most = u64::try_from(ROWS_MAX).unwrap();
-        let later = (0..most).flat_map(|pair| [Event::Granted(terms()), Event::Revoked(pair * 2 + 2)]);
-        let listed = listed([Event::Granted(terms())].into_iter().chain(later));
+        let later = (0..most).flat_map(|pair| [granted(), Event::Revoked(pair * 2 + 2)]);
+        let listed = listed([granted()].into_iter().chain(later));
         assert_eq!(listed.rows.len(), ROWS_MAX);
         assert_eq!((listed.rows[&1].state, listed.rows.keys().nth(1)), (RowState::Live, Some(&4)));
     }
 
     #[test]
     fn what_has_left_the_configuration_is_listed_and_what_stands_there_is_told_by_it() {
-        let listed = listed([Event::Configured(terms()), Event::Configured(terms()), Event::Unconfigured(2)]);
+        let listed = listed([configured(), configured(), Event::Unconfigured(2)]);
         assert_eq!(listed.standing, BTreeSet::from([1]));
         assert_eq!((listed.rows[&2].state, listed.rows[&2].ended.is_some()), (RowState::Revoked, true));
     }

@@ -35,8 +35,8 @@ pub(super) async fn follow(
                 Some(wish) => Some(wish),
             },
         };
-        let wished = wish.map(|wish| wish.and_waiting(&mut wishes)).unwrap_or_default();
-        let any_size = wished.iter().any(|wish| wish.any_size);
+        let met = wish.map(|wish| wish.and_waiting(&mut wishes)).unwrap_or_default();
+        let any_size = met.iter().any(|wish| wish.any_size);
         wait = match fetch(&lists, &id, &list, (&elsewhere, &subscribed), any_size).await {
             Ok(()) => schedule.succeeded(rand::random()),
             Err(retry_after) => schedule.failed(retry_after, rand::random()),

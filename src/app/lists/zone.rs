@@ -159,8 +159,8 @@ pub(super) async fn follow(
                 Some(wish) => Some(wish),
             },
         };
-        let wished = wish.map(|wish| wish.and_waiting(&mut wishes)).unwrap_or_default();
-        let any_size = wished.iter().any(|wish| wish.any_size);
+        let met = wish.map(|wish| wish.and_waiting(&mut wishes)).unwrap_or_default();
+        let any_size = met.iter().any(|wish| wish.any_size);
         let _progress = lists.board.began(&id);
         let source = (&elsewhere, &*zone);
         let asked = ask((&lists.store, &id), &list, source, copy.as_ref(), (clock, metrics), any_size).await;

@@ -183,7 +183,7 @@ fn whom_the_configuration_spares_is_noted_once_and_so_is_each_end() {
     assert_eq!(over, [1]);
     assert!(open(directory.path()).expire(second(32)).unwrap().is_empty());
     // It is there as before, but over; then the clock is set back; then it is gone.
-    open(directory.path()).configured(&[ends.clone()], second(33)).unwrap();
+    open(directory.path()).configured(std::slice::from_ref(&ends), second(33)).unwrap();
     note(&[&ends]);
     note(&[]);
     let mut told = Vec::new();

@@ -130,7 +130,7 @@ enum Format {
     Hosts,
     Adblock(Box<Weights>),
     Dnsmasq,
-    Unbound(unbound::State),
+    Unbound(Box<unbound::State>),
     Rpz(Box<rpz::Zone>),
 }
 
@@ -142,7 +142,7 @@ impl LineReader {
             ListFormat::Hosts => Format::Hosts,
             ListFormat::Adblock => Format::Adblock(Box::default()),
             ListFormat::Dnsmasq => Format::Dnsmasq,
-            ListFormat::Unbound => Format::Unbound(unbound::State::default()),
+            ListFormat::Unbound => Format::Unbound(Box::default()),
             ListFormat::Rpz => Format::Rpz(Box::default()),
         };
         Self { format, last: listed() }
