@@ -76,7 +76,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`]; then nothing is said.
     pub fn say(&self, event: Event, author: impl Into<Author>, at: Timestamp) -> Result<u64, Refusal> {
-        let entry = self.append(author.into(), at, |known| match known.state.words.len() {
+        let entry = self.append(&author.into(), at, |known| match known.state.words.len() {
             WORDS_MAX.. => Err(Refusal::TooManyWords),
             _room => Ok(Some(event)),
         })?;
@@ -88,7 +88,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`], also when it says nothing of them, or no longer.
     pub fn undo(&self, number: u64, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(author.into(), at, |known| {
+        self.append(&author.into(), at, |known| {
             let is_said = known.state.words.contains_key(&number);
             if is_said { Ok(Some(Event::Undone(number))) } else { Err(Refusal::NoWord(number)) }
         })?;
@@ -124,7 +124,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`].
     pub fn does(&self, did: Did, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(author.into(), at, |_known| Ok(Some(Event::Did(did))))?;
+        self.append(&author.into(), at, |_known| Ok(Some(Event::Did(did))))?;
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Audit {
         at: Timestamp,
     ) -> Result<Granted, Refusal> {
         let author = author.into();
-        let entry = self.append(author.clone(), at, |known| match known.state.live.len() + others {
+        let entry = self.append(&author, at, |known| match known.state.live.len() + others {
             room if room >= Exemptions::MAX => Err(Refusal::TooMany),
             _room => Ok(Some(Event::Granted(Box::new(terms.clone())))),
         })?;
@@ -154,7 +154,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`], also when there is no such exemption in force.
     pub fn revoke(&self, number: u64, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(author.into(), at, |known| {
+        self.append(&author.into(), at, |known| {
             let is_live = known.state.live.contains_key(&number) && !known.over.contains(&number);
             if is_live { Ok(Some(Event::Revoked(number))) } else { Err(Refusal::Unknown(number)) }
         })?;
@@ -200,8 +200,8 @@ impl Audit {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn note(&self, event: Event, author: Author, at: Timestamp) -> Result<(), Refusal> {
-        self.append(author, at, |_known| Ok(Some(event))).map(drop)
+    pub fn note(&self, event: Event, author: impl Into<Author>, at: Timestamp) -> Result<(), Refusal> {
+        self.append(&author.into(), at, |_known| Ok(Some(event))).map(drop)
     }
 
     /// Notes from now on who looks at what is kept of clients, or no longer, if that is not as it was.
@@ -209,7 +209,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`].
     pub fn keep_looks(&self, noted: bool, at: Timestamp) -> Result<(), Refusal> {
-        self.append(Author::default(), at, |known| Ok((known.state.looks != noted).then_some(Event::Looks(noted))))
+        self.append(&Author::default(), at, |known| Ok((known.state.looks != noted).then_some(Event::Looks(noted))))
             .map(drop)
     }
 
@@ -231,7 +231,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`].
     pub fn reloaded(&self, reloaded: &Reloaded, at: Timestamp) -> Result<(), Refusal> {
-        self.append(Author::default(), at, |known| {
+        self.append(&Author::default(), at, |known| {
             let is_known = known.state.reloaded.as_ref().is_some_and(|last| last.says_as(reloaded));
             Ok((!is_known).then(|| Event::Reloaded(reloaded.clone())))
         })?;
@@ -243,7 +243,7 @@ impl Audit {
     /// # Errors
     /// [`Refusal`].
     pub fn dated(&self, modes: BTreeMap<String, String>, at: Timestamp) -> Result<(), Refusal> {
-        self.append(Author::default(), at, |known| {
+        self.append(&Author::default(), at, |known| {
             let last = known.state.reloaded.as_ref().filter(|last| last.modes != modes);
             Ok(last.map(|last| Event::Reloaded(Reloaded { why: "date".to_owned(), modes, ..last.clone() })))
         })?;
@@ -253,11 +253,11 @@ impl Audit {
     /// Appends what `event` makes of all that is in the file; `None`: nothing. Returns when it is on the disk.
     fn append(
         &self,
-        author: Author,
+        author: &Author,
         at: Timestamp,
         event: impl FnOnce(&Known) -> Result<Option<Event>, Refusal>,
     ) -> Result<Option<Entry>, Refusal> {
-        let all = self.append_all(&author, at, |known| Ok(event(known)?.into_iter().collect()))?;
+        let all = self.append_all(author, at, |known| Ok(event(known)?.into_iter().collect()))?;
         Ok(all.into_iter().next())
     }
 
