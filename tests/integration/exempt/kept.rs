@@ -122,7 +122,7 @@ async fn whom_the_configuration_spares_is_in_the_audit_and_so_is_each_other_chan
     hands.advance(Duration::from_secs(10));
     let over = async || {
         while told().len() < 4 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), over()).await.expect("its end is noted");
