@@ -24,12 +24,12 @@
 //!
 //! # One door per foreign crate
 //! `hickory_server` is used only in [`serve`], `hickory_resolver` only in [`upstream`], `hickory_proto` only in these two, `axum`
-//! only in [`admin`], `toml` only in [`config`], `rusqlite` only in [`journal`], `clap` only in [`cli`], `rustix` only in
-//! [`priority`] and [`socket`], `landlock` and `nix` only in [`confine`], `rustls` only in [`tls`], `if_addrs` only in [`socket`], `idna` only
-//! in [`policy`], `url` and `minisign_verify` only in [`lists`], `flate2` there and in
-//! [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `roaring` only in
-//! [`journal`] and [`report`], `maud` only in [`report`], [`block_page`] and [`admin`], `argon2` only in [`access`]. The same test holds
-//! this.
+//! only in [`admin`], `hyper` there and in [`block_page`], [`lists`] and [`serve`], `toml` only in [`config`], `rusqlite` only in
+//! [`journal`], `roaring` there and in [`report`], `clap` and `indicatif` only in [`cli`], `rustix` only in [`priority`] and
+//! [`socket`], `if_addrs` only in [`socket`], `landlock` and `nix` only in [`confine`], `rustls` only in [`tls`], `tokio_rustls`
+//! there and in [`block_page`] and [`serve`], `quinn` in [`tls`] and [`serve`], `idna` and `memmap2` only in [`policy`], `url` and
+//! `minisign_verify` only in [`lists`], `flate2` there and in [`scan`], `ruzstd` only in [`scan`], `csv` only in [`identity`], `maud`
+//! only in [`report`], [`block_page`] and [`admin`], `argon2` only in [`access`]. `tests/integration/tidy.rs` holds this.
 //!
 //! # The way of one query
 //! `serve::udp` or `serve::stream` reads a message and opens its ledger entry; [`serve`]'s pipeline then asks admission,

@@ -120,6 +120,8 @@ label! {
         SendFailure = "send_failure",
         /// The connection ended, or the work was given up, before there was a response.
         ClientGone = "client_gone",
+        /// The server is at fault: what it did for this message panicked.
+        Fault = "fault",
     }
 }
 

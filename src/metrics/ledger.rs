@@ -14,7 +14,7 @@ use crate::wire::Transport;
 /// One message read, until it is answered or dropped.
 ///
 /// It counts the request once and its end once, whatever happens: a `Ledger` that is dropped without an end (its task
-/// was aborted, its connection closed, its code panicked) is a request that ended as `client_gone`.
+/// was aborted, its connection closed) is a request that ended as `client_gone`, or as `fault` if its code panicked.
 /// `M` is who counts: a worker by reference, for a message that is answered before its thread goes on, or the metrics by a
 /// count of their own, to outlive its reader.
 #[derive(Debug)]
@@ -99,7 +99,8 @@ impl<M: Deref<Target: Tally>> Drop for Ledger<M> {
     #[inline]
     fn drop(&mut self) {
         if !self.ended {
-            self.end_dropped(DropReason::ClientGone);
+            let fault = std::thread::panicking();
+            self.end_dropped(if fault { DropReason::Fault } else { DropReason::ClientGone });
         }
     }
 }

@@ -49,6 +49,15 @@ pub(super) struct Door<N> {
 /// Where connections go when the door stops; empty: they end.
 pub(super) type Heir = OnceLock<mpsc::Sender<Carried>>;
 
+/// How far a message came without waiting.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// To its end.
+    Ended(Ending),
+    /// Its answer has to be asked for, by whoever has the right to wait.
+    Waits(Unanswered, Permit),
+}
+
 impl<N: Next> Door<N> {
     /// A door to `handler` that lets `waiting_max` queries wait at a time.
     pub(super) fn new(
@@ -116,33 +125,28 @@ impl<N: Next> Door<N> {
         self.handler.at_once(ledger.tally(), view, &query, client, now, room)
     }
 
-    /// Answers one message if nothing has to be waited for, else gives the right to wait to whoever then carries it. A query
-    /// for which there is no room ends here, and so does one that makes the server panic, which costs nobody else.
-    pub(super) fn at_once_or_permit(
-        &self,
-        message: &[u8],
-        client: &Client,
-        ledger: &mut Ledger,
-    ) -> Result<Ending, Permit> {
+    /// Answers one message if nothing has to be waited for, else gives it back, with the right to wait, to whoever then carries
+    /// it. A query for which there is no room ends here, and so does one that makes the server panic, which costs nobody else.
+    pub(super) fn at_once_or_permit(&self, message: &[u8], client: &Client, ledger: &mut Ledger) -> Begun {
         let at_once = catch_unwind(AssertUnwindSafe(|| {
             self.at_once(&self.view(), message, client, ledger, self.now(), &mut Vec::new())
         }));
         let unanswered = match at_once {
-            Ok(Ok(ending)) => return Ok(ending),
+            Ok(Ok(ending)) => return Begun::Ended(ending),
             Ok(Err(unanswered)) => unanswered,
-            Err(_panic) => return Ok(Ending::Silence(DropReason::ClientGone)),
+            Err(_panic) => return Begun::Ended(Ending::Silence(DropReason::Fault)),
         };
         match self.permit(&unanswered.client) {
-            Ok(permit) => Err(permit),
-            Err(full) => Ok(self.shed(message, &unanswered, full)),
+            Ok(permit) => Begun::Waits(unanswered, permit),
+            Err(full) => Begun::Ended(self.shed(message, &unanswered, full)),
         }
     }
 
     /// Answers one message, however long that takes, where whoever brought it has nothing else to wait for.
     pub(super) async fn answer(&self, message: &[u8], client: Client, ledger: &mut Ledger) -> Ending {
         match self.at_once_or_permit(message, &client, ledger) {
-            Ok(ending) => ending,
-            Err(_permit) => self.carry(message, client, ledger).await,
+            Begun::Ended(ending) => ending,
+            Begun::Waits(unanswered, _permit) => self.carry(message, &unanswered).await,
         }
     }
 
@@ -168,7 +172,7 @@ impl<N: Next> Door<N> {
             (Ok(permit), _) => (ending, Some(permit)),
             (Err(full), Ok(query)) => (self.handler.unkept(&query, client, full.into()), None),
             // No response to anything else is large.
-            (Err(_full), Err(_unfit)) => (Ending::Silence(DropReason::ClientGone), None),
+            (Err(_full), Err(_unfit)) => (Ending::Silence(DropReason::Fault), None),
         }
     }
 
@@ -177,7 +181,7 @@ impl<N: Next> Door<N> {
         match Query::read(message) {
             Ok(query) => self.handler.shed(unanswered, &query, full),
             // Only a query comes here.
-            Err(_unfit) => Ending::Silence(DropReason::ClientGone),
+            Err(_unfit) => Ending::Silence(DropReason::Fault),
         }
     }
 
@@ -191,15 +195,19 @@ impl<N: Next> Door<N> {
         self.handler.next.forwarder().map(Forwarder::shared)
     }
 
-    /// Has one message answered, however long that takes; says how it ended. As it was read at first, not by hickory's
+    /// Goes on with a query for as long as its answer takes; says how it ended. As it was read at first, not by hickory's
     /// `Request`, which refuses options and records that others may send and that nobody here looks at.
-    pub(super) async fn carry(&self, message: &[u8], client: Client, ledger: &mut Ledger) -> Ending {
-        self.handler.end(message, &client, ledger, self.now()).await
+    pub(super) async fn carry(&self, message: &[u8], unanswered: &Unanswered) -> Ending {
+        match Query::read(message) {
+            Ok(query) => self.handler.go_on(unanswered, &query).await,
+            // Only a query comes here.
+            Err(_unfit) => Ending::Silence(DropReason::Fault),
+        }
     }
 }
 
 impl<N: Next> Finish for Door<N> {
-    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: Vec<u8>) -> Ending {
+    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: &mut Vec<u8>) -> Ending {
         self.handler.finish(unanswered, query, asked.map(Found::kept), room)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use crate::metrics::DropReason;
 use crate::socket::Outgoing;
 use crate::time::Mono;
 use crate::upstream::{Outside, ResponseRef, Unsettled};
@@ -84,15 +85,21 @@ impl Misses {
 
     /// Sends questions, and answers what upstreams have said since.
     pub(super) fn answer(&mut self, now: Mono) {
-        let Some(outside) = &mut self.outside else { return };
         let crew = &mut self.crew;
-        if outside.open() > 0 {
-            outside.flush(now, |flight, heard| crew.take(flight, heard, now));
-            outside.receive(now, |flight, heard| crew.take(flight, heard, now));
+        if let Some(outside) = &mut self.outside {
+            if outside.open() > 0 {
+                outside.flush(now, |flight, heard| crew.take(flight, heard, now));
+                outside.receive(now, |flight, heard| crew.take(flight, heard, now));
+            }
+            // Also when nothing is open: sockets that have had their time are closed by it.
+            outside.expire(now, |flight, heard| crew.take(flight, heard, now));
         }
-        // Also when nothing is open: sockets that have had their time are closed by it.
-        outside.expire(now, |flight, heard| crew.take(flight, heard, now));
         crew.send(now);
+    }
+
+    /// Ends a query for which nobody is asked; its answer leaves with the next [`Misses::answer`].
+    pub(super) fn refuse(&mut self, waiter: Waiter, failure: Failure, now: Mono) {
+        self.crew.end(waiter, Err(failure), now);
     }
 
     /// Leaves every question that has no answer yet to a task.
@@ -113,7 +120,7 @@ impl Crew {
         };
         let keep = || flight.keep(response.message, response.layout, response.authentic, now);
         // A response that makes the server panic costs its question and not the thread.
-        let asked = catch_unwind(AssertUnwindSafe(keep)).unwrap_or(Err(Failure::Refused));
+        let asked = catch_unwind(AssertUnwindSafe(keep)).unwrap_or(Err(Failure::Fault));
         for waiter in flight.land(&asked) {
             self.end(waiter, asked.clone(), now);
         }
@@ -131,8 +138,10 @@ impl Crew {
             Waiter::Datagram(waiting) if Arc::ptr_eq(&waiting.socket, &self.socket) => *waiting,
             other => return other.tell(asked),
         };
-        // Without an ending its ledger counts it as it is dropped.
-        let Some(ending) = waiting.ending(asked, self.late.spare()) else { return };
+        let mut spare = self.late.spare();
+        let ending = waiting.ending(asked, &mut spare);
+        self.late.give_back(spare);
+        let Some(ending) = ending else { return waiting.ledger.dropped(DropReason::Fault) };
         let Some((message, sent)) = ending.into_response(waiting.ledger) else { return };
         self.late.push(message, Some(waiting.source), waiting.local, sent);
         if self.late.is_full() {

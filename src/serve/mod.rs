@@ -34,7 +34,7 @@
 //!
 //! ```text
 //! udp        one thread for each socket: reads a batch, answers at once what can be, sends a batch
-//!  pipeline    admission, policy, record, own data, cache: the same function for every listener and the one handler
+//!  pipeline    admission, policy, own data, cache, and the record: the same function for every listener and the one handler
 //!  waiting     a datagram whose answer is asked for; it ends as part of a batch, or alone
 //!  flight      equal questions, asked once, whoever waits for them: datagrams, tasks
 //!  misses      the thread's own questions to upstreams (`upstream::Outside`); what they don't settle goes on in a task
@@ -42,7 +42,8 @@
 //!  https       the same for requests of HTTP in place of messages with their length
 //! quic       a task for each connection and each query on it
 //! ```
-//! `tests.rs` holds by property that a datagram, a frame and a foreign server's request get the same answer to the octet.
+//! `tests` holds by property that what needs no waiting gets the same octets by the short way as by the one handler, and so do
+//! the fuzz targets through real sockets; the integration tests hold it for what has to be asked for.
 
 mod blocked;
 mod capture;

@@ -91,6 +91,9 @@ pub enum Failure {
     /// The answer is not what its zone has signed.
     #[error("{0}")]
     Bogus(Bogus),
+    /// What was made of the answer panicked.
+    #[error("a fault of this server")]
+    Fault,
     /// The handler behind the ban sent no response at all.
     #[error("nothing answered")]
     Silent,
@@ -120,6 +123,7 @@ impl Failure {
             // No code says it better (RFC 8914 §4.1); a stub asks its next server.
             Self::Overload => Some((ede::OTHER, "too many questions are open")),
             Self::Share => Some((ede::OTHER, "too many questions of this client are open")),
+            Self::Fault => Some((ede::OTHER, "a fault of this server")),
             Self::Silent => None,
         }
     }

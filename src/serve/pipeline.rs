@@ -5,8 +5,9 @@ use std::mem::take;
 use std::sync::Arc;
 
 use crate::cache::{Entry, Lookup};
+use crate::local::Local;
 use crate::metrics::{DropReason, Metrics, Outcome, Tally};
-use crate::policy::{Decision, Verdict};
+use crate::policy::{Blocked, Decision, Hit, Verdict};
 use crate::time::Now;
 use crate::transfer::Said;
 use crate::wire::{CLASS_CH, Query, Response, ede, qtype, rcode};
@@ -27,12 +28,24 @@ const REBOUND_TTL: u32 = 60;
 
 /// A server behind a ban: policy and record in front, `next` behind.
 ///
-/// It is hickory-server's `RequestHandler`, so it serves as the one handler of Embargo's own listeners and can wrap the
-/// handler of any other server built on that crate.
+/// Embargo's own listeners enter it by the door; and it is hickory-server's `RequestHandler`, so that it can wrap the handler of any
+/// server built on that crate.
 #[derive(Debug)]
 pub struct Embargo<N> {
     pub(super) guard: Arc<Guard>,
     pub(super) next: Arc<N>,
+}
+
+/// Where an answer comes from that needs no waiting.
+enum Source<'j> {
+    /// The ban of the name, and what it demands.
+    Ban(&'j Hit<'j>, &'j Blocked),
+    /// A zone of ours.
+    Zone(Said),
+    /// What is known, and how that is counted.
+    Found(Arc<Entry>, Outcome),
+    /// What is always said to such a question.
+    Said(Ending),
 }
 
 /// A query whose answer is not known here: nothing of it is recorded yet, and it is to be begun. One policy judges it to its
@@ -62,13 +75,17 @@ impl<N: Next> Embargo<N> {
     /// Answers one query: at once if that can be, else when the part behind the ban has found the answer.
     pub async fn answer(&self, query: &Query<'_>, client: &Client, now: Now) -> Ending {
         let at_once = self.at_once(self.tally(), &self.guard.view(), query, client, now, &mut Vec::new());
-        let unanswered = match at_once {
-            Ok(ending) => return ending,
-            Err(unanswered) => unanswered,
-        };
-        self.begin(&unanswered, query);
-        let asked = self.next.ask(query, &unanswered.client, now).await;
-        self.finish(&unanswered, query, asked, Vec::new())
+        match at_once {
+            Ok(ending) => ending,
+            Err(unanswered) => self.go_on(&unanswered, query).await,
+        }
+    }
+
+    /// Goes on with a query that could not be answered at once.
+    pub(super) async fn go_on(&self, unanswered: &Unanswered, query: &Query<'_>) -> Ending {
+        self.begin(unanswered, query);
+        let asked = self.next.ask(query, &unanswered.client, unanswered.now).await;
+        self.finish(unanswered, query, asked, &mut Vec::new())
     }
 
     /// The way of one query as far as it needs no waiting: every banned and every cached name ends here. `room` is a buffer
@@ -129,44 +146,49 @@ impl<N: Next> Embargo<N> {
         // Before the cache and before any flag is looked at: a cached answer must never hide an attempt, and neither RD,
         // CD, DO nor the class lifts a ban.
         let judged = in_force.judge(query, client, now);
+        let Some(source) = self.source(tally, view, &judged) else {
+            let unruled = judged.verdict.is_pass();
+            return Err(Unanswered { in_force: Arc::clone(in_force), client: *client, unruled, now });
+        };
+        self.guard.record(tally, &judged);
+        Ok(match source {
+            Source::Ban(hit, blocked) => blocked::answer(query, client, hit, blocked, room),
+            Source::Zone(said) => Ending::zone(said),
+            Source::Found(entry, outcome) => self.give(tally, &judged, &view.local, Found::kept(entry), outcome, room),
+            Source::Said(ending) => ending,
+        })
+    }
+
+    /// Where the answer to a query comes from that needs no waiting.
+    fn source<'j>(&self, tally: &impl Tally, view: &View, judged: &'j Judged<'_>) -> Option<Source<'j>> {
+        let &Judged { query, client, now, .. } = judged;
         if let Decision::Enforce(hit, blocked) = &judged.verdict.decision {
-            self.guard.record(tally, &judged);
-            return Ok(blocked::answer(query, client, hit, blocked, room));
+            return Some(Source::Ban(hit, blocked));
         }
         let forwards = self.next.forwards();
         if let Some(said) = self.zone(query, client) {
-            self.guard.record(tally, &judged);
-            return Ok(Ending::zone(said));
+            return Some(Source::Zone(said));
         }
         if let Some(ending) = not_handed_on(&view.hop, query, client, forwards) {
-            self.guard.record(tally, &judged);
-            return Ok(ending);
+            return Some(Source::Said(ending));
         }
 
         // Behind policy: no data of ours lifts a ban. Before the cache: it is ours to say, and a reload changes it at once.
         if let Some(answer) = view.local.answer(query) {
-            self.guard.record(tally, &judged);
-            let found = Found::kept(Arc::new(Entry::unkept(answer, true, now.mono)));
-            return Ok(self.give(tally, &judged, found, Outcome::Local, take(room)));
+            return Some(Source::Found(Arc::new(Entry::unkept(answer, true, now.mono)), Outcome::Local));
         }
 
         // The cache holds what upstream said, unfiltered: a new ban needs no flush.
         let known = if self.next.is_tailored(query, client) { Lookup::Miss } else { self.next.known(query, now) };
         // RD=0 asks for what is known already; to go and ask would let anybody look into the cache by timing.
         if forwards && !query.recursion_desired() && !matches!(known, Lookup::Fresh(_)) {
-            self.guard.record(tally, &judged);
-            return Ok(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, "recursion was not asked for"));
+            let why = "recursion was not asked for";
+            return Some(Source::Said(Ending::refused(query, client, ede::NOT_AUTHORITATIVE, why)));
         }
         if let Some((entry, outcome)) = at_hand(tally, known) {
-            self.guard.record(tally, &judged);
-            return Ok(self.give(tally, &judged, Found::kept(entry), outcome, take(room)));
+            return Some(Source::Found(entry, outcome));
         }
-        if let Some(ending) = view.hop.any(query, client, judged.verdict.ttl_cap).filter(|_ending| forwards) {
-            self.guard.record(tally, &judged);
-            return Ok(ending);
-        }
-        let unruled = judged.verdict.is_pass();
-        Err(Unanswered { in_force: Arc::clone(in_force), client: *client, unruled, now })
+        view.hop.any(query, client, judged.verdict.ttl_cap).filter(|_ending| forwards).map(Source::Said)
     }
 
     /// Records a query whose answer is asked for.
@@ -184,7 +206,7 @@ impl<N: Next> Embargo<N> {
     pub(super) fn shed(&self, unanswered: &Unanswered, query: &Query<'_>, full: Failure) -> Ending {
         self.begin(unanswered, query);
         self.tally().cache_request();
-        self.finish(unanswered, query, Err(full), Vec::new())
+        self.finish(unanswered, query, Err(full), &mut Vec::new())
     }
 
     /// The rest of the way of a query that was begun, when upstreams have answered or failed. `room` is a buffer for the response.
@@ -193,7 +215,7 @@ impl<N: Next> Embargo<N> {
         unanswered: &Unanswered,
         query: &Query<'_>,
         asked: Result<Found, Failure>,
-        room: Vec<u8>,
+        room: &mut Vec<u8>,
     ) -> Ending {
         let (client, now) = (&unanswered.client, unanswered.now);
         let hop = self.guard.hop_for(query);
@@ -208,7 +230,7 @@ impl<N: Next> Embargo<N> {
     }
 
     /// Falls back on a stale answer, since a failure, or an answer that is none, is no reason to withhold one (RFC 8767 §4).
-    fn after_asking(&self, judged: &Judged<'_>, asked: Result<Found, Failure>, room: Vec<u8>) -> Ending {
+    fn after_asking(&self, judged: &Judged<'_>, asked: Result<Found, Failure>, room: &mut Vec<u8>) -> Ending {
         let stale = || match self.next.known(judged.query, judged.now) {
             Lookup::Stale(entry) | Lookup::Resting(entry) => Some(Found::kept(entry)),
             Lookup::Fresh(_) | Lookup::Failed(_) | Lookup::Miss => None,
@@ -225,7 +247,7 @@ impl<N: Next> Embargo<N> {
                 (None, Err(failure)) => return self.failed(judged, failure),
             },
         };
-        self.give(self.tally(), judged, found, outcome, room)
+        self.give(self.tally(), judged, &self.guard.local(), found, outcome, room)
     }
 
     /// The end of a query that nobody could answer.
@@ -257,8 +279,8 @@ impl<N: Next> Embargo<N> {
     }
 
     /// Whether an answer is not given for fear of DNS rebinding; if so, it is counted.
-    fn rebinds(&self, query: &Query<'_>, entry: &Entry) -> bool {
-        let rebinds = self.guard.local().is_rebinding(&query.name, &entry.answer);
+    fn rebinds(&self, local: &Local, query: &Query<'_>, entry: &Entry) -> bool {
+        let rebinds = local.is_rebinding(&query.name, &entry.answer);
         if rebinds {
             self.guard.metrics().dns.rebinding.inc();
         }
@@ -266,7 +288,15 @@ impl<N: Next> Embargo<N> {
     }
 
     /// The answer as this client gets it: last, it may lead to a banned name.
-    fn give(&self, tally: &impl Tally, judged: &Judged<'_>, found: Found, outcome: Outcome, room: Vec<u8>) -> Ending {
+    fn give(
+        &self,
+        tally: &impl Tally,
+        judged: &Judged<'_>,
+        local: &Local,
+        found: Found,
+        outcome: Outcome,
+        room: &mut Vec<u8>,
+    ) -> Ending {
         let Judged { query, client, verdict, now, .. } = judged;
         let led = screen::find(judged, &found.entry);
         if !led.hits.is_empty() {
@@ -281,7 +311,9 @@ impl<N: Next> Embargo<N> {
         }
         let rcode = found.entry.answer.rcode();
         // Data of ours is meant as it stands.
-        if outcome != Outcome::Local && found.entry.answer.holds_private_address() && self.rebinds(query, &found.entry)
+        if outcome != Outcome::Local
+            && found.entry.answer.holds_private_address()
+            && self.rebinds(local, query, &found.entry)
         {
             return rebound(query, client, outcome, room);
         }
@@ -302,7 +334,7 @@ impl<N: Next> Embargo<N> {
             (fit.ttl_min, fit.ttl_max) = (STALE_TTL, STALE_TTL.min(ttl_cap.unwrap_or(STALE_TTL)));
             fit.ede = Some((code, "upstreams do not answer"));
         }
-        let mut message = entry.answer.render(query, &fit, room);
+        let mut message = entry.answer.render(query, &fit, take(room));
         // AA: nobody knows better (RFC 6303 §3); all else is somebody else's.
         message[2] |= if outcome == Outcome::Local { 0x04 } else { 0 };
         Ending::Response { message, outcome, rcode }
@@ -365,8 +397,8 @@ pub(super) fn is_limited(tally: &impl Tally, rates: Option<&Rates>, client: &Cli
 
 /// No such record instead of a private address for a public name. All records of the type go: what is
 /// left of a signed set would be forged, and what is reached by the others is not for this server to say.
-fn rebound(query: &Query<'_>, client: &Client, outcome: Outcome, room: Vec<u8>) -> Ending {
-    let none = Response::within(room, query).soa(query.name.wire(), REBOUND_TTL);
+fn rebound(query: &Query<'_>, client: &Client, outcome: Outcome, room: &mut Vec<u8>) -> Ending {
+    let none = Response::within(take(room), query).soa(query.name.wire(), REBOUND_TTL);
     let none = none.ede(ede::BLOCKED, "a public name with a private address: blocked against DNS rebinding");
     Ending::response(query, client, none, outcome, rcode::NOERROR)
 }

@@ -3,11 +3,13 @@
 //! Cached and fresh answers pass here alike. The upstream has already asked the servers behind the chain when it answers;
 //! what screening stops is the client's connection, not that lookup.
 
+use std::mem::take;
+
 use smallvec::SmallVec;
 
 use crate::cache::Entry;
-use crate::metrics::Outcome;
-use crate::policy::{Blocked, Decision, Evidence, Hit, Spared, Spoken};
+use crate::metrics::{DropReason, Outcome};
+use crate::policy::{Action, Blocked, Decision, Evidence, Hit, Spared, Spoken};
 use crate::wire::{Held, LowerName, Response, Target, chain, qtype, rcode, whole_chain};
 
 use super::blocked;
@@ -116,16 +118,20 @@ fn spoken<'j, 'a>(judged: &'j Judged<'a>) -> Spoken<'j, 'a> {
 
 /// The answer in place of one that leads to an enforced name or address: the chain up to it, then what its ban demands. Record
 /// sets are given whole or not at all: what is left of a signed one would be forged.
-pub(super) fn answer(judged: &Judged<'_>, enforced: &Enforced<'_, '_>, entry: &Entry, room: Vec<u8>) -> Ending {
+pub(super) fn answer(judged: &Judged<'_>, enforced: &Enforced<'_, '_>, entry: &Entry, room: &mut Vec<u8>) -> Ending {
     let Judged { query, client, now, .. } = *judged;
     let Enforced { hit, blocked, to } = enforced;
-    let age = entry.age(now.mono);
-    let mut response = Response::within(room, query);
     let rtype = match to {
         To::Name(target) => target.rtype,
         To::Address(held) => held.rtype,
     };
-    if matches!(rtype, qtype::SVCB | qtype::HTTPS) {
+    let is_service = matches!(rtype, qtype::SVCB | qtype::HTTPS);
+    if blocked.action == Action::Drop && !is_service {
+        return Ending::Silence(DropReason::PolicyDrop);
+    }
+    let age = entry.age(now.mono);
+    let mut response = Response::within(take(room), query);
+    if is_service {
         // The name asked for exists and is not banned, only this way to it is: no such record, for as long as the ban says.
         let ede = &hit.ban.ede;
         let none = response.soa(query.name.wire(), blocked.ttl).ede(ede.code, &ede.text);

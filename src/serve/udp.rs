@@ -209,10 +209,10 @@ impl<N: Next> Listener<N> {
     ) {
         let client = unanswered.client;
         let (Some(forwarder), Ok(query)) = (self.door.forwarder(), Query::read(datagram.octets)) else {
-            return self.carry(datagram, client, ledger, permit);
+            return self.carry(datagram, unanswered, ledger, permit);
         };
         if forwarder.tailors(&query, &client).is_some() {
-            return self.carry(datagram, client, ledger, permit);
+            return self.carry(datagram, unanswered, ledger, permit);
         }
         self.door.begin(&unanswered, &query);
         let waiting = Box::new(Waiting {
@@ -229,16 +229,16 @@ impl<N: Next> Listener<N> {
         match forwarder.join(&query, &client, Waiter::Datagram(waiting), batch.now.mono) {
             Ok(None) => (),
             Ok(Some(flight)) => misses.ask(forwarder, &query, flight, batch.now.mono),
-            Err((waiter, failure)) => waiter.tell(Err(failure)),
+            Err((waiter, failure)) => misses.refuse(waiter, failure, batch.now.mono),
         }
     }
 
-    /// Leaves a query to the one handler, in a task of its own.
-    fn carry(&self, datagram: &Datagram<'_>, client: Client, mut ledger: Ledger, permit: Permit) {
+    /// Goes on with a query in a task of its own.
+    fn carry(&self, datagram: &Datagram<'_>, unanswered: Unanswered, ledger: Ledger, permit: Permit) {
         let (door, socket) = (Arc::clone(&self.door), Arc::clone(&self.socket));
         let (octets, source, local) = (datagram.octets.to_vec(), datagram.source, datagram.local);
         let answer = async move {
-            let ending = door.carry(&octets, client, &mut ledger).await;
+            let ending = door.carry(&octets, &unanswered).await;
             if let Some((message, sent)) = ending.into_response(ledger) {
                 // To the source as it came: a link-local one names its interface.
                 let taken = send_now(&socket, &message, source, local).is_ok();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::cache::Entry;
-use crate::metrics::Ledger;
+use crate::metrics::{DropReason, Ledger};
 use crate::socket::{Local, send_now};
 use crate::time::Now;
 use crate::wire::Query;
@@ -24,7 +24,7 @@ pub(super) type Asked = Result<Arc<Entry>, Failure>;
 /// Makes the ending of a query that waited.
 pub(super) trait Finish: Send + Sync {
     /// The ending; `room` is a buffer for the response.
-    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: Vec<u8>) -> Ending;
+    fn finish(&self, query: &Query<'_>, unanswered: &Unanswered, asked: Asked, room: &mut Vec<u8>) -> Ending;
 
     /// Both clocks.
     fn now(&self) -> Now;
@@ -56,15 +56,14 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Its ending; `room` is a buffer for the response. `None`: making it panicked, which costs this query only.
-    pub(super) fn ending(&self, asked: Asked, room: Vec<u8>) -> Option<Ending> {
+    pub(super) fn ending(&self, asked: Asked, room: &mut Vec<u8>) -> Option<Ending> {
         let query = Query::read(&self.octets).ok()?;
         catch_unwind(AssertUnwindSafe(|| self.finish.finish(&query, &self.unanswered, asked, room))).ok()
     }
 
     /// Ends it by a datagram of its own.
     pub(super) fn end(self, asked: Asked) {
-        // Without an ending its ledger counts it as it is dropped.
-        let Some(ending) = self.ending(asked, Vec::new()) else { return };
+        let Some(ending) = self.ending(asked, &mut Vec::new()) else { return self.ledger.dropped(DropReason::Fault) };
         let Some((message, sent)) = ending.into_response(self.ledger) else { return };
         let taken = send_now(&self.socket, &message, self.source, self.local).is_ok();
         sent.end_datagram(taken, self.finish.now().mono);

@@ -160,6 +160,9 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
+/// Buffers of fewer octets are not kept for other datagrams: what every client takes (RFC 1035 §4.2.1).
+const WORTH_KEEPING: usize = 512;
+
 /// Datagrams sent many by one call. `T` is what its owner wants to know each by.
 pub struct Outgoing<T> {
     /// Buffers to write into, so that none is allocated for each datagram.
@@ -211,14 +214,17 @@ impl<T> Outgoing<T> {
 
     /// Takes back a buffer that was not used.
     pub fn give_back(&mut self, mut buffer: Vec<u8>) {
-        // One that was never written to would only push out one that was.
-        if self.spare.len() < BATCH && buffer.capacity() > 0 {
+        // A small one would only push out one that has room for the next datagram.
+        if self.spare.len() < BATCH && buffer.capacity() >= WORTH_KEEPING {
             buffer.clear();
             self.spare.push(buffer);
         }
     }
 
-    /// Queues a datagram from `local` to `to`, or to where the socket is connected. At most [`BATCH`] between two sends.
+    /// Queues a datagram from `local` to `to`, or to where the socket is connected.
+    ///
+    /// # Panics
+    /// [`Outgoing::send`] does after more than [`BATCH`] of them.
     pub fn push(&mut self, octets: Vec<u8>, to: Option<SocketAddr>, local: Local, tag: T) {
         self.queued.push(Queued { octets, to, local, tag });
     }
@@ -228,7 +234,7 @@ impl<T> Outgoing<T> {
     pub fn send(&mut self, socket: &UdpSocket, mut sent: impl FnMut(T, bool)) {
         self.point_headers();
         let (mut done, mut flags) = (0, libc::MSG_NOSIGNAL);
-        let mut taken_until = [false; BATCH];
+        let mut took = [false; BATCH];
         while done < self.queued.len() {
             let rest = &mut self.headers[done..self.queued.len()];
             let count = libc::c_uint::try_from(rest.len()).unwrap_or_default();
@@ -236,7 +242,7 @@ impl<T> Outgoing<T> {
             // they are until this function ends; the kernel reads them only.
             let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, flags) };
             let taken = usize::try_from(taken).unwrap_or(0);
-            taken_until[done..done + taken].fill(true);
+            took[done..done + taken].fill(true);
             done += taken;
             if taken == 0 {
                 match io::Error::last_os_error().kind() {
@@ -250,7 +256,7 @@ impl<T> Outgoing<T> {
             }
         }
         let mut queued = std::mem::take(&mut self.queued);
-        for (Queued { octets, tag, .. }, taken) in queued.drain(..).zip(taken_until) {
+        for (Queued { octets, tag, .. }, taken) in queued.drain(..).zip(took) {
             self.give_back(octets);
             sent(tag, taken);
         }

@@ -55,16 +55,22 @@ async fn server() -> RunningServer {
     TestServer::new().ban("v", "geo.example").upstream(&FakeUpstream::start().await).start().await
 }
 
+/// Longer than it takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The metrics page when every message read has its end.
 async fn at_rest(server: &RunningServer) -> String {
-    loop {
-        let page = server.metrics().await;
-        let ended = sum(&page, "dns_responses_total", &[]) + sum(&page, "dns_dropped_total", &[]);
-        if sum(&page, "dns_requests_total", &[]) == ended {
-            return page;
+    let came_to_rest = async {
+        loop {
+            let page = server.metrics().await;
+            let ended = sum(&page, "dns_responses_total", &[]) + sum(&page, "dns_dropped_total", &[]);
+            if sum(&page, "dns_requests_total", &[]) == ended {
+                return page;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, came_to_rest).await.expect("every message read has its end")
 }
 
 #[tokio::test]

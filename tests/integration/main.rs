@@ -16,6 +16,7 @@ mod command_line;
 mod devices;
 mod deploy;
 mod encrypted;
+mod equal;
 mod exempt;
 mod exports;
 mod fair;

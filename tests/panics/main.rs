@@ -121,6 +121,6 @@ async fn a_panic_costs_one_query_and_is_counted_over_udp_over_tcp_and_in_tasks()
     let counted = |series: &str| page.lines().any(|line| line == series);
     // Two of each transport, and the one of the reading thread, which went on.
     assert!(counted("embargo_panics_total 5"), "{page}");
-    assert!(counted(r#"embargo_dns_dropped_total{reason="client_gone"} 4"#), "{page}");
+    assert!(counted(r#"embargo_dns_dropped_total{reason="fault"} 4"#), "{page}");
     assert!(counted(r#"embargo_dns_responses_total{outcome="policy",rcode="NXDOMAIN"} 2"#), "{page}");
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{DropReason, Ledger};
 use crate::serve::client::Client;
-use crate::serve::door::Door;
+use crate::serve::door::{Begun, Door};
 use crate::serve::ending::{Ending, Sent};
 use crate::serve::next::Next;
 use crate::serve::room::Permit;
@@ -113,18 +113,18 @@ impl<N: Next> Conversation<'_, N> {
             let Some(message) = message else { return false };
             let owed = place.owe();
             let mut ledger = door.opened(client);
-            let permit = match door.at_once_or_permit(&message, client, &mut ledger) {
-                Ok(ending) => {
+            let (unanswered, permit) = match door.at_once_or_permit(&message, client, &mut ledger) {
+                Begun::Ended(ending) => {
                     drop(owed);
                     let kept = door.keep_for(ending, &message, client);
                     hand_over(kept, ledger, &sender, hang_up).await;
                     continue;
                 }
-                Err(permit) => permit,
+                Begun::Waits(unanswered, permit) => (unanswered, permit),
             };
             let (owner, client, sender, hang_up) = (Arc::clone(door), *client, sender.clone(), hang_up.clone());
             door.tasks.spawn(async move {
-                let ending = owner.carry(&message, client, &mut ledger).await;
+                let ending = owner.carry(&message, &unanswered).await;
                 // The answer is there: that its client may be slow to take it is no reason to keep others from asking.
                 drop((permit, owed));
                 let kept = owner.keep_for(ending, &message, &client);

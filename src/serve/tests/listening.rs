@@ -31,7 +31,7 @@ async fn a_query_that_makes_the_server_panic_costs_itself_only_and_is_counted_on
 
     assert_eq!([datagram[3] & 15, framed[3] & 15].map(u16::from), [rcode::NXDOMAIN; 2]);
     running.drain(PATIENCE).await;
-    assert_eq!(world.sum("embargo_dns_dropped_total", "client_gone"), 2);
+    assert_eq!(world.sum("embargo_dns_dropped_total", "fault"), 2);
     assert_eq!((world.sum("embargo_dns_requests_total", ""), world.sum("embargo_dns_responses_total", "")), (4, 2));
     assert_eq!(world.sum("embargo_dns_connections", ""), 0);
 }

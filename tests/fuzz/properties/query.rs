@@ -16,7 +16,7 @@ enum Stricter {
     Long,
     /// Not one question (RFC 9619).
     Questions,
-    /// Records in the answer or authority section, where a query has none.
+    /// Records in the answer or authority section, where no query but IXFR has one.
     Records,
     /// Octets behind the last record, which hickory leaves unread.
     Trailing,
