@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::metrics::{DropReason, Outcome};
 use crate::policy::{Action, Ban, Blocked, Hit};
-use crate::wire::{LowerName, Query, Response, qtype, rcode};
+use crate::wire::{CLASS_IN, LowerName, Query, Response, qtype, rcode};
 
 use super::client::Client;
 use super::ending::Ending;
@@ -36,12 +36,16 @@ pub(super) fn finish<'t>(
     let ban: &'t Ban = hit.ban;
     let response = response.ede(ban.ede.code, &ban.ede.text);
     let soa = name.suffix(blocked.soa_labels);
+    // Our addresses and zones are of the Internet; of another class there is nothing to tell but that it is banned.
+    let ours = matches!(query.qclass, CLASS_IN | qtype::ANY);
     let (response, code) = match blocked.action {
         Action::Drop => return Ending::Silence(DropReason::PolicyDrop),
         // Nothing is blocked, so there is no reason to give.
         Action::TcpOnly => (response.anew(query).truncated(), rcode::NOERROR),
         // A chain that led here is not told.
         Action::Refuse => (response.anew(query).ede(ban.ede.code, &ban.ede.text), rcode::REFUSED),
+        Action::Nxdomain if blocked.nxdomain && !ours => (response, rcode::NXDOMAIN),
+        Action::Nxdomain | Action::Nodata | Action::Sinkhole if !ours => (response, rcode::NOERROR),
         Action::Nxdomain if blocked.nxdomain => (response.soa(soa, blocked.ttl), rcode::NXDOMAIN),
         Action::Nxdomain | Action::Nodata => (response.soa(soa, blocked.ttl), rcode::NOERROR),
         Action::Sinkhole => (sinkhole(query.qtype, ban, name, soa, blocked.ttl, response), rcode::NOERROR),

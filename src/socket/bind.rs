@@ -11,6 +11,9 @@ use super::control;
 
 /// Octets asked of the kernel for datagrams that wait to be read; it may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// The same for datagrams that wait to be sent. Those to a neighbour that does not answer stay in it until the system gives him up,
+/// seconds later and up to 208 KiB for each, and meanwhile they keep others from being sent.
+const SEND_BUFFER: usize = 8 << 20;
 /// The same for a socket that hears one peer only.
 const CONNECTED_RECEIVE_BUFFER: usize = 1 << 20;
 /// Connections that may wait to be accepted.
@@ -65,8 +68,7 @@ pub(super) fn set_udp(socket: &Socket, address: SocketAddr, patience: Duration) 
     control::never_fragment(socket, address)?;
     socket.set_read_timeout(Some(patience))?;
     socket.set_write_timeout(Some(patience))?;
-    // A smaller buffer than asked for is no fault: the kernel's own limit stands above it.
-    let _smaller = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    control::buffers(socket, RECEIVE_BUFFER, SEND_BUFFER);
     if address.ip().is_unspecified() {
         control::tell_destination(socket, address)?;
     }

@@ -54,6 +54,17 @@ pub(super) fn never_fragment(socket: &Socket, address: SocketAddr) -> io::Result
     }
 }
 
+/// Asks for so many octets of datagrams that wait, to be read and to be sent. A smaller buffer is no fault: the system's limits
+/// (`net.core.rmem_max`, `wmem_max`) stand above it, unless this process may administer the network.
+pub(super) fn buffers(socket: &Socket, received: usize, sent: usize) {
+    let forced = |option, size: usize| {
+        let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
+        set_option(socket, libc::SOL_SOCKET, option, size)
+    };
+    let _smaller = forced(libc::SO_RCVBUFFORCE, received).or_else(|_not_allowed| socket.set_recv_buffer_size(received));
+    let _smaller = forced(libc::SO_SNDBUFFORCE, sent).or_else(|_not_allowed| socket.set_send_buffer_size(sent));
+}
+
 pub(super) fn set_option(
     socket: &Socket,
     level: libc::c_int,

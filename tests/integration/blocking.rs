@@ -66,6 +66,24 @@ async fn no_type_flag_class_transport_or_case_lifts_a_ban() {
 }
 
 #[tokio::test]
+async fn of_another_class_a_ban_tells_no_record_of_the_internet() {
+    let rules = "nx.example\nsink.example a installed sinkhole\nnodata.example a installed nodata\n";
+    let declared = "sinkhole = [\"192.0.2.80\"]\n";
+    let server = TestServer::new().ban_with("kaspersky", declared, rules).start().await;
+    for (name, rcode) in [("nx.example", 3), ("sink.example", 0), ("nodata.example", 0)] {
+        let question = Question::new(name, qtype::A);
+        let [chaos, internet, any] = [question.clone().class(3), question.clone(), question.class(255)];
+        let response = server.ask(&chaos).await;
+        assert_eq!((response.rcode(), response.answers().len(), response.authorities().len()), (rcode, 0, 0), "{name}");
+        for question in [internet, any] {
+            let response = server.ask(&question).await;
+            let records = response.answers().len() + response.authorities().len();
+            assert_eq!((response.rcode(), records), (rcode, 1), "{question:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn cd_is_copied_into_a_blocked_answer_and_ad_is_not() {
     let server = TestServer::new().ban("kaspersky", "geo.example").upstream(&FakeUpstream::start().await).start().await;
     let response = server.ask(&Question::new("geo.example", qtype::A).dnssec_ok().checking_disabled()).await;

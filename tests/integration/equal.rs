@@ -9,7 +9,7 @@ use crate::upstream_fake::{A, Act, FakeUpstream, Seen, TC, reply};
 const KINDS: [&str; 11] =
     ["one", "chain", "led", "seen", "hosted", "none", "never", "failed", "refused", "many", "explained"];
 const RULES: &str =
-    "geo.example telemetry installed\nseen.example a visit observe\nanswer:198.51.100.0/24 a installed\n";
+    "geo.example telemetry installed\nseen.example a visit observe\nanswer:198.51.100.0/24 a ambiguous\n";
 
 /// Says the same to the same question, whoever asks.
 fn says(seen: &Seen) -> Vec<Act> {
@@ -71,11 +71,12 @@ async fn a_miss_is_answered_and_counted_over_udp_as_the_one_handler_does_it() {
             assert_eq!(datagram, framed, "{question:?}");
         }
     }
-    assert_eq!(truncated, 9, "`many` in every way that is forwarded but that with room for it");
-    for (name, label) in [("attempts_total", "installed"), ("attempts_total", "visit")] {
-        let labels = [("evidence", label)];
-        assert_eq!(short.metric(name, &labels).await, whole.metric(name, &labels).await, "{label}");
-        assert_ne!(short.metric(name, &labels).await, 0, "{label}");
+    assert_eq!(truncated, 10, "`many`, whatever a client takes: it is more than one packet carries");
+    // What leads to a banned name or address proves little; what leads to an observed one is told as it is.
+    for (evidence, count) in [("ambiguous", 20), ("visit", 10)] {
+        for world in [&short, &whole] {
+            assert_eq!(world.metric("attempts_total", &[("evidence", evidence)]).await, count, "{evidence}");
+        }
     }
     let asked = u64::try_from(questions().len()).unwrap();
     for outcome in ["cached", "local"] {

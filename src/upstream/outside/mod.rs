@@ -145,6 +145,7 @@ impl<T> Outside<T> {
     /// Gives `token` back when that upstream is asked otherwise than over plain UDP, or when a limit
     /// is met: the caller then asks through [`Upstreams::ask`].
     pub fn ask(&mut self, upstreams: &Arc<Upstreams>, ask: AskRef<'_>, token: T, now: Mono) -> Result<(), T> {
+        self.open.close_unheard();
         if self.open.questions.is_full() {
             return Err(token);
         }

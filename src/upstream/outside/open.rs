@@ -108,6 +108,13 @@ impl<T> Open<T> {
         }
     }
 
+    /// Closes some of the questions that nobody listens to any more.
+    pub(super) fn close_unheard(&mut self) {
+        while let Some(slot) = self.questions.unheard() {
+            drop(self.close(slot));
+        }
+    }
+
     /// Nothing came, and nothing is waited for any longer.
     pub(super) fn overdue(&mut self, slot: u16) {
         if let State::Told { exchange, silent: true } = self.close(slot) {

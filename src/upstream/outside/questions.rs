@@ -12,6 +12,8 @@ use super::unsettled::Heard;
 
 /// Questions that one thread may have open.
 const OPEN_MAX: usize = 4096;
+/// Slots that are looked at for each question that comes, for one whose exchange has ended.
+const LOOKED_AT: usize = 4;
 /// No question.
 const NONE: u16 = u16::MAX;
 
@@ -98,11 +100,28 @@ pub(super) struct Questions<T> {
     unhedged: u16,
     patient: u16,
     open: usize,
+    /// The slot that is looked at next for one that nobody listens to.
+    looked: usize,
 }
 
 impl<T> Questions<T> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), first: NONE, last: NONE, unhedged: NONE, patient: NONE, open: 0 }
+        let (slots, free) = (Vec::new(), Vec::new());
+        Self { slots, free, first: NONE, last: NONE, unhedged: NONE, patient: NONE, open: 0, looked: 0 }
+    }
+
+    /// One of the next few slots whose upstream has spoken and whose exchange has ended since: nobody listens any more, and it
+    /// only takes room, here and among the questions that its upstream may have open. Else whoever asks for names that fail would fill
+    /// both for everybody.
+    pub(super) fn unheard(&mut self) -> Option<u16> {
+        for _slot in 0..LOOKED_AT.min(self.slots.len()) {
+            self.looked = (self.looked + 1) % self.slots.len();
+            if matches!(&self.slots[self.looked].state, State::Told { exchange, silent: false } if exchange.is_closed())
+            {
+                return u16::try_from(self.looked).ok();
+            }
+        }
+        None
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -119,3 +119,24 @@ fn a_thread_with_nothing_to_ask_holds_no_port_for_long() {
     let nobody = UdpSocket::bind(seen.from);
     assert!(nobody.is_ok(), "the port is free again");
 }
+
+#[test]
+fn what_is_rejected_and_heard_no_more_takes_nobodys_place() {
+    let mut scene = Scene::with(1, |config| Config { open_max: 8, ..config });
+    let mut reject = |token, heard_on: bool| {
+        let taken = scene.ask("a.example", token);
+        if taken {
+            let seen = scene.seen(0);
+            scene.send(0, &seen.reply(2), seen.from);
+            scene.receive();
+            assert!(matches!(scene.ends(token), [End::Unsettled(_)]));
+        }
+        if !heard_on {
+            scene.unsettled.clear();
+        }
+        taken
+    };
+    assert!((0..100).all(|token| reject(token, false)), "exchanges that ended");
+    let taken = (100..120).filter(|token| reject(*token, true)).count();
+    assert!((7..=8).contains(&taken), "exchanges that go on: {taken}");
+}
