@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::caller::Rules;
 use crate::access::Access;
 use crate::audit::Author;
-use crate::identity::Identifier;
+use crate::identity::{Devices, Identifier};
 use crate::orders::{Answer, Ran, Request};
 use crate::policy::{Ban, Policy};
 use crate::report::{Asked, ExceptionRow, Format};
@@ -51,6 +51,9 @@ pub trait House: Send + Sync + 'static {
 
     /// What tells the device best that holds an address now.
     fn held_by(&self, address: IpAddr) -> Option<String>;
+
+    /// Who is who.
+    fn devices(&self) -> Arc<Devices>;
 
     /// Runs a command of the command line with these arguments, about this server's configuration and state.
     ///

@@ -20,6 +20,7 @@ mod health;
 mod house;
 mod index;
 mod login;
+mod looks;
 mod metrics;
 mod pages;
 mod problem;

@@ -11,6 +11,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::Room;
 use super::call::{BODY_MAX, Call, pairs};
 use super::caller::{Caller, Peer, caller, is_own_host, is_own_page};
+use super::looks;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::shape::Shape;
@@ -184,10 +185,31 @@ async fn answer(
         from_our_page(&call)?;
     }
     match route.work {
-        Work::Stream(begin) => begin(room, call),
-        Work::Whole(handler) => Ok(room.ask(move |room| handler(room, &call)).await?.into_response(known.as_ref())),
+        Work::Stream(begin) => {
+            let call = room
+                .ask(move |room| {
+                    looks::note(room, route, &call);
+                    Ok(call)
+                })
+                .await?;
+            begin(room, call)
+        }
+        Work::Whole(handler) => {
+            let reply = room
+                .ask(move |room| {
+                    looks::note(room, route, &call);
+                    handler(room, &call)
+                })
+                .await?;
+            Ok(reply.into_response(known.as_ref()))
+        }
         Work::Json(handler) => {
-            let reply = room.ask(move |room| json(route, &handler(room, &call)?)).await?;
+            let reply = room
+                .ask(move |room| {
+                    looks::note(room, route, &call);
+                    json(route, &handler(room, &call)?)
+                })
+                .await?;
             Ok(reply.into_response(known.as_ref()))
         }
     }

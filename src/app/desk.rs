@@ -15,11 +15,11 @@ use crate::access::Access;
 use crate::admin::{Command, Desk, House, Rules};
 use crate::audit::Author;
 use crate::config;
-use crate::identity::Identifier;
+use crate::identity::{Devices, Identifier};
 use crate::orders::{Answer, Ran, Request};
 use crate::policy::{Ban, Policy};
 use crate::report::{Asked, ExceptionRow, Format};
-use crate::time::Now;
+use crate::time::{Day, Now};
 
 /// What the admin server shows and asks. To be called within a tokio runtime.
 pub(super) fn desk(parts: &Arc<Parts>) -> Desk {
@@ -93,6 +93,10 @@ impl House for Seen {
         Some(devices.device_of(&holder).to_string())
     }
 
+    fn devices(&self) -> Arc<Devices> {
+        Arc::clone(&self.parts.devices)
+    }
+
     fn run(&self, command: &Command) -> Result<Ran, &'static str> {
         let verbs = self.parts.verbs.as_ref().ok_or("this process has no command line")?;
         let _one_at_a_time = match self.parts.running.try_lock() {
@@ -113,7 +117,8 @@ impl House for Seen {
 
     fn report(&self, ban: &Ban, asked: &Asked, site: Option<&str>, format: Format) -> Result<String, String> {
         let (loaded, policy) = (self.parts.loaded.load(), self.policy().ok_or("the lists are still being read")?);
-        let making = Making { loaded: &loaded, policy: &policy, ban, asked, site, by: None };
+        let (devices, today) = (&self.parts.devices, Day::of(self.parts.clock.now().wall));
+        let making = Making { loaded: &loaded, policy: &policy, ban, devices, asked, site, today, by: None };
         let made = making.make(&[format]).map_err(|error| error.to_string())?;
         Ok(made.concat())
     }

@@ -57,7 +57,7 @@ pub(super) struct CrowdRow {
 
 impl CrowdRow {
     pub(super) fn new(crowd: &Crowd) -> Self {
-        let Crowd { address, share_percent, names, seen } = *crowd;
+        let Crowd { address, share_percent, names, seen, .. } = *crowd;
         Self { address: address.to_string(), share_percent, names_at_least: names, seen: rfc3339(seen) }
     }
 }

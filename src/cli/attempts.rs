@@ -37,7 +37,7 @@ impl Attempts {
     /// Reads and shows them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let what = ("attempts", &self.state, &self.rows, self.json);
-        let devices = known::joined(&self.state.directory(console)?, console)?;
+        let devices = known::of_record(&self.state, console)?;
         let read = |store: &Store, filter: &Filter| {
             let rows = store.attempts(filter)?;
             // A connection may follow a lookup after the end of the time that is asked for.

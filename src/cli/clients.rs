@@ -50,7 +50,7 @@ impl Clients {
     /// Reads and shows them.
     pub(super) fn execute(self, console: &mut Console<'_>) -> Result<(), Failure> {
         let what = ("clients", &self.state, &self.rows, self.json);
-        let devices = known::joined(&self.state.directory(console)?, console)?;
+        let devices = known::of_record(&self.state, console)?;
         let directory = self.state.directory(console)?;
         let new_since = self.new_since.map(|since| since.resolve(console.now, &TimeZone::UTC));
         let read = |store: &Store, filter: &Filter| {

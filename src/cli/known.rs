@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::console::Console;
 use super::failure::Failure;
+use super::flags::State;
 use crate::audit;
 use crate::config::{Settings, state_dir};
 use crate::diag::shown;
@@ -27,8 +28,25 @@ pub(super) fn devices(
         return Ok(Devices::default());
     };
     let devices = joined(&directory, console)?;
-    devices.take_assets(settings.assets.iter().flat_map(|file| file.read().assets.unwrap_or_default()).collect());
+    take_assets(&devices, settings);
     Ok(devices)
+}
+
+/// The devices of the record that the flags name, with the inventory of the configuration where that can be read: without it the
+/// record is told as it stands.
+///
+/// # Errors
+/// Mistakes of the configuration, where that names the record; those of the output.
+pub(super) fn of_record(state: &State, console: &mut Console<'_>) -> Result<Devices, Failure> {
+    let devices = joined(&state.directory(console)?, console)?;
+    if let Ok(loaded) = state.loaded(console) {
+        take_assets(&devices, &loaded.settings);
+    }
+    Ok(devices)
+}
+
+fn take_assets(devices: &Devices, settings: &Settings) {
+    devices.take_assets(settings.assets.iter().flat_map(|file| file.read().assets.unwrap_or_default()).collect());
 }
 
 /// The devices of the record of this state directory, joined and parted as operators have said. What can't be read is told, and
@@ -57,7 +75,7 @@ pub(super) fn joined(directory: &Path, console: &mut Console<'_>) -> io::Result<
 pub(super) fn said(settings: &Settings, directory: &Path, console: &mut Console<'_>) -> io::Result<Devices> {
     let devices = Devices::default();
     hear(&devices, directory, console)?;
-    devices.take_assets(settings.assets.iter().flat_map(|file| file.read().assets.unwrap_or_default()).collect());
+    take_assets(&devices, settings);
     Ok(devices)
 }
 
@@ -78,15 +96,22 @@ fn hear(devices: &Devices, directory: &Path, console: &mut Console<'_>) -> io::R
 
 /// The name that stands now for the device that the record calls so.
 pub(super) fn renamed(device: &str, devices: &Devices) -> String {
-    device.parse().map_or_else(|()| device.to_owned(), |identifier| devices.device_of(&identifier).to_string())
+    devices.now_called(device)
 }
 
 /// By what the devices that groups and exemptions name are known now.
 pub(super) fn roster(settings: &Settings, exemptions: &[Arc<Exemption>], devices: &Devices, now: Timestamp) -> Roster {
+    devices.roster(named(settings, exemptions), now)
+}
+
+/// The devices that groups and exemptions name.
+pub(super) fn named<'n>(
+    settings: &'n Settings,
+    exemptions: &'n [Arc<Exemption>],
+) -> impl Iterator<Item = &'n Arc<str>> {
     let exempt = exemptions.iter().filter_map(|exemption| match &exemption.whom {
         Whom::Device(device) => Some(device),
         Whom::Network(_) | Whom::Group(_) => None,
     });
-    let in_groups = settings.groups.iter().flat_map(|group| &group.devices);
-    devices.roster(exempt.chain(in_groups), now)
+    exempt.chain(settings.groups.iter().flat_map(|group| &group.devices))
 }

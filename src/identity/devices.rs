@@ -1,9 +1,10 @@
 //! Who holds which address, shared by whoever learns of it and whoever writes the record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use super::holdings::Holdings;
 use super::told::{Told, ToldId};
 use super::{Binding, Bindings, Identifier, Joins, Lease, Word};
 use crate::policy::{Holder, Roster};
@@ -105,6 +106,24 @@ impl Devices {
         self.lock().joins.device_of(identifier).clone()
     }
 
+    /// In words, what stands for each device of the inventory.
+    pub fn inventory(&self) -> BTreeSet<String> {
+        self.lock().joins.inventory().map(ToString::to_string).collect()
+    }
+
+    /// In words, every identifier that another one stands for, and that one.
+    pub fn stand_ins(&self) -> Vec<(String, String)> {
+        let inner = self.lock();
+        let joined = inner.joins.joined();
+        joined.map(|recorded| (recorded.to_string(), inner.joins.device_of(recorded).to_string())).collect()
+    }
+
+    /// The name that stands now for the device that was recorded under this one.
+    pub fn now_called(&self, recorded: &str) -> String {
+        let now = recorded.parse().map(|identifier| self.device_of(&identifier).to_string());
+        now.unwrap_or_else(|()| recorded.to_owned())
+    }
+
     /// All identifiers of a device that are known, by what stands for it.
     pub fn all_of(&self, device: &Identifier) -> Vec<Identifier> {
         let inner = self.lock();
@@ -148,6 +167,12 @@ impl Devices {
             }
         }
         Roster::new(wanted.into_values())
+    }
+
+    /// Which of these devices, which exemptions and groups name, held which address when, and the devices by their numbers there.
+    pub fn holdings<'n>(&self, names: impl IntoIterator<Item = &'n Arc<str>>) -> (Holdings, Roster) {
+        let inner = self.lock();
+        Holdings::new(names, (&inner.bindings, &inner.joins))
     }
 
     /// Whether nothing at all is known of any address.

@@ -43,6 +43,11 @@ impl Joins {
         }
     }
 
+    /// What stands for each device of the inventory.
+    pub(super) fn inventory(&self) -> impl Iterator<Item = &Identifier> {
+        self.assets.iter().filter_map(|asset| asset.first()).map(|first| self.device_of(first))
+    }
+
     /// Takes over what operators say, in the order in which they said it.
     pub fn take_words(&mut self, words: Vec<Word>) {
         if words != self.words {

@@ -7,6 +7,7 @@
 mod assets;
 mod bindings;
 mod devices;
+mod holdings;
 mod identifier;
 mod joins;
 mod lease;
@@ -16,6 +17,7 @@ mod vendor;
 pub use assets::assets;
 pub use bindings::{Binding, Bindings, Method};
 pub use devices::{Asked, Devices};
+pub use holdings::Holdings;
 pub use identifier::{ClientId, HostName, Identifier, Mac, NamedError};
 pub use joins::{Joins, LEARNED_MAX, Word};
 pub use lease::{Held, LEASES_MAX, Lease, LeaseFormat};

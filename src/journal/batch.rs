@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Series;
+use super::activity::Seen;
 use super::connected;
 use super::overflow::Key;
 use super::pending::{Pending, Row};
@@ -21,6 +22,8 @@ pub(super) struct Batch {
     pub(super) overflow: HashMap<Key, Tally>,
     /// Connections to the block page.
     pub(super) connected: Vec<connected::Row>,
+    /// Who was active, where a log tells of it.
+    pub(super) active: Vec<Seen>,
     /// What the rows' series stand for.
     pub(super) series: Arc<Vec<Series>>,
     /// Memory for rows to come.
@@ -95,6 +98,7 @@ impl Batch {
         }
         self.overflow = HashMap::new();
         self.connected = Vec::new();
+        self.active = Vec::new();
     }
 }
 

@@ -5,16 +5,20 @@
 //! A server may write the same store: transactions are short, and neither trusts what it remembers of the other's tables.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::activity::Seen;
 use super::asked::Asked;
 use super::batch::Batch;
 use super::database::Database;
 use super::fold::Fold;
 use super::{Attempt, Config, Series, SeriesId, StoreError};
+use crate::identity::{Identifier, ToldId};
 use crate::time::Timestamp;
 
 /// Makes the tables of what was read.
@@ -98,12 +102,17 @@ pub enum ImportError {
     Raced,
 }
 
+/// A client, the device that was named, and an hour since 1970.
+type Asker = (u128, Option<ToldId>, i64);
+
 /// The store, open for attempts that others have logged.
 #[derive(Debug)]
 pub struct Import {
     database: Database,
     fold: Fold,
     batch: Batch,
+    /// The first query of each, and where.
+    active: hashbrown::HashMap<Asker, (Timestamp, Arc<str>)>,
     now: Timestamp,
 }
 
@@ -119,12 +128,17 @@ impl Import {
         config.devices.restore_all(database.all_bindings()?);
         config.devices.remember(&database.said_together()?);
         database.note_levels(&config.privacy, now)?;
-        Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), now })
+        Ok(Self { database, fold: Fold::new(&config), batch: Batch::default(), active: hashbrown::HashMap::new(), now })
     }
 
     /// The number by which attempts name their series.
     pub fn series(&self, series: Series) -> SeriesId {
         self.fold.series.number(series)
+    }
+
+    /// The number of a device that a log names, for [`Attempt::told`]; `None`: there are too many.
+    pub fn told(&self, identifier: &Identifier) -> Option<ToldId> {
+        self.database.devices.told(identifier)
     }
 
     /// Takes one attempt. `knows_transport`: whether the log says how the query came.
@@ -133,6 +147,21 @@ impl Import {
         let asked = if knows_transport { asked } else { asked.without_transport() };
         // Never full: whoever records looks at `waiting` in between.
         let _kept = self.fold.add_asked(&asked, attempt.at);
+    }
+
+    /// Notes that a client asked for anything; `site`: where it is.
+    pub fn note_active(
+        &mut self,
+        (client, told): (IpAddr, Option<ToldId>),
+        at: Timestamp,
+        site: impl FnOnce() -> Arc<str>,
+    ) {
+        let client = match client.to_canonical() {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let first = self.active.entry((client, told, hour(at))).or_insert_with(|| (at, site()));
+        first.0 = first.0.min(at);
     }
 
     /// Rows that wait for [`Import::commit`].
@@ -178,6 +207,11 @@ impl Import {
         read().map_err(|error| self.failed(&error))
     }
 
+    /// Clients and hours that wait for it, too.
+    pub fn waiting_active(&self) -> usize {
+        self.active.len()
+    }
+
     /// Writes the attempts taken since the last call, and that the log has been read so far: both or neither.
     ///
     /// # Errors
@@ -185,6 +219,10 @@ impl Import {
     pub fn commit(&mut self, log: &mut Log, reached: &Reached) -> Result<(), ImportError> {
         self.fold.drain(self.now, usize::MAX, &mut self.batch);
         self.batch.keep_to(&self.database.privacy);
+        let seen = |((client, told, _hour), (at, site))| Seen { client, told, at, site };
+        self.batch.active = self.active.drain().map(seen).collect();
+        // In the order of addresses: neighbours get neighbouring numbers.
+        self.batch.active.sort_unstable_by_key(|seen| (seen.client, seen.at));
         self.batch.number += 1;
         let (now, mut raced) = (self.now, false);
         let noted = self.database.add_with(&self.batch, |transaction| {
@@ -221,6 +259,11 @@ impl Import {
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::new(&self.database.path, error)
     }
+}
+
+/// Hours since 1970.
+fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
 }
 
 /// Makes the tables of what was read, where they are not there yet.

@@ -37,6 +37,10 @@ pub(super) fn add(
     add_attempts(transaction, batch, &clients, &holders)?;
     add_clients(transaction, batch, &clients, &holders)?;
     presence::add(transaction, batch, (&clients, &holders), known)?;
+    if !batch.active.is_empty() {
+        // Of no window: that is time in which a server of ours ran.
+        presence::add_active(transaction, &batch.active, (devices, privacy), Timestamp::UNIX_EPOCH, known)?;
+    }
     connected::add(transaction, &batch.connected, (devices, privacy), known)
 }
 

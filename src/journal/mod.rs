@@ -27,6 +27,7 @@ mod pace;
 mod pending;
 mod presence;
 mod privacy;
+mod reach;
 mod read;
 mod series;
 mod shard;
@@ -56,7 +57,7 @@ pub use follow::{Follower, News};
 pub use import::{Import, ImportError, Log, Reached, Scanned};
 pub use names::{Coverage, KeptName, NameRow, NameStore, NamesConfig};
 pub use outlet::Outlet;
-pub use presence::{BLOCK, DayCount, DeviceRow, Numbered, Presence, Set, Sign, What};
+pub use presence::{BLOCK, DayCount, DeviceRow, Numbered, Presence, SameDevice, Set, Sign, What};
 pub use privacy::{
     Erased, Erasure, Kept, KeptDay, KeptMonth, KeptSet, Key, KeyError, Level, LevelRow, Person, Privacy, PrivacyConfig,
     Whose, is_pseudonym,
@@ -254,6 +255,11 @@ impl Journal {
         site: impl FnOnce() -> Arc<str>,
     ) {
         self.shared.activity.add((client, told), at, site);
+    }
+
+    /// Notes that an address stood for many clients in a time that has just ended.
+    pub fn note_crowd(&self, address: IpAddr, at: Timestamp, site: Arc<str>) {
+        self.shared.crowds.add(address, at, site);
     }
 
     /// Writes what was recorded before the call. Blocks: not for a thread that answers queries.

@@ -64,6 +64,7 @@ pub(super) struct Shared {
     pub(super) activity: activity::Fold,
     pub(super) connected: connected::Fold,
     pub(super) met: activity::Met,
+    pub(super) crowds: activity::Crowds,
     pub(super) names_config: Mutex<NamesConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) devices: Arc<Devices>,
@@ -77,7 +78,8 @@ impl Shared {
         let (activity, connected) = (activity::Fold::default(), connected::Fold::default());
         let (fold, devices, status) = (Fold::new(config), Arc::clone(&config.devices), Mutex::default());
         let (privacy, met) = (ArcSwap::new(Arc::clone(&config.privacy)), activity::Met::default());
-        Self { fold, names, activity, connected, met, names_config, metrics, devices, privacy, status }
+        let crowds = activity::Crowds::default();
+        Self { fold, names, activity, connected, met, crowds, names_config, metrics, devices, privacy, status }
     }
 
     /// How the journal is now.
@@ -320,6 +322,10 @@ impl Writer {
 
     fn add_bindings(&mut self) -> Result<(), StoreError> {
         let mut changed = self.config.devices.changed();
+        for binding in &changed {
+            // Who has the address now may be another than the one that was noted in this hour.
+            self.shared.activity.pass_on(binding.address, self.drained);
+        }
         // Who holds an address of which not that much may be known is known in memory alone.
         changed.retain(|binding| self.config.privacy.level_at(binding.address) == Level::Full);
         let Some(database) = self.database.as_mut().filter(|_| !changed.is_empty()) else { return Ok(()) };
@@ -328,8 +334,12 @@ impl Writer {
 
     fn add_activity(&mut self, now: Now, due: Due) -> Result<(), StoreError> {
         let Some(database) = self.database.as_mut() else { return Ok(()) };
-        let Shared { activity, met, metrics, .. } = &*self.shared;
-        self.activity.tick(database, (activity, met), metrics, (now, due == Due::All))
+        let Shared { activity, met, crowds, metrics, .. } = &*self.shared;
+        let all = due == Due::All;
+        self.activity.tick(database, (activity, met), metrics, (now, all))?;
+        let waiting = crowds.take();
+        let added = if waiting.is_empty() { Ok(()) } else { database.add_crowds(&waiting) };
+        added.inspect_err(|_error| crowds.give_back(waiting))
     }
 
     fn add_batch(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -345,6 +355,7 @@ impl Writer {
             }
             return Err(error);
         }
+        self.shared.metrics.record.damaged_sets.add(database.known.take_damaged());
         self.shared.metrics.record.stored.add(self.batch.attempts());
         self.shared.metrics.block_page.stored.add(self.batch.connections());
         self.shared.metrics.record.last_commit.set(self.drained);

@@ -69,6 +69,17 @@ impl Intakes {
         }
     }
 
+    /// Queries that were told of and judged, and messages that could not be: too many, not to be read, or before there was a
+    /// policy.
+    pub fn heard(&self) -> (u64, u64) {
+        use IntakeOutcome::{Attempt, Clean, Limited, Malformed, Unready};
+        let sum = |outcomes: &[IntakeOutcome]| {
+            let labels: Vec<_> = outcomes.iter().map(|outcome| outcome.as_str()).collect();
+            self.messages.sum(&labels)
+        };
+        (sum(&[Attempt, Clean]), sum(&[Limited, Malformed, Unready]))
+    }
+
     /// Removes the gauges of intakes that are none of these; their counters stay as long as the process.
     pub fn retain(&self, intakes: &BTreeSet<&str>) {
         self.connections.retain_first(intakes);

@@ -210,6 +210,15 @@ label! {
     }
 }
 
+impl Did {
+    /// What is recorded of a lookup that another resolver was asked, by somebody who would have been spared here: spared here is
+    /// not spared there.
+    #[must_use]
+    pub fn spared_here(self) -> Self {
+        if self == Self::Observe { Self::Exempt } else { self }
+    }
+}
+
 label! {
     /// Why a sink never gets attempts that are recorded.
     SinkLoss {

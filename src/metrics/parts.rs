@@ -35,6 +35,8 @@ pub struct Record {
     pub overflow: Cell, // embargo_journal_overflow_total
     /// Batches that could not be written and were kept.
     pub write_failures: Cell, // embargo_journal_write_failures_total
+    /// Sets of devices of one day that were begun anew.
+    pub damaged_sets: Cell, // embargo_journal_damaged_sets_total
     /// Rows in memory that are not yet in the store.
     pub queue_length: Cell, // embargo_journal_queue_length
     /// Whether the store can be written.
@@ -71,6 +73,10 @@ impl Record {
             ),
             write_failures: registry
                 .counter("journal_write_failures_total", "Batches that could not be written and are tried again."),
+            damaged_sets: registry.counter(
+                "journal_damaged_sets_total",
+                "Sets of devices of one day that could not be read and were begun anew.",
+            ),
             queue_length: registry.gauge("journal_queue_length", "Rows in memory that are not yet in the store."),
             writable: registry.gauge("journal_writable", "Whether the store can be written: 1 or 0."),
             last_commit: Moment(registry.moment(

@@ -87,6 +87,13 @@ impl<const N: usize> Table<N> {
         }
     }
 
+    /// The sum of those series whose last label is one of these.
+    pub(super) fn sum(&self, last: &[&str]) -> u64 {
+        let children = self.shared.children.read().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |key: &Key<N>| key.last().is_some_and(|label| last.contains(&&**label));
+        children.iter().filter(|(key, _cell)| is_meant(key)).map(|(_key, cell)| cell.value()).sum()
+    }
+
     /// Removes the series whose first label is none of these.
     pub(super) fn retain_first(&self, known: &BTreeSet<&str>) {
         let mut children = self.shared.children.write().unwrap_or_else(PoisonError::into_inner);

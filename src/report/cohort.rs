@@ -71,6 +71,8 @@ pub struct Sets {
     pub active: Vec<Set>,
     /// A connection to the block page.
     pub connected: Vec<Set>,
+    /// Addresses that stood for many.
+    pub crowd: Vec<Set>,
 }
 
 /// What became of whom.
@@ -100,6 +102,8 @@ pub struct Cohort {
     pub connected: RoaringBitmap,
     /// Seen again by the end of the window after they had been clean, at any time since the baseline began.
     pub reinfected: RoaringBitmap,
+    /// Of those seen in the baseline or in the window: addresses that stood for many in one of them.
+    pub many: RoaringBitmap,
     /// Active in the baseline.
     pub active_before: RoaringBitmap,
     /// Active in the window.
@@ -125,6 +129,7 @@ pub fn cohort(sets: &Sets, asked: &Asked) -> Cohort {
         exempt: &union(within(&sets.exempt, window)) & &now,
         connected: &union(within(&sets.connected, window)) & &now,
         reinfected: reinfected(sets, *before.start(), *window.end()),
+        many: &(&union(within(&sets.crowd, before)) | &union(within(&sets.crowd, window))) & &(&baseline | &now),
         active_before: union(within(&sets.active, before)),
         active_now: union(within(&sets.active, window)),
         baseline,
@@ -283,6 +288,7 @@ mod tests {
             exempt: of(&[Exempt]),
             active: of(&[Seen, Verified, Confirmed, Exempt, Active]),
             connected: Vec::new(),
+            crowd: Vec::new(),
         }
     }
 

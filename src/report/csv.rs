@@ -57,7 +57,9 @@ pub(super) fn render(document: &Document) -> String {
         ];
         let more = [("clean", row.clean), ("quiet", row.quiet), ("unknown", row.unknown), ("exempt", row.exempt)];
         let more = more.into_iter().chain([("confirmed", row.confirmed)]).map(|(name, count)| (name, Some(count)));
-        for (name, value) in counts.into_iter().chain(more) {
+        let days = [("days_baseline", row.days_baseline), ("days_now", row.days_now)];
+        let days = days.map(|(name, days)| (name, Some(days.into())));
+        for (name, value) in counts.into_iter().chain(more).chain(days) {
             let value = value.map(|value| value.to_string()).unwrap_or_default();
             add(Row { section: "site", site: &row.site, name, value, ..Row::default() });
         }
@@ -74,8 +76,9 @@ pub(super) fn render(document: &Document) -> String {
     for (item, covered) in [("baseline", &document.coverage.baseline), ("window", &document.coverage.window)] {
         let counts = [("hours", covered.hours), ("of_hours", covered.of_hours), ("queries", covered.queries)];
         let days = [("days", covered.days as u64), ("of_days", covered.of_days as u64)];
-        let lost = [("lost", covered.lost), ("unnoted", covered.unnoted)];
-        for (name, value) in days.into_iter().chain(counts).chain(lost) {
+        let lost = [("lost", covered.lost), ("unnoted", covered.unnoted), ("unnumbered", covered.unnumbered)];
+        let damaged = [("damaged_days", covered.damaged_days as u64)];
+        for (name, value) in days.into_iter().chain(counts).chain(lost).chain(damaged) {
             add(Row { section: "coverage", item, name, value: value.to_string(), ..Row::default() });
         }
     }
@@ -150,7 +153,9 @@ fn annex(document: &Document, add: &mut impl FnMut(Row<'_>)) {
     for row in &document.signals {
         for (name, value) in [("devices", row.devices), ("lookups", row.lookups)] {
             let text = row.meaning.to_owned();
-            add(Row { section: "signal", item: &row.category, name, value: value.to_string(), text, ..Row::default() });
+            // No longer on record is an empty cell, not nought.
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            add(Row { section: "signal", item: &row.category, name, value, text, ..Row::default() });
         }
     }
     let lines = [("method", &document.method), ("limit", &document.limits)];
@@ -164,6 +169,7 @@ fn devices(document: &Document, add: &mut impl FnMut(Row<'_>)) {
     for row in &document.open.devices {
         let exempt = if row.exempt { ", exempt" } else { "" };
         let connected = if row.connected { ", connected" } else { "" };
+        let many = if row.many { ", stands for many" } else { "" };
         let again = if row.reinfected { ", seen again after it had been clean" } else { "" };
         add(Row {
             section: "device",
@@ -173,8 +179,16 @@ fn devices(document: &Document, add: &mut impl FnMut(Row<'_>)) {
             address: row.client.as_deref().unwrap_or_default(),
             name: row.state,
             value: row.days.to_string(),
-            text: format!("{}, first seen {}{exempt}{again}{connected}", row.since_baseline, row.first),
+            text: format!("{}, first seen {}{exempt}{again}{connected}{many}", row.since_baseline, row.first),
         });
+    }
+    if let Some(silent) = &document.silent {
+        for (name, value) in [("known", silent.known), ("silent", silent.silent), ("left_out", silent.left_out)] {
+            add(Row { section: "inventory", name, value: value.to_string(), ..Row::default() });
+        }
+        for item in &silent.devices {
+            add(Row { section: "inventory", item, name: "never_asked", ..Row::default() });
+        }
     }
     if document.open.left_out > 0 {
         let value = document.open.left_out.to_string();

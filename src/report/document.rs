@@ -1,5 +1,6 @@
 //! Everything that a report says, before it has a form. Its JSON is an interface: names and order stay.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::key::{Key, SiteRow};
 use super::milestones::{self, LawRow, MilestoneRow};
 use super::open::{self, Open};
 use super::{method, statement};
-use crate::journal::{CategoryRow, Presence, StoreError, WindowRow};
+use crate::journal::{CategoryRow, Presence, Sign, StoreError, What, WindowRow};
 use crate::policy::{Ban, Evidence};
 use crate::time::Day;
 
@@ -35,6 +36,12 @@ pub struct Inputs<'a> {
     pub windows: Vec<WindowRow>,
     /// Signals of the window.
     pub signals: Vec<SignalRow>,
+    /// Devices of the inventory, as far as it is about those.
+    pub inventory: BTreeSet<String>,
+    /// The first day of the window from which on all lookups are on record one by one; `None`: from its beginning.
+    pub lookups_since: Option<Day>,
+    /// The day on which it is made.
+    pub today: Day,
     /// Whether logs of connections were read that tell of the window.
     pub flows: bool,
     /// Exemptions that stand in the configuration.
@@ -102,8 +109,12 @@ pub struct Covered {
     pub queries: u64,
     /// Attempts that were lost.
     pub lost: u64,
-    /// Queries of clients that could not be noted as active.
+    /// Queries of clients that could not be noted as active, and messages of other resolvers that could not be judged.
     pub unnoted: u64,
+    /// Lookups of an installed product of which it is not recorded whose they are.
+    pub unnumbered: u64,
+    /// Days of which a set of devices is damaged.
+    pub damaged_days: usize,
 }
 
 /// What the figures rest on.
@@ -117,6 +128,10 @@ pub struct Coverage {
     pub record_since: Option<String>,
     /// The last day of the time in question of which anything is on record.
     pub record_until: Option<String>,
+    /// Sites with a device in the baseline.
+    pub sites: usize,
+    /// Those of them that are not of the panel.
+    pub thin_sites: usize,
 }
 
 /// Devices by what their lookups prove.
@@ -139,19 +154,24 @@ pub struct SignalRow {
     pub category: String,
     /// `may_bypass`, or `control_applied`: a canary that asks whether the network wants its DNS used, and is told so.
     pub meaning: &'static str,
-    /// Devices.
-    pub devices: u64,
+    /// Devices; `None`: lookups of the whole window are no longer on record one by one.
+    pub devices: Option<u64>,
     /// Lookups.
-    pub lookups: u64,
+    pub lookups: Option<u64>,
 }
 
 impl SignalRow {
     /// What lookups of one category mean.
     pub fn of(ban: &str, row: CategoryRow) -> Self {
-        let is_control = row.category.starts_with("canary");
-        let meaning = if is_control { "control_applied" } else { "may_bypass" };
         let CategoryRow { category, devices, lookups } = row;
-        Self { ban: ban.to_owned(), category, meaning, devices, lookups }
+        Self { devices: Some(devices), lookups: Some(lookups), ..Self::gone(ban, category) }
+    }
+
+    /// A category of which it is no longer on record how much there was.
+    pub fn gone(ban: &str, category: String) -> Self {
+        let is_control = category.starts_with("canary");
+        let meaning = if is_control { "control_applied" } else { "may_bypass" };
+        Self { ban: ban.to_owned(), category, meaning, devices: None, lookups: None }
     }
 }
 
@@ -226,6 +246,21 @@ pub struct Document {
     pub method: Vec<String>,
     /// What it can't say.
     pub limits: Vec<String>,
+    /// Devices of the inventory that asked for nothing in the window; `None`: there is none, or nothing is on record.
+    pub silent: Option<Silent>,
+}
+
+/// Devices of the inventory that never asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Silent {
+    /// Devices of the inventory.
+    pub known: usize,
+    /// Those of them that asked for nothing.
+    pub silent: usize,
+    /// Which.
+    pub devices: Vec<String>,
+    /// Those that are not among these.
+    pub left_out: usize,
 }
 
 impl Document {
@@ -239,10 +274,11 @@ impl Document {
         let spans: Vec<_> = dates.keys().flat_map(|date| milestones::around(*date)).collect();
         let subject = Subject { ban: &ban.id, evidence: Evidence::Installed, asked, site, spans: &spans };
         let figures = Figures::read(presence, &subject)?;
-        let key = Key::of(&figures);
-        let coverage = coverage(&figures, asked, &inputs.windows);
+        let key = Key::of(&figures, asked);
+        let mut coverage = coverage(&figures, asked, &inputs.windows);
+        missing(presence, &subject, &mut coverage)?;
         let told = figures.sites.iter().filter(|_site| inputs.grouping.has_sites());
-        let mut sites: Vec<_> = told.map(|(site, counts)| SiteRow::of(site, counts)).collect();
+        let mut sites: Vec<_> = told.map(|(site, counts)| SiteRow::of(site, counts, &figures)).collect();
         sites.sort_by(|a, b| (b.now, b.baseline, &a.site).cmp(&(a.now, a.baseline, &b.site)));
         let sites_left_out = sites.len().saturating_sub(rows_max);
         sites.truncate(rows_max);
@@ -253,10 +289,10 @@ impl Document {
         Ok(Self {
             version: 1,
             about: about(inputs),
-            statement: statement::statement(ban, asked, site, &key, &coverage),
+            statement: statement::statement(inputs, &key, &coverage),
             sites,
             sites_left_out,
-            groups: inputs.grouping.rows(&figures),
+            groups: inputs.grouping.rows(&figures, asked),
             evidence: evidence
                 .map(|(grade, &(baseline, now))| EvidenceRow { evidence: grade.as_str(), baseline, now })
                 .collect(),
@@ -272,7 +308,8 @@ impl Document {
             audit: AuditRow { intact, entries, head },
             open: open::read(presence, &subject, &figures, rows_max)?,
             method: method::method(asked),
-            limits: method::limits(&coverage, history, (asked, inputs.flows)),
+            limits: method::limits(&coverage, history, inputs),
+            silent: silent(presence, inputs, &figures)?,
             figures: key,
             coverage,
         })
@@ -315,12 +352,47 @@ fn coverage(figures: &Figures, asked: &Asked, windows: &[WindowRow]) -> Coverage
         covered.hours = (seconds / 3_600).min(covered.of_hours);
         covered
     };
+    let sites = figures.sites.iter().filter(|(_site, counts)| counts.baseline > 0).map(|(site, _counts)| site);
     Coverage {
         baseline: covered(&asked.baseline),
         window: covered(&asked.window),
         record_since: figures.since.map(|day| day.to_string()),
         record_until: figures.known.last().map(ToString::to_string),
+        sites: sites.clone().count(),
+        thin_sites: sites.filter(|site| !figures.is_of_panel(site, asked)).count(),
     }
+}
+
+/// Who of the inventory was silent. An inventory has no sites, so a report of one has none of it.
+fn silent(presence: &Presence<'_>, inputs: &Inputs<'_>, figures: &Figures) -> Result<Option<Silent>, StoreError> {
+    let Inputs { inventory, asked, site, rows_max, .. } = inputs;
+    let is_known = figures.covered.range(asked.window.clone()).next().is_some();
+    if inventory.is_empty() || site.is_some() || !is_known {
+        return Ok(None);
+    }
+    let mut devices = presence.silent(inventory, &asked.window)?;
+    let silent = devices.len();
+    devices.truncate(*rows_max);
+    Ok(Some(Silent { known: inventory.len(), silent, left_out: silent - devices.len(), devices }))
+}
+
+/// What is not in the sets.
+fn missing(presence: &Presence<'_>, subject: &Subject<'_>, coverage: &mut Coverage) -> Result<(), StoreError> {
+    let sign = |what| Sign { ban: subject.ban, evidence: Some(subject.evidence), what };
+    let active = Sign { ban: "", evidence: None, what: What::Active };
+    let Asked { baseline, window } = subject.asked;
+    for (covered, days) in [(&mut coverage.baseline, baseline), (&mut coverage.window, window)] {
+        covered.unnumbered = presence.unnumbered(sign(What::Seen), days)?;
+        covered.unnoted += presence.unnumbered(active, days)?;
+        let mut damaged = presence.damaged(active, days)?;
+        for what in What::ALL.into_iter().filter(|what| !matches!(what, What::Active | What::Crowd)) {
+            damaged.extend(presence.damaged(sign(what), days)?);
+        }
+        damaged.sort_unstable();
+        damaged.dedup();
+        covered.damaged_days = damaged.len();
+    }
+    Ok(())
 }
 
 fn spans_of(spans: &std::collections::BTreeMap<Day, super::Distinct>) -> Vec<SpanRow> {

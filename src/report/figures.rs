@@ -7,6 +7,8 @@ use roaring::RoaringBitmap;
 
 use super::cohort::{Asked, Cohort, Sets, cohort, union, within};
 use super::lifetime::Lifetimes;
+use super::roaming::Roaming;
+use super::site_days::SiteDays;
 use crate::journal::{BLOCK, Numbered, Presence, Set, Sign, StoreError, What};
 use crate::policy::Evidence;
 use crate::priority::make_way;
@@ -42,6 +44,8 @@ pub struct Counts {
     pub connected: u64,
     /// Clean, and seen again since the baseline began.
     pub reinfected: u64,
+    /// Of the baseline and the window: addresses that stand for many.
+    pub many: u64,
     /// Active in the baseline.
     pub active_before: u64,
     /// Active in the window.
@@ -50,7 +54,7 @@ pub struct Counts {
 
 impl Counts {
     /// Those of a cohort between two numbers.
-    fn of(cohort: &Cohort, numbers: &std::ops::Range<u32>) -> Self {
+    pub(super) fn of(cohort: &Cohort, numbers: &std::ops::Range<u32>) -> Self {
         let count = |bits: &RoaringBitmap| bits.range_cardinality(numbers.clone());
         Self {
             baseline: count(&cohort.baseline),
@@ -65,6 +69,7 @@ impl Counts {
             exempt: count(&cohort.exempt),
             connected: count(&cohort.connected),
             reinfected: count(&cohort.reinfected),
+            many: count(&cohort.many),
             active_before: count(&cohort.active_before),
             active_now: count(&cohort.active_now),
         }
@@ -97,6 +102,7 @@ impl AddAssign for Counts {
         self.exempt += other.exempt;
         self.connected += other.connected;
         self.reinfected += other.reinfected;
+        self.many += other.many;
         self.active_before += other.active_before;
         self.active_now += other.active_now;
     }
@@ -124,8 +130,18 @@ impl AddAssign for Distinct {
 /// Everything that the record says of one ban in the time that is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// By site.
+    /// Of all sites together, each device once.
+    pub all: Counts,
+    /// By site: a device counts at each where it was seen.
     pub sites: BTreeMap<String, Counts>,
+    /// By site: days of the baseline and of the window on which it is known who was active there.
+    pub site_days: BTreeMap<String, (u32, u32)>,
+    /// By site, devices that have one number alone.
+    settled: BTreeMap<String, Counts>,
+    /// The others.
+    pub(super) roaming: Roaming,
+    /// What became of these.
+    pub(super) roaming_cohort: Cohort,
     /// Addresses in the baseline and in the window.
     pub addresses: (u64, u64),
     /// By day, from the first of the baseline.
@@ -134,8 +150,6 @@ pub struct Figures {
     pub weeks: BTreeMap<Day, Distinct>,
     /// By month, named by its first day.
     pub months: BTreeMap<Day, Distinct>,
-    /// Sites with a device, by month.
-    pub sites_by_month: BTreeMap<Day, BTreeSet<u32>>,
     /// How long devices of the baseline went on.
     pub lifetimes: Lifetimes,
     /// Days on which it is known who was active.
@@ -173,14 +187,15 @@ impl Figures {
     /// # Errors
     /// [`StoreError`] when the record can't be read.
     pub fn read(presence: &Presence<'_>, subject: &Subject<'_>) -> Result<Self, StoreError> {
-        Self::read_with(presence, subject, |_piece, _cohort| ())
+        Self::read_with(presence, subject, |_block, _sets, _cohort| ())
     }
 
-    /// The same, showing each piece and what became of those in it.
+    /// The same, showing each piece and what became of those in it; the last one, without a block, is that of devices that have
+    /// several numbers.
     pub(super) fn read_with(
         presence: &Presence<'_>,
         subject: &Subject<'_>,
-        mut show: impl FnMut(&Piece, &Cohort),
+        mut show: impl FnMut(Option<u32>, &Sets, &Cohort),
     ) -> Result<Self, StoreError> {
         let &Subject { ban, evidence, asked, site, spans } = subject;
         let all = presence.numbered()?;
@@ -191,9 +206,11 @@ impl Figures {
         sites.sort_unstable();
         sites.dedup();
         let mut figures = Self { spans: vec![0; spans.len()], ..Self::default() };
+        figures.roaming = Roaming::of(presence.same(), &numbered, &sites);
         let sign = Sign { ban, evidence: Some(evidence), what: What::Seen };
         figures.since = presence.days(sign)?.map(|days| *days.start());
         let since = figures.since.unwrap_or(*asked.baseline.start()).min(*asked.baseline.start());
+        let mut active = SiteDays::default();
         for block in blocks {
             let ranges = in_block(&numbered, &sites, block);
             if ranges.is_empty() {
@@ -205,14 +222,17 @@ impl Figures {
             if let Some(only) = &only {
                 piece.keep(only);
             }
-            let cohort = cohort(&piece.sets, asked);
-            show(&piece, &cohort);
-            figures.add(&piece, cohort, &ranges, asked);
-            for (sum, span) in figures.spans.iter_mut().zip(spans) {
-                *sum += union(within(&piece.sets.seen, span)).len();
+            for part in &ranges {
+                active.add(&piece.sets, (part.place, &part.numbers), asked);
             }
-            figures.add_evidence(presence, subject, &piece, only.as_ref())?;
+            figures.roaming.take(block, &mut piece.sets);
+            let cohort = cohort(&piece.sets, asked);
+            show(Some(block), &piece.sets, &cohort);
+            figures.add_evidence(presence, subject, &piece, (block, only.as_ref()))?;
+            figures.add(&piece, cohort, (block, &ranges), subject);
         }
+        figures.add_roaming(subject, &mut show);
+        figures.site_days = active.counts(&sites, asked);
         Ok(figures)
     }
 
@@ -221,25 +241,32 @@ impl Figures {
         presence: &Presence<'_>,
         subject: &Subject<'_>,
         piece: &Piece,
-        only: Option<&RoaringBitmap>,
+        (block, only): (u32, Option<&RoaringBitmap>),
     ) -> Result<(), StoreError> {
         for evidence in Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::None) {
             let sign = Sign { ban: subject.ban, evidence: Some(evidence), what: What::Seen };
-            let seen = |days: &RangeInclusive<Day>| -> Result<u64, StoreError> {
+            let seen = |days: &RangeInclusive<Day>| -> Result<RoaringBitmap, StoreError> {
                 if evidence == subject.evidence {
-                    return Ok(union(within(&piece.sets.seen, days)).len());
+                    return Ok(union(within(&piece.sets.seen, days)));
                 }
-                let all = union(&presence.sets(sign, piece.block, days)?);
-                Ok(only.map_or_else(|| all.len(), |only| all.intersection_len(only)))
+                let all = union(&presence.sets(sign, block, days)?);
+                Ok(match only {
+                    Some(only) => all & only,
+                    None => all,
+                })
             };
-            let counts = (seen(&subject.asked.baseline)?, seen(&subject.asked.window)?);
+            let (mut before, mut now) = (seen(&subject.asked.baseline)?, seen(&subject.asked.window)?);
+            if evidence != subject.evidence {
+                self.roaming.take_seen(block, evidence, (&mut before, &mut now));
+            }
             let sum = self.evidence.entry(evidence).or_default();
-            *sum = (sum.0 + counts.0, sum.1 + counts.1);
+            *sum = (sum.0 + before.len(), sum.1 + now.len());
         }
         Ok(())
     }
 
-    fn add(&mut self, piece: &Piece, cohort: Cohort, ranges: &[Part<'_>], asked: &Asked) {
+    fn add(&mut self, piece: &Piece, cohort: Cohort, (block, ranges): (u32, &[Part<'_>]), subject: &Subject<'_>) {
+        let asked = subject.asked;
         for part in ranges {
             let counts = Counts::of(&cohort, &part.numbers);
             *self.sites.entry(part.site.to_owned()).or_default() += counts;
@@ -250,14 +277,48 @@ impl Figures {
         };
         self.addresses.0 += addresses(&asked.baseline, &cohort.baseline);
         self.addresses.1 += addresses(&asked.window, &cohort.now);
-        self.lifetimes.add(&piece.sets, &cohort, asked);
-        self.add_days(piece, &plain, ranges, asked);
+        self.add_whole(piece, &plain, &cohort, subject);
         if !cohort.now.is_empty() {
-            self.open.push((piece.block, cohort));
+            self.open.push((block, cohort));
         }
     }
 
-    fn add_days(&mut self, piece: &Piece, plain: &RoaringBitmap, ranges: &[Part<'_>], asked: &Asked) {
+    /// Adds devices that have several numbers: to all once, and to each site where they were.
+    fn add_roaming(&mut self, subject: &Subject<'_>, show: &mut impl FnMut(Option<u32>, &Sets, &Cohort)) {
+        self.settled.clone_from(&self.sites);
+        if self.roaming.is_empty() {
+            return;
+        }
+        self.roaming.finish();
+        let piece = Piece { sets: self.roaming.whole(), address: Vec::new() };
+        let cohort = cohort(&piece.sets, subject.asked);
+        show(None, &piece.sets, &cohort);
+        self.add_whole(&piece, &RoaringBitmap::new(), &cohort, subject);
+        for (site, counts) in self.roaming.by(subject.asked, Some) {
+            *self.sites.entry(site.to_owned()).or_default() += counts;
+        }
+        for (evidence, sum) in &mut self.evidence {
+            let (before, now) = if *evidence == subject.evidence {
+                (cohort.baseline.len(), cohort.now.len())
+            } else {
+                self.roaming.seen(*evidence)
+            };
+            *sum = (sum.0 + before, sum.1 + now);
+        }
+        self.roaming_cohort = cohort;
+    }
+
+    /// Adds what is of no single site.
+    fn add_whole(&mut self, piece: &Piece, plain: &RoaringBitmap, cohort: &Cohort, subject: &Subject<'_>) {
+        self.all += Counts::of(cohort, &(0..u32::MAX));
+        self.lifetimes.add(&piece.sets, cohort, subject.asked);
+        self.add_days(piece, plain, subject.asked);
+        for (sum, span) in self.spans.iter_mut().zip(subject.spans) {
+            *sum += union(within(&piece.sets.seen, span)).len();
+        }
+    }
+
+    fn add_days(&mut self, piece: &Piece, plain: &RoaringBitmap, asked: &Asked) {
         let whole = *asked.baseline.start()..=*asked.window.end();
         // A set of which a site took what is its own may be empty.
         let days = |sets: &[Set]| sets.iter().filter(|(_day, bits)| !bits.is_empty()).map(|(day, _)| *day).collect();
@@ -268,24 +329,50 @@ impl Figures {
             if at % DAYS_AT_ONCE == 0 {
                 make_way();
             }
-            *self.days.entry(*day.start()).or_default() += piece.distinct(plain, &day).0;
+            *self.days.entry(*day.start()).or_default() += piece.distinct(plain, &day);
         }
         for week in each(&(monday(*whole.start())..=*whole.end()), |day| day.plus(7)) {
-            *self.weeks.entry(*week.start()).or_default() += piece.distinct(plain, &week).0;
+            *self.weeks.entry(*week.start()).or_default() += piece.distinct(plain, &week);
         }
         for month in each(&(first_of_month(*whole.start())..=*whole.end()), next_month) {
-            let (distinct, seen) = piece.distinct(plain, &month);
-            *self.months.entry(*month.start()).or_default() += distinct;
-            let here = ranges.iter().filter(|part| seen.range_cardinality(part.numbers.clone()) > 0);
-            self.sites_by_month.entry(*month.start()).or_default().extend(here.map(|part| part.place));
+            *self.months.entry(*month.start()).or_default() += piece.distinct(plain, &month);
         }
+    }
+
+    /// Whether anything is on record of a site in the window.
+    pub(super) fn is_told(&self, site: &str) -> bool {
+        self.sites.get(site).is_some_and(Counts::is_known_now)
+    }
+
+    /// Whether it is known of a site, for half of the days of both times or more, who was active: an office that rests at the
+    /// weekend is there on five days of seven.
+    pub(super) fn is_of_panel(&self, site: &str, asked: &Asked) -> bool {
+        let days = asked.days().unsigned_abs();
+        self.site_days.get(site).is_some_and(|(before, now)| 2 * before >= days && 2 * now >= days)
+    }
+
+    /// The figures of sites put together by what they are called so; a device that was at several of them counts once.
+    pub(super) fn by<'n>(
+        &'n self,
+        asked: &Asked,
+        name: impl Fn(&'n str) -> Option<&'n str>,
+    ) -> BTreeMap<&'n str, Counts> {
+        let mut all = BTreeMap::<&str, Counts>::new();
+        for (site, counts) in &self.settled {
+            if let Some(name) = name(site) {
+                *all.entry(name).or_default() += *counts;
+            }
+        }
+        for (name, counts) in self.roaming.by(asked, name) {
+            *all.entry(name).or_default() += counts;
+        }
+        all
     }
 }
 
 /// The sets of one piece.
-pub(super) struct Piece {
-    pub(super) block: u32,
-    pub(super) sets: Sets,
+struct Piece {
+    sets: Sets,
     /// Addresses of devices that leases name.
     address: Vec<Set>,
 }
@@ -309,12 +396,13 @@ impl Piece {
             exempt: in_window(What::Exempt)?,
             active: presence.sets(active, block, days)?,
             connected: of(What::Connected)?,
+            crowd: presence.sets(Sign { ban: "", evidence: None, what: What::Crowd }, block, days)?,
         };
-        Ok(Self { block, sets, address: of(What::Address)? })
+        Ok(Self { sets, address: of(What::Address)? })
     }
 
-    /// How many there are in these days, and who; `plain` are the numbers of addresses.
-    fn distinct(&self, plain: &RoaringBitmap, days: &RangeInclusive<Day>) -> (Distinct, RoaringBitmap) {
+    /// How many there are in these days; `plain` are the numbers of addresses.
+    fn distinct(&self, plain: &RoaringBitmap, days: &RangeInclusive<Day>) -> Distinct {
         let seen = union(within(&self.sets.seen, days));
         let addresses = match within(&self.address, days) {
             [] => seen.intersection_len(plain),
@@ -324,13 +412,13 @@ impl Piece {
             [(_day, alone)] => alone.len(),
             several => union(several).len(),
         };
-        (Distinct { devices: seen.len(), addresses, active }, seen)
+        Distinct { devices: seen.len(), addresses, active }
     }
 
     /// Keeps of it what is in `only`.
     fn keep(&mut self, only: &RoaringBitmap) {
-        let Sets { seen, verified, confirmed, exempt, active, connected } = &mut self.sets;
-        for sets in [seen, verified, confirmed, exempt, active, connected, &mut self.address] {
+        let Sets { seen, verified, confirmed, exempt, active, connected, crowd } = &mut self.sets;
+        for sets in [seen, verified, confirmed, exempt, active, connected, crowd, &mut self.address] {
             for (_day, bits) in sets.iter_mut() {
                 *bits &= only;
             }

@@ -1,12 +1,13 @@
 //! Sites put together by what they are tagged with: countries and departments.
 //!
-//! A device has its number at one site, so the figures of several sites are those of each added up.
+//! A device that was at several sites with the same tag counts once there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::cohort::Asked;
 use super::figures::{Counts, Figures};
 use super::key::decline;
 
@@ -108,39 +109,44 @@ impl Grouping {
     }
 
     /// The rows by each tag, those with most devices first.
-    pub(super) fn rows(&self, figures: &Figures) -> Vec<GroupRow> {
+    pub(super) fn rows(&self, figures: &Figures, asked: &Asked) -> Vec<GroupRow> {
         let wanted = |by: By| match self.by {
             Some(one) => one == by,
             None => self.tags.iter().any(|tags| tags.of(by).is_some()),
         };
-        [By::Country, By::Department].into_iter().filter(|by| wanted(*by)).flat_map(|by| self.by(by, figures)).collect()
+        [By::Country, By::Department]
+            .into_iter()
+            .filter(|by| wanted(*by))
+            .flat_map(|by| self.by(by, figures, asked))
+            .collect()
     }
 
-    fn by(&self, by: By, figures: &Figures) -> Vec<GroupRow> {
-        let mut groups = BTreeMap::<&str, (u64, Counts, u64)>::new();
-        for (site, counts) in &figures.sites {
-            let tags = self.tags.iter().find(|tags| *tags.site == **site);
-            let name = tags.and_then(|tags| tags.of(by)).map_or(UNTAGGED, |name| &**name);
-            let (sites, sum, silent) = groups.entry(name).or_default();
-            *sites += 1;
-            *sum += *counts;
-            // As in the key table: nothing on record is no removal.
-            *silent += if counts.is_known_now() { 0 } else { counts.baseline };
-        }
-        let mut rows: Vec<_> = groups.into_iter().map(|(name, sum)| row(by, name, sum)).collect();
+    fn by(&self, by: By, figures: &Figures, asked: &Asked) -> Vec<GroupRow> {
+        let tags: HashMap<&str, &SiteTags> = self.tags.iter().map(|tags| (&*tags.site, tags)).collect();
+        let name = |site: &str| tags.get(site).and_then(|tags| tags.of(by)).map_or(UNTAGGED, |name| &**name);
+        let mut sites = BTreeMap::<&str, u64>::new();
+        figures.sites.keys().for_each(|site| *sites.entry(name(site)).or_default() += 1);
+        // As in the key table: nothing on record is no removal.
+        let told = figures.by(asked, |site| figures.is_told(site).then(|| name(site)));
+        let all = figures.by(asked, |site| Some(name(site)));
+        let baseline = |name: &str| told.get(name).map_or(0, |counts| counts.baseline);
+        let row = |(name, counts): (&&str, &Counts)| {
+            row(by, name, (sites.get(name).copied().unwrap_or(0), counts, baseline(name)))
+        };
+        let mut rows: Vec<_> = all.iter().map(row).collect();
         rows.sort_by(|a, b| (b.now, b.baseline, &a.name).cmp(&(a.now, a.baseline, &b.name)));
         rows
     }
 }
 
-fn row(by: By, name: &str, (sites, counts, silent): (u64, Counts, u64)) -> GroupRow {
+fn row(by: By, name: &str, (sites, counts, told): (u64, &Counts, u64)) -> GroupRow {
     GroupRow {
         by: by.as_str(),
         name: name.to_owned(),
         sites,
         baseline: counts.baseline,
         now: counts.known_now(),
-        decline_percent: counts.known_now().and_then(|now| decline(counts.baseline - silent, now)),
+        decline_percent: counts.known_now().and_then(|now| decline(told, now)),
         still: counts.still,
         new: counts.new,
         returned: counts.returned,

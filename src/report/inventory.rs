@@ -1,10 +1,12 @@
 //! The devices behind the figures, one by one: who is counted in which of them, in any order, a page at a time.
 
+use std::collections::HashMap;
+
 use roaring::RoaringBitmap;
 use serde::Serialize;
 
-use super::cohort::{Cohort, within};
-use super::figures::{Figures, Piece, Subject};
+use super::cohort::{Cohort, Sets, within};
+use super::figures::{Figures, Subject};
 use crate::journal::{BLOCK, Presence, Set, Sign, StoreError, What};
 use crate::time::Day;
 
@@ -171,6 +173,10 @@ pub struct Inventory {
     /// The figures.
     pub figures: Figures,
     pieces: Vec<Seen>,
+    /// Those that have several numbers, each by its place among them.
+    roaming: Option<Seen>,
+    /// By number: the place of its device among these.
+    places: HashMap<u32, u32>,
 }
 
 /// Who was seen, of one piece of all numbers.
@@ -186,17 +192,18 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(piece: &Piece, cohort: &Cohort, subject: &Subject<'_>) -> Option<Self> {
+    fn of(block: u32, (sets, cohort): (&Sets, &Cohort), subject: &Subject<'_>) -> Option<Self> {
         let all = &(&cohort.baseline | &cohort.now) | &cohort.reinfected;
         if all.is_empty() {
             return None;
         }
-        let sets = &piece.sets.seen;
+        let sets = &sets.seen;
+        let size = all.max().map_or(0, |last| last as usize + 1);
         let window = within(sets, &subject.asked.window).to_vec();
         Some(Self {
-            block: piece.block,
-            first: days(sets.iter(), all.clone()),
-            last: days(sets.iter().rev(), all),
+            block,
+            first: days(sets.iter(), all.clone(), size),
+            last: days(sets.iter().rev(), all, size),
             cohort: cohort.clone(),
             window,
         })
@@ -214,8 +221,8 @@ impl Seen {
 }
 
 /// For each of these the day of the first set that it is in.
-fn days<'s>(sets: impl Iterator<Item = &'s Set>, mut wanted: RoaringBitmap) -> Box<[Day]> {
-    let mut found = vec![Day::default(); BLOCK as usize].into_boxed_slice();
+fn days<'s>(sets: impl Iterator<Item = &'s Set>, mut wanted: RoaringBitmap, size: usize) -> Box<[Day]> {
+    let mut found = vec![Day::default(); size].into_boxed_slice();
     for (day, bits) in sets {
         if wanted.is_empty() {
             break;
@@ -236,10 +243,14 @@ impl Inventory {
     /// # Errors
     /// [`StoreError`] when the record can't be read.
     pub fn read(presence: &Presence<'_>, subject: &Subject<'_>) -> Result<Self, StoreError> {
-        let mut pieces = Vec::new();
-        let figures =
-            Figures::read_with(presence, subject, |piece, cohort| pieces.extend(Seen::of(piece, cohort, subject)))?;
-        Ok(Self { figures, pieces })
+        let (mut pieces, mut roaming) = (Vec::new(), None);
+        let figures = Figures::read_with(presence, subject, |block, sets, cohort| match block {
+            Some(block) => pieces.extend(Seen::of(block, (sets, cohort), subject)),
+            None => roaming = Seen::of(0, (sets, cohort), subject),
+        })?;
+        let of = |place: u32| figures.roaming.numbers(place).iter().map(move |number| (*number, place));
+        let places = (0..figures.roaming.len()).flat_map(of).collect();
+        Ok(Self { figures, pieces, roaming, places })
     }
 
     /// Whether that many devices can be brought into this order.
@@ -258,7 +269,7 @@ impl Inventory {
         class: Class,
         (sort, falling): (Sort, bool),
     ) -> Result<Vec<u32>, StoreError> {
-        let mut numbers = self.all(class);
+        let mut numbers = self.all(subject, class);
         if !Self::sorts(sort, numbers.len()) {
             return Ok(numbers);
         }
@@ -293,7 +304,7 @@ impl Inventory {
             Sort::Lookups => {
                 let mut summed = Vec::with_capacity(numbers.len());
                 for number in numbers {
-                    summed.push((lookups(presence, subject, number)?, number));
+                    summed.push((self.lookups(presence, subject, number)?, number));
                 }
                 summed.sort_unstable();
                 numbers = summed.into_iter().map(|(_sum, number)| number).collect();
@@ -307,7 +318,7 @@ impl Inventory {
 
     /// How many devices of a class there are.
     pub fn count(&self, class: Class) -> u64 {
-        self.pieces.iter().map(|seen| class.of(&seen.cohort).len()).sum()
+        self.pieces.iter().chain(&self.roaming).map(|seen| class.of(&seen.cohort).len()).sum()
     }
 
     /// What is known of these, in this order.
@@ -323,8 +334,8 @@ impl Inventory {
         let mut rows = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let Some(device) = presence.devices([number])?.pop() else { continue };
-            let lookups = lookups(presence, subject, number)?;
-            let (seen, low) = (self.piece(number), number % BLOCK);
+            let lookups = self.lookups(presence, subject, number)?;
+            let (seen, low) = self.place_of(number);
             let is_in = |of: fn(&Cohort) -> &RoaringBitmap| seen.is_some_and(|seen| of(&seen.cohort).contains(low));
             let day =
                 |of: fn(&Seen) -> &[Day]| seen.and_then(|seen| Seen::day(of(seen), low)).map(|day| day.to_string());
@@ -358,25 +369,42 @@ impl Inventory {
         Ok(rows)
     }
 
-    fn piece(&self, number: u32) -> Option<&Seen> {
-        let at = self.pieces.binary_search_by_key(&(number / BLOCK), |seen| seen.block).ok()?;
-        self.pieces.get(at)
+    /// Where a number's device is counted, and by which number there.
+    fn place_of(&self, number: u32) -> (Option<&Seen>, u32) {
+        if let Some(place) = self.places.get(&number) {
+            return (self.roaming.as_ref(), *place);
+        }
+        let at = self.pieces.binary_search_by_key(&(number / BLOCK), |seen| seen.block).ok();
+        (at.and_then(|at| self.pieces.get(at)), number % BLOCK)
+    }
+
+    /// Lookups of a device in the window.
+    fn lookups(&self, presence: &Presence<'_>, subject: &Subject<'_>, number: u32) -> Result<u64, StoreError> {
+        let sign = Sign { ban: subject.ban, evidence: Some(subject.evidence), what: What::Seen };
+        let (alone, mut sum) = ([number], 0);
+        let numbers = self.places.get(&number).map_or(&alone[..], |place| self.figures.roaming.numbers(*place));
+        for number in numbers {
+            let counts = presence.counts(sign, *number, &subject.asked.window)?;
+            sum += counts.iter().map(|day| day.count).sum::<u64>();
+        }
+        Ok(sum)
     }
 
     fn place<T>(&self, number: u32, of: impl Fn(&Seen, u32) -> Option<T>) -> (Option<T>, u32) {
-        (self.piece(number).and_then(|seen| of(seen, number % BLOCK)), number)
+        let (seen, low) = self.place_of(number);
+        (seen.and_then(|seen| of(seen, low)), number)
     }
 
-    /// Every device of a class, by number.
-    fn all(&self, class: Class) -> Vec<u32> {
+    /// Every device of a class, by number: one with several by that of the site where it was seen last.
+    fn all(&self, subject: &Subject<'_>, class: Class) -> Vec<u32> {
         let of = |seen: &Seen| class.of(&seen.cohort).iter().map(|low| seen.block * BLOCK + low).collect::<Vec<_>>();
-        self.pieces.iter().flat_map(of).collect()
+        let mut all: Vec<u32> = self.pieces.iter().flat_map(of).collect();
+        if let Some(seen) = &self.roaming {
+            let days = *subject.asked.baseline.start()..=*subject.asked.window.end();
+            let last = |place| self.figures.roaming.last(place, &days);
+            all.extend(class.of(&seen.cohort).iter().filter_map(last));
+            all.sort_unstable();
+        }
+        all
     }
-}
-
-/// Lookups of a device in the window.
-fn lookups(presence: &Presence<'_>, subject: &Subject<'_>, number: u32) -> Result<u64, StoreError> {
-    let sign = Sign { ban: subject.ban, evidence: Some(subject.evidence), what: What::Seen };
-    let counts = presence.counts(sign, number, &subject.asked.window)?;
-    Ok(counts.iter().map(|day| day.count).sum())
 }

@@ -1,7 +1,10 @@
 //! The figures that a report begins with, and what each of them is called.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use super::cohort::Asked;
 use super::figures::{Counts, Figures};
 
 /// The figures of all sites together. Its JSON is an interface: names and order stay.
@@ -51,7 +54,7 @@ pub struct Key {
     pub addresses_now: u64,
     /// How much fewer they are.
     pub addresses_decline_percent: Option<f64>,
-    /// Sites of which it is known in both times who was active: the panel.
+    /// Sites of which it is known for half of the days of both times, or more, who was active: the panel.
     pub panel_sites: u64,
     /// Devices of the panel seen in the baseline.
     pub panel_baseline: u64,
@@ -67,32 +70,34 @@ pub struct Key {
     pub days_to_clean_median: Option<u32>,
     /// Of the window, connected to the block page.
     pub connected: u64,
+    /// Of the baseline and the window, addresses that stand for many clients.
+    pub many: u64,
 }
 
 impl Key {
     /// Those of all sites.
-    pub fn of(figures: &Figures) -> Self {
-        let mut all = Counts::default();
-        figures.sites.values().for_each(|counts| all += *counts);
+    pub fn of(figures: &Figures, asked: &Asked) -> Self {
+        let all = figures.all;
         let sites = |seen: fn(&Counts) -> u64| {
             let with = figures.sites.values().filter(|counts| seen(counts) > 0).count();
             u64::try_from(with).unwrap_or(u64::MAX)
         };
         let (sites_baseline, sites_now) = (sites(|counts| counts.baseline), sites(|counts| counts.now));
         let (addresses_baseline, addresses_now) = figures.addresses;
-        let mut panel = (0, 0, 0);
-        for counts in figures.sites.values().filter(|counts| counts.active_before > 0 && counts.active_now > 0) {
-            panel = (panel.0 + 1, panel.1 + counts.baseline, panel.2 + counts.now);
-        }
+        let of_panel: BTreeSet<&str> =
+            figures.sites.keys().map(String::as_str).filter(|site| figures.is_of_panel(site, asked)).collect();
+        let in_panel = figures.by(asked, |site| of_panel.contains(site).then_some(""));
+        let panel = in_panel.get("").copied().unwrap_or_default();
         let known = |active: u64| Some(active).filter(|active| *active > 0);
         // Nothing on record is no removal: what such a site had before is compared with nothing.
-        let silent = figures.sites.values().filter(|counts| counts.baseline > 0 && !counts.is_known_now());
-        let (silent_sites, silent_baseline) =
-            silent.fold((0, 0), |(sites, devices), counts| (sites + 1, devices + counts.baseline));
+        let silent_sites = sites(|counts| if counts.is_known_now() { 0 } else { counts.baseline });
+        let told = figures.by(asked, |site| figures.is_told(site).then_some(""));
+        let told_baseline = told.get("").map_or(0, |counts| counts.baseline);
+        let silent_baseline = all.baseline.saturating_sub(told_baseline);
         Self {
             baseline: all.baseline,
             now: all.known_now(),
-            decline_percent: decline(all.baseline - silent_baseline, all.now),
+            decline_percent: decline(told_baseline, all.now),
             silent_sites,
             silent_baseline,
             still: all.still,
@@ -112,14 +117,15 @@ impl Key {
             addresses_baseline,
             addresses_now,
             addresses_decline_percent: decline(addresses_baseline, addresses_now).filter(|_percent| silent_sites == 0),
-            panel_sites: panel.0,
-            panel_baseline: panel.1,
-            panel_now: panel.2,
-            panel_decline_percent: decline(panel.1, panel.2),
+            panel_sites: u64::try_from(of_panel.len()).unwrap_or(u64::MAX),
+            panel_baseline: panel.baseline,
+            panel_now: panel.now,
+            panel_decline_percent: decline(panel.baseline, panel.now),
             active_baseline: known(all.active_before),
             active_now: known(all.active_now),
             days_to_clean_median: figures.lifetimes.quantile(0.5),
             connected: all.connected,
+            many: all.many,
         }
     }
 
@@ -162,7 +168,11 @@ impl Key {
             ("addresses_baseline", number(self.addresses_baseline), "Addresses of the devices of the baseline"),
             ("addresses_now", number(self.addresses_now), "Addresses of the devices of the window"),
             ("addresses_decline_percent", percent(self.addresses_decline_percent), "Decline of addresses"),
-            ("panel_sites", number(self.panel_sites), "Panel: sites of which it is known in both times who was active"),
+            (
+                "panel_sites",
+                number(self.panel_sites),
+                "Panel: sites with activity on record on half of the days of both times or more",
+            ),
             ("panel_baseline", number(self.panel_baseline), "Devices of the panel in the baseline"),
             ("panel_now", number(self.panel_now), "Devices of the panel in the window"),
             ("panel_decline_percent", percent(self.panel_decline_percent), "Decline of devices of the panel"),
@@ -177,6 +187,11 @@ impl Key {
                 "connected",
                 number(self.connected),
                 "Connected: devices of the window that the block page saw connect; without one it sees none",
+            ),
+            (
+                "many",
+                number(self.many),
+                "At least one each: devices of both times that are addresses from which most queries of an hour came",
             ),
         ]
     }
@@ -211,11 +226,16 @@ pub struct SiteRow {
     pub confirmed: u64,
     /// Of which time it is known who was active: `both`, `baseline`, `window` or `unknown`.
     pub covered: &'static str,
+    /// Days of the baseline on which it is known who was active.
+    pub days_baseline: u32,
+    /// The same of the window.
+    pub days_now: u32,
 }
 
 impl SiteRow {
     /// That of one site.
-    pub fn of(site: &str, counts: &Counts) -> Self {
+    pub fn of(site: &str, counts: &Counts, figures: &Figures) -> Self {
+        let (days_baseline, days_now) = figures.site_days.get(site).copied().unwrap_or_default();
         Self {
             site: site.to_owned(),
             baseline: counts.baseline,
@@ -235,6 +255,8 @@ impl SiteRow {
                 (false, true) => "window",
                 (false, false) => "unknown",
             },
+            days_baseline,
+            days_now,
         }
     }
 }

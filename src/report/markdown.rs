@@ -89,6 +89,15 @@ fn annex(document: &Document, page: &mut Page) {
     page.table(&["From", "Until", "Mode", "Policy (SHA-256)", "Why"], document.enforcement.iter().map(enforcement));
     let list = |row: &super::document::ListRow| vec![text(&row.name), number(row.rules), text(&row.sha256)];
     page.table(&["List", "Rules", "SHA-256"], document.lists.iter().map(list));
+    if let Some(silent) = &document.silent {
+        page.line("## Devices that never asked");
+        let (known, count) = (silent.known, silent.silent);
+        page.line(&format!(
+            "Of {known} devices of the inventory, {count} asked this server for nothing in the window."
+        ));
+        page.list(&silent.devices);
+        page.left_out(u64::try_from(silent.left_out).unwrap_or(u64::MAX), "devices");
+    }
     page.line("## Dates of the law");
     let count = |count: Option<u64>| count.map_or_else(|| "not on record".to_owned(), number);
     let milestone = |row: &super::milestones::MilestoneRow| {
@@ -98,7 +107,7 @@ fn annex(document: &Document, page: &mut Page) {
     page.table(&header, document.milestones.iter().map(milestone));
     page.line("## Ways past this server");
     let signal = |row: &super::document::SignalRow| {
-        vec![text(&row.category), text(row.meaning), number(row.devices), number(row.lookups)]
+        vec![text(&row.category), text(row.meaning), count(row.devices), count(row.lookups)]
     };
     page.table(&["Signal", "Meaning", "Devices", "Lookups"], document.signals.iter().map(signal));
     page.line("## Coverage");
@@ -106,9 +115,20 @@ fn annex(document: &Document, page: &mut Page) {
     let covered = covered.into_iter().map(|(name, covered)| {
         let hours = format!("{} of {}", number(covered.hours), number(covered.of_hours));
         let first = [name.to_owned(), format!("{} of {}", covered.days, covered.of_days), hours];
-        first.into_iter().chain([covered.queries, covered.lost, covered.unnoted].map(number)).collect()
+        first
+            .into_iter()
+            .chain([covered.queries, covered.lost, covered.unnoted, covered.unnumbered].map(number))
+            .collect()
     });
-    let header = ["", "Days with activity", "Hours of service", "Queries", "Attempts lost", "Queries not noted"];
+    let header = [
+        "",
+        "Days with activity",
+        "Hours of service",
+        "Queries",
+        "Attempts lost",
+        "Queries not noted",
+        "Lookups of no device",
+    ];
     page.table(&header, covered);
     page.line("## Method");
     page.list(&document.method);

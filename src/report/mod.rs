@@ -22,12 +22,16 @@ mod method;
 mod milestones;
 mod open;
 mod oscal;
+mod roaming;
 mod seal;
+mod site_days;
 mod statement;
 
 pub use cohort::{Asked, CLEAN_AFTER_DAYS, Cohort, Sets, cohort};
 pub use csv::quoted;
-pub use document::{About, AuditRow, Coverage, Covered, Document, EvidenceRow, Inputs, ListRow, SignalRow, SpanRow};
+pub use document::{
+    About, AuditRow, Coverage, Covered, Document, EvidenceRow, Inputs, ListRow, SignalRow, Silent, SpanRow,
+};
 pub use figures::{Counts, Distinct, Figures, Subject};
 pub use format::Format;
 pub use groups::{By, GroupRow, Grouping, SiteTags};

@@ -18,6 +18,7 @@ pub struct Open {
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of a table: each is a column of its own")]
 pub struct OpenRow {
     /// Where it is.
     pub site: String,
@@ -41,6 +42,8 @@ pub struct OpenRow {
     pub last: String,
     /// Whether it connected to the block page in the window.
     pub connected: bool,
+    /// Whether it is an address that stood for many: at least one device.
+    pub many: bool,
 }
 
 /// Reads who they are, at most so many.
@@ -62,14 +65,40 @@ pub(super) fn read(
         let since = figures.since.unwrap_or(*subject.asked.window.start());
         let sets = presence.sets(sign, *block, &(since..=*subject.asked.window.end()))?;
         let devices = presence.devices(chosen.iter().map(|low| block * BLOCK + low))?;
-        open.devices.extend(devices.into_iter().map(|device| row(device, cohort, &sets, subject)));
+        open.devices.extend(devices.into_iter().map(|device| {
+            let low = device.number % BLOCK;
+            row(device, low, (cohort, &sets), subject)
+        }));
     }
+    roaming(presence, subject, (figures, rows_max), &mut open)?;
     open.devices.sort_by(|a, b| (&a.site, &a.device).cmp(&(&b.site, &b.device)));
     Ok(open)
 }
 
-fn row(device: DeviceRow, cohort: &Cohort, sets: &[Set], subject: &Subject<'_>) -> OpenRow {
-    let low = device.number % BLOCK;
+/// Those that have several numbers: at the site where each was seen last.
+fn roaming(
+    presence: &Presence<'_>,
+    subject: &Subject<'_>,
+    (figures, rows_max): (&Figures, usize),
+    open: &mut Open,
+) -> Result<(), StoreError> {
+    let (roaming, cohort) = (&figures.roaming, &figures.roaming_cohort);
+    if cohort.now.is_empty() {
+        return Ok(());
+    }
+    let room = u64::try_from(rows_max.saturating_sub(open.devices.len())).unwrap_or(u64::MAX);
+    open.left_out += cohort.now.len().saturating_sub(room);
+    let sets = roaming.whole();
+    for place in cohort.now.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        let number = roaming.last(place, &subject.asked.window);
+        let devices = presence.devices(number)?;
+        open.devices.extend(devices.into_iter().map(|device| row(device, place, (cohort, &sets.seen), subject)));
+    }
+    Ok(())
+}
+
+/// `low`: its number in these sets.
+fn row(device: DeviceRow, low: u32, (cohort, sets): (&Cohort, &[Set]), subject: &Subject<'_>) -> OpenRow {
     let is_in = |bits: &RoaringBitmap| bits.contains(low);
     let seen = |sets: &[Set]| sets.iter().filter(|(_day, bits)| is_in(bits)).map(|(day, _)| *day).collect::<Vec<_>>();
     let in_window = seen(within(sets, &subject.asked.window));
@@ -90,6 +119,7 @@ fn row(device: DeviceRow, cohort: &Cohort, sets: &[Set], subject: &Subject<'_>) 
         first: shown(first),
         last: shown(in_window.last().copied()),
         connected: is_in(&cohort.connected),
+        many: is_in(&cohort.many),
         client: device.client.map(|client| client.to_string()),
         site: device.site,
         device: device.device,

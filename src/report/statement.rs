@@ -1,12 +1,14 @@
 //! What a report comes to, in sentences that somebody can sign.
 
 use super::cohort::{Asked, CLEAN_AFTER_DAYS};
-use super::document::Coverage;
+use super::document::{Coverage, Inputs};
 use super::key::{Key, number, percent};
 use crate::policy::{Ban, EndUse};
+use crate::time::Day;
 
 /// The sentences.
-pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key, coverage: &Coverage) -> Vec<String> {
+pub(super) fn statement(inputs: &Inputs<'_>, key: &Key, coverage: &Coverage) -> Vec<String> {
+    let &Inputs { ban, asked, site, .. } = inputs;
     let place = site.map_or_else(|| "on all sites".to_owned(), |site| format!("on site {site}"));
     let (from, to) = (asked.window.start(), asked.window.end());
     let (start, end) = (asked.baseline.start(), asked.baseline.end());
@@ -50,9 +52,21 @@ pub(super) fn statement(ban: &Ban, asked: &Asked, site: Option<&str>, key: &Key,
             number(key.exempt),
         ));
     }
+    sentences.extend(unfinished(asked, inputs.today));
     sentences.extend(coverage_of(coverage));
     sentences.push(law(ban));
     sentences
+}
+
+/// That more may come.
+fn unfinished(asked: &Asked, today: Day) -> Option<String> {
+    let left = asked.window.end().since(today);
+    let to_come = match left {
+        ..0 => return None,
+        0 => "its last day is not over".to_owned(),
+        more => format!("{} of it are still to come", plural(more.unsigned_abs().into(), "day")),
+    };
+    Some(format!("The window is not over: this was found on {today}, when {to_come}. The figures may still grow."))
 }
 
 /// What the figures rest on, where that is not everything.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::binary::{MAGIC, NG_MAGIC, START, has_queries};
 use super::format::Format;
-use super::text::{Context, Fields, conn_columns, has_day_first, is_unbound_query, zeek_columns};
+use super::text::{Context, Fields, conn_columns, has_day_first, is_dated, is_unbound_query, zeek_columns};
 use super::times::{Times, month_and_day};
 
 /// Lines of the head that are looked at.
@@ -49,15 +49,21 @@ pub(super) fn about(head: &[u8], mut context: Context) -> Context {
         Format::Zeek => context.columns = lines(head).find_map(zeek_columns),
         Format::ZeekConn => context.columns = lines(head).find_map(conn_columns),
         Format::Windows => {
-            // Some lines are less than a second of a busy server: the more are looked at, the sooner one tells.
-            let mut all = head.split(|&octet| octet == b'\n');
-            context.times.day_first = all.find_map(has_day_first).unwrap_or(true);
+            context.times.day_first = day_first(head).unwrap_or(true);
         }
         Format::Unbound => context.replies = only_replies(lines(head).filter_map(is_unbound_query)),
         Format::Dnstap => context.replies = only_replies(has_queries(head).into_iter()),
         _ => (),
     }
     context
+}
+
+/// Whether the day or the month is first in dates of the form of a country; `None`: there are such dates, and none tells.
+pub(super) fn day_first(head: &[u8]) -> Option<bool> {
+    // Some lines are less than a second of a busy server: the more are looked at, the sooner one tells.
+    let mut all = head.split(|&octet| octet == b'\n');
+    let none = || head.split(|&octet| octet == b'\n').any(is_dated);
+    all.find_map(has_day_first).or_else(|| (!none()).then_some(true))
 }
 
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {

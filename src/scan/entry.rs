@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::identity::Identifier;
 use crate::metrics::Did;
 use crate::time::Timestamp;
 use crate::wire::{LowerName, NameError, Transport};
@@ -13,6 +14,8 @@ pub struct Entry {
     pub at: Timestamp,
     /// Who asked.
     pub client: IpAddr,
+    /// Which device that was, where the log names it and the address is anybody's.
+    pub device: Option<Identifier>,
     /// The name asked for.
     pub name: LowerName,
     /// The type asked for.
@@ -31,7 +34,8 @@ impl Entry {
     /// A query that was answered, of which the log says no more than this.
     pub(super) fn new(at: Timestamp, client: IpAddr, name: LowerName, qtype: u16) -> Self {
         let client = client.to_canonical();
-        Self { at, client, name, qtype, transport: None, verified: false, did: Did::Observe, to: None }
+        let (device, transport, to) = (None, None, None);
+        Self { at, client, device, name, qtype, transport, verified: false, did: Did::Observe, to }
     }
 
     /// The same where the log says how it came.

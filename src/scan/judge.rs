@@ -4,8 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
+use crate::identity::Identifier;
 use crate::metrics::Did;
-use crate::policy::{BanIndex, Client, Decision, Hit, PatternKind, PatternRef, Policy, SiteIndex, Verdict};
+use crate::policy::{AskedElsewhere, BanIndex, Hit, Met, PatternKind, PatternRef, SiteIndex};
 use crate::time::Timestamp;
 use crate::wire::Transport;
 
@@ -13,6 +16,7 @@ use super::binary::{Capture, Sink, read_dnstap};
 use super::cut::Chunk;
 use super::entry::{Entry, Fault};
 use super::format::Format;
+use super::rules::Rules;
 use super::text::Context;
 
 /// Faults of a chunk that are told one by one.
@@ -28,6 +32,7 @@ pub(super) struct Found<'p> {
     pub(super) at: usize,
     pub(super) when: Timestamp,
     pub(super) client: IpAddr,
+    pub(super) device: Option<Identifier>,
     /// Its name among those of the chunk.
     pub(super) name: Range<usize>,
     pub(super) qtype: u16,
@@ -40,6 +45,9 @@ pub(super) struct Found<'p> {
     pub(super) site: Option<SiteIndex>,
     pub(super) pattern: PatternRef<'p>,
 }
+
+/// A client, the device that the log names, and an hour since 1970.
+pub(super) type Asker = (IpAddr, Option<Identifier>, i64);
 
 /// Something that was not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +76,10 @@ pub struct Counts {
 /// A chunk and what came of it.
 pub(super) struct Judged<'p> {
     pub(super) chunk: Chunk,
-    policy: &'p Policy,
+    rules: &'p Rules<'p>,
     now: Timestamp,
+    /// When each first asked for anything.
+    pub(super) active: HashMap<Asker, Timestamp>,
     pub(super) found: Vec<Found<'p>>,
     /// The names of what was found, on the wire, one behind the other.
     pub(super) names: Vec<u8>,
@@ -94,9 +104,10 @@ impl Counts {
 
 /// Judges every line, frame or packet of a chunk by the policy as it is at `now`. `capture`: what is known of the packets
 /// before.
-pub(super) fn judge<'p>(chunk: Chunk, policy: &'p Policy, now: Timestamp, capture: &mut Capture) -> Judged<'p> {
+pub(super) fn judge<'p>(chunk: Chunk, rules: &'p Rules<'p>, now: Timestamp, capture: &mut Capture) -> Judged<'p> {
     let (found, names, counts, faults) = (Vec::new(), Vec::new(), Counts::default(), Vec::new());
-    let mut judged = Judged { chunk, policy, now, found, names, counts, faults };
+    let active = HashMap::new();
+    let mut judged = Judged { chunk, rules, now, active, found, names, counts, faults };
     let context = Arc::clone(&judged.chunk.context);
     let octets = std::mem::take(&mut judged.chunk.octets);
     match judged.chunk.long {
@@ -136,24 +147,22 @@ impl Judged<'_> {
         if let Some(to) = entry.to {
             return self.flow(at, entry, to);
         }
-        let over_stream = entry.transport.is_some_and(Transport::proves_address);
-        let client = Client { over_stream, ..Client::at(entry.client) };
-        let verdict = self.policy.decide(&entry.name, entry.qtype, &client, self.now);
-        if verdict.is_pass() {
+        let &Entry { at: when, client, ref name, qtype, transport, .. } = entry;
+        let who = (client, entry.device.clone(), when.as_second().div_euclid(3_600));
+        let first = self.active.entry(who).or_insert(when);
+        *first = when.min(*first);
+        let rules = self.rules;
+        let over_stream = transport.is_some_and(Transport::proves_address);
+        let asked = AskedElsewhere { client, device: rules.device(client, when), over_stream, name, qtype };
+        let mut met = rules.policy.met_elsewhere(rules.exemptions, &asked, self.now).peekable();
+        if met.peek().is_none() {
             return;
         }
-        let Verdict { decision, also, .. } = verdict;
-        let first = match decision {
-            Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
-            Decision::Allow(_) | Decision::Pass => None,
-        };
         let start = self.names.len();
-        self.names.extend_from_slice(entry.name.wire());
+        self.names.extend_from_slice(name.wire());
         let name = start..self.names.len();
-        let site = self.policy.who().of(entry.client).site();
-        for hit in first.into_iter().chain(also) {
-            self.found.push(found(at, entry, name.clone(), site, &hit));
-        }
+        let site = rules.policy.who().of(client).site();
+        self.found.extend(met.map(|met| found(at, entry, name.clone(), site, &met)));
     }
 
     /// Judges a connection: of those to a ban's fallback resolvers it is a signal.
@@ -161,7 +170,7 @@ impl Judged<'_> {
         if !DNS_PORTS.contains(&to.port()) {
             return;
         }
-        let policy = self.policy;
+        let policy = self.rules.policy;
         let bans = policy.bans().iter().enumerate().filter(|(_at, ban)| ban.fallback.contains(&to.ip()));
         for (ban, _named) in bans {
             let start = self.names.len();
@@ -175,6 +184,7 @@ impl Judged<'_> {
                 at,
                 when,
                 client,
+                device: None,
                 name,
                 qtype,
                 transport,
@@ -211,9 +221,10 @@ impl Sink for Judged<'_> {
     }
 }
 
-fn found<'p>(at: usize, entry: &Entry, name: Range<usize>, site: Option<SiteIndex>, hit: &Hit<'p>) -> Found<'p> {
+fn found<'p>(at: usize, entry: &Entry, name: Range<usize>, site: Option<SiteIndex>, met: &Met<'p>) -> Found<'p> {
     let &Entry { at: when, client, qtype, transport, verified, did, .. } = entry;
-    let &Hit { ban_index: ban, series, pattern, .. } = hit;
-    let series = Some(series);
-    Found { at, when, client, name, qtype, transport, verified, did, ban, series, site, pattern }
+    let Hit { ban_index: ban, series, pattern, .. } = met.hit;
+    let (series, did) = (Some(series), if met.spared { did.spared_here() } else { did });
+    let device = entry.device.clone();
+    Found { at, when, client, device, name, qtype, transport, verified, did, ban, series, site, pattern }
 }

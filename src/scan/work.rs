@@ -17,6 +17,7 @@ use super::detect;
 use super::format::Format;
 use super::judge::{Counts, FAULTS_MAX, FaultAt, Found, Judged, judge};
 use super::known::{Known, Unknown, look_up};
+use super::rules::Rules;
 use super::source::{Packing, Progress, Source};
 use super::text::{Context, Fields};
 use super::times::Times;
@@ -29,8 +30,12 @@ use crate::wire::{LowerName, Transport};
 
 /// The category of connections to the fallback resolvers of a ban's product.
 pub const FALLBACK: &str = "fallback_resolver";
+/// Beside the bans for which a log was read: who was active in it.
+const ACTIVE: &str = "";
 /// Rows that wait at most before they are written: a server that writes the same store waits no longer than that takes.
 const ROWS_MAX: usize = 5_000;
+/// Clients and hours that wait at most.
+const ACTIVE_MAX: usize = 50_000;
 /// Chunks that may pass between two transactions when little is found.
 const CHUNKS_MAX: u64 = 64;
 /// Time between two looks whether a thread has panicked.
@@ -39,8 +44,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How logs are scanned.
 #[derive(Debug)]
 pub struct Scan<'s> {
-    /// What their queries are judged by, as it is now.
-    pub policy: &'s Policy,
+    /// What their queries are judged by.
+    pub rules: &'s Rules<'s>,
     /// Now.
     pub now: Timestamp,
     /// The zone of times without one.
@@ -49,6 +54,8 @@ pub struct Scan<'s> {
     pub year: Option<i16>,
     /// Their format; `None`: each tells its own.
     pub format: Option<Format>,
+    /// Whether dates that do not tell have the day first, or the month; `None`: such a log is not read.
+    pub day_first: Option<bool>,
     /// What fields of JSON are called.
     pub fields: Arc<Fields>,
     /// Threads that judge.
@@ -106,6 +113,9 @@ pub enum ScanError {
     /// No format fits.
     #[error("no query is in its first lines, by the rules of any format; name one with --format to see what is wrong")]
     Format,
+    /// The day or the month may be first.
+    #[error("its dates do not tell whether the day or the month is first; say --date-order day-first or month-first")]
+    DateOrder,
     /// The record can't be written.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -145,7 +155,11 @@ impl Scan<'_> {
         times.year = self.year;
         let format = self.format.or_else(|| detect::format(&head, &times, &self.fields)).ok_or(ScanError::Format)?;
         let context = Context { fields: Arc::clone(&self.fields), ..Context::new(format, times) };
-        let context = detect::about(&head, context);
+        let mut context = detect::about(&head, context);
+        if format == Format::Windows {
+            let told = self.day_first.or_else(|| detect::day_first(&head));
+            context.times.day_first = told.ok_or(ScanError::DateOrder)?;
+        }
         let Known { head: by, alike, same, longer } = look_up(import, path, &head)?;
         let mut done = FileScanned::new(format, source.packing);
         if let Some(longer) = longer {
@@ -160,10 +174,10 @@ impl Scan<'_> {
         self.run(cutter, floor, recorder).map(|done| done.stand(same, floor))
     }
 
-    /// The bans that have a say about something.
+    /// The bans that have a say about something, and what stands for who was active.
     fn bans(&self) -> impl Iterator<Item = String> {
-        let on = self.policy.bans().iter().filter(|ban| ban.ceiling() != Mode::Off);
-        on.map(|ban| ban.id.to_string())
+        let on = self.rules.policy.bans().iter().filter(|ban| ban.ceiling() != Mode::Off);
+        on.map(|ban| ban.id.to_string()).chain([ACTIVE.to_owned()])
     }
 
     fn run(
@@ -220,7 +234,7 @@ impl Scan<'_> {
             let chunk = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(chunk) = chunk else { return };
             // Whoever records has stopped.
-            if tell.send(judge(chunk, self.policy, self.now, &mut capture)).is_err() {
+            if tell.send(judge(chunk, self.rules, self.now, &mut capture)).is_err() {
                 return;
             }
         }
@@ -302,7 +316,7 @@ struct Recorder<'s, 'i> {
 impl<'s, 'i> Recorder<'s, 'i> {
     fn new(scan: &'s Scan<'s>, import: &'i mut Import, log: Log, (done, floor): (FileScanned, u64)) -> Self {
         let before = |ban: &str| log.known.as_ref().and_then(|known| known.bans.get(ban).copied()).unwrap_or(0);
-        let covered = scan.policy.bans().iter().map(|ban| before(&ban.id)).collect();
+        let covered = scan.rules.policy.bans().iter().map(|ban| before(&ban.id)).collect();
         let (series, since) = (HashMap::new(), Counts::default());
         Self { scan, import, log, covered, series, done, floor, lines: 0, since, chunks: 0 }
     }
@@ -319,7 +333,7 @@ impl<'s, 'i> Recorder<'s, 'i> {
                 let reached = (start + octets.len() as u64, digest);
                 // Nobody reads any more: then it is not needed.
                 spare.try_send(octets).unwrap_or_default();
-                if self.import.waiting() >= ROWS_MAX || self.chunks >= CHUNKS_MAX {
+                if self.is_enough() {
                     self.commit(reached)?;
                     last = None;
                 } else {
@@ -328,6 +342,12 @@ impl<'s, 'i> Recorder<'s, 'i> {
             }
         }
         last.map_or(Ok(()), |reached| self.commit(reached))
+    }
+
+    /// Whether what waits is to be written.
+    fn is_enough(&self) -> bool {
+        let (rows, active) = (self.import.waiting(), self.import.waiting_active());
+        rows >= ROWS_MAX || active >= ACTIVE_MAX || self.chunks >= CHUNKS_MAX
     }
 
     fn take(&mut self, judged: &Judged<'_>) {
@@ -345,6 +365,13 @@ impl<'s, 'i> Recorder<'s, 'i> {
         self.since.add(&judged.counts);
         self.done.counts.add(&judged.counts);
         self.chunks += 1;
+        // Twice is once: whom an earlier reading has noted is noted again.
+        let policy = self.scan.rules.policy;
+        for (&(client, ref device, _hour), &at) in &judged.active {
+            let number = || policy.who().of(client).site().map(|SiteIndex(number)| number);
+            let told = device.as_ref().and_then(|device| self.import.told(device));
+            self.import.note_active((client, told), at, || site_of(policy, number()));
+        }
         for found in &judged.found {
             if judged.chunk.start + found.at as u64 >= self.covered[found.ban.0] {
                 self.record(found, &judged.names);
@@ -357,7 +384,7 @@ impl<'s, 'i> Recorder<'s, 'i> {
         let attempt = Attempt {
             at: found.when,
             client: found.client,
-            told: None,
+            told: found.device.as_ref().and_then(|device| self.import.told(device)),
             series: self.series(found),
             qname: &qname,
             qtype: found.qtype,
@@ -371,11 +398,10 @@ impl<'s, 'i> Recorder<'s, 'i> {
     }
 
     fn series(&mut self, found: &Found<'_>) -> SeriesId {
-        let (policy, import) = (self.scan.policy, &*self.import);
+        let (policy, import) = (self.scan.rules.policy, &*self.import);
         let number = found.site.map(|SiteIndex(number)| number);
         *self.series.entry((number, found.ban, found.series)).or_insert_with(|| {
-            let site = number.and_then(|number| policy.who().sites().nth(number.into()));
-            let site = site.map_or_else(|| Arc::from(DEFAULT_SITE), |site| Arc::clone(&site.id));
+            let site = site_of(policy, number);
             let Some(of) = found.series.map(|series| &policy.series()[series]) else {
                 // Anybody may ask these: it proves nothing of what is installed.
                 let (ban, category) = (Arc::clone(&policy.bans()[found.ban.0].id), Arc::from(FALLBACK));
@@ -391,6 +417,11 @@ impl<'s, 'i> Recorder<'s, 'i> {
         self.chunks = 0;
         self.import.commit(&mut self.log, &Reached { size, digest, queries, rejects, times })
     }
+}
+
+fn site_of(policy: &Policy, number: Option<u16>) -> Arc<str> {
+    let site = number.and_then(|number| policy.who().sites().nth(number.into()));
+    site.map_or_else(|| Arc::from(DEFAULT_SITE), |site| Arc::clone(&site.id))
 }
 
 /// The pattern that a name alone matches.

@@ -47,6 +47,8 @@ pub struct Crowd {
     pub names: u32,
     /// The end of that window.
     pub seen: Timestamp,
+    /// Whether it was not known before that window.
+    pub is_new: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Crowds {
         Self { window: Mutex::new(window), found: ArcSwap::default(), hasher: RandomState::default() }
     }
 
-    /// Looks at a query, if it is its turn; returns addresses that were not known to stand for many. Waits for nobody.
+    /// Looks at a query, if it is its turn; returns addresses that have stood for many in a window that is over. Waits for nobody.
     #[inline]
     pub(super) fn look(&self, query: &Query<'_>, address: IpAddr, now: Now) -> Vec<Crowd> {
         let turn = query.message.get(1).is_some_and(|low| low % ONE_OF == 0);
@@ -86,7 +88,7 @@ impl Crowds {
             Err(TryLockError::WouldBlock) => return Vec::new(),
         };
         let number = at.as_second().div_euclid(WINDOW);
-        let new = if window.number == number { Vec::new() } else { self.close(&mut window, number, at) };
+        let told = if window.number == number { Vec::new() } else { self.close(&mut window, number, at) };
         window.queries += 1;
         let room = window.of.len() < ADDRESSES_MAX;
         // The host's own queries are of its own programs.
@@ -96,22 +98,21 @@ impl Crowds {
             let bit = u32::try_from(name % u64::from(BITS)).unwrap_or_default();
             seen.names[(bit / 64) as usize] |= 1 << (bit % 64);
         }
-        new
+        told
     }
 
-    /// Ends a window; returns those that it shows and that were not known.
+    /// Ends a window; returns those that it shows.
     fn close(&self, window: &mut Window, number: i64, at: Timestamp) -> Vec<Crowd> {
         let known = self.found.load_full();
-        let told: Vec<_> = window.crowds(at).collect();
+        let is_new = |address| known.iter().all(|known| known.address != address);
+        let told: Vec<_> = window.crowds(at).map(|crowd| Crowd { is_new: is_new(crowd.address), ..crowd }).collect();
         window.number = number;
         window.queries = 0;
         window.of.clear();
-        let new =
-            told.iter().filter(|crowd| known.iter().all(|known| known.address != crowd.address)).copied().collect();
         let others = known.iter().filter(|known| told.iter().all(|crowd| crowd.address != known.address)).copied();
         let all: Vec<_> = told.iter().copied().chain(others).take(ADDRESSES_MAX).collect();
         self.found.store(Arc::new(all));
-        new
+        told
     }
 
     /// Those that are known.
@@ -129,6 +130,7 @@ impl Window {
             share_percent: seen.queries.saturating_mul(100) / whole.max(1),
             names: seen.names(),
             seen: at,
+            is_new: true,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::guard::{Guard, InForce};
 use crate::journal::Attempt;
 use crate::metrics::Did;
-use crate::policy::{self, Decision, Entrance, Hit, Holder, Named, SiteIndex, Spared};
+use crate::policy::{AskedElsewhere, Hit, Holder, Met, Named, SiteIndex};
 use crate::time::Timestamp;
 use crate::wire::{LowerName, Transport};
 
@@ -25,12 +25,12 @@ pub struct Foreign<'a> {
 }
 
 impl Foreign<'_> {
-    fn judge<'p>(&self, in_force: &'p InForce) -> Spared<'p> {
-        let (address, over_stream) = (self.client, self.transport.proves_address());
+    fn met<'p>(&self, in_force: &'p InForce) -> impl Iterator<Item = Met<'p>> + use<'p> {
+        let &Self { at, client, name, qtype, transport } = self;
         let roster = &in_force.roster;
-        let device = if roster.is_empty() { Named::NOBODY } else { roster.named(Holder::Address(address)) };
-        let client = policy::Client { address, sender: address, over_stream, entrance: Entrance::UNKNOWN, device };
-        in_force.policy.decide_sparing(&in_force.exemptions, self.name, self.qtype, &client, self.at)
+        let device = if roster.is_empty() { Named::NOBODY } else { roster.named(Holder::Address(client)) };
+        let asked = AskedElsewhere { client, device, over_stream: transport.proves_address(), name, qtype };
+        in_force.policy.met_elsewhere(&in_force.exemptions, &asked, at)
     }
 }
 
@@ -40,9 +40,7 @@ impl Guard {
     pub fn is_foreign_attempt(&self, foreign: &Foreign<'_>) -> Option<bool> {
         let in_force = self.in_force()?;
         self.journal.note_active((foreign.client, None), foreign.at, || in_force.site_of(foreign.client));
-        let Spared { verdict, hits } = foreign.judge(&in_force);
-        let is_pass = matches!(verdict.decision, Decision::Pass | Decision::Allow(_));
-        let is_attempt = !is_pass || !verdict.also.is_empty() || !hits.is_empty();
+        let is_attempt = foreign.met(&in_force).next().is_some();
         if !is_attempt && self.journal.keeps_names() {
             self.journal.note_name(foreign.name, foreign.client, foreign.at);
         }
@@ -53,18 +51,8 @@ impl Guard {
     /// nothing.
     pub fn record_foreign(&self, foreign: &Foreign<'_>, did: Did) {
         let Some(in_force) = self.in_force() else { return };
-        let Spared { verdict, hits } = foreign.judge(&in_force);
-        let first = match &verdict.decision {
-            Decision::Pass | Decision::Allow(_) => None,
-            Decision::Observe(hit) | Decision::Enforce(hit, _) => Some(hit),
-        };
-        for hit in first.into_iter().chain(&verdict.also) {
-            self.count_foreign(&in_force, foreign, hit, did);
-        }
-        // Spared here is not spared there.
-        let did_spared = if did == Did::Observe { Did::Exempt } else { did };
-        for spared in &hits {
-            self.count_foreign(&in_force, foreign, &spared.hit, did_spared);
+        for Met { hit, spared } in foreign.met(&in_force) {
+            self.count_foreign(&in_force, foreign, &hit, if spared { did.spared_here() } else { did });
         }
     }
 

@@ -282,7 +282,13 @@ impl Guard {
     /// Looks whether the sender of a query that is served stands for many. One that says for whom it asks does not hide them.
     #[inline]
     pub(super) fn look_for_crowds(&self, query: &Query<'_>, client: &Client, now: Now) {
-        for Crowd { address, share_percent, names, .. } in self.crowds.look(query, client.address(), now) {
+        for Crowd { address, share_percent, names, is_new, .. } in self.crowds.look(query, client.address(), now) {
+            if let Some(in_force) = self.in_force() {
+                self.journal.note_crowd(address, now.wall, in_force.site_of(address));
+            }
+            if !is_new {
+                continue;
+            }
             self.metrics.dns.crowds.set(u64::try_from(self.crowds.found().len()).unwrap_or(u64::MAX));
             // The log is kept for longer than it is read.
             let address = self.journal.log_name(address);

@@ -271,6 +271,16 @@ pub fn erase_waiting(state_dir: &Path, person: &Person) -> io::Result<u64> {
     above.iter().try_fold(0, |erased, stream| Ok(erased + stream.erase(&is_of(person))?))
 }
 
+/// What waits of somebody in a state directory, for sinks and then for webhooks; some of it may have been sent by now.
+///
+/// # Errors
+/// The disk's.
+pub fn waiting_of(state_dir: &Path, person: &Person) -> io::Result<Vec<AttemptRow>> {
+    let mut rows = Stream::of_rows(state_dir).waiting_of(&is_of(person))?;
+    rows.extend(Stream::of_first(state_dir).waiting_of(&is_of(person))?);
+    Ok(rows)
+}
+
 fn is_of(person: &Person) -> impl Fn(&AttemptRow) -> bool {
     |row| person.is_of(row.client, row.device.as_deref())
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::config::SinkConfig;
 use super::places::Places;
-use super::spool::{Spool, Unwritten, erase_alone};
+use super::spool::{Spool, Unwritten, erase_alone, waiting_in};
 use crate::journal::AttemptRow;
 
 /// One stream, and how far its readers are.
@@ -77,6 +77,11 @@ impl Stream {
             Some((spool, _places)) => spool.erase(meant),
             None => erase_alone(&self.above, meant),
         }
+    }
+
+    /// The rows on the disk that are `meant`.
+    pub(super) fn waiting_of(&self, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<Vec<AttemptRow>> {
+        waiting_in(&self.above, meant)
     }
 
     /// Octets on the disk, and what waits for each reader.

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use embargo::clock::Clock;
 use embargo::config::{Settings, policy};
+use embargo::identity::Holdings;
 use embargo::journal::{Config, Import};
-use embargo::policy::Policy;
-use embargo::scan::{Fields, FileScanned, Format, Progress, Scan};
+use embargo::policy::{Exemptions, Policy, Roster};
+use embargo::scan::{Fields, FileScanned, Format, Progress, Rules, Scan};
 use embargo::time::Mono;
 use jiff::tz::TimeZone;
 
@@ -52,7 +53,10 @@ fn main() {
 fn scan(path: &Path, state: &Path, policy: &Policy, workers: usize, clock: &Clock) -> FileScanned {
     let (progress, now) = (Progress::default(), clock.now().wall);
     let (format, fields, zone) = (Some(Format::Zeek), Arc::new(Fields::default()), TimeZone::UTC);
-    let scan = Scan { policy, now, zone, year: None, format, fields, workers, progress: &progress };
+    let (exemptions, roster, holdings) = (Exemptions::default(), Roster::default(), Holdings::default());
+    let rules = Rules { policy, exemptions: &exemptions, roster: &roster, holdings: &holdings };
+    let scan =
+        Scan { rules: &rules, now, zone, year: None, day_first: None, format, fields, workers, progress: &progress };
     let mut import = Import::open(&Config::new(state), now).unwrap();
     let done = scan.file(path, &mut import).unwrap();
     import.close().unwrap();

@@ -40,6 +40,7 @@ mod proxies;
 mod readme;
 mod regression;
 mod reload;
+mod reverse_names;
 mod subnets;
 mod scan;
 mod screening;

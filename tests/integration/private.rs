@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use embargo::app::control::Request;
 use embargo::clock::Clock;
 use embargo::time::{Mono, Now};
 use embargo::wire::{qtype, rcode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{RunningServer, TestServer};
 
@@ -106,6 +108,26 @@ async fn who_looked_at_clients_is_noted_while_that_is_wanted() {
     let told: Vec<_> = looked.iter().map(|entry| (&entry["looked"]["by"], &entry["looked"]["at"])).collect();
     assert_eq!(told, [(&json!("attempts"), &json!("of one client, ban vendor")), (&json!("clients"), &json!(""))]);
     assert!(looked.iter().all(|entry| entry["uid"].is_u64()) && !holds(&server.state_dir(), "of 127"), "{looked:?}");
+
+    // Over the network: by whoever has shown a token.
+    let request = Request::TokenAdd { name: "siem".to_owned(), scopes: "read".parse().unwrap(), lasts_ms: None };
+    let made = server.control(request).await;
+    let token = made["token"].as_str().unwrap();
+    for path in ["/api/v1/attempts?client=127.0.0.1", "/devices", "/api/v1/status"] {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let mut stream = tokio::net::TcpStream::connect(server.admin()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}: {}", String::from_utf8_lossy(&answer));
+    }
+    let looked = looks(&server).await.split_off(2);
+    let told: Vec<_> =
+        looked.iter().map(|entry| (&entry["looked"]["by"], &entry["looked"]["at"], &entry["by"])).collect();
+    let (api, page, by) = (json!("api attempts"), json!("page devices"), json!("token:siem"));
+    assert_eq!(told, [(&api, &json!("of one client"), &by), (&page, &json!(""), &by)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use crate::admin::problem::Problem;
 use crate::admin::ran::{self, Passing};
 use crate::admin::{Command, House, Room};
 use crate::audit::Author;
+use crate::identity::Devices;
 use crate::journal::Store;
 use crate::orders::{Answer, Request};
 use crate::policy::{Ban, Policy};
@@ -63,6 +64,11 @@ impl<'r> Desk<'r> {
             Answer::Done(status) => status,
             Answer::Failed(_) | Answer::Wrong(_) => Value::Null,
         }
+    }
+
+    /// Who is who.
+    pub(super) fn devices(&self) -> Arc<Devices> {
+        self.house.devices()
     }
 
     /// The name that stands now for the device that the record calls so.

@@ -23,8 +23,8 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let scope = Scope::of_page(desk, &store, view)?;
     let class = class(view)?;
     view.title(&format!("{}: devices", scope.ban.title));
-    let kept = desk.memo.figures(&store, &scope.figures(), view.now)?;
-    let presence = store.presence()?;
+    let kept = desk.memo.figures((&store, &desk.devices()), &scope.figures(), view.now)?;
+    let presence = store.presence()?.uniting(&desk.devices())?;
     let (sort, falling) = sort(view);
     let numbers = kept.numbers(&presence, (class, sort, falling))?;
     let rows_max = view.rows_of("devices");

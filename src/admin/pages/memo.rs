@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pasted::Pasted;
 use super::trouble::Trouble;
+use crate::identity::Devices;
 use crate::journal::{Presence, Store};
 use crate::policy::Evidence;
 use crate::priority::yield_to_serving;
@@ -113,13 +114,16 @@ impl Default for Memo {
     }
 }
 
+/// The record, and which names in it are of one device.
+type Known<'r> = (&'r Store, &'r Arc<Devices>);
+
 impl Memo {
     /// The figures, read now or some moments ago: old ones are shown once more while new ones are read, so that nobody waits
     /// but the first who asks for them.
-    pub(super) fn figures(self: &Arc<Self>, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+    pub(super) fn figures(self: &Arc<Self>, record: Known<'_>, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
         if let Some(kept) = self.known(of, now) {
             if age(&kept, now) >= FRESH_MS {
-                self.renew(store, of, now);
+                self.renew(record, of, now);
             }
             return Ok(kept);
         }
@@ -127,18 +131,18 @@ impl Memo {
         // Somebody else may have read them meanwhile.
         match self.known(of, now) {
             Some(kept) => Ok(kept),
-            None => self.read(store, of, now),
+            None => self.read(record, of, now),
         }
     }
 
     /// The figures that are to be there before anybody asks, read now unless they are fresh. They never make room for others.
     /// Whoever asks for them meanwhile waits for them.
-    pub(super) fn warm(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+    pub(super) fn warm(&self, record: Known<'_>, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
         self.shelf().first = Some(of.clone());
         let _alone = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         match self.known(of, now).filter(|kept| age(kept, now) < WARM_MS) {
             Some(kept) => Ok(kept),
-            None => self.read(store, of, now),
+            None => self.read(record, of, now),
         }
     }
 
@@ -150,29 +154,29 @@ impl Memo {
         all.find(of)
     }
 
-    fn read(&self, store: &Store, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
-        let presence = store.presence()?;
-        let devices =
+    fn read(&self, (store, devices): Known<'_>, of: &Of, now: Timestamp) -> Result<Arc<Kept>, Trouble> {
+        let presence = store.presence()?.uniting(devices)?;
+        let numbers =
             presence.numbered()?.iter().fold(0, |sum: u32, range| sum.saturating_add(range.end - range.first));
         let inventory = Inventory::read(&presence, &of.subject())?;
         let kept = Arc::new(Kept { of: of.clone(), read: now, inventory, orders: Mutex::default() });
-        if devices >= self.devices_min {
+        if numbers >= self.devices_min {
             self.shelf().put(&kept);
         }
         Ok(kept)
     }
 
     /// Reads them anew on a thread that makes way for others, one at a time.
-    fn renew(self: &Arc<Self>, store: &Store, of: &Of, now: Timestamp) {
+    fn renew(self: &Arc<Self>, (store, devices): Known<'_>, of: &Of, now: Timestamp) {
         if self.renewing.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (memo, directory, of) = (Arc::clone(self), store.directory(), of.clone());
+        let (memo, directory, of, devices) = (Arc::clone(self), store.directory(), of.clone(), Arc::clone(devices));
         let work = move || {
             yield_to_serving();
             let store = Store::open_read_only(&directory).map_err(Trouble::from);
             // What can't be read now is told to whoever asks when these are too old.
-            drop(store.and_then(|store| memo.read(&store, &of, now)));
+            drop(store.and_then(|store| memo.read((&store, &devices), &of, now)));
             memo.renewing.store(false, Ordering::Relaxed);
         };
         if std::thread::Builder::new().name("figures".to_owned()).spawn(work).is_err() {
@@ -210,20 +214,29 @@ mod tests {
         let config = crate::journal::Config::new(directory.path());
         let journal = crate::journal::Journal::start(config, Arc::default(), clock).unwrap();
         journal.close(std::time::Duration::from_secs(20)).unwrap();
+        let devices = Arc::default();
         let (memo, store) =
             (Arc::new(Memo { devices_min: 0, ..Memo::default() }), Store::open_read_only(directory.path()).unwrap());
-        let warm = |second| memo.warm(&store, &of(0), at(second)).unwrap().read;
+        let warm = |second| memo.warm((&store, &devices), &of(0), at(second)).unwrap().read;
         assert_eq!((warm(0), warm(299), warm(300)), (at(0), at(0), at(300)));
         for other in 1..=2 * KEPT_MAX {
-            memo.figures(&store, &of(other), at(310)).unwrap();
+            memo.figures((&store, &devices), &of(other), at(310)).unwrap();
         }
-        assert_eq!(memo.figures(&store, &of(0), at(320)).unwrap().read, at(300), "it was not read again");
+        assert_eq!(memo.figures((&store, &devices), &of(0), at(320)).unwrap().read, at(300), "it was not read again");
         assert_eq!(memo.shelf().kept.len(), KEPT_MAX);
-        assert_eq!(memo.figures(&store, &of(1), at(320)).unwrap().read, at(320), "it had made room");
-        assert_eq!(memo.figures(&store, &of(0), at(200)).unwrap().read, at(200), "the clock was set back");
-        assert_eq!(memo.figures(&store, &of(0), at(1_000)).unwrap().read, at(1_000), "it was too old to be shown");
+        assert_eq!(memo.figures((&store, &devices), &of(1), at(320)).unwrap().read, at(320), "it had made room");
+        assert_eq!(memo.figures((&store, &devices), &of(0), at(200)).unwrap().read, at(200), "the clock was set back");
+        assert_eq!(
+            memo.figures((&store, &devices), &of(0), at(1_000)).unwrap().read,
+            at(1_000),
+            "it was too old to be shown"
+        );
         let memo = Arc::new(Memo::default());
-        assert_eq!(memo.warm(&store, &of(0), at(0)).unwrap().read, at(0));
-        assert_eq!(memo.figures(&store, &of(0), at(1)).unwrap().read, at(1), "so few are read anew each time");
+        assert_eq!(memo.warm((&store, &devices), &of(0), at(0)).unwrap().read, at(0));
+        assert_eq!(
+            memo.figures((&store, &devices), &of(0), at(1)).unwrap().read,
+            at(1),
+            "so few are read anew each time"
+        );
     }
 }

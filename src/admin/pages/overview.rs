@@ -17,9 +17,9 @@ pub(super) fn page(desk: &Desk<'_>, view: &mut View) -> Result<Markup, Trouble> 
     let store = desk.store()?;
     let scope = Scope::of_page(desk, &store, view)?;
     view.title(&format!("{}: overview", scope.ban.title));
-    let kept = desk.memo.figures(&store, &scope.figures(), view.now)?;
+    let kept = desk.memo.figures((&store, &desk.devices()), &scope.figures(), view.now)?;
     let inventory = &kept.inventory;
-    let key = Key::of(&inventory.figures);
+    let key = Key::of(&inventory.figures, &scope.asked);
     let exceptions = super::system::exceptions(desk, Some(&scope.ban))?;
     let plot = plot::devices_by_day(view, &inventory.figures, &scope);
     let (sites, proofs) = (view.table(sites(&scope, inventory)), view.table(proofs(&scope, inventory)));
@@ -78,7 +78,8 @@ fn sites(scope: &Scope, inventory: &Inventory) -> Table {
         Column::number("Confirmed", "confirmed"),
     ];
     let mut table = Table::new("sites", "Devices by site, those with most first", columns);
-    let mut rows: Vec<_> = inventory.figures.sites.iter().map(|(site, counts)| SiteRow::of(site, counts)).collect();
+    let figures = &inventory.figures;
+    let mut rows: Vec<_> = figures.sites.iter().map(|(site, counts)| SiteRow::of(site, counts, figures)).collect();
     rows.sort_by(|a, b| (b.now, b.baseline, &a.site).cmp(&(a.now, a.baseline, &b.site)));
     for row in rows {
         let site = &*row.site;

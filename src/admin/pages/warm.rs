@@ -35,7 +35,8 @@ fn first(room: &Room) -> Result<(), Trouble> {
     let (policy, now) = (house.policy().ok_or(Trouble::NoPolicy)?, house.now().wall);
     let store = Store::open_read_only(house.state_dir())?;
     let scope = Scope::of(policy, &store, &Asked::nothing(), now)?;
-    let kept = room.memo.warm(&store, &scope.figures(), now)?;
-    kept.numbers(&store.presence()?, FIRST_ORDER)?;
+    let devices = house.devices();
+    let kept = room.memo.warm((&store, &devices), &scope.figures(), now)?;
+    kept.numbers(&store.presence()?.uniting(&devices)?, FIRST_ORDER)?;
     Ok(())
 }

@@ -14,12 +14,13 @@ use super::make::{Making, Unmade};
 use super::plan::{self, Days};
 use crate::app::parts::{CLOSE, Parts};
 use crate::config::{Loaded, ReportSettings};
+use crate::identity::Devices;
 use crate::journal::Journal;
 use crate::policy::Policy;
 use crate::priority::beside;
 use crate::replace::replace;
 use crate::report::Asked;
-use crate::time::Mono;
+use crate::time::{Day, Mono};
 
 /// It is looked this often what is due: files may have gone, and the clock been set.
 const LOOK: Duration = Duration::from_secs(60);
@@ -82,6 +83,8 @@ impl Parts {
                     loaded: Arc::clone(&loaded),
                     policy: Arc::clone(&in_force.policy),
                     journal: Arc::clone(&self.journal),
+                    devices: Arc::clone(&self.devices),
+                    today: Day::of(now.wall),
                 };
                 let made = beside(move || work.make()).await.map_err(Fault::Thread).flatten();
                 if self.told(report, days, &made) {
@@ -127,18 +130,23 @@ struct Work {
     loaded: Arc<Loaded>,
     policy: Arc<Policy>,
     journal: Arc<Journal>,
+    devices: Arc<Devices>,
+    today: Day,
 }
 
 impl Work {
     /// Makes it, and puts it where it belongs, whole or not at all; whether it is signed.
     fn make(self) -> Result<bool, Fault> {
-        let Self { report, days, loaded, policy, journal } = &self;
+        let Self { report, days, loaded, policy, journal, devices, today } = &self;
         let ban = policy.bans().iter().find(|ban| ban.id == report.ban);
         let ban = ban.ok_or_else(|| Fault::Ban(Arc::clone(&report.ban)))?;
         let asked = Asked::new(days.from, days.to, report.baseline).ok_or(Fault::Window)?;
         // What can't be written now is missing in the store, and the report says what that is.
         journal.flush(CLOSE).unwrap_or_default();
-        let making = Making { loaded, policy, ban, asked: &asked, site: report.site.as_deref(), by: report.by };
+        let making = {
+            let (site, today) = (report.site.as_deref(), *today);
+            Making { loaded, policy, ban, devices, asked: &asked, site, today, by: report.by }
+        };
         let made = making.make(&report.formats)?;
         let disk = |path: &PathBuf| {
             let path = path.clone();

@@ -1,14 +1,17 @@
 //! Making a report: reads the audit log and the record, and writes the document.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::key::{self, KeyFault};
 use crate::audit;
 use crate::config::Loaded;
+use crate::identity::Devices;
 use crate::journal::{Presence, Store, StoreError};
 use crate::policy::{Ban, BanKind, GroupKind, ListInfo, Policy};
 use crate::report::{Asked, By, Document, Format, Grouping, History, Inputs, ListRow, SignalRow, SigningKey, seal};
 use crate::scan::{self, FALLBACK};
+use crate::time::Day;
 
 /// Sites that a message offers at most.
 const OFFERED_MAX: usize = 20;
@@ -19,9 +22,13 @@ pub(crate) struct Making<'m> {
     pub(crate) loaded: &'m Loaded,
     pub(crate) policy: &'m Policy,
     pub(crate) ban: &'m Ban,
+    /// Which names are of one device.
+    pub(crate) devices: &'m Devices,
     pub(crate) asked: &'m Asked,
     /// The one site, if it is about one.
     pub(crate) site: Option<&'m str>,
+    /// The day on which it is made.
+    pub(crate) today: Day,
     /// By what figures are told apart; `None`: by sites and every tag of theirs.
     pub(crate) by: Option<By>,
 }
@@ -38,6 +45,14 @@ pub(crate) enum Unmade {
     /// Nobody knows the site: an empty report would be taken for one of it.
     #[error("{0}")]
     Site(String),
+    /// Nothing can be on record yet.
+    #[error("the window begins on {from}, and today is {today} (UTC): nothing of it can be on record")]
+    Ahead {
+        /// Its first day.
+        from: Day,
+        /// That on which it was asked for.
+        today: Day,
+    },
     /// The key that signs can't be used.
     #[error(transparent)]
     Key(#[from] KeyFault),
@@ -49,15 +64,20 @@ impl Making<'_> {
     /// # Errors
     /// [`Unmade`].
     pub(crate) fn make(&self, formats: &[Format]) -> Result<Vec<String>, Unmade> {
+        let (from, today) = (*self.asked.window.start(), self.today);
+        if from > today {
+            return Err(Unmade::Ahead { from, today });
+        }
         let directory = &self.loaded.state_dir;
         let history = history(directory)?;
         let store = Store::open_read_only(directory)?;
-        let presence = store.presence()?;
+        let presence = store.presence()?.uniting(self.devices)?;
         if let Some(site) = self.site {
             self.known_site(site, &presence)?;
         }
         let key = key::read(directory)?;
         let (since, until) = self.asked.moments();
+        let (flows, lookups_since) = (self.flows(&store)?, store.attempts_since(&self.asked.window)?);
         let mut inputs = Inputs {
             ban: self.ban,
             lists: self.lists(),
@@ -66,8 +86,11 @@ impl Making<'_> {
             grouping: Grouping { tags: self.loaded.settings.tags.clone(), by: self.by },
             history: &history,
             windows: store.windows(since, until)?,
-            signals: self.signals(&store)?,
-            flows: self.flows(&store)?,
+            inventory: self.devices.inventory(),
+            lookups_since,
+            today,
+            signals: self.signals(&store, (flows, lookups_since))?,
+            flows,
             configured: self.loaded.settings.exceptions_of(self.ban),
             signed_by: key.as_ref().map(SigningKey::fingerprint),
             rows_max: 0,
@@ -97,7 +120,10 @@ impl Making<'_> {
     }
 
     /// What bans that are only signals have seen in the window.
-    fn signals(&self, store: &Store) -> Result<Vec<SignalRow>, StoreError> {
+    fn signals(&self, store: &Store, (flows, since): (bool, Option<Day>)) -> Result<Vec<SignalRow>, StoreError> {
+        if since.is_some() {
+            return Ok(self.gone(flows));
+        }
         let mut signals = Vec::new();
         for ban in self.policy.bans().iter().filter(|ban| ban.kind == BanKind::Signal) {
             let rows = store.by_category(&ban.id, self.asked.window_moments(), self.site)?;
@@ -107,6 +133,15 @@ impl Making<'_> {
         let fallback = own.into_iter().filter(|row| row.category == FALLBACK);
         signals.extend(fallback.map(|row| SignalRow::of(&self.ban.id, row)));
         Ok(signals)
+    }
+
+    /// The signals that there may have been: how many, is no longer on record.
+    fn gone(&self, flows: bool) -> Vec<SignalRow> {
+        let signal = |id: &str| self.policy.bans().iter().any(|ban| ban.kind == BanKind::Signal && *ban.id == *id);
+        let series = self.policy.series().iter().filter(|series| signal(&series.ban));
+        let all: BTreeSet<_> = series.map(|series| (&*series.ban, &*series.category)).collect();
+        let fallback = flows.then_some((&*self.ban.id, FALLBACK));
+        all.into_iter().chain(fallback).map(|(ban, category)| SignalRow::gone(ban, category.to_owned())).collect()
     }
 
     /// Whether anything is known of the fallback resolvers of the ban's product.

@@ -87,7 +87,7 @@ impl Devices {
             None => (),
         }
         let rows = flags::Rows { client, since: at, until: at, limit, ..flags::Rows::default() };
-        let devices = known::joined(&state.directory(console)?, console)?;
+        let devices = known::of_record(&state, console)?;
         let vendors = makers(vendors.as_deref())?;
         let read = |store: &Store, filter: &Filter| {
             let connected = Connected::read(store, &Filter { client: filter.client, ..Filter::default() })?;

@@ -10,9 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags};
 use crate::diag::shown;
 
-/// Hold two identifiers for those of one device, from now on and where lookups recorded before are listed
-///
-/// Figures of reports count devices under the names with which they were recorded: two that were recorded apart stay two there.
+/// Hold two identifiers for those of one device, from now on and in what was recorded before
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_CODES)]
 pub(super) struct Merge {

@@ -13,6 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::status::reached;
 use crate::cli::{EXIT_CODES, flags, known, record};
 use crate::diag::shown;
+use crate::identity::Devices;
 use crate::journal::{Config, Erased, Key, Store, Whose, erase_alone};
 use crate::sinks::erase_waiting;
 
@@ -46,7 +47,10 @@ impl Erase {
         let Some(whose) = self.who.whose() else { return Ok(()) };
         let asked = Request::PrivacyErase(Box::new(Erasing { whose: whose.clone(), ticket: self.ticket.clone() }));
         let erased = match control::ask(&directory, &asked, ERASE) {
-            Err(ControlError::Unreachable { .. }) => alone(&directory, &whose, self.ticket, console)?,
+            Err(ControlError::Unreachable { .. }) => {
+                let devices = known::of_record(&self.state, console)?;
+                alone((&directory, devices), &whose, self.ticket, console)?
+            }
             answer => serde_json::from_value(reached(answer)?)
                 .map_err(|error| Failure::cannot(format!("the server answered something else: {error}"), ""))?,
         };
@@ -66,7 +70,7 @@ impl Erase {
 
 /// Erases where no server runs.
 fn alone(
-    directory: &Path,
+    (directory, devices): (&Path, Devices),
     whose: &Whose,
     ticket: Option<String>,
     console: &mut Console<'_>,
@@ -74,7 +78,7 @@ fn alone(
     // None is made where there is none.
     drop(Store::open_read_only(directory).map_err(record::unread)?);
     let key = Key::read(directory).map_err(|error| Failure::cannot(error, ""))?;
-    let config = Config { devices: known::joined(directory, console)?.into(), ..Config::new(directory) };
+    let config = Config { devices: devices.into(), ..Config::new(directory) };
     let (person, mut erased) = erase_alone(&config, whose, key.as_ref(), console.now).map_err(record::unread)?;
     erased.waiting = erase_waiting(directory, &person)
         .map_err(|error| Failure::cannot(format!("what waits for sinks: {error}"), "ask for it again"))?;

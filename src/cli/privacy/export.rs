@@ -8,8 +8,9 @@ use crate::audit::{self, Event};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::{EXIT_CODES, flags, known, record};
-use crate::journal::{Kept, Key, NameStore, Store};
+use crate::journal::{AttemptRow, Kept, Key, NameStore, Store};
 use crate::policy::Whom;
+use crate::sinks::waiting_of;
 use crate::time::rfc3339;
 
 /// Show all that is kept of one client or device, as one JSON object
@@ -28,6 +29,8 @@ struct Document {
     made: String,
     #[serde(flatten)]
     kept: Kept,
+    /// Attempts that wait for sinks and webhooks.
+    waiting: Vec<AttemptRow>,
     /// Entries of the audit log that name the client or device: they stay.
     audit: Vec<Named>,
 }
@@ -46,11 +49,13 @@ impl Export {
         record::flush(console, &directory)?;
         record::look(console, &directory, "privacy export", "of one client".to_owned())?;
         let store = Store::open_read_only(&directory).map_err(record::unread)?;
-        let devices = known::joined(&directory, console)?;
+        let devices = known::of_record(&self.state, console)?;
         let key = Key::read(&directory).map_err(|error| Failure::cannot(error, ""))?;
         let asked = NameStore::open_read_only(&directory).map_err(record::unread)?;
         let Some(whose) = self.who.whose() else { return Ok(()) };
         let kept = store.kept(&whose, (key.as_ref(), &devices), asked.as_ref()).map_err(record::unread)?;
+        let waiting = waiting_of(&directory, &kept.sought);
+        let waiting = waiting.map_err(|error| Failure::cannot(format!("what waits for sinks: {error}"), ""))?;
         let mut named = Vec::new();
         let read = audit::read(&directory, |entry, _hash| {
             if names_whom(&entry.event, &kept) {
@@ -58,7 +63,7 @@ impl Export {
             }
         });
         read.map_err(|error| Failure::cannot(format!("{}: {error}", audit::path(&directory).display()), ""))?;
-        Ok(console.json(&Document { made: rfc3339(console.now), kept, audit: named })?)
+        Ok(console.json(&Document { made: rfc3339(console.now), kept, waiting, audit: named })?)
     }
 }
 

@@ -4,9 +4,10 @@ use super::Report;
 use crate::app::{Making, Unmade};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
-use crate::cli::{flags, record};
+use crate::cli::{flags, known, record};
 use crate::config;
 use crate::report::Asked;
+use crate::time::Day;
 
 /// Makes it.
 ///
@@ -32,7 +33,9 @@ pub(super) fn make(report: &Report, console: &mut Console<'_>) -> Result<(), Fai
     record::flush(console, directory)?;
     record::look(console, directory, "report", format!("ban {}", ban.id))?;
     let site = wanted.site.as_deref();
-    let making = Making { loaded: &loaded, policy: &policy, ban, asked: &asked, site, by: wanted.by };
+    let devices = known::devices(&loaded.settings, Some(directory), console)?;
+    let (devices, today) = (&devices, Day::of(console.now));
+    let making = Making { loaded: &loaded, policy: &policy, ban, devices, asked: &asked, site, today, by: wanted.by };
     let made = making.make(&[report.format]).map_err(unmade)?;
     Ok(console.out.write_all(made.concat().as_bytes())?)
 }
@@ -42,6 +45,7 @@ pub(super) fn unmade(error: Unmade) -> Failure {
     match error {
         Unmade::Store(error) => record::unread(error),
         Unmade::Site(why) => Failure::usage(why),
+        Unmade::Ahead { .. } => Failure::usage(error.to_string()),
         Unmade::Audit(why) => Failure::cannot(why, ""),
         Unmade::Key(fault) => {
             let next = fault.next();

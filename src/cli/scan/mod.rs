@@ -19,13 +19,13 @@ use serde::Serialize;
 use super::console::Console;
 use super::failure::{Failure, write_lines};
 use super::flags::one_of;
-use super::{EXIT_CODES, known, record};
+use super::{EXIT_CODES, exempt, known, record};
 use crate::app::{journal_config, privacy_wanted};
 use crate::config::{self, Loaded, PolicyLoad};
 use crate::diag::shown;
 use crate::journal::{self, Import, Privacy};
-use crate::policy::Policy;
-use crate::scan::{FaultAt, Fields, FileScanned, Format, PARTS, Packing, Progress, Scan as Scanning, Standing};
+use crate::policy::{Exemptions, Policy};
+use crate::scan::{FaultAt, Fields, FileScanned, Format, PARTS, Packing, Progress, Rules, Scan as Scanning, Standing};
 use crate::time::{Timestamp, rfc3339};
 
 /// Time between two looks at how far reading is.
@@ -47,6 +47,9 @@ pub(super) struct Scan {
     /// The year of the first line, where times have none; by default the latest in which the file was not yet written
     #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(2000..=9998))]
     year: Option<i16>,
+    /// What is first in dates as 05/06/2026 that Windows writes, where no date of the log tells: day-first or month-first
+    #[arg(long, value_name = "ORDER", value_parser = date_order)]
+    date_order: Option<bool>,
     /// What a field of JSON lines is called: time, client, name, type or transport, and its name, as name=dns.qname
     #[arg(long, value_name = "PART=NAME", value_parser = field)]
     field: Vec<(String, String)>,
@@ -74,9 +77,10 @@ Examples:
   embargo clients --state-dir ./2024 --evidence installed";
 
 const NOTES: &str = "\
-Each query is judged by the bans as they are now, whatever their dates, and recorded at the time of the log with the action \
-observe: what the other server did about it is not known unless the log says so. Addresses belong to sites and devices as the \
-configuration and the record have it. Where an answer led is not looked at, and a ban that is off is not looked for.
+Each query is judged by the bans and exemptions as they are now, whatever their dates, and recorded at the time of the log with \
+the action observe: what the other server did about it is not known unless the log says so. Addresses belong to sites as the \
+configuration has it, and to the devices that held them then as the record has it. Every client of a query counts as active on \
+its day. Where an answer led is not looked at, and a ban that is off is not looked for.
 
 A log is known by its content, not by its name: reading it again, renamed or packed, adds nothing; one that has grown is read on; a \
 ban that was not there before is looked for from the beginning. The same traffic in two logs, of two servers or in two formats, \
@@ -131,15 +135,23 @@ impl Scan {
         write_lines(&told, console.err)?;
         let devices = Arc::new(known::said(&loaded.settings, &loaded.state_dir, console)?);
         let privacy = Self::privacy(&loaded, console)?;
-        let config = journal::Config { devices, privacy, ..journal_config(&loaded) };
+        let config = journal::Config { devices: Arc::clone(&devices), privacy, ..journal_config(&loaded) };
         let mut import = Import::open(&config, console.now).map_err(record::unread)?;
+        let exempt = exempt::all(&loaded.settings, Some(&loaded.state_dir), console.now, console)?;
+        let exempt: Vec<_> = exempt.into_iter().map(|(exemption, _terms)| exemption).collect();
+        // When the record is open: then it is known who held which address.
+        let (holdings, roster) = devices.holdings(known::named(&loaded.settings, &exempt));
+        let roster = policy.with_groups(roster);
+        let exemptions = Exemptions::with_devices(&exempt, &policy, &roster);
+        let rules = Rules { policy: &policy, exemptions: &exemptions, roster: &roster, holdings: &holdings };
         let progress = Progress::default();
         let scan = Scanning {
-            policy: &policy,
+            rules: &rules,
             now: console.now,
             zone: zone.unwrap_or_else(|| loaded.settings.time_zone.clone()),
             year: self.year,
             format: self.format,
+            day_first: self.date_order,
             fields: self.fields(),
             workers: thread::available_parallelism().map_or(1, usize::from),
             progress: &progress,
@@ -207,6 +219,19 @@ fn field(text: &str) -> Result<(String, String), FieldError> {
         return Err(FieldError::Part(part.to_owned()));
     }
     Ok((part.to_owned(), name.to_owned()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("write day-first or month-first")]
+struct OrderError;
+
+/// Whether the day is first.
+fn date_order(text: &str) -> Result<bool, OrderError> {
+    match text {
+        "day-first" => Ok(true),
+        "month-first" => Ok(false),
+        _ => Err(OrderError),
+    }
 }
 
 fn zone(name: &str) -> Result<TimeZone, Failure> {

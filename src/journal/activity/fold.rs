@@ -37,10 +37,18 @@ pub(in super::super) struct Seen {
 /// What is new, with cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Part(Mutex<HashMap<Key, (Timestamp, Arc<str>)>>);
+struct Part(Mutex<New>);
+
+/// What is new in a part.
+#[derive(Debug, Default)]
+struct New {
+    seen: HashMap<Key, (Timestamp, Arc<str>)>,
+    /// Those whose address has passed to somebody else meanwhile.
+    passed: Vec<(Key, (Timestamp, Arc<str>))>,
+}
 
 impl Part {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Timestamp, Arc<str>)>> {
+    fn lock(&self) -> MutexGuard<'_, New> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,36 +81,52 @@ impl Fold {
         at: Timestamp,
         site: impl FnOnce() -> Arc<str>,
     ) {
-        let client = match client {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        let key = (client, told, at.as_second().div_euclid(3_600));
-        // Two clients of one hour have the same word by chance once in 2^63.
-        let word = self.hashes.hash_one(key) | 1;
+        let client = bits(client);
+        let key = (client, told, hour(at));
+        let word = self.word(&key);
         let known = &self.words[(word >> 32) as usize % WORDS];
         if known.load(Ordering::Relaxed) != word {
             self.add_new(key, (at, site()), word);
         }
     }
 
+    /// Notes that an address has passed to somebody else: whoever has it now is new, in this hour too.
+    pub(in super::super) fn pass_on(&self, client: IpAddr, at: Timestamp) {
+        let key = (bits(client), None, hour(at));
+        let word = self.word(&key);
+        let mut part = self.parts[(word >> 8) as usize % PARTS].lock();
+        let seen = part.seen.remove(&key);
+        part.passed.extend(seen.map(|seen| (key, seen)));
+        drop(part);
+        // If it is another's by now, that one is told of again, which changes nothing.
+        self.words[(word >> 32) as usize % WORDS].store(0, Ordering::Relaxed);
+    }
+
+    /// Two clients of one hour have the same word by chance once in 2^63.
+    fn word(&self, key: &Key) -> u64 {
+        self.hashes.hash_one(key) | 1
+    }
+
     /// The rest, out of the way of the usual case.
     #[cold]
     fn add_new(&self, key: Key, seen: (Timestamp, Arc<str>), word: u64) {
         let mut part = self.parts[(word >> 8) as usize % PARTS].lock();
-        if part.len() >= CLIENTS_MAX && !part.contains_key(&key) {
+        if part.seen.len() + part.passed.len() >= CLIENTS_MAX && !part.seen.contains_key(&key) {
             // Not known, so that its next query tells of it again.
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        part.entry(key).or_insert(seen);
+        part.seen.entry(key).or_insert(seen);
         drop(part);
         self.words[(word >> 32) as usize % WORDS].store(word, Ordering::Relaxed);
     }
 
     /// Takes what is new, in the order of addresses: neighbours get neighbouring numbers.
     pub(in super::super) fn take(&self) -> Vec<Seen> {
-        let take = |part: &Part| std::mem::take(&mut *part.lock());
+        let take = |part: &Part| {
+            let New { seen, passed } = std::mem::take(&mut *part.lock());
+            seen.into_iter().chain(passed)
+        };
         let seen = |((client, told, _hour), (at, site)): (Key, (Timestamp, Arc<str>))| Seen { client, told, at, site };
         let mut all: Vec<_> = self.parts.iter().flat_map(take).map(seen).collect();
         all.sort_unstable_by_key(|seen| (seen.client, seen.at));
@@ -113,6 +137,19 @@ impl Fold {
     pub(in super::super) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
+}
+
+/// As an IPv6 address, IPv4 mapped.
+pub(super) fn bits(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Hours since 1970.
+fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
 }
 
 #[cfg(test)]
@@ -135,6 +172,19 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, [(7, 0), (7, 3_600), (8, 0), (8, 3_600)]);
         note(&fold, 7, 7_198);
+        assert_eq!(fold.take(), []);
+    }
+
+    #[test]
+    fn an_address_that_has_passed_to_somebody_else_is_new_in_the_same_hour() {
+        let fold = Fold::default();
+        note(&fold, 7, 10);
+        fold.pass_on(IpAddr::V4(7.into()), Timestamp::from_second(20).unwrap());
+        note(&fold, 7, 30);
+        note(&fold, 7, 40);
+        let seen: Vec<_> = fold.take().into_iter().map(|seen| (seen.client & 0xff, seen.at.as_second())).collect();
+        assert_eq!(seen, [(7, 10), (7, 30)]);
+        fold.pass_on(IpAddr::V4(9.into()), Timestamp::from_second(50).unwrap());
         assert_eq!(fold.take(), []);
     }
 

@@ -4,12 +4,14 @@
 //! the day, and a window that says from when to when this server served, how many queries of how many clients, and what was
 //! lost. Where there is no window, nothing is known.
 
+mod crowds;
 mod fold;
 mod met;
 mod windows;
 
 pub use windows::WindowRow;
 
+pub(super) use crowds::Crowds;
 pub(super) use fold::{Fold, Seen};
 pub(super) use met::Met;
 pub(super) use windows::{Keeper, delete};

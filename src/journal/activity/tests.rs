@@ -119,6 +119,23 @@ fn a_window_is_written_also_when_nobody_asked_and_goes_no_further_than_the_serve
 }
 
 #[test]
+fn an_address_that_stood_for_many_is_in_the_record_on_its_day() {
+    let fixture = Fixture::new("2026-03-01T10:00:00Z");
+    let journal = fixture.start();
+    let address = [192, 0, 2, 7].into();
+    journal.note_crowd(address, fixture.clock.now().wall, Arc::from("berlin"));
+    journal.close(PATIENCE).unwrap();
+    let store = fixture.store();
+    let presence = store.presence().unwrap();
+    let sets = presence.sets(Sign { what: What::Crowd, ..ACTIVE }, 0, &(Day(0)..=Day(i32::MAX))).unwrap();
+    let [(day, bits)] = &sets[..] else { panic!("{sets:?}") };
+    assert_eq!(
+        (day.to_string(), presence.devices(bits.iter()).unwrap()[0].client),
+        ("2026-03-01".to_owned(), Some(address))
+    );
+}
+
+#[test]
 fn a_store_of_format_4_gets_the_table_of_windows() {
     let fixture = Fixture::new("2026-03-01T10:00:00Z");
     fixture.start().close(PATIENCE).unwrap();

@@ -27,13 +27,13 @@ pub struct WindowRow {
     /// When it was last known to go on.
     #[serde(serialize_with = "words::time")]
     pub until: Timestamp,
-    /// Messages received.
+    /// Messages received, and queries that other resolvers have told of.
     pub queries: u64,
     /// Devices that asked for anything.
     pub active: u64,
     /// Attempts that were lost.
     pub lost: u64,
-    /// Queries of clients that could not be noted as active.
+    /// Queries of clients that could not be noted as active, and messages of other resolvers that could not be judged.
     pub unnoted: u64,
 }
 
@@ -112,7 +112,8 @@ fn at(now: Timestamp) -> WindowRow {
 }
 
 fn sums(metrics: &Metrics, unnoted: u64) -> Sums {
-    Sums { queries: metrics.queries(), lost: metrics.record.lost_in_all(), unnoted }
+    let (heard, unheard) = metrics.intakes.heard();
+    Sums { queries: metrics.queries() + heard, lost: metrics.record.lost_in_all(), unnoted: unnoted + unheard }
 }
 
 impl Database {

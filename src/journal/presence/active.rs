@@ -17,6 +17,9 @@ use crate::time::{Day, Timestamp};
 /// Of nobody's ban.
 const ACTIVE: Sign<'static> = Sign { ban: "", evidence: None, what: What::Active };
 
+/// Of nobody's ban either.
+const CROWD: Sign<'static> = Sign { ban: "", evidence: None, what: What::Crowd };
+
 /// Devices that were active in one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
@@ -32,13 +35,37 @@ pub(in crate::journal) fn add(
     window: Timestamp,
     known: &mut Known,
 ) -> rusqlite::Result<u64> {
-    known.look(transaction)?;
     if known.window.from != window {
         known.window = Window { from: window, devices: RoaringBitmap::new() };
     }
+    for device in put(transaction, (ACTIVE, seen), (devices, privacy), known)? {
+        known.window.devices.insert(device);
+    }
+    Ok(known.window.devices.len())
+}
+
+/// Adds who stood for many.
+pub(in crate::journal) fn add_crowds(
+    transaction: &Transaction<'_>,
+    seen: &[Seen],
+    who: (&Devices, &Privacy),
+    known: &mut Known,
+) -> rusqlite::Result<()> {
+    put(transaction, (CROWD, seen), who, known).map(drop)
+}
+
+/// Puts these into the sets of a sign; their numbers.
+fn put(
+    transaction: &Transaction<'_>,
+    (sign, seen): (Sign<'_>, &[Seen]),
+    (devices, privacy): (&Devices, &Privacy),
+    known: &mut Known,
+) -> rusqlite::Result<Vec<u32>> {
+    known.look(transaction)?;
+    let mut numbers = Vec::with_capacity(seen.len());
     let asked = seen.iter().map(|seen| Asked { address: address(seen.client), told: seen.told, at: seen.at });
     let names = if devices.knows_nobody() { Vec::new() } else { devices.who(asked, ToOwned::to_owned) };
-    let sign = known.numbers.sign(transaction, ACTIVE)?;
+    let sign = known.numbers.sign(transaction, sign)?;
     for (at, seen) in seen.iter().enumerate() {
         if at % SLICE == 0 {
             make_way();
@@ -56,11 +83,11 @@ pub(in crate::journal) fn add(
         match known.numbers.active_device(transaction, site, holder, day)? {
             Some(device) => {
                 known.put(transaction, (sign, day), device, holder)?;
-                known.window.devices.insert(device);
+                numbers.push(device);
             }
             None => unnumbered(transaction, sign, day, 1)?,
         }
     }
     known.write(transaction)?;
-    Ok(known.window.devices.len())
+    Ok(numbers)
 }

@@ -21,6 +21,14 @@ impl Ever {
         let seen = self.0.entry(sign).or_insert(read(transaction, sign)?);
         Ok(seen.insert(device))
     }
+
+    /// Whether a device was seen before.
+    pub(super) fn contains(&mut self, transaction: &Transaction<'_>, sign: i64, device: u32) -> rusqlite::Result<bool> {
+        if let Some(seen) = self.0.get(&sign) {
+            return Ok(seen.contains(device));
+        }
+        Ok(self.0.entry(sign).or_insert(read(transaction, sign)?).contains(device))
+    }
 }
 
 /// Whoever was seen on any day. A million devices on each day of a year are some hundred MiB to read, once.

@@ -76,7 +76,8 @@ impl Known {
         let Some(device) = self.numbers.device(transaction, site, holder, day)? else {
             return unnumbered(transaction, seen, day, sum.count).map(|()| false);
         };
-        let is_first = self.ever.as_mut().map_or(Ok(false), |ever| ever.insert(transaction, seen, device))?;
+        let is_first = self.ever.as_mut().map_or(Ok(false), |ever| ever.insert(transaction, seen, device))?
+            && !(is_named && self.was_elsewhere(transaction, seen, (device, deed.device))?);
         self.put(transaction, (seen, day), device, holder)?;
         if is_named && let Some(address) = self.numbers.device(transaction, site, address, day)? {
             let sign = self.numbers.sign(transaction, sign(What::Address))?;
@@ -89,6 +90,23 @@ impl Known {
             self.bits.insert(transaction, (sign, day), device)?;
         }
         Ok(is_first)
+    }
+
+    /// Counts lookups of which it is not known whose they are.
+    pub(super) fn add_unnumbered(
+        &mut self,
+        transaction: &Transaction<'_>,
+        sign: Sign<'_>,
+        day: Day,
+        count: u64,
+    ) -> rusqlite::Result<()> {
+        let sign = self.numbers.sign(transaction, sign)?;
+        unnumbered(transaction, sign, day, count)
+    }
+
+    /// Sets that could not be read and were begun anew since the last call.
+    pub(in crate::journal) fn take_damaged(&mut self) -> u64 {
+        self.bits.take_damaged()
     }
 
     /// Keeps what devices do for the first time from now on, for [`Known::take_new`].
@@ -124,6 +142,21 @@ impl Known {
             Some(number) => self.put(transaction, (sign, day), number, holder),
             None => Ok(()),
         }
+    }
+
+    /// Whether a device that has this number at one site was seen at another one before.
+    fn was_elsewhere(
+        &mut self,
+        transaction: &Transaction<'_>,
+        sign: i64,
+        (device, name): (u32, &str),
+    ) -> rusqlite::Result<bool> {
+        let others = "SELECT id FROM devices WHERE name = ?1 AND id <> ?2";
+        let mut select = transaction.prepare_cached(others)?;
+        let others = select.query_map(params![name, device], |row| row.get(0))?;
+        let others = others.collect::<rusqlite::Result<Vec<u32>>>()?;
+        let Some(ever) = &mut self.ever else { return Ok(false) };
+        others.into_iter().try_fold(false, |was, other| Ok(was || ever.contains(transaction, sign, other)?))
     }
 
     /// Puts a device into a set of those that say it was there.
@@ -164,7 +197,7 @@ impl Known {
     /// Forgets what memory holds, because the store was changed otherwise.
     pub(in crate::journal) fn forget(&mut self) {
         self.numbers.forget();
-        self.bits = Bits::default();
+        self.bits = self.bits.anew();
         self.ever = self.ever.take().map(|_seen| Ever::default());
     }
 }

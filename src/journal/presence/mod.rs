@@ -1,24 +1,30 @@
 //! Who was there on which day: sets of devices, compressed, written in the transaction of the attempts that they come from.
 //!
-//! A device is a number. Numbers are handed out in blocks of one site each, so that a site is a few ranges of numbers, and
-//! counting, comparing and subtracting sets answers what is asked of the record over years without reading attempts. The
+//! A device is a number, one for each site where it was seen. Numbers are handed out in blocks of one site each, so that a site
+//! is a few ranges of numbers, and counting, comparing and subtracting sets answers what is asked of the record over years
+//! without reading attempts. Which numbers are of one device is found out by whoever reads. The
 //! sets of a day are cut into pieces of 65,536 numbers: what is written or held at a time is 8 KiB, however many devices
 //! there are.
 
 mod active;
 mod bits;
+mod damaged;
 mod ever;
 mod known;
 mod numbers;
 mod older;
 mod read;
+mod same;
 mod seen;
+mod silent;
 mod trim;
 
 pub use read::{DayCount, DeviceRow, Numbered, Presence, Set};
+pub use same::SameDevice;
 
-pub(super) use active::add as add_active;
+pub(super) use active::{add as add_active, add_crowds};
 pub(super) use bits::octets;
+pub(super) use damaged::empty as empty_damaged;
 pub(super) use known::Known;
 pub(super) use older::{finish as finish_older, take as take_older};
 pub(super) use seen::add;
@@ -46,12 +52,22 @@ pub enum What {
     Active,
     /// They connected to the block page by a name with this evidence.
     Connected,
+    /// They are addresses that stood for many clients, banned names or not.
+    Crowd,
 }
 
 impl What {
     /// Everything that a set may say.
-    pub const ALL: [Self; 7] =
-        [Self::Seen, Self::Verified, Self::Confirmed, Self::Exempt, Self::Address, Self::Active, Self::Connected];
+    pub const ALL: [Self; 8] = [
+        Self::Seen,
+        Self::Verified,
+        Self::Confirmed,
+        Self::Exempt,
+        Self::Address,
+        Self::Active,
+        Self::Connected,
+        Self::Crowd,
+    ];
 
     /// The word for it in the store.
     pub fn as_str(self) -> &'static str {
@@ -63,6 +79,7 @@ impl What {
             Self::Address => "address",
             Self::Active => "active",
             Self::Connected => "connected",
+            Self::Crowd => "crowd",
         }
     }
 }

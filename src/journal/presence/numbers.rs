@@ -9,11 +9,13 @@ use crate::time::Day;
 /// Devices at most: forged addresses must not fill the disk for good.
 pub(super) const DEVICES_MAX: u64 = 1 << 24;
 /// Devices beyond which one that has only been active gets no number: what follows is of devices that tried something.
-pub(super) const ACTIVE_MAX: u64 = 1 << 20;
+pub(super) const ACTIVE_MAX: u64 = 1 << 23;
 /// Numbers at most: those of devices that were forgotten are not used again.
 const NUMBERS_END: u32 = 1 << 31;
 /// Devices whose numbers are kept in memory at most.
 const KEPT_MAX: usize = 1 << 18;
+/// What the store calls blocks of devices that have a number at another site already.
+pub(super) const AGAIN: i64 = Kind::Again as i64;
 /// Numbers of a block: so many at least, and at most.
 const BLOCK_SIZES: (u32, u32) = (64, 65_536);
 
@@ -22,11 +24,22 @@ const BLOCK_SIZES: (u32, u32) = (64, 65_536);
 pub(super) struct Numbers {
     sites: HashMap<Box<str>, i64>,
     signs: HashMap<(Box<str>, &'static str, &'static str), i64>,
-    /// By site; 0 for those that are the same wherever they are.
+    /// By site.
     devices: HashMap<(i64, Box<str>), u32>,
     /// The block of each site and kind that still has numbers.
-    open: HashMap<(i64, bool), Open>,
+    open: HashMap<(i64, Kind), Open>,
     counted: Option<Counted>,
+}
+
+/// What the numbers of a block are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// Addresses.
+    Address = 0,
+    /// Devices that leases name.
+    Named = 1,
+    /// Such devices that have a number at another site already.
+    Again = 2,
 }
 
 /// A block that still has numbers.
@@ -92,7 +105,7 @@ impl Numbers {
         Ok(number)
     }
 
-    /// The number of a device: the same wherever it is, if leases name it, else one for each site. `None`: there is none left.
+    /// The number of a device at a site. `None`: there is none left.
     pub(super) fn device(
         &mut self,
         transaction: &Transaction<'_>,
@@ -122,15 +135,14 @@ impl Numbers {
         holder: Holder<'_>,
         day: Day,
     ) -> rusqlite::Result<Option<u32>> {
-        let place = if holder.is_named() { 0 } else { site };
         // One copy of the name is cheaper than a second hash of it.
-        let key = (place, Box::from(holder.name));
+        let key = (site, Box::from(holder.name));
         if let Some(&number) = self.devices.get(&key) {
             return Ok(Some(number));
         }
-        let find = "SELECT id FROM devices WHERE name = ?1 AND (?2 = 0 OR site = ?2) LIMIT 1";
+        let find = "SELECT id FROM devices WHERE name = ?1 AND site = ?2";
         let found =
-            transaction.prepare_cached(find)?.query_row(params![holder.name, place], |row| row.get(0)).optional()?;
+            transaction.prepare_cached(find)?.query_row(params![holder.name, site], |row| row.get(0)).optional()?;
         let Some(number) =
             found.map_or_else(|| self.new_device(transaction, (site, most), holder, day), |number| Ok(Some(number)))?
         else {
@@ -150,7 +162,8 @@ impl Numbers {
         holder: Holder<'_>,
         day: Day,
     ) -> rusqlite::Result<Option<u32>> {
-        let Some(number) = self.next(transaction, (site, most), holder.is_named())? else { return Ok(None) };
+        let kind = if holder.is_named() { named(transaction, holder.name)? } else { Kind::Address };
+        let Some(number) = self.next(transaction, (site, most), kind)? else { return Ok(None) };
         let insert = "INSERT INTO devices (id, site, name, client, last_day) VALUES (?1, ?2, ?3, ?4, ?5)";
         transaction.prepare_cached(insert)?.execute(params![number, site, holder.name, holder.client, day.0])?;
         Ok(Some(number))
@@ -161,13 +174,13 @@ impl Numbers {
         &mut self,
         transaction: &Transaction<'_>,
         (site, most): (i64, u64),
-        named: bool,
+        kind: Kind,
     ) -> rusqlite::Result<Option<u32>> {
         let mut counted = self.counted.map_or_else(|| count(transaction), Ok)?;
         self.counted = Some(counted);
-        let open = match self.open.get(&(site, named)).copied() {
+        let open = match self.open.get(&(site, kind)).copied() {
             Some(open) => open,
-            None => last_block(transaction, site, named)?,
+            None => last_block(transaction, site, kind)?,
         };
         if counted.devices >= most || (open.used >= open.size && counted.next >= NUMBERS_END) {
             return Ok(None);
@@ -178,7 +191,7 @@ impl Numbers {
             // Each twice as large as the one before: few ranges, and little room that is never used.
             let (least, most) = BLOCK_SIZES;
             // Written before the next takes its place.
-            write(transaction, site, named, &open)?;
+            write(transaction, site, kind, &open)?;
             let room = (open.size * 2).clamp(least, most);
             let first = counted.next;
             counted.next += room;
@@ -187,14 +200,14 @@ impl Numbers {
         let number = open.first + open.used;
         counted.devices += 1;
         self.counted = Some(counted);
-        self.open.insert((site, named), Open { used: open.used + 1, is_new: true, ..open });
+        self.open.insert((site, kind), Open { used: open.used + 1, is_new: true, ..open });
         Ok(Some(number))
     }
 
     /// Writes how far the blocks are used.
     pub(super) fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        for (&(site, named), open) in &mut self.open {
-            write(transaction, site, named, open)?;
+        for (&(site, kind), open) in &mut self.open {
+            write(transaction, site, kind, open)?;
             open.is_new = false;
         }
         Ok(())
@@ -208,6 +221,13 @@ impl Numbers {
     }
 }
 
+/// What the next number of a device with this name is: the first, or one more.
+fn named(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Kind> {
+    let elsewhere = "SELECT EXISTS (SELECT 1 FROM devices WHERE name = ?1)";
+    let is_elsewhere: bool = transaction.prepare_cached(elsewhere)?.query_row([name], |row| row.get(0))?;
+    Ok(if is_elsewhere { Kind::Again } else { Kind::Named })
+}
+
 fn count(transaction: &Transaction<'_>) -> rusqlite::Result<Counted> {
     let devices =
         transaction.query_row("SELECT count(*) FROM devices", [], |row| row.get::<_, i64>(0))?.cast_unsigned();
@@ -216,19 +236,19 @@ fn count(transaction: &Transaction<'_>) -> rusqlite::Result<Counted> {
 }
 
 /// The last block of a site; without one, one that is used up.
-fn last_block(transaction: &Transaction<'_>, site: i64, named: bool) -> rusqlite::Result<Open> {
+fn last_block(transaction: &Transaction<'_>, site: i64, kind: Kind) -> rusqlite::Result<Open> {
     let last = "SELECT first, size, used FROM blocks WHERE site = ?1 AND named = ?2 ORDER BY first DESC LIMIT 1";
-    let open = transaction.prepare_cached(last)?.query_row(params![site, named], |row| {
+    let open = transaction.prepare_cached(last)?.query_row(params![site, kind as i64], |row| {
         Ok(Open { first: row.get(0)?, size: row.get(1)?, used: row.get(2)?, is_new: false })
     });
     Ok(open.optional()?.unwrap_or(Open { first: 0, size: 0, used: 0, is_new: false }))
 }
 
-fn write(transaction: &Transaction<'_>, site: i64, named: bool, open: &Open) -> rusqlite::Result<()> {
+fn write(transaction: &Transaction<'_>, site: i64, kind: Kind, open: &Open) -> rusqlite::Result<()> {
     if !open.is_new {
         return Ok(());
     }
     let sql = "INSERT INTO blocks (first, size, used, site, named) VALUES (?1, ?2, ?3, ?4, ?5) \
                ON CONFLICT DO UPDATE SET used = excluded.used";
-    transaction.prepare_cached(sql)?.execute(params![open.first, open.size, open.used, site, named]).map(drop)
+    transaction.prepare_cached(sql)?.execute(params![open.first, open.size, open.used, site, kind as i64]).map(drop)
 }

@@ -1,12 +1,16 @@
 //! Reading presence: sets of devices by day, the ranges of sites, and who a number is.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use roaring::RoaringBitmap;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{BLOCK, Sign};
+use super::same::{Same, SameDevice};
+use super::{BLOCK, Sign, damaged};
+use crate::identity::Devices;
 use crate::journal::read::Unreadable;
 use crate::journal::{Store, StoreError};
 use crate::priority::make_way;
@@ -19,7 +23,10 @@ const SETS_AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct Presence<'s> {
     store: &'s Store,
-    transaction: Transaction<'s>,
+    pub(super) transaction: Transaction<'s>,
+    same: Same,
+    /// Days of sets that could not be read.
+    damaged: RefCell<BTreeSet<Day>>,
 }
 
 /// Numbers of one site that follow each other.
@@ -70,11 +77,26 @@ impl Store {
     pub fn presence(&self) -> Result<Presence<'_>, StoreError> {
         let transaction = self.connection.unchecked_transaction();
         let transaction = transaction.map_err(|error| StoreError::new(&self.path, &error))?;
-        Ok(Presence { store: self, transaction })
+        Ok(Presence { store: self, transaction, same: Same::default(), damaged: RefCell::default() })
     }
 }
 
 impl Presence<'_> {
+    /// The same where the numbers of one device are known as such: by its name at several sites, and by what is known now of
+    /// names that it was recorded under.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn uniting(mut self, devices: &Devices) -> Result<Self, StoreError> {
+        self.same = Same::read(&self.transaction, devices).map_err(|error| self.fail(error.into()))?;
+        Ok(self)
+    }
+
+    /// Devices that have several numbers, or another name by now.
+    pub fn same(&self) -> &[SameDevice] {
+        self.same.all()
+    }
+
     /// Every range of numbers, in their order.
     ///
     /// # Errors
@@ -107,7 +129,7 @@ impl Presence<'_> {
     }
 
     /// The sets of one sign, of the numbers from `block` times [`BLOCK`] on, of these days, in their order. Days of which there
-    /// is no set are left out.
+    /// is no set are left out. One that can't be read has nobody in it; [`Presence::damaged`] tells of it.
     ///
     /// # Errors
     /// [`StoreError`] when they can't be read.
@@ -125,9 +147,12 @@ impl Presence<'_> {
             let mut sets = Vec::new();
             while let Some(row) = rows.next()? {
                 let octets = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-                let bits = RoaringBitmap::deserialize_from(octets)
-                    .map_err(|error| Unreadable::Value(format!("set of devices: {error}")))?;
-                sets.push((Day(row.get(0)?), bits));
+                let day = Day(row.get(0)?);
+                let bits = RoaringBitmap::deserialize_from(octets).unwrap_or_else(|_damage| {
+                    self.damaged.borrow_mut().insert(day);
+                    RoaringBitmap::new()
+                });
+                sets.push((day, bits));
                 if sets.len().is_multiple_of(SETS_AT_ONCE) {
                     make_way();
                 }
@@ -137,7 +162,32 @@ impl Presence<'_> {
         read().map_err(|error| self.fail(error))
     }
 
-    /// Who these numbers are, in the order of sites and names.
+    /// Days of these that sets of this sign are damaged of: those that were met by now, of any sign, and those that were begun anew
+    /// before. Devices of these days may be missing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn damaged(&self, sign: Sign<'_>, days: &RangeInclusive<Day>) -> Result<Vec<Day>, StoreError> {
+        let mut all = self.damaged.borrow().clone();
+        all.extend(damaged::days(&self.transaction, sign).map_err(|error| self.fail(error.into()))?);
+        all.retain(|day| days.contains(day));
+        Ok(all.into_iter().collect())
+    }
+
+    /// How many lookups of this sign are of no device in the sets: there were too many at once to tell them apart, no number was
+    /// left, or clients are only counted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn unnumbered(&self, sign: Sign<'_>, days: &RangeInclusive<Day>) -> Result<u64, StoreError> {
+        let sql = "SELECT ifnull(sum(u.count), 0) FROM signs AS s JOIN unnumbered AS u ON u.sign = s.id \
+                   WHERE (s.ban, s.evidence, s.what) = (?1, ?2, ?3) AND u.day BETWEEN ?4 AND ?5";
+        let key = params![sign.ban, sign.evidence(), sign.what.as_str(), days.start().0, days.end().0];
+        let sums = self.rows(sql, key, |row| row.get::<_, i64>(0))?;
+        Ok(sums.into_iter().sum::<i64>().cast_unsigned())
+    }
+
+    /// Who these numbers are, in the order of sites and names; a device that is known under another name now has that.
     ///
     /// # Errors
     /// [`StoreError`] when it can't be read.
@@ -150,6 +200,7 @@ impl Presence<'_> {
                 let device = select.query_row([number], |row| {
                     let (device, client): (String, String) = (row.get(1)?, row.get(2)?);
                     let client = if client.is_empty() { &device } else { &client }.parse().ok();
+                    let device = self.same.of(number).map_or(device, |same| same.name.clone());
                     Ok(DeviceRow { number, site: row.get(0)?, device, client })
                 });
                 devices.extend(device.optional()?);
@@ -205,7 +256,7 @@ impl Presence<'_> {
         0..=last
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         key: impl rusqlite::Params,

@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::Transaction;
 
 use super::known::{Deed, Known, Sum};
+use super::{Sign, What};
 use crate::journal::AttemptRow;
 use crate::journal::batch::Batch;
 use crate::journal::insert::{Clients, Holders, SLICE};
@@ -20,7 +21,7 @@ const DAY: u32 = 1_440;
 /// What a batch tells apart here: the place of a series, client, device, and day.
 type Key = (usize, u32, u32, u32);
 
-/// Adds the presence of whoever made the attempts of a batch. Overflow rows have no client and add to none.
+/// Adds the presence of whoever made the attempts of a batch. Overflow rows have no client and add to none; they are counted.
 pub(in crate::journal) fn add(
     transaction: &Transaction<'_>,
     batch: &Batch,
@@ -44,6 +45,7 @@ pub(in crate::journal) fn add(
             sums.entry(key(row, at)).or_default().merge(sum(part, row));
         }
     }
+    add_clientless(transaction, batch, known)?;
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_unstable_by_key(|(key, _)| *key);
     let mut new = HashSet::<Key>::new();
@@ -63,6 +65,19 @@ pub(in crate::journal) fn add(
         tell_new(batch, (clients, holders), |row, at| Some(key(row, at)).filter(|key| new.contains(key)), known);
     }
     known.write(transaction)
+}
+
+/// Counts what nobody is said to have done, so that a report knows what is not in its sets.
+fn add_clientless(transaction: &Transaction<'_>, batch: &Batch, known: &mut Known) -> rusqlite::Result<()> {
+    for (key, tally) in &batch.overflow {
+        let series = &batch.series[key.series.index()];
+        if series.evidence != Evidence::None {
+            let sign = Sign { ban: &series.ban, evidence: Some(series.evidence), what: What::Seen };
+            let day = Day((key.minute / DAY).cast_signed());
+            known.add_unnumbered(transaction, sign, day, tally.count)?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps of each of these the row that began first.

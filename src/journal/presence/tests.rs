@@ -190,20 +190,31 @@ fn leases(rows: &str) -> Vec<Lease> {
 }
 
 #[test]
-fn a_device_with_two_addresses_at_two_sites_is_one_and_its_addresses_are_two() {
+fn a_device_at_two_sites_has_a_number_at_each_and_they_are_known_as_one() {
     let fixture = Fixture::new();
     let devices = Arc::new(Devices::default());
     let mac = "52:54:00:00:00:0a";
     devices.take(&leases(&format!("192.0.2.1,{mac},0\n192.0.2.2,{mac},0\n")), at(0));
     let fixture = Fixture { config: Config { devices, ..fixture.config.clone() }, ..fixture };
     fixture.write(&[Tried::by(1, 1), Tried { site: "rome", ..Tried::by(2, 2) }, Tried::by(3, 3)]);
-    assert_eq!(fixture.seen(What::Seen), told(&[(0, "192.0.2.3"), (0, &format!("mac:{mac}"))]));
+    let device = format!("mac:{mac}");
+    assert_eq!(fixture.seen(What::Seen), told(&[(0, "192.0.2.3"), (0, &device), (0, &device)]));
     assert_eq!(fixture.seen(What::Address), told(&[(0, "192.0.2.1"), (0, "192.0.2.2")]));
     let store = fixture.store();
     let ranges = store.presence().unwrap().numbered().unwrap();
     let named: Vec<_> =
         ranges.iter().filter(|range| range.named).map(|range| (&*range.site, range.end - range.first)).collect();
-    assert_eq!(named, [("berlin", 1)]);
+    assert_eq!(named, [("berlin", 1), ("rome", 1)]);
+    let numbers: Vec<u32> = ranges.iter().filter(|range| range.named).map(|range| range.first).collect();
+    let same = |devices: &Devices| store.presence().unwrap().uniting(devices).unwrap().same().to_vec();
+    assert_eq!(same(&Devices::default()), [SameDevice { name: device.clone(), numbers: numbers.clone() }]);
+    // An inventory that comes later says what it is.
+    let known = Devices::default();
+    known.take_assets(vec![vec!["asset:7".parse().unwrap(), device.parse().unwrap()]]);
+    assert_eq!(same(&known), [SameDevice { name: "asset:7".to_owned(), numbers: numbers.clone() }]);
+    let presence = store.presence().unwrap().uniting(&known).unwrap();
+    let rows = presence.devices(numbers).unwrap();
+    assert!(rows.iter().all(|row| row.device == "asset:7"), "{rows:?}");
 }
 
 #[test]
@@ -222,6 +233,51 @@ fn who_a_forwarder_names_is_active_under_that_name_without_any_lease() {
     let active = presence.devices(sets.iter().flat_map(|(_day, bits)| bits.iter())).unwrap();
     let all: BTreeSet<String> = active.into_iter().map(|device| device.device).collect();
     assert_eq!(all, BTreeSet::from(["192.0.2.1".to_owned(), "mac:52:54:00:00:00:0a".to_owned()]));
+}
+
+#[test]
+fn both_who_had_an_address_in_one_hour_are_active() {
+    let fixture = Fixture::new();
+    let devices = Arc::new(Devices::default());
+    let macs = ["52:54:00:00:00:0a", "52:54:00:00:00:0b"];
+    devices.take(&leases(&format!("192.0.2.1,{},0\n", macs[0])), at(0));
+    let fixture = Fixture { config: Config { devices: Arc::clone(&devices), ..fixture.config.clone() }, ..fixture };
+    let journal = fixture.start();
+    let note = |minute: u64| {
+        let moment = at(1) + Duration::from_secs(60 * minute);
+        fixture.hands.set(Now { wall: moment, mono: Mono(3_600_000_000 + 60_000_000 * minute) });
+        journal.note_active(([192, 0, 2, 1].into(), None), moment, || Arc::from("berlin"));
+    };
+    note(1);
+    devices.take(
+        &leases(&format!("192.0.2.1,{},{}\n", macs[1], (at(1) + Duration::from_secs(300)).as_second())),
+        at(1) + Duration::from_secs(300),
+    );
+    journal.flush(PATIENCE).unwrap();
+    note(10);
+    journal.close(PATIENCE).unwrap();
+    let store = fixture.store();
+    let presence = store.presence().unwrap();
+    let sets = presence.sets(Sign { ban: "", evidence: None, what: What::Active }, 0, &ALL_DAYS).unwrap();
+    let active = presence.devices(sets.iter().flat_map(|(_day, bits)| bits.iter())).unwrap();
+    let all: BTreeSet<String> = active.into_iter().map(|device| device.device).collect();
+    assert_eq!(all, macs.map(|mac| format!("mac:{mac}")).into());
+}
+
+#[test]
+fn attempts_that_are_gone_are_known_by_the_presence_of_who_made_them() {
+    let fixture = Fixture::new();
+    fixture.write(&[Tried::by(1, 1), Tried::by(1, 49)]);
+    let since = |fixture: &Fixture, from, to| fixture.store().attempts_since(&(day(from)..=day(to))).unwrap();
+    assert_eq!((since(&fixture, 0, 5), since(&fixture, -9, 5)), (None, None));
+    let connection = Connection::open(fixture.directory.path().join("embargo.db")).unwrap();
+    connection.execute("DELETE FROM attempts WHERE minute / 1440 = ?1", [day(0).0]).unwrap();
+    assert_eq!(
+        (since(&fixture, 0, 5), since(&fixture, 1, 5), since(&fixture, 0, 0)),
+        (Some(day(2)), None, Some(day(1)))
+    );
+    connection.execute("DELETE FROM attempts", []).unwrap();
+    assert_eq!((since(&fixture, 0, 5), since(&fixture, 3, 5)), (Some(day(6)), None));
 }
 
 #[test]
@@ -319,6 +375,46 @@ fn a_device_that_was_forgotten_and_comes_back_has_a_number_of_its_own() {
     }
     journal.close(PATIENCE).unwrap();
     assert_eq!(fixture.seen(What::Seen), told(&[(20, "192.0.2.2"), (21, "192.0.2.1")]));
+}
+
+#[test]
+fn a_damaged_set_is_put_aside_and_counted_and_whoever_reads_its_day_is_told() {
+    let fixture = Fixture::new();
+    fixture.write(&[Tried::by(1, 1), Tried::by(1, 30)]);
+    let connection = Connection::open(fixture.directory.path().join("embargo.db")).unwrap();
+    connection.execute("UPDATE presence SET bits = x'ff00ff' WHERE day = ?1", [day(0).0]).unwrap();
+    drop(connection);
+    let sign = Sign { ban: "acme", evidence: Some(Evidence::Installed), what: What::Seen };
+    let damaged = |fixture: &Fixture| {
+        let store = fixture.store();
+        let presence = store.presence().unwrap();
+        let sets = presence.sets(sign, 0, &ALL_DAYS).unwrap();
+        let sizes: Vec<u64> = sets.iter().map(|(_day, bits)| bits.len()).collect();
+        (sizes, presence.damaged(sign, &ALL_DAYS).unwrap())
+    };
+    assert_eq!(damaged(&fixture), (vec![0, 1], vec![day(0)]));
+    let metrics = Arc::new(Metrics::new());
+    let journal = Journal::start(fixture.config.clone(), Arc::clone(&metrics), fixture.clock.clone()).unwrap();
+    fixture.record(&journal, Tried::by(2, 2));
+    journal.close(PATIENCE).unwrap();
+    assert_eq!(metrics.record.damaged_sets.value(), 1);
+    assert_eq!(damaged(&fixture), (vec![1, 1], vec![day(0)]));
+    assert_eq!(fixture.counted("SELECT count(*) FROM damaged WHERE bits = x'ff00ff'"), 1);
+}
+
+#[test]
+fn lookups_of_nobody_are_counted_where_figures_are_read() {
+    let mut fixture = Fixture::new();
+    fixture.config.rows_in_memory_max = 1;
+    let tried: Vec<_> = (0..200).map(|client| Tried::by(client, 1)).collect();
+    fixture.write(&tried);
+    let store = fixture.store();
+    let presence = store.presence().unwrap();
+    let sign = Sign { ban: "acme", evidence: Some(Evidence::Installed), what: What::Seen };
+    let devices = fixture.of(Evidence::Installed, What::Seen).len() as u64;
+    let nobodys = presence.unnumbered(sign, &(day(0)..=day(0))).unwrap();
+    assert!(nobodys > 0 && devices + nobodys == 200, "{devices} {nobodys}");
+    assert_eq!(presence.unnumbered(sign, &(day(1)..=day(9))).unwrap(), 0);
 }
 
 proptest! {

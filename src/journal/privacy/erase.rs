@@ -13,7 +13,7 @@ use crate::identity::Devices;
 use crate::journal::StoreError;
 use crate::journal::bindings;
 use crate::journal::database::Database;
-use crate::journal::presence::{BLOCK, What, octets};
+use crate::journal::presence::{BLOCK, What, empty_damaged, octets};
 use crate::priority::make_way;
 use crate::time::Timestamp;
 
@@ -101,6 +101,7 @@ fn erase(transaction: &Transaction<'_>, person: &Person, now: Timestamp) -> rusq
     let numbers = numbers(transaction, &[&clients, &devices])?;
     let addresses = numbers_of_addresses(transaction, &json(held.into_iter()))?;
     let days = erase_sets(transaction, &numbers, |_what, _day| true)?;
+    empty_damaged(transaction)?;
     // Which of those who held an address on one day is in the set of addresses is not known: the address leaves it.
     erase_sets(transaction, &addresses, |what, day| what == What::Address.as_str() && days.contains(&day))?;
     for table in ["device_days", "device_months"] {

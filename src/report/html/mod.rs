@@ -29,6 +29,7 @@ pub(super) fn render(document: &Document) -> String {
             (tables::sites(document))
             (tables::groups(document))
             (tables::open(document))
+            (tables::silent(document))
             (tables::exceptions(document))
             (tables::enforcement(document))
             (tables::milestones(document))

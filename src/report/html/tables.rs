@@ -83,7 +83,7 @@ pub(super) fn sites(document: &Document) -> Markup {
             th scope="row" { (plain(&row.site)) }
             (count(row.baseline)) (maybe(row.now, "unknown")) td.n { (percent(row.decline_percent)) } (count(row.still)) (count(row.new))
             (count(row.returned)) (count(row.clean)) (count(row.quiet)) (count(row.unknown)) (count(row.exempt))
-            td { (row.covered) }
+            td { (row.covered) } td.n { (row.days_baseline) } td.n { (row.days_now) }
         } }
     };
     let header = [
@@ -99,6 +99,8 @@ pub(super) fn sites(document: &Document) -> Markup {
         "#Unknown",
         "#Exempt",
         "Covered",
+        "#Days before",
+        "#Days now",
     ];
     let left_out = u64::try_from(document.sites_left_out).unwrap_or(u64::MAX);
     html! {
@@ -136,6 +138,7 @@ pub(super) fn open(document: &Document) -> Markup {
             (row.exempt, "exempt"),
             (row.reinfected, "seen again after it was clean"),
             (row.connected, "connected to the block page"),
+            (row.many, "stands for many, at least one"),
         ];
         let marks: Vec<_> = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect();
         html! { tr {
@@ -150,6 +153,21 @@ pub(super) fn open(document: &Document) -> Markup {
         h2 { "Open devices" }
         (table("Devices seen in the window.", &header, &rows(&document.open.devices, row)))
         (more(document.open.left_out, "devices"))
+    }
+}
+
+/// Devices of the inventory that never asked.
+pub(super) fn silent(document: &Document) -> Markup {
+    let Some(silent) = &document.silent else { return Markup::default() };
+    let row = |device: &String| html! { tr { th scope="row" { (plain(device)) } } };
+    html! {
+        h2 { "Devices that never asked" }
+        p {
+            "Of " (number(silent.known as u64)) " devices of the inventory, " (number(silent.silent as u64)) " asked this server for \
+             nothing in the window. Nothing is known of what they run."
+        }
+        @if !silent.devices.is_empty() { (table("", &["Device"], &rows(&silent.devices, row))) }
+        (more(silent.left_out as u64, "devices"))
     }
 }
 
@@ -237,7 +255,7 @@ pub(super) fn evidence(document: &Document) -> Markup {
 pub(super) fn signals(document: &Document) -> Markup {
     let row = |row: &SignalRow| {
         html! { tr {
-            th scope="row" { (plain(&row.category)) } td { (row.meaning.replace('_', " ")) } (count(row.devices)) (count(row.lookups))
+            th scope="row" { (plain(&row.category)) } td { (row.meaning.replace('_', " ")) } (maybe(row.devices, "not on record")) (maybe(row.lookups, "not on record"))
         } }
     };
     let says = "Lookups of the window that may lead past this server, and canaries by which devices ask whether they may. A device \
@@ -254,11 +272,19 @@ pub(super) fn annex(document: &Document) -> Markup {
         html! { tr {
             th scope="row" { (name) } td.n { (covered.days) " of " (covered.of_days) }
             td.n { (number(covered.hours)) " of " (number(covered.of_hours)) }
-            (count(covered.queries)) (count(covered.lost)) (count(covered.unnoted))
+            (count(covered.queries)) (count(covered.lost)) (count(covered.unnoted)) (count(covered.unnumbered))
         } }
     };
     let covered = [covered("Baseline", &coverage.baseline), covered("Window", &coverage.window)];
-    let header = ["", "#Days with activity", "#Hours of service", "#Queries", "#Attempts lost", "#Queries not noted"];
+    let header = [
+        "",
+        "#Days with activity",
+        "#Hours of service",
+        "#Queries",
+        "#Attempts lost",
+        "#Queries not noted",
+        "#Lookups of no device",
+    ];
     html! {
         h2 { "Coverage" }
         (table("What the figures rest on. Hours in which the server did not serve, and attempts that were lost, are unknown.", &header, &covered))

@@ -2,12 +2,16 @@
 
 mod published;
 mod record;
+mod roaming;
+
+use std::collections::BTreeSet;
 
 use jiff::civil::date;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::{Entry, Event, Reloaded, Terms, Written};
+use crate::identity::Devices;
 use crate::journal::{CategoryRow, Erasure, LevelRow};
 use crate::metrics::Did;
 use crate::policy::{Ban, EndUse, Evidence, Law, Milestone};
@@ -65,31 +69,43 @@ fn history() -> History {
     history
 }
 
+/// What a report is made from where nothing else matters.
+fn inputs<'a>(ban: &'a Ban, asked: &'a Asked, history: &'a History) -> Inputs<'a> {
+    Inputs {
+        ban,
+        lists: Vec::new(),
+        asked,
+        site: None,
+        grouping: Grouping::default(),
+        inventory: BTreeSet::new(),
+        lookups_since: None,
+        today: day("2026-06-01"),
+        flows: false,
+        history,
+        windows: Vec::new(),
+        signals: Vec::new(),
+        configured: Vec::new(),
+        signed_by: None,
+        rows_max: 1_000,
+    }
+}
+
 fn document(record: &Record, site: Option<&str>) -> Document {
     document_of(record, site, &asked())
 }
 
 fn document_of(record: &Record, site: Option<&str>, asked: &Asked) -> Document {
+    document_by(record, (site, &Devices::default()), asked)
+}
+
+fn document_by(record: &Record, (site, devices): (Option<&str>, &Devices), asked: &Asked) -> Document {
     let store = record.store();
-    let presence = store.presence().unwrap();
+    let presence = store.presence().unwrap().uniting(devices).unwrap();
     let (ban, history) = (ban(), history());
     let lists = vec![ListRow { name: "rules.txt".to_owned(), sha256: "cd".repeat(32), rules: 3 }];
-    let (configured, windows, signed_by) = (Vec::new(), Vec::new(), None);
     let canary = CategoryRow { category: "canary_relay".to_owned(), devices: 2, lookups: 9 };
-    let inputs = Inputs {
-        ban: &ban,
-        lists,
-        asked,
-        site,
-        grouping: Grouping::default(),
-        flows: false,
-        history: &history,
-        windows,
-        signals: vec![SignalRow::of("bypass", canary)],
-        configured,
-        signed_by,
-        rows_max: 1_000,
-    };
+    let signals = vec![SignalRow::of("bypass", canary)];
+    let inputs = Inputs { lists, site, signals, ..inputs(&ban, asked, &history) };
     Document::build(&presence, &inputs).unwrap()
 }
 
@@ -131,7 +147,7 @@ fn the_figures_are_those_of_the_record() {
         "sites_baseline": 2, "sites_now": 2, "sites_decline_percent": 0.0,
         "addresses_baseline": 3, "addresses_now": 4, "addresses_decline_percent": -33.3,
         "panel_sites": 0, "panel_baseline": 0, "panel_now": 0, "panel_decline_percent": null,
-        "active_baseline": null, "active_now": null, "days_to_clean_median": null, "connected": 0,
+        "active_baseline": null, "active_now": null, "days_to_clean_median": null, "connected": 0, "many": 0,
     });
     assert_eq!(*figures, expected);
     let evidence =
@@ -175,9 +191,12 @@ fn who_was_there_without_a_lookup_for_long_enough_is_clean_and_nobody_else_is() 
     assert_eq!((&told["clean"], &told["quiet"], &told["unknown"]), (&json!(1), &json!(0), &json!(0)));
     assert_eq!((&told["active_baseline"], &told["active_now"]), (&json!(1), &json!(1)));
     let panel = ["panel_sites", "panel_baseline", "panel_now"].map(|name| told[name].as_u64().unwrap());
-    assert_eq!(panel, [1, 2, 3], "of Paris it is not known who was active");
+    assert_eq!(panel, [0, 0, 0], "of no site it is known on half of the days who was active");
+    record.active(9, "2026-03-11", 5);
+    let panel = ["panel_sites", "panel_baseline", "panel_now"].map(|name| figures(&record)[name].as_u64().unwrap());
+    assert_eq!(panel, [1, 2, 3], "of Paris it is not known");
     let told = json(&document(&record, None));
-    assert_eq!((&told["coverage"]["baseline"]["days"], &told["coverage"]["window"]["days"]), (&json!(6), &json!(1)));
+    assert_eq!((&told["coverage"]["baseline"]["days"], &told["coverage"]["window"]["days"]), (&json!(6), &json!(6)));
 }
 
 #[test]
@@ -330,20 +349,8 @@ fn sites_are_put_together_by_what_they_are_tagged_with() {
     let (ban, asked, history) = (ban(), asked(), history());
     let tags = vec![SiteTags { site: "berlin".into(), country: Some("DE".into()), department: None }];
     let of = |by| {
-        let inputs = Inputs {
-            ban: &ban,
-            lists: Vec::new(),
-            asked: &asked,
-            site: None,
-            grouping: Grouping { tags: tags.clone(), by },
-            flows: true,
-            history: &history,
-            windows: Vec::new(),
-            signals: Vec::new(),
-            configured: Vec::new(),
-            signed_by: None,
-            rows_max: 1_000,
-        };
+        let grouping = Grouping { tags: tags.clone(), by };
+        let inputs = Inputs { grouping, flows: true, ..inputs(&ban, &asked, &history) };
         Document::build(&presence, &inputs).unwrap()
     };
     let all = of(None);
@@ -374,7 +381,8 @@ fn what_privacy_left_out_is_said_and_never_of_whom() {
         LevelRow { site: "paris".to_owned(), from: at("2026-01-02T00:00:00Z"), level: "full" },
     ];
     history.erasures = vec![Erasure { at: at("2026-02-01T00:00:00Z"), devices: 2, attempts: 9 }];
-    let limits = method::limits(&coverage, &history, (&asked(), false)).join("\n");
+    let (ban, asked) = (ban(), asked());
+    let limits = method::limits(&coverage, &history, &inputs(&ban, &asked, &history)).join("\n");
     assert!(
         limits.contains("At the site `berlin`, from 2026-01-01T00:00:00.000Z, clients are pseudonyms."),
         "{limits}"
@@ -405,26 +413,44 @@ fn each_kind_of_proof_has_its_own_devices_whichever_the_figures_are_of() {
 }
 
 #[test]
+fn a_window_that_is_not_over_and_lookups_that_are_gone_are_said() {
+    let record = record();
+    let store = record.store();
+    let presence = store.presence().unwrap();
+    let (ban, asked, history) = (ban(), asked(), history());
+    let made_on = |today: &str, lookups_since| {
+        let signals = vec![SignalRow::gone("bypass", "encrypted_dns".to_owned())];
+        let inputs = Inputs { today: day(today), lookups_since, signals, ..inputs(&ban, &asked, &history) };
+        Document::build(&presence, &inputs).unwrap()
+    };
+    let says = |document: &Document, text: &str| {
+        document.statement.iter().chain(&document.limits).any(|line| line.contains(text))
+    };
+    for (today, expected) in [
+        ("2026-03-18", "The window is not over: this was found on 2026-03-18, when 2 days of it are still to come."),
+        ("2026-03-20", "The window is not over: this was found on 2026-03-20, when its last day is not over."),
+    ] {
+        assert!(says(&made_on(today, None), expected), "{today}");
+    }
+    assert!(!says(&made_on("2026-03-21", None), "not over"));
+    let gone = made_on("2026-03-21", Some(day("2026-03-15")));
+    assert!(says(&gone, "Lookups one by one are on record from 2026-03-15 on only"), "{:?}", gone.limits);
+    assert_eq!(
+        (&json(&gone)["signals"][0]["devices"], &json(&gone)["signals"][0]["lookups"]),
+        (&json!(null), &json!(null))
+    );
+    for format in [Format::Html, Format::Markdown] {
+        assert!(format.render(&gone).contains("not on record"), "{format:?}");
+    }
+}
+
+#[test]
 fn rows_beyond_the_limit_are_counted() {
     let record = record();
     let store = record.store();
     let presence = store.presence().unwrap();
     let (ban, asked, history) = (ban(), asked(), History::default());
-    let (lists, configured, windows, signed_by) = (Vec::new(), Vec::new(), Vec::new(), None);
-    let inputs = Inputs {
-        ban: &ban,
-        lists,
-        asked: &asked,
-        site: None,
-        grouping: Grouping::default(),
-        flows: false,
-        history: &history,
-        windows,
-        signals: Vec::new(),
-        configured,
-        signed_by,
-        rows_max: 1,
-    };
+    let inputs = Inputs { rows_max: 1, ..inputs(&ban, &asked, &history) };
     let document = Document::build(&presence, &inputs).unwrap();
     assert_eq!((document.open.devices.len(), document.open.left_out, document.sites_left_out), (1, 3, 1));
     assert!(Format::Html.render(&document).contains("3 more devices are not listed"));

@@ -114,7 +114,7 @@ fn the_published_figures_are_found_again_in_raw_lookups() {
     let asked = Asked::new(day("2024-11-01"), day("2024-11-30"), day("2024-05-01")).unwrap();
     let subject = Subject { ban: "acme", evidence: Evidence::Installed, asked: &asked, site: None, spans: &[] };
     let figures = Figures::read(&presence, &subject).unwrap();
-    let key = Key::of(&figures);
+    let key = Key::of(&figures, &asked);
     assert_eq!((key.sites_baseline, key.sites_now, key.sites_decline_percent), (220, 80, Some(63.6)));
     assert_eq!((key.addresses_baseline, key.addresses_now, key.addresses_decline_percent), (700, 200, Some(71.4)));
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::identity::Devices;
 use crate::journal::{Attempt, Config, Journal, Series, Store};
 use crate::metrics::{Did, Metrics};
 use crate::policy::{Evidence, Pattern};
@@ -38,9 +39,15 @@ impl Record {
     }
 
     pub(super) fn write(&self, tried: &[Tried]) {
+        self.write_of(&Arc::default(), tried);
+    }
+
+    /// The same where these devices are known.
+    pub(super) fn write_of(&self, devices: &Arc<Devices>, tried: &[Tried]) {
         let wall = "2026-03-31T00:00:00Z".parse().unwrap();
         let (clock, _hands) = Clock::manual(Now { wall, mono: Mono(0) });
-        let journal = Journal::start(Config::new(self.0.path()), Arc::new(Metrics::new()), clock).unwrap();
+        let config = Config { devices: Arc::clone(devices), ..Config::new(self.0.path()) };
+        let journal = Journal::start(config, Arc::new(Metrics::new()), clock).unwrap();
         for tried in tried {
             let (ban, category, site) = (Arc::from("acme"), Arc::from("update"), Arc::from(tried.site));
             journal.record(&Attempt {

@@ -18,7 +18,7 @@ pub(super) use columns::Columns;
 pub(super) use flows::columns as conn_columns;
 pub use json::{Fields, PARTS};
 pub(super) use unbound::is_query as is_unbound_query;
-pub(super) use windows::has_day_first;
+pub(super) use windows::{has_day_first, is_dated};
 pub(super) use zeek::columns as zeek_columns;
 
 use super::entry::{Fault, Told};
@@ -81,17 +81,17 @@ fn qtype(word: &[u8]) -> Result<u16, Fault> {
     match word {
         b"A" => Ok(crate::wire::qtype::A),
         b"AAAA" => Ok(crate::wire::qtype::AAAA),
-        b"*" => Ok(crate::wire::qtype::ANY),
+        b"*" | b"ALL" => Ok(crate::wire::qtype::ANY),
         _ => str::from_utf8(word).ok().and_then(crate::wire::rtype::parse).ok_or(NONE),
     }
 }
 
-/// The words of a line, however many spaces are between them.
 /// Whether a port is one at which neighbours ask each other: `NetBIOS`, multicast DNS (RFC 6762) and LLMNR (RFC 4795).
 fn is_of_neighbours(port: u16) -> bool {
     matches!(port, 137 | 5353 | 5355)
 }
 
+/// The words of a line, however many spaces are between them.
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }

@@ -4,7 +4,9 @@
 //! "2026-11-28 10:00:00","laptop","laptop,Site","192.0.2.7","203.0.113.1","Allowed","1 (A)","NOERROR","www.example.org.","Business"
 //! ```
 //! Cisco, "Log Formats and Versioning", "DNS Logs": Timestamp (UTC), Most Granular Identity, Identities, Internal IP, External IP,
-//! Action, Query Type, Response Code, Domain, Categories. Who asked is the internal address, or where there is none, the external.
+//! Action, Query Type, Response Code, Domain, Categories, and since version 4 the type of the first identity. Who asked is the
+//! internal address, or where there is none, the external one. The internal address of a computer that roams is that of somebody's
+//! home, and half of all homes have the same: there it is the external one, and the device is known by the name of its identity.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -13,6 +15,7 @@ use super::super::entry::{Entry, Fault, Told};
 use super::super::names;
 use super::super::times::Times;
 use super::{address, csv, qtype};
+use crate::identity::{HostName, Identifier};
 use crate::metrics::Did;
 
 const TIME: usize = 0;
@@ -21,9 +24,15 @@ const EXTERNAL: usize = 4;
 const ACTION: usize = 5;
 const TYPE: usize = 6;
 const DOMAIN: usize = 8;
+const IDENTITY: usize = 1;
+const IDENTITY_TYPE: usize = 10;
+
+/// Types of identities that are computers and telephones wherever they are, in lower case.
+const ROAMING: [&[u8]; 5] =
+    [b"roaming computers", b"anyconnect roaming client", b"cisco secure client", b"mobile devices", b"chromebooks"];
 
 pub(super) fn read(line: &[u8], times: &Times) -> Told {
-    let fields: Vec<Cow<'_, [u8]>> = csv::fields(line).take(DOMAIN + 1).collect();
+    let fields: Vec<Cow<'_, [u8]>> = csv::fields(line).take(IDENTITY_TYPE + 1).collect();
     let field = |place: usize| fields.get(place).map(|field| field.trim_ascii()).unwrap_or_default();
     if field(TIME).eq_ignore_ascii_case(b"timestamp") {
         return Ok(None);
@@ -32,11 +41,14 @@ pub(super) fn read(line: &[u8], times: &Times) -> Told {
         return Err(Fault::Form("fewer columns than Umbrella writes"));
     }
     let at = times.iso_in_utc(field(TIME))?;
-    let client = client(field(INTERNAL), field(EXTERNAL))?;
+    let roams = ROAMING.iter().any(|known| field(IDENTITY_TYPE).eq_ignore_ascii_case(known));
+    let client = if roams { address(field(EXTERNAL))? } else { client(field(INTERNAL), field(EXTERNAL))? };
+    let name = HostName::new(&String::from_utf8_lossy(field(IDENTITY))).filter(|_name| roams);
     let entry = Entry::new(at, client, names::literal(field(DOMAIN))?, type_of(field(TYPE))?);
     let blocked = field(ACTION).eq_ignore_ascii_case(b"blocked");
     // Umbrella answers with the address of its block page.
-    Ok(Some(Entry { did: if blocked { Did::Sinkhole } else { Did::Observe }, ..entry }))
+    let did = if blocked { Did::Sinkhole } else { Did::Observe };
+    Ok(Some(Entry { did, device: name.map(Identifier::HostName), ..entry }))
 }
 
 /// Who asked.
@@ -80,5 +92,19 @@ mod tests {
             r#""2026-11-28 10:00:00","a","a","192.0.2.7","203.0.113.1","Allowed","1 (A)","NOERROR""#,
         );
         fault(Format::Umbrella, &row("somewhere"));
+    }
+
+    #[test]
+    fn a_computer_that_roams_is_its_name_and_not_the_address_that_it_has_at_home() {
+        let row = |name: &str, internal: &str, kind: &str| {
+            let line = format!(
+                r#""2026-11-28 10:00:00","{name}","a","{internal}","203.0.113.1","Allowed","1 (A)","NOERROR","x.example.","Chat","{kind}","y","z""#
+            );
+            let entry = super::super::test::context(Format::Umbrella, "").read(line.as_bytes()).unwrap().unwrap();
+            (entry.client.to_string(), entry.device.map(|device| device.to_string()))
+        };
+        let told = row("Anna-PC", "192.168.1.10", "Roaming Computers");
+        assert_eq!(told, ("203.0.113.1".to_owned(), Some("host:anna-pc".to_owned())));
+        assert_eq!(row("office", "192.0.2.7", "Networks"), ("192.0.2.7".to_owned(), None));
     }
 }

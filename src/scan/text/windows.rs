@@ -54,19 +54,29 @@ fn name_of(text: &[u8]) -> Result<LowerName, Fault> {
 
 /// Whether a date that a line begins with can only have its day first, or only its month; `None`: both or neither.
 pub(in crate::scan) fn has_day_first(line: &[u8]) -> Option<bool> {
-    let mut numbers = line.split(|octet| !octet.is_ascii_digit());
-    let mut number = || str::from_utf8(numbers.next()?).ok()?.parse::<u16>().ok();
-    let (first, second, year) = (number()?, number()?, number()?);
-    if !(1900..=9999).contains(&year) {
-        return None;
-    }
+    let (first, second) = date(line)?;
     match (first > 12, second > 12) {
         (true, false) => Some(true),
         (false, true) => Some(false),
         // Whoever counts to twelve twice a day writes the month first.
         _ if line.windows(4).take(30).any(|four| matches!(four, b" AM " | b" PM ")) => Some(false),
+        // Nobody who writes the month first has dots behind its numbers.
+        _ if line.iter().find(|octet| !octet.is_ascii_digit()) == Some(&b'.') => Some(true),
         _ => None,
     }
+}
+
+/// Whether a line begins with a date of which it may be asked whether its day is first.
+pub(in crate::scan) fn is_dated(line: &[u8]) -> bool {
+    date(line).is_some()
+}
+
+/// The two numbers before a year that a line begins with.
+fn date(line: &[u8]) -> Option<(u16, u16)> {
+    let mut numbers = line.split(|octet| !octet.is_ascii_digit());
+    let mut number = || str::from_utf8(numbers.next()?).ok()?.parse::<u16>().ok();
+    let (first, second, year) = (number()?, number()?, number()?);
+    (1900..=9999).contains(&year).then_some((first, second))
 }
 
 #[cfg(test)]
@@ -121,5 +131,6 @@ mod tests {
             fault(Format::Windows, &line);
         }
         assert_eq!(has_day_first(b"05/06/2026 10:00:00"), None);
+        assert_eq!(has_day_first(b"05.06.2026 10:00:00"), Some(true));
     }
 }

@@ -1,6 +1,6 @@
-//! Taking clients out of lines that wait: each stays as long as it was, since others know where the next one begins.
+//! Finding clients in lines that wait, and taking them out: each stays as long as it was, since others know where the next one begins.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -29,6 +29,20 @@ pub(super) fn in_file(path: &Path, meant: &dyn Fn(&AttemptRow) -> bool) -> io::R
         file.sync_data()?;
     }
     Ok(erased)
+}
+
+/// The rows of a file that are `meant`, without changing it.
+pub(super) fn waiting_in(path: &Path, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<Vec<AttemptRow>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut rows = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        rows.extend(Placed::read(&line?).map(|placed| placed.row).filter(|row| meant(row)));
+    }
+    Ok(rows)
 }
 
 /// The line of a row without client and device, with spaces up to `size` octets: a null is no longer than what stood there.

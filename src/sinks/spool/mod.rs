@@ -413,6 +413,15 @@ pub(super) fn erase_alone(state_dir: &Path, meant: &dyn Fn(&AttemptRow) -> bool)
     files.values().try_fold(0, |erased, file| Ok(erased + erase::in_file(&file.path, meant)?))
 }
 
+/// The rows in the spool of a state directory that are `meant`, whether a server uses it or not.
+pub(super) fn waiting_in(state_dir: &Path, meant: &dyn Fn(&AttemptRow) -> bool) -> io::Result<Vec<AttemptRow>> {
+    let mut rows = Vec::new();
+    for file in files(&state_dir.join("spool")).values() {
+        rows.extend(erase::waiting_in(&file.path, meant)?);
+    }
+    Ok(rows)
+}
+
 /// The files of a spool.
 fn files(directory: &Path) -> BTreeMap<u64, SpoolFile> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

@@ -60,7 +60,11 @@ async fn server_and_scan_write_one_record_by_turns() {
     // Each device has a number of its own, and the sets of both hold all that either has written.
     let store = Store::open_read_only(&state).unwrap();
     let presence = store.presence().unwrap();
-    assert_eq!(presence.numbered().unwrap().iter().map(|range| range.end - range.first).sum::<u32>(), 6);
+    assert_eq!(
+        presence.numbered().unwrap().iter().map(|range| range.end - range.first).sum::<u32>(),
+        7,
+        "and one that only asked"
+    );
     let sign = Sign { ban: "acme", evidence: Some(Evidence::Installed), what: What::Seen };
     let days = presence.days(sign).unwrap().unwrap();
     let sets = presence.sets(sign, 0, &days).unwrap();

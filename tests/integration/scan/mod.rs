@@ -1,5 +1,6 @@
 //! Logs and captures of others in the record, as a shell sees it.
 
+mod active;
 mod again;
 mod beside;
 mod capture;
