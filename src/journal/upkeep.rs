@@ -29,8 +29,9 @@ const DAY_MINUTES: i64 = 1_440;
 const DAY_MS: i64 = 86_400_000;
 
 impl Database {
-    /// Deletes what is older at `now` than the settings say, and the oldest attempts while the store is larger than they say.
-    pub(super) fn trim(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+    /// Deletes what is older at `now` than the settings say, and the oldest attempts while the store is larger than they say;
+    /// how many rows of those went before their time.
+    pub(super) fn trim(&mut self, config: &Config, now: Timestamp) -> Result<usize, StoreError> {
         let minute = now.as_second() / 60 - i64::from(config.attempts_keep_days) * DAY_MINUTES;
         let seen = now.as_millisecond() - i64::from(config.clients_keep_days) * DAY_MS;
         let since =
@@ -53,8 +54,16 @@ impl Database {
         self.transaction(|transaction| bindings::delete(transaction, minute * 60_000))?;
         self.transaction(|transaction| connected::delete(transaction, minute.div_euclid(DAY_MINUTES)))?;
         self.trim_presence(config, Day::of(now))?;
+        let given_up = self.give_up(config.size_max_bytes)?;
+        self.shrink()?;
+        Ok(given_up)
+    }
+
+    /// Deletes the oldest of the record while the store is larger than it may be; how many rows that were.
+    fn give_up(&mut self, size_max_bytes: u64) -> Result<usize, StoreError> {
+        let mut given_up = 0;
         for _step in 0..STEPS_MAX {
-            if self.used_bytes()? <= config.size_max_bytes {
+            if self.used_bytes()? <= size_max_bytes {
                 break;
             }
             let deleted = self.transaction(|transaction| {
@@ -63,11 +72,12 @@ impl Database {
                 let connected = if attempts == 0 { connected::delete(transaction, i64::MAX)? } else { 0 };
                 Ok(attempts + clients + connected)
             })?;
+            given_up += deleted;
             if deleted == 0 && !self.give_up_presence()? {
                 break;
             }
         }
-        self.shrink()
+        Ok(given_up)
     }
 
     /// Turns days into months when they are old, and deletes what is older than presence is kept.

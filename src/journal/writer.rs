@@ -348,7 +348,7 @@ impl Writer {
             self.shared.metrics.record.write_failures.inc();
             if matches!(error, StoreError::Full { .. }) {
                 // The limit of size is perhaps what is in the way; if it is the disk, this fails as well.
-                return database.trim(&self.config, self.steady.earlier(now)).and(Err(error));
+                return self.trim(now).and(Err(error));
             }
             if !error.may_pass() {
                 self.database = None;
@@ -396,14 +396,19 @@ impl Writer {
             self.count_in = 0;
         }
         self.trim_in = self.trim_in.saturating_sub(1);
-        if self.trim_in == 0
-            && let Some(database) = &mut self.database
-        {
+        if self.trim_in == 0 && self.database.is_some() {
             self.trim_in = TRIM_TICKS;
-            database.trim(&self.config, self.steady.earlier(now))?;
+            self.trim(now)?;
         }
         self.count_in = self.count_in.saturating_sub(1);
         if self.count_in == 0 { self.count_clients(now) } else { Ok(()) }
+    }
+
+    fn trim(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(database) = &mut self.database else { return Ok(()) };
+        let given_up = database.trim(&self.config, self.steady.earlier(now))?;
+        self.shared.metrics.record.given_up.add(u64::try_from(given_up).unwrap_or(u64::MAX));
+        Ok(())
     }
 
     fn count_clients(&mut self, now: Timestamp) -> Result<(), StoreError> {

@@ -49,6 +49,8 @@ pub struct Record {
     pub names_stored: Cell, // embargo_names_stored_total
     /// Queries that the record of names had no room for.
     pub names_lost: Cell, // embargo_names_lost_total
+    /// Rows of attempts that were deleted before their time.
+    pub given_up: Cell, // embargo_journal_given_up_total
     lost: Vec<Cell>,          // embargo_journal_lost_total{reason}
     first_attempts: Table<2>, // embargo_first_attempts_total{ban, evidence}
 }
@@ -83,6 +85,10 @@ impl Record {
                 "journal_last_commit_timestamp_seconds",
                 "When what was last written to the store was recorded at the latest, in seconds since 1970; 0 = never.",
             )),
+            given_up: registry.counter(
+                "journal_given_up_total",
+                "Rows deleted before their time, the oldest first, because the store is as large as it may be.",
+            ),
             size_bytes: registry.gauge("journal_size_bytes", "Size of the store's files."),
             names_stored: registry
                 .counter("names_stored_total", "Queries that this process added to the record of names."),

@@ -181,6 +181,7 @@ fn a_store_past_its_limit_of_size_gives_up_the_oldest_attempts_and_goes_on() {
     let rows = fixture.attempts();
     assert_eq!(journal.status().pending, 0);
     assert_eq!(fixture.metrics.record.stored.value(), 24_000);
+    assert_eq!(fixture.metrics.record.given_up.value() + u64::try_from(rows.len()).unwrap(), 24_000);
     assert_eq!(rows.iter().map(|row| row.first).max(), Some(after(59 * 60)));
     assert!(rows.iter().all(|row| row.first > noon()), "the first minute is gone");
     let size = std::fs::metadata(fixture.path().join(FILE)).unwrap().len();
