@@ -89,6 +89,8 @@ fn what_the_package_installs_is_there() {
         seen += 1;
     }
     assert!(seen > 8, "the table of assets was found: {seen}");
+    let version = format!("embargo ({}-1) ", env!("CARGO_PKG_VERSION"));
+    assert!(read("config/debian/changelog").starts_with(&version), "the package's own changelog is of {version}");
     for script in ["build", "postinst", "prerm", "postrm"] {
         assert!(root().join("config/debian").join(script).exists(), "{script}");
     }

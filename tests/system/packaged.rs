@@ -108,6 +108,8 @@ fn the_package_holds_a_program_that_runs_with_its_manual_and_its_configuration()
         "usr/share/bash-completion/completions/embargo",
         "usr/share/embargo/blocklists/kaspersky/rules.txt",
         "usr/share/doc/embargo/copyright",
+        "usr/share/doc/embargo/changelog.gz",
+        "usr/share/doc/embargo/API.md",
     ] {
         assert!(within(path).exists(), "{path}");
     }

@@ -22,10 +22,10 @@ const FILLED: &str = "
 import sqlite3, sys
 store = sqlite3.connect(sys.argv[1])
 store.execute('INSERT INTO series (ban, category, evidence, site, action, transport, verified) '
-              'VALUES (\\'kaspersky\\', \\'update\\', \\'installed\\', \\'default\\', \\'nxdomain\\', \\'udp\\', 0)')
-rows = 'WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 700000) '
+              'VALUES (\\'filler\\', \\'update\\', \\'installed\\', \\'default\\', \\'nxdomain\\', \\'udp\\', 0)')
+rows = 'WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000) '
 store.execute(rows + 'INSERT INTO attempts SELECT 29000000 + n / 1000, n % 60, \\'192.0.2.\\' || n % 200, '
-              '(SELECT max(id) FROM series), n || \\'.some-long-name.upd.kaspersky.com\\', 17, 1, \\'\\', 1, '
+              '(SELECT max(id) FROM series), n || \\'.some-very-long-name-of-a-host.upd.kaspersky.com\\', 17, 1, \\'\\', 1, '
               '(29000000 + n / 1000) * 60000, (29000000 + n / 1000) * 60000 FROM n')
 store.commit()
 ";
@@ -109,7 +109,8 @@ fn lists_sinks_reports_and_erasures_work_with_the_rights_that_are_left() {
         text.contains("x.upd.kaspersky.com").then_some(text)
     });
     assert!(heard.contains("embargo"), "{heard}");
-    until("a report is made", SOON, || fs::read_dir(&reports).ok()?.next());
+    let made = until("a report is made", SOON, || fs::read_dir(&reports).ok()?.next());
+    assert!(made.unwrap().file_name().to_string_lossy().contains("daily"), "it is the one that is wanted");
 
     server.at_rest();
     assert!(server.stop().success());

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::carry;
-use super::pages::{CURSOR, LIMIT, from, limit, numbered, page, told};
+use super::pages::{CURSOR, LIMIT, numbered};
 use crate::access::Scope;
 use crate::admin::Room;
 use crate::admin::call::{Call, cut};
@@ -201,7 +201,7 @@ fn in_force(room: &Room) -> Result<std::sync::Arc<Policy>, Problem> {
 
 fn bans(room: &Room, call: &Call) -> Result<Value, Problem> {
     let (policy, at) = (in_force(room)?, room.house()?.now().wall);
-    numbered(call, (0..policy.bans().len()).map(|index| row(&policy, index, at)))
+    numbered(call, 0..policy.bans().len(), |index| row(&policy, index, at))
 }
 
 fn ban(room: &Room, call: &Call) -> Result<Value, Problem> {
@@ -262,13 +262,12 @@ fn rules(room: &Room, call: &Call) -> Result<Value, Problem> {
     if let Some(wanted) = wanted.filter(|wanted| !policy.bans().iter().any(|ban| *ban.id == **wanted)) {
         return Err(Problem::bad("ban", format!("no ban `{}`; /api/v1/bans has them", cut(wanted))));
     }
-    let (limit, from) = (limit(call)?, from(call)?);
     let all = policy.rules().filter(|(list, _pattern)| wanted.is_none_or(|wanted| id(list.ban.0) == wanted));
-    let mut rows = all.skip(from);
-    let row = |(list, pattern): (&crate::policy::ListInfo, crate::policy::PatternRef<'_>)| json!({"ban": id(list.ban.0), "pattern": pattern.to_string(), "list": *list.name});
-    let items: Vec<Value> = rows.by_ref().take(limit).map(row).collect();
-    let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
-    Ok(page(&items, next.as_deref()))
+    numbered(
+        call,
+        all,
+        |(list, pattern)| json!({"ban": id(list.ban.0), "pattern": pattern.to_string(), "list": *list.name}),
+    )
 }
 
 fn lists(room: &Room, call: &Call) -> Result<Value, Problem> {
@@ -320,5 +319,5 @@ fn sites(room: &Room, call: &Call) -> Result<Value, Problem> {
             "devices": group.devices.iter().map(|device| &**device).collect::<Vec<_>>(),
         })
     };
-    numbered(call, groups.map(row))
+    numbered(call, groups, row)
 }

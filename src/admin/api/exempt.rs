@@ -124,7 +124,7 @@ fn list(room: &Room, call: &Call) -> Result<Value, Problem> {
     let Value::Array(rows) = carry(room, call, Request::ExemptList { all: call.given("all") == Some("true") })? else {
         return Err(Problem::cannot("the exemptions could not be read"));
     };
-    numbered(call, rows.into_iter())
+    numbered(call, rows.into_iter(), |row| row)
 }
 
 /// One exemption, whether it has ended or not.

@@ -81,22 +81,18 @@ pub(super) fn of_record(rows: &[impl Serialize], next: Option<&impl Display>) ->
     json!({"items": rows, "next": next.map(|place| told(&place.to_string()))})
 }
 
-/// The rows from a number on, of all that there are.
+/// The rows from a number on, of all that there are; only those of the page are told.
 ///
 /// # Errors
 /// The cursor is none of ours.
-pub(super) fn numbered(call: &Call, rows: impl Iterator<Item = Value>) -> Result<Value, Problem> {
-    let (limit, from) = (limit(call)?, from(call)?);
+pub(super) fn numbered<T>(
+    call: &Call,
+    rows: impl Iterator<Item = T>,
+    tell: impl Fn(T) -> Value,
+) -> Result<Value, Problem> {
+    let (limit, from) = (limit(call)?, place(call)?.unwrap_or(0));
     let mut rows = rows.skip(from);
-    let items: Vec<Value> = rows.by_ref().take(limit).collect();
+    let items: Vec<Value> = rows.by_ref().take(limit).map(tell).collect();
     let next = rows.next().map(|_more| told(&(from + items.len()).to_string()));
     Ok(page(&items, next.as_deref()))
-}
-
-/// The number that a page begins with.
-///
-/// # Errors
-/// The cursor is none of ours.
-pub(super) fn from(call: &Call) -> Result<usize, Problem> {
-    Ok(place(call)?.unwrap_or(0))
 }

@@ -59,7 +59,7 @@ fn tiles(scope: &Scope, key: &Key, inventory: &Inventory, exceptions: usize) -> 
             li { a href=(super::asked::link("/system", &[("ban", &scope.ban.id)])) { b { (exceptions) } span { "exemptions on file" } } }
             li { a href=(to(Class::Clean)) { b { (number(key.clean)) } span { "clean: of the baseline, gone" } } }
             li { a href=(to(Class::Exempt)) { b { (number(key.exempt)) } span { "let through by an exemption" } } }
-            li { a href=(to(Class::Connected)) { b { (number(key.connected)) } span { "connected to the block page" } } }
+            @if key.connected > 0 { li { a href=(to(Class::Connected)) { b { (number(key.connected)) } span { "connected to the block page" } } } }
             li { a href=(to(Class::Reinfected)) { b { (number(inventory.count(Class::Reinfected))) } span { "clean, and seen again" } } }
             li { a href=(to(Class::Unknown)) { b { (number(key.unknown + key.quiet)) } span { "of the baseline, not seen, not known to be clean" } } }
         }

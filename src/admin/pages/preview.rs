@@ -195,7 +195,7 @@ fn clients(desk: &Desk<'_>, found: &Value) -> Table {
             Cell::text(effects.join(", ")),
             Cell::text(more.map_or(told.clone(), |more| format!("{told} and {more} more"))).mark("name"),
             Cell::number(count(client, "queries")),
-            Cell::maybe(client["last_seen"].as_str()).mark("t"),
+            client["last_seen"].as_str().and_then(|at| at.parse().ok()).map_or_else(Cell::default, Cell::time),
         ]);
     }
     table
