@@ -22,6 +22,8 @@ const WEIGHT_MAX: u8 = 3;
 pub(super) struct Weights {
     /// By name on the wire: a bit for each weight and kind, and above them the same of rules with other modifiers.
     names: HashMap<Box<[u8]>, u32>,
+    /// Bit n: some of these names has n labels. Nearly every line is a block that none of them is above.
+    depths: u128,
     left_out: bool,
     /// Lines that others take back, as [`rule_text`] has them.
     taken_back: HashMap<Box<str>, TakenBack>,
@@ -135,6 +137,7 @@ impl Weights {
             return;
         }
         let with_others = modifiers(text).any(|modifier| modifier != "important");
+        self.depths |= 1 << pattern.name().labels();
         let bit = bit(weight, pattern.kind());
         *self.names.entry(wire.into()).or_default() |= if with_others { bit | bit << OTHERS } else { bit };
     }
@@ -151,7 +154,7 @@ impl Weights {
         let (name, kind) = (pattern.name(), pattern.kind());
         let here = heavier(&[kind, PatternKind::Suffix]);
         let above = heavier(&[PatternKind::Suffix, PatternKind::Below]);
-        (0..=name.labels()).any(|depth| {
+        (0..=name.labels()).filter(|depth| self.depths >> depth & 1 == 1).any(|depth| {
             let covers = if depth == name.labels() { here } else { above };
             self.names.get(name.suffix(depth)).is_some_and(|bits| bits & covers != 0)
         })
