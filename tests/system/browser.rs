@@ -1,4 +1,4 @@
-//! Debian's Chromium without a window, spoken to by its DevTools over a pipe: it takes no port, and nothing is installed beside it.
+//! Debian's Chromium without a window, spoken to by its `DevTools` over a pipe: it takes no port, and nothing is installed beside it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
