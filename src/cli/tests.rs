@@ -283,9 +283,12 @@ fn a_running_server_writes_what_it_holds_first_and_one_that_cannot_is_told_of() 
         (json!({"done": {}}), ""),
         (json!({"failed": "disk is full"}), "embargo: the newest rows may be missing: disk is full\n"),
     ] {
-        let asked = server(dir.path(), answer);
+        // Then it is asked to note who looks.
+        let asked = answering(dir.path(), vec![answer, json!({"done": {}})]);
         let ran = run(&["clients", "--state-dir", &state, "--json"]);
-        assert_eq!((asked.join().unwrap().as_str(), ran.code, ran.err.as_str()), ("\"flush\"\n", 0, expected));
+        let asked = asked.join().unwrap();
+        assert_eq!((asked[0].as_str(), ran.code, ran.err.as_str()), ("\"flush\"\n", 0, expected));
+        assert!(asked[1].starts_with("{\"look\":"), "{asked:?}");
         assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap().as_array().unwrap().len(), 2);
         std::fs::remove_file(control::path(dir.path())).unwrap();
     }
@@ -304,15 +307,18 @@ fn no_record_and_no_server_are_exit_code_3_and_name_the_place() {
     }
 }
 
-/// Answers one request on the control socket of `dir`.
-fn server(dir: &Path, answer: Value) -> std::thread::JoinHandle<String> {
+/// Answers so many requests on the control socket of `dir`, one after the other; what they were.
+fn answering(dir: &Path, answers: Vec<Value>) -> std::thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(control::path(dir)).unwrap();
     std::thread::spawn(move || {
-        let (mut stream, _peer) = listener.accept().unwrap();
-        let mut request = String::new();
-        BufReader::new(&stream).read_line(&mut request).unwrap();
-        writeln!(stream, "{answer}").unwrap();
-        request
+        let answer = |answer| {
+            let (mut stream, _peer) = listener.accept().unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            writeln!(stream, "{answer}").unwrap();
+            request
+        };
+        answers.into_iter().map(answer).collect()
     })
 }
 
@@ -325,10 +331,10 @@ fn answered(verb: &[&str], answer: Value) -> Ran {
 /// What came of a verb that asks a server that answers so, and what it asked.
 fn conversed(verb: &[&str], answer: Value) -> (Ran, Value) {
     let dir = tempfile::tempdir().unwrap();
-    let server = server(dir.path(), answer);
+    let server = answering(dir.path(), vec![answer]);
     let state = dir.path().display().to_string();
     let ran = run(&[verb, &["--state-dir", &state]].concat());
-    (ran, serde_json::from_str(&server.join().unwrap()).unwrap())
+    (ran, serde_json::from_str(&server.join().unwrap()[0]).unwrap())
 }
 
 fn status() -> Value {
